@@ -1,0 +1,386 @@
+"""The explorer's data types. Torch and numpy only: nothing here builds, loads or draws.
+
+Coordinates: a `Point` is in pixels of the model's input frame, x to the right and y down, pixel (i, j) covering
+[j, j + 1) x [i, i + 1), so the frame is [0, W) x [0, H). Grids lie evenly on that frame.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Protocol
+
+from torch import Tensor
+
+from explorer.errors import ParameterError
+
+WeightsState = Literal["pretrained", "lab", "identity-init", "random", "file"]
+MapKind = Literal["pairwise", "axial", "context", "gate", "channel"]
+Origin = Literal["pretrained", "random", "lab"]
+
+WEIGHTS_STATES: Mapping[WeightsState, str] = {
+    "pretrained": "weights as published for this model",
+    "lab": "trained in the laboratory with one recipe; only the block differs",
+    "identity-init": "untrained block behind a closed gate; predictions are the backbone's own",
+    "random": "random weights: the map shows the architecture, not anything learnt",
+    "file": "weights from a safetensors file",
+}
+
+KINDS: Mapping[MapKind, str] = {
+    "pairwise": "softmax over positions",
+    "axial": "softmax along rows and columns",
+    "context": "context score, one per position",
+    "gate": "gate, 0 to 1",
+    "channel": "over channels: no position",
+}
+
+
+class Point(NamedTuple):
+    """A place in the model's input frame, in pixels: x to the right, y down."""
+
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What to build: a timm backbone, its weights, and at most one inserted block.
+
+    Text form: ``[random/ | lab/]BACKBONE[+BLOCK@STAGE][#SEED]``. BACKBONE is a timm name with or without tag, or
+    timm's own ``hf-hub:ORG/NAME`` and ``local-dir:PATH``. No prefix means pretrained. Stages count from 1.
+    ``parse`` and ``str`` round-trip; the other fields have no text form.
+
+    Attributes:
+        backbone: timm name.
+        origin: where the weights come from.
+        block: name of the inserted block, or None.
+        stage: the stage after which it stands, counted from 1; None exactly when ``block`` is None, or for the lab's
+            own models, which name none.
+        seed: seed of random weights and of the inserted block.
+        options: keyword arguments for ``timm.create_model``, as sorted pairs.
+        block_options: parameters of the block, as sorted pairs.
+        input_size: (height, width) in pixels, or None for the model's own.
+        weights_file: a safetensors file laid over the built model, or None.
+        preprocessing: overrides of timm's data config (mean, std, interpolation, crop_pct), as sorted pairs.
+    """
+
+    backbone: str
+    origin: Origin = "pretrained"
+    block: str | None = None
+    stage: int | None = None
+    seed: int = 0
+    options: tuple[tuple[str, Any], ...] = ()
+    block_options: tuple[tuple[str, Any], ...] = ()
+    input_size: tuple[int, int] | None = None
+    weights_file: str | None = None
+    preprocessing: tuple[tuple[str, Any], ...] = ()
+
+    @classmethod
+    def parse(cls, text: str, **fields: Any) -> ModelSpec:
+        """Read the text form; ``fields`` set the fields that have none. Raises ParameterError."""
+        rest = text.strip()
+        origin: Origin = "pretrained"
+        for prefix in ("random", "lab"):
+            if rest.startswith(prefix + "/"):
+                origin, rest = prefix, rest[len(prefix) + 1 :]  # type: ignore[assignment]
+        seed = 0
+        if (match := re.search(r"#([^#/+@]*)$", rest)) is not None:
+            if not match.group(1).isdigit():
+                raise ParameterError(f"'{text}': after # a seed (0, 1, 2, ...) is expected, got '{match.group(1)}'")
+            seed, rest = int(match.group(1)), rest[: match.start()]
+        block: str | None = None
+        stage: int | None = None
+        if (match := re.search(r"\+([A-Za-z0-9_]+)(?:@([^+@/]*))?$", rest)) is not None:
+            block, rest = match.group(1), rest[: match.start()]
+            if match.group(2) is not None:
+                if not match.group(2).isdigit() or int(match.group(2)) < 1:
+                    raise ParameterError(f"'{text}': after @ a stage (1, 2, ...) is expected, got '{match.group(2)}'")
+                stage = int(match.group(2))
+            elif origin != "lab":
+                raise ParameterError(f"'{text}': say after which stage the block stands, as in '{text}@3'")
+        if not rest:
+            raise ParameterError(f"'{text}': no backbone is named; write for example 'resnet50.a1_in1k+mhsa@3'")
+        return cls(rest, origin, block, stage, seed, **fields)
+
+    def __str__(self) -> str:
+        head = "" if self.origin == "pretrained" else self.origin + "/"
+        block = "" if self.block is None else f"+{self.block}" + ("" if self.stage is None else f"@{self.stage}")
+        return f"{head}{self.backbone}{block}" + (f"#{self.seed}" if self.seed else "")
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Where the entries of an attention matrix lie on the image.
+
+    Attributes:
+        name: what the layout is called in the field ("tokens", "shifted windows", "pooled keys", ...).
+        key_grid: (rows, columns) of the grid on which keys lie, evenly over the input frame.
+        key_index: (groups, Nk) long; flat position on ``key_grid``, -1 for an entry that lies nowhere (padding),
+            ``-2 - p`` for prefix token p.
+        query_grid: the grid on which queries lie, or None where every query has the same row (context, gates).
+        query_index: (groups, Nq) long, as ``key_index``; None with ``query_grid``.
+        prefix: names of the prefix tokens ("class", "distillation", "register 1", ...).
+    """
+
+    name: str
+    key_grid: tuple[int, int]
+    key_index: Tensor
+    query_grid: tuple[int, int] | None = None
+    query_index: Tensor | None = None
+    prefix: tuple[str, ...] = ()
+
+    def find(self, code: int) -> tuple[int, int]:
+        """Return (group, index) of the query with this code; raises ParameterError where there is none."""
+        if self.query_index is None:
+            return 0, 0
+        hit = (self.query_index == code).nonzero()
+        if len(hit) == 0:
+            raise ParameterError(f"layout '{self.name}': no query at position {code} of grid {self.query_grid}")
+        return int(hit[0, 0]), int(hit[0, 1])
+
+    def cell(self, point: Point, image_size: tuple[int, int]) -> int:
+        """Flat position on the query grid of the cell that holds ``point``; raises ParameterError outside the frame."""
+        if self.query_grid is None:
+            return 0
+        (rows, columns), (height, width) = self.query_grid, image_size
+        if not (0 <= point.x < width and 0 <= point.y < height):
+            raise ParameterError(f"query ({point.x:g}, {point.y:g}) lies outside the {width} x {height} px input")
+        return int(point.y * rows / height) * columns + int(point.x * columns / width)
+
+
+class Weights(Protocol):
+    """Attention weights of one operation, shaped (batch, groups, heads, Nq, Nk) in thought, held as cheaply as can be."""
+
+    @property
+    def shape(self) -> tuple[int, int, int, int, int]:
+        """(batch, groups, heads, Nq, Nk)."""
+        ...
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        ...
+
+    def block(self, item: int, group: int, start: int, stop: int) -> Tensor:
+        """(heads, stop - start, Nk) float32: the rows of queries start to stop of one image and group."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionMap:
+    """One attention map of one forward pass (of a batch), placed on the image.
+
+    Attributes:
+        layer: dotted path of the module that computed it.
+        mechanism: class of that module.
+        kind: what the numbers are; never mixed up in a figure.
+        weights: the numbers, row by row on demand.
+        layout: where they lie, or None: channel maps, and families without a known position.
+        image_size: (height, width) of the model's input, px.
+        state: what the weights that made it are.
+        unit: what a value means ("softmax over 196 positions", "gate, 0 to 1").
+        note: one sentence that belongs beside the map, or "".
+    """
+
+    layer: str
+    mechanism: str
+    kind: MapKind
+    weights: Weights
+    layout: Layout | None
+    image_size: tuple[int, int]
+    state: WeightsState = "pretrained"
+    unit: str = ""
+    note: str = ""
+
+    @property
+    def heads(self) -> int:
+        """Number of heads (of channels, for gates; of groups, for channel attention)."""
+        return self.weights.shape[2]
+
+    @property
+    def per_query(self) -> bool:
+        """Whether the row depends on the query."""
+        return self.layout is not None and self.layout.query_grid is not None
+
+    @property
+    def grid(self) -> tuple[int, int] | None:
+        """(rows, columns) of a row's picture, or None without a position."""
+        return None if self.layout is None else self.layout.key_grid
+
+    def raw(self, query: Point | str | None = None, item: int = 0) -> Tensor:
+        """The query's row as computed: (heads, Nk) float32, prefix tokens and padding included."""
+        group, index = self._locate(query)
+        return self.weights.block(item, group, index, index + 1)[:, 0]
+
+    def row(self, query: Point | str | None = None, head: int | None = None, item: int = 0) -> Tensor:
+        """The query's attention over the image: (rows, columns) float32 for one head, or the mean over heads.
+
+        Args:
+            query: a Point in input pixels, the name of a prefix token ("class"), or None where it does not matter.
+            head: which head, or None for the mean.
+            item: which image of the batch.
+
+        Costs O(n d). Raises ParameterError for a query or head that does not exist, or a map without positions.
+        """
+        rows = self.rows(query, item)
+        if head is None:
+            return rows.mean(0)
+        if not 0 <= head < len(rows):
+            raise ParameterError(f"{self.layer}: head {head} asked for, it has heads 0 to {len(rows) - 1}")
+        return rows[head]
+
+    def rows(self, query: Point | str | None = None, item: int = 0) -> Tensor:
+        """The query's attention over the image for every head: (heads, rows, columns) float32."""
+        layout = self._positioned()
+        group, index = self._locate(query)
+        values = self.weights.block(item, group, index, index + 1)[:, 0]
+        keys = layout.key_index[group if len(layout.key_index) > 1 else 0].to(values.device)
+        on_image = keys >= 0
+        out = values.new_zeros(len(values), layout.key_grid[0] * layout.key_grid[1])
+        # Some layouts name a position twice; its weights add up.
+        out.index_add_(1, keys[on_image], values[:, on_image])
+        return out.view(len(values), *layout.key_grid)
+
+    def prefix_mass(self, query: Point | str | None = None, item: int = 0) -> Tensor:
+        """Share of the query's attention that goes to prefix tokens: (heads,) float32."""
+        layout = self._positioned()
+        group, _ = self._locate(query)
+        keys = layout.key_index[group if len(layout.key_index) > 1 else 0]
+        values = self.raw(query, item)
+        return values[:, (keys <= -2).to(values.device)].sum(1)
+
+    def matrix(self, head: int = 0, item: int = 0, group: int = 0) -> Tensor:
+        """The raw matrix of one head: (Nq, Nk) float32; the only view of a map that has no position on the image."""
+        _, groups, heads, queries, _ = self.weights.shape
+        if not (0 <= head < heads and 0 <= group < groups):
+            raise ParameterError(f"{self.layer}: head {head}, group {group} asked for, it has {heads} x {groups}")
+        return self.weights.block(item, group, 0, queries)[head]
+
+    def _positioned(self) -> Layout:
+        if self.layout is None:
+            raise ParameterError(f"{self.layer} ({self.kind}): no known position on the image; use matrix()")
+        return self.layout
+
+    def _locate(self, query: Point | str | None) -> tuple[int, int]:
+        layout = self._positioned()
+        if layout.query_grid is None:
+            return 0, 0
+        if isinstance(query, str):
+            if query not in layout.prefix:
+                names = ", ".join(layout.prefix) or "none"
+                raise ParameterError(f"{self.layer}: no prefix token '{query}'; it has: {names}")
+            return layout.find(-2 - layout.prefix.index(query))
+        if query is None:
+            raise ParameterError(f"{self.layer}: a query is needed, a point in pixels or a prefix token's name")
+        return layout.find(layout.cell(Point(*query), self.image_size))
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """What a model bases one answer on: signed values on the model's input frame.
+
+    Attributes:
+        values: (h, w) float32 on the CPU, signed; its grid lies evenly over the input frame (Grad-CAM's is coarse).
+        method: name in METHODS.
+        target: what was explained ("Samoyed (258)", "norm of the pooled feature").
+        layer: the layer it was computed at, or None for input attributions.
+        delta: convergence delta of integrated gradients (sum of values minus the change of the target), else None.
+        unit: what a value means.
+        state: what the model's weights are.
+        parameters: the method's parameters as used.
+        note: one sentence that belongs beside the map, or "".
+    """
+
+    values: Tensor
+    method: str
+    target: str
+    layer: str | None = None
+    delta: float | None = None
+    unit: str = ""
+    state: WeightsState = "pretrained"
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """One class of a prediction: its index, its name, its softmax probability and its logit."""
+
+    index: int
+    label: str
+    probability: float
+    logit: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The largest classes of one answer, best first; empty with a reason for a model without a head."""
+
+    top: tuple[ClassScore, ...]
+    reason: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class PulledBack:
+    """A map of the moved picture brought back to the frame of the picture before it was moved.
+
+    Attributes:
+        values: (h, w) float32.
+        valid: (h, w) bool; False where the moved picture does not show that place.
+    """
+
+    values: Tensor
+    valid: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class ModelView:
+    """One model's answers about a picture before and after a transform.
+
+    Every pair is (before, after). ``maps[i].rows(query, item)`` with item 0 is before, item 1 after.
+
+    Attributes:
+        spec: text form of the model.
+        state: what its weights are.
+        device: where it ran.
+        images: what the model saw, each (3, H, W) float32 in 0..1 on the CPU, before normalisation.
+        predictions: before and after.
+        maps: the attention maps of both, in the order of the forward pass; item 0 before, item 1 after.
+        attributions: before and after, or None where the method cannot serve the model.
+        pulled_back: the attribution after, in the frame before; None with ``attributions``.
+        difference: pulled back minus before, zero where invalid; None with ``attributions``.
+        queries: the query in this model's input pixels before and after; the second is None where it left the frame.
+        shift: the shift in this model's pixels (dx, dy).
+        notes: what has to be said beside the row ("no attention in this model", "outside its training size", ...).
+    """
+
+    spec: str
+    state: WeightsState
+    device: str
+    images: tuple[Tensor, Tensor]
+    predictions: tuple[Prediction, Prediction]
+    maps: tuple[AttentionMap, ...]
+    attributions: tuple[Attribution, Attribution] | None
+    pulled_back: PulledBack | None
+    difference: Tensor | None
+    queries: tuple[Point, Point | None]
+    shift: tuple[float, float]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Several models, one picture, one transform: a row each.
+
+    Attributes:
+        rows: one view per model, in the order asked for.
+        transform: the transform in words.
+        method: the attribution method.
+        versions: package versions that made it.
+    """
+
+    rows: tuple[ModelView, ...]
+    transform: str
+    method: str
+    versions: Mapping[str, str]
