@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 
 from explorer.errors import ParameterError
@@ -130,14 +131,17 @@ class Layout:
     query_index: Tensor | None = None
     prefix: tuple[str, ...] = ()
 
-    def find(self, code: int) -> tuple[int, int]:
-        """Return (group, index) of the query with this code; raises ParameterError where there is none."""
+    def find(self, code: int) -> list[tuple[int, int]]:
+        """Every (group, index) of the query with this code: one, but for overlapping windows (outlook attention).
+
+        Raises ParameterError where there is none.
+        """
         if self.query_index is None:
-            return 0, 0
-        hit = (self.query_index == code).nonzero()
-        if len(hit) == 0:
+            return [(0, 0)]
+        hits = (self.query_index == code).nonzero().tolist()
+        if not hits:
             raise ParameterError(f"layout '{self.name}': no query at position {code} of grid {self.query_grid}")
-        return int(hit[0, 0]), int(hit[0, 1])
+        return [(int(group), int(index)) for group, index in hits]
 
     def cell(self, point: Point, image_size: tuple[int, int]) -> int:
         """Flat position on the query grid of the cell that holds ``point``; raises ParameterError outside the frame."""
@@ -208,11 +212,6 @@ class AttentionMap:
         """(rows, columns) of a row's picture, or None without a position."""
         return None if self.layout is None else self.layout.key_grid
 
-    def raw(self, query: Point | str | None = None, item: int = 0) -> Tensor:
-        """The query's row as computed: (heads, Nk) float32, prefix tokens and padding included."""
-        group, index = self._locate(query)
-        return self.weights.block(item, group, index, index + 1)[:, 0]
-
     def row(self, query: Point | str | None = None, head: int | None = None, item: int = 0) -> Tensor:
         """The query's attention over the image: (rows, columns) float32 for one head, or the mean over heads.
 
@@ -232,23 +231,25 @@ class AttentionMap:
 
     def rows(self, query: Point | str | None = None, item: int = 0) -> Tensor:
         """The query's attention over the image for every head: (heads, rows, columns) float32."""
-        layout = self._positioned()
-        group, index = self._locate(query)
-        values = self.weights.block(item, group, index, index + 1)[:, 0]
-        keys = layout.key_index[group if len(layout.key_index) > 1 else 0].to(values.device)
-        on_image = keys >= 0
-        out = values.new_zeros(len(values), layout.key_grid[0] * layout.key_grid[1])
-        # Some layouts name a position twice; its weights add up.
-        out.index_add_(1, keys[on_image], values[:, on_image])
-        return out.view(len(values), *layout.key_grid)
+        rows, columns = self._positioned().key_grid
+        return self._scatter(query, item)[:, : rows * columns].view(-1, rows, columns)
 
     def prefix_mass(self, query: Point | str | None = None, item: int = 0) -> Tensor:
-        """Share of the query's attention that goes to prefix tokens: (heads,) float32."""
+        """The query's attention to each prefix token: (heads, prefix tokens) float32."""
+        rows, columns = self._positioned().key_grid
+        return self._scatter(query, item)[:, rows * columns :]
+
+    def _scatter(self, query: Point | str | None, item: int) -> Tensor:
+        """(heads, positions + prefix tokens): the query's weights by what they lie on; those of padding are dropped."""
         layout = self._positioned()
-        group, _ = self._locate(query)
-        keys = layout.key_index[group if len(layout.key_index) > 1 else 0]
-        values = self.raw(query, item)
-        return values[:, (keys <= -2).to(values.device)].sum(1)
+        positions = layout.key_grid[0] * layout.key_grid[1]
+        out = torch.zeros(self.heads, positions + len(layout.prefix))
+        for group, index in self._locate(query):
+            values = self.weights.block(item, group, index, index + 1)[:, 0].cpu()
+            keys = layout.key_index[group if len(layout.key_index) > 1 else 0]
+            keys = torch.where(keys < -1, positions - 2 - keys, keys)
+            out.index_add_(1, keys[keys >= 0], values[:, keys >= 0])
+        return out
 
     def matrix(self, head: int = 0, item: int = 0, group: int = 0) -> Tensor:
         """The raw matrix of one head: (Nq, Nk) float32; the only view of a map that has no position on the image."""
@@ -262,10 +263,10 @@ class AttentionMap:
             raise ParameterError(f"{self.layer} ({self.kind}): no known position on the image; use matrix()")
         return self.layout
 
-    def _locate(self, query: Point | str | None) -> tuple[int, int]:
+    def _locate(self, query: Point | str | None) -> list[tuple[int, int]]:
         layout = self._positioned()
         if layout.query_grid is None:
-            return 0, 0
+            return [(0, 0)]
         if isinstance(query, str):
             if query not in layout.prefix:
                 names = ", ".join(layout.prefix) or "none"

@@ -1,0 +1,203 @@
+"""What attention maps does one forward pass contain?
+
+The only file that hooks into a forward pass. `scaled_dot_product_attention` and `softmax` are intercepted with a
+`TorchFunctionMode` (thread-bound, so two threads never see each other's), and forward hooks tell in which module the
+operation ran; gates are read as the output of the module that makes them. Nothing in the model is changed, fused
+kernels stay on, and every hook is removed on every way out.
+
+For fused attention the query and the key are kept, O(n d), never the map, O(n^2); a row is computed when somebody
+looks at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from explorer import layouts
+from explorer.errors import NoAttentionError
+from explorer.types import AttentionMap
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from explorer.models import Model
+
+_SOFTMAX = (torch.softmax, F.softmax, Tensor.softmax)
+
+
+def _owned(tensor: Tensor) -> Tensor:
+    """The tensor without its graph, and without a larger storage (the fused q-k-v projection) that it would keep."""
+    tensor = tensor.detach()
+    if tensor.untyped_storage().nbytes() > tensor.numel() * tensor.element_size():
+        tensor = tensor.contiguous() if not tensor.is_contiguous() else tensor.clone()
+    return tensor
+
+
+@dataclass(eq=False)
+class _Watch(TorchFunctionMode):
+    """Notes every attention operation and the modules it ran in."""
+
+    frames: list[layouts.Frame] = field(default_factory=list)
+    operations: list[layouts.Operation] = field(default_factory=list)
+    keep_graph: bool = False
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
+        if func is F.scaled_dot_product_attention:
+            self._attention(out, *args, **kwargs)
+        elif func in _SOFTMAX and isinstance(out, Tensor) and out.is_floating_point():
+            dim = kwargs["dim"] if "dim" in kwargs else args[1] if len(args) > 1 else -1
+            self._note(layouts.Operation("softmax", tuple(self.frames), weights=self._kept(out), dim=int(dim)))
+        return out
+
+    def _attention(
+        self,
+        out: Tensor,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attn_mask: Tensor | None = None,
+        dropout_p: float = 0.0,  # noqa: ARG002 - signature of the intercepted function
+        is_causal: bool = False,
+        scale: float | None = None,
+        enable_gqa: bool = False,  # noqa: ARG002 - seen from the shapes
+    ) -> None:
+        if is_causal:
+            size = (query.shape[-2], key.shape[-2])
+            attn_mask = torch.ones(size, dtype=torch.bool, device=query.device).tril()
+        self._note(
+            layouts.Operation(
+                "dot product",
+                tuple(self.frames),
+                query=_owned(query),
+                key=_owned(key),
+                bias=None if attn_mask is None else attn_mask.detach(),
+                scale=query.shape[-1] ** -0.5 if scale is None else scale,
+                value=value if self.keep_graph else None,
+                output=out if self.keep_graph else None,
+            )
+        )
+
+    def _kept(self, tensor: Tensor) -> Tensor:
+        return tensor if self.keep_graph else tensor.detach()
+
+    def _note(self, operation: layouts.Operation) -> None:
+        if self.frames:
+            self.operations.append(operation)
+
+    def enter(self, path: str) -> Callable[..., None]:
+        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            given = (*args, *kwargs.values())
+            shapes = tuple(tuple(value.shape) for value in given if isinstance(value, Tensor))
+            sizes = tuple(
+                tuple(value)
+                for value in given
+                if isinstance(value, (tuple, list, torch.Size))
+                and len(value) == 2
+                and all(isinstance(number, int) for number in value)
+            )
+            self.frames.append(layouts.Frame(path, module, shapes, sizes))
+
+        return hook
+
+    def leave(self, path: str) -> Callable[..., None]:
+        def hook(module: nn.Module, args: Any, out: Any) -> None:  # noqa: ARG001 - signature of a forward hook
+            # A module that raised inside a caught exception leaves its frame behind: unwind to this one.
+            while self.frames and self.frames.pop().path != path:
+                pass
+
+        return hook
+
+    def gate(self, name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, args: Any, out: Tensor) -> None:  # noqa: ARG001 - signature of a forward hook
+            self._note(layouts.Operation("gate", tuple(self.frames), weights=self._kept(out), name=name))
+
+        return hook
+
+
+@dataclass(eq=False)
+class Recorder:
+    """What one or more forward passes did, readable after (and during) `recording`."""
+
+    model: Model
+    _watch: _Watch
+
+    @property
+    def operations(self) -> Sequence[layouts.Operation]:
+        """The intercepted operations, in the order of the forward pass."""
+        return self._watch.operations
+
+    def maps(self) -> list[AttentionMap]:
+        """The attention maps, placed on the image, in the order of the forward pass; empty where none was seen."""
+        return [attention_map for _, attention_map in self.placed()]
+
+    def placed(self) -> list[tuple[tuple[layouts.Operation, ...], AttentionMap]]:
+        """Each map with the operations it was made from."""
+        return layouts.place(self.operations, self.model.module, self.model.input_size, self.model.state_of)
+
+
+@contextmanager
+def recording(model: Model, values: bool = False) -> Iterator[Recorder]:
+    """Record the attention operations of every forward pass of ``model.module`` inside the block.
+
+    Args:
+        model: a live model; its lock is held meanwhile, since hooks sit on the shared module.
+        values: also keep each operation's value, output and graph, so that a gradient with respect to the attention
+            weights can be had afterwards. Costs memory.
+
+    The pass itself runs as it would without: same kernels, same bits, same grad mode.
+    """
+    with model.lock, ExitStack() as stack:
+        watch = _Watch(keep_graph=values)
+        for path, module in model.module.named_modules():
+            row = layouts.row_of(module)
+            for name in row.gates if row else ():
+                child = module.get_submodule(name)
+                stack.callback(child.register_forward_hook(watch.gate(name)).remove)
+            # torch's own leaf layers hold no attention; a hook on each would only cost time.
+            if row is None and type(module).__module__.startswith("torch.nn"):
+                continue
+            stack.callback(module.register_forward_pre_hook(watch.enter(path), with_kwargs=True).remove)
+            # Runs before hooks that were there already would see the frame gone: always last.
+            stack.callback(module.register_forward_hook(watch.leave(path)).remove)
+        with watch:
+            yield Recorder(model, watch)
+
+
+def capture(model: Model, image: Image | Tensor) -> list[AttentionMap]:
+    """Which attention maps does one forward pass contain, and where do they lie on the image?
+
+    Args:
+        model: a live model.
+        image: a picture, or a tensor (B, 3, H, W) in 0..1 at the model's input size.
+
+    Returns:
+        Every map in the order of the forward pass, native and inserted, for all images of the batch.
+
+    Raises:
+        NoAttentionError: the model has none, e.g. a plain convolutional network.
+    """
+    batch = image if isinstance(image, Tensor) else model.preprocess(image)
+    with recording(model) as recorder, torch.inference_mode():
+        model.logits(batch)
+    maps = recorder.maps()
+    if not maps:
+        raise NoAttentionError(
+            f"{model.spec}: no attention was seen in its forward pass. "
+            f"{layouts.why_none(model.module)} Use an attribution, or insert a block, as in '{model.spec.backbone}+mhsa@2'."
+        )
+    return maps
