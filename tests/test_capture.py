@@ -1,0 +1,316 @@
+"""Capture against timm's own numbers: logits untouched, weights equal, nothing left behind, little held."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import timm
+import torch
+from timm.layers import set_fused_attn
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import explorer.capture
+from explorer.capture import capture, recording
+from explorer.errors import NoAttentionError, ParameterError
+from explorer.layouts import DotProduct
+from explorer.models import Model, load
+from explorer.types import AttentionMap, ModelSpec, Point
+
+
+def noise(model: Model, batch: int = 2) -> Tensor:
+    return torch.rand(batch, 3, *model.input_size, generator=torch.Generator().manual_seed(3))
+
+
+def hooks(module: nn.Module) -> int:
+    return sum(
+        len(m._forward_hooks) + len(m._forward_pre_hooks) + len(m._backward_hooks) + len(m._backward_pre_hooks)
+        for m in module.modules()
+    )
+
+
+def full(one: AttentionMap) -> Tensor:
+    """Every weight of a map: (batch, groups, heads, Nq, Nk)."""
+    batch, groups, _, queries, _ = one.weights.shape
+    return torch.stack(
+        [torch.stack([one.weights.block(b, g, 0, queries) for g in range(groups)]) for b in range(batch)]
+    )
+
+
+@contextmanager
+def unfused() -> Iterator[None]:
+    """timm decides at construction whether attention is fused."""
+    set_fused_attn(False)
+    try:
+        yield
+    finally:
+        set_fused_attn(True)
+
+
+# Each layout's fused family; timm's own explicit attention is what its `attn_drop` (or `softmax`) receives or returns.
+FUSED = [
+    "vit_tiny_patch16_224",
+    "deit_tiny_distilled_patch16_224",
+    "eva02_tiny_patch14_224",
+    "beit_base_patch16_224",
+    "vit_relpos_small_patch16_224",
+    "swin_tiny_patch4_window7_224",
+    "maxvit_rmlp_pico_rw_256",
+    "coatnet_nano_rw_224",
+    "pvt_v2_b0",
+    "twins_svt_small",
+    "mobilenetv4_hybrid_medium",
+    "mobilevit_xxs",
+    "davit_tiny",
+    "nest_tiny_jx",
+    "nextvit_small",
+    "visformer_tiny",
+    "caformer_s18",
+    "samvit_base_patch16_224",
+]
+
+
+@pytest.mark.parametrize("name", FUSED)
+def test_fused_weights_equal_timms_own_explicit_attention(name: str) -> None:
+    model = load(f"random/{name}")
+    image = noise(model)
+    with unfused():
+        explicit = timm.create_model(name, pretrained=False).eval()
+    explicit.load_state_dict(model.module.state_dict())
+    seen: dict[str, Tensor] = {}
+
+    def keep(path: str):  # noqa: ANN202
+        def hook(_: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> None:
+            seen[path] = args[0] if path.endswith("attn_drop") else out
+
+        return hook
+
+    for path, module in explicit.named_modules():
+        if path.endswith(("attn.attn_drop", "token_mixer.attn_drop", "e_mhsa.attn_drop", "attn.softmax")):
+            module.register_forward_hook(keep(path))
+    with torch.inference_mode():
+        explicit(model.normalise(image))
+    maps = {one.layer: one for one in capture(model, image) if isinstance(one.weights, DotProduct)}
+    compared = 0
+    for path, weights in seen.items():
+        one = maps[path.rsplit(".", 1)[0]]
+        ours, heads = full(one), one.heads
+        # timm keeps windows and pixel phases, or heads, in the batch axis.
+        if weights.dim() == 5:
+            theirs = weights if weights.shape[1] == ours.shape[1] and weights.shape[2] == heads else weights.transpose(1, 2)
+        else:
+            theirs = weights.reshape(2, -1, heads, *weights.shape[-2:])
+        # Not the floor of one operation: two kernels, through all layers above.
+        assert (ours - theirs).abs().max() < 1e-5
+        compared += 1
+    assert compared == len(maps) > 0
+
+
+def test_a_pass_under_capture_is_the_bare_pass_to_the_last_bit(any_family: Model) -> None:
+    image = noise(any_family)
+    with torch.inference_mode():
+        bare = any_family.logits(image)
+    before = hooks(any_family.module)
+    with recording(any_family), torch.inference_mode():
+        watched = any_family.logits(image)
+    assert torch.equal(bare, watched)
+    assert hooks(any_family.module) == before == 0
+
+
+@pytest.fixture(params=["vit_tiny_patch16_224", "swinv2_cr_tiny_ns_224", "mobilevitv2_050", "resnet18+coord@2"])
+def any_family(request: pytest.FixtureRequest) -> Model:
+    return load(f"random/{request.param}")
+
+
+def test_context_scores_are_the_modules_own() -> None:
+    model = load("random/mobilevitv2_050")
+    image = noise(model)
+    path = "stages.3.1.transformer.1.attn"
+    module = model.module.get_submodule(path)
+    given: list[Tensor] = []
+    handle = module.register_forward_hook(lambda _, args, out: given.append(args[0]))  # noqa: ARG005
+    maps = {one.layer: one for one in capture(model, image)}
+    handle.remove()
+    x = given[0]  # (B, C, P, N)
+    weight, bias = module.qkv_proj.weight[:1, :, 0, 0], module.qkv_proj.bias[:1]
+    scores = (torch.einsum("oc,bcpn->bopn", weight, x) + bias[:, None, None]).exp()
+    scores = scores / scores.sum(-1, keepdim=True)
+    got = full(maps[path]).view(2, 1, *scores.shape[-2:])
+    assert (got - scores).abs().max() < 1e-5
+
+
+def test_cross_covariance_is_the_modules_own() -> None:
+    model = load("random/xcit_nano_12_p16_224")
+    image = noise(model)
+    path = "blocks.3.attn"
+    module = model.module.get_submodule(path)
+    given: list[Tensor] = []
+    handle = module.register_forward_hook(lambda _, args, out: given.append(args[0]))  # noqa: ARG005
+    one = next(one for one in capture(model, image) if one.layer == path)
+    handle.remove()
+    batch, count, width = given[0].shape
+    q, k, _ = module.qkv(given[0]).view(batch, count, 3, one.heads, -1).permute(2, 0, 3, 4, 1)
+    q, k = q / q.norm(dim=-1, keepdim=True), k / k.norm(dim=-1, keepdim=True)
+    theirs = ((q @ k.transpose(-1, -2)) * module.temperature).softmax(-1)
+    assert one.kind == "channel"
+    assert (full(one)[:, 0] - theirs).abs().max() < 1e-5
+    with pytest.raises(ParameterError, match="no known position"):
+        one.row(Point(3, 3))
+
+
+def test_coordinate_gates_are_the_modules_own() -> None:
+    model = load("random/resnet18+coord@3")
+    image = noise(model)
+    maps = [one for one in capture(model, image) if one.kind == "gate"]
+    assert [one.grid for one in maps] == [(14, 14), (14, 1), (1, 14)]
+    product, rows, columns = (full(one)[:, 0, :, 0] for one in maps)
+    assert torch.equal(product.view(2, -1, 14, 14), rows.view(2, -1, 14, 1) * columns.view(2, -1, 1, 14))
+    path = maps[0].layer.split(" ")[0]
+    module = model.module.get_submodule(path)
+    features: list[Tensor] = []
+    handle = module.register_forward_hook(lambda _, args, out: features.extend((args[0], out)))  # noqa: ARG005
+    with torch.inference_mode():
+        model.logits(image)
+    handle.remove()
+    # Whatever the module did, its output is its input times what we call its gate.
+    assert torch.allclose(features[1], features[0] * product.view(2, -1, 14, 14), atol=1e-6)
+    assert 0 < product.min() < product.max() < 1
+
+
+def test_squeeze_and_excitation_is_a_vector_not_a_picture() -> None:
+    maps = capture(load("random/mobilenetv3_small_100"), torch.rand(1, 3, 224, 224))
+    assert {one.kind for one in maps} == {"channel"}
+    assert all(one.layout is None and one.weights.shape[:4] == (1, 1, 1, 1) for one in maps)
+    assert all(0 <= one.matrix().min() and one.matrix().max() <= 1 for one in maps)
+
+
+def test_convit_shows_the_gated_mixture() -> None:
+    model = load("random/convit_tiny")
+    image = noise(model)
+    module = model.module.get_submodule("blocks.2.attn")
+    given: list[Tensor] = []
+    handle = module.register_forward_hook(lambda _, args, out: given.append(args[0]))  # noqa: ARG005
+    one = next(one for one in capture(model, image) if one.layer == "blocks.2.attn")
+    handle.remove()
+    assert (full(one)[:, 0] - module.get_attention(given[0])).abs().max() < 1e-6
+
+
+def test_untrained_blocks_are_labelled_so() -> None:
+    maps = capture(load("random/resnet18+mhsa@3"), torch.rand(1, 3, 224, 224))
+    assert [one.state for one in maps] == ["random"]
+    assert maps[0].layout is not None
+    assert maps[0].layout.name == "tokens"
+
+
+@pytest.mark.parametrize(("name", "reason"), [("mobilenetv2_100", "convolutional"), ("efficientvit_b0", "softmax")])
+def test_no_attention_is_an_error_that_says_why(name: str, reason: str) -> None:
+    with pytest.raises(NoAttentionError, match=reason):
+        capture(load(f"random/{name}"), torch.rand(1, 3, 224, 224))
+
+
+def test_hooks_go_when_the_pass_fails() -> None:
+    model = load("random/vit_tiny_patch16_224")
+    with pytest.raises(Exception, match=r"[Ss]ize|[Ss]hape|height|doesn't match"), recording(model):
+        model.logits(torch.rand(1, 3, 64, 64))
+    assert hooks(model.module) == 0
+    assert capture(model, noise(model, 1))
+
+
+def test_large_inputs_hold_queries_and_keys_only() -> None:
+    model = load(ModelSpec("vit_small_patch16_224", "random", input_size=(1024, 1024)))
+    maps = capture(model, torch.rand(1, 3, 1024, 1024))
+    assert len(maps) == 12
+    queries_and_keys = 2 * 12 * 4097 * 384 * 4
+    storages = {}
+    for one in maps:
+        assert isinstance(one.weights, DotProduct)
+        for tensor in (one.weights.query, one.weights.key):
+            storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+    assert queries_and_keys <= sum(storages.values()) <= 1.2 * queries_and_keys
+    assert sum(one.weights.nbytes for one in maps) <= 1.2 * queries_and_keys
+
+    class Largest(TorchDispatchMode):
+        numel = 0
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # noqa: ANN001, ANN204, ARG002
+            out = func(*args, **(kwargs or {}))
+            if isinstance(out, Tensor):
+                self.numel = max(self.numel, out.numel())
+            return out
+
+    with Largest() as seen:
+        row = maps[5].row(Point(511, 300))
+    assert row.shape == (64, 64)
+    assert seen.numel <= 4097 * 384
+
+
+def test_two_threads_see_their_own_operations() -> None:
+    model = load("random/vit_tiny_patch16_224")
+    images = [torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(i)) for i in range(4)]
+    alone = [[full(one) for one in capture(model, image)] for image in images]
+    together: dict[int, list[Tensor]] = {}
+
+    def work(number: int) -> None:
+        together[number] = [full(one) for one in capture(model, images[number])]
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for number, maps in together.items():
+        assert len(maps) == 12
+        assert all(torch.equal(one, two) for one, two in zip(maps, alone[number]))
+
+
+def test_gradients_reach_the_kept_operations() -> None:
+    model = load("random/vit_tiny_patch16_224")
+    image = noise(model, 1).requires_grad_()
+    with recording(model, values=True) as recorder:
+        model.logits(image)[0, 7].backward()
+    assert image.grad is not None
+    assert image.grad.abs().sum() > 0
+    assert all(operation.value is not None and operation.output is not None for operation in recorder.operations)
+
+
+def test_masks_and_causal_attention_are_applied() -> None:
+    """A hand-made module that uses every argument of the fused function."""
+    torch.manual_seed(0)
+
+    class Attend(nn.Module):
+        def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            one = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True, scale=0.3)
+            mask = torch.ones(1, 1, 5, 5, dtype=torch.bool)
+            mask[..., 2] = False
+            two = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+            return one + two
+
+    class Outer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = Attend()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.inner(x, x + 1, x)
+
+    watch = explorer.capture._Watch()
+    outer = Outer()
+    for path, module in outer.named_modules():
+        module.register_forward_pre_hook(watch.enter(path), with_kwargs=True)
+        module.register_forward_hook(watch.leave(path))
+    x = torch.randn(1, 2, 5, 4)
+    with watch:
+        outer(x)
+    scores = x @ (x + 1).transpose(-1, -2)
+    causal = (scores * 0.3).masked_fill(~torch.ones(5, 5, dtype=torch.bool).tril(), -torch.inf).softmax(-1)
+    masked = (scores / 2).index_fill(-1, torch.tensor([2]), -torch.inf).softmax(-1)
+    for operation, expected in zip(watch.operations, (causal, masked)):
+        assert operation.query is not None
+        assert operation.key is not None
+        assert operation.bias is not None
+        bias = operation.bias.expand(1, 2, 5, 5)[:, None]
+        weights = DotProduct(operation.query[:, None], operation.key[:, None], operation.scale, bias)
+        assert torch.allclose(weights.block(0, 0, 0, 5), expected[0], atol=1e-6)
