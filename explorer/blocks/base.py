@@ -1,0 +1,85 @@
+"""What every attention block declares, and the registry of blocks."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from explorer.errors import ParameterError
+from explorer.registry import Registry
+from explorer.types import MapKind
+
+
+@dataclass(frozen=True)
+class Option:
+    """One parameter of a block: an integer in a range, or one of several words.
+
+    Attributes:
+        default: its value if none is given.
+        help: what it does, in a phrase.
+        low: smallest integer, for a number.
+        high: largest integer, for a number.
+        choices: the words, for a choice; empty for a number.
+    """
+
+    default: int | str
+    help: str
+    low: int = 0
+    high: int = 0
+    choices: tuple[str, ...] = ()
+
+    def check(self, name: str, value: Any) -> Any:
+        """Return the value if it is allowed; raises ParameterError."""
+        if self.choices:
+            if value not in self.choices:
+                raise ParameterError(f"{name} is '{value}'; it can be {', '.join(self.choices)}")
+        elif isinstance(value, bool) or not isinstance(value, int) or not self.low <= value <= self.high:
+            raise ParameterError(f"{name} is {value!r}; it is a whole number from {self.low} to {self.high}")
+        return value
+
+
+class Block(nn.Module):
+    """An attention block: (B, C, H, W) to the same shape, any C, H and W.
+
+    Class attributes are its declaration; the page's controls and the command's flags are made from them.
+
+    Attributes:
+        options: its parameters by name.
+        residual: whether it computes a residual (x + g block(x)) or replaces its input (x + g (block(x) - x)).
+        kind: what kind of map it gives.
+    """
+
+    options: ClassVar[Mapping[str, Option]]
+    residual: ClassVar[bool]
+    kind: ClassVar[MapKind]
+
+    @classmethod
+    def settings(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all parameters, defaults filled in; raises ParameterError for one unknown or out of range."""
+        if unknown := sorted(given.keys() - cls.options.keys()):
+            known = ", ".join(cls.options) or "none"
+            raise ParameterError(f"{cls.__name__} has no parameter '{unknown[0]}'; it has: {known}")
+        return {name: option.check(name, given.get(name, option.default)) for name, option in cls.options.items()}
+
+    def __init__(self, channels: int, grid: tuple[int, int]) -> None:
+        super().__init__()
+        self.channels, self.grid = channels, grid
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C, H, W)."""
+
+    @abstractmethod
+    def multiply_adds(self, height: int, width: int) -> int:
+        """Multiply-adds of one forward pass of one image in matrix products and convolutions (FLOPs are twice that)."""
+
+    @abstractmethod
+    def parameter_count(self) -> int:
+        """Number of parameters, from the formula in the docstring."""
+
+
+BLOCKS: Registry[type[Block]] = Registry("block")

@@ -1,0 +1,99 @@
+"""Multi-head self-attention."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from explorer.blocks.base import BLOCKS, Block, Option
+from explorer.errors import ParameterError
+from explorer.types import MapKind
+
+
+@BLOCKS.register("mhsa")
+class MultiHeadSelfAttention(Block):
+    """Which other places does each place look at? Multi-head self-attention over all n = H W positions.
+
+    Q, K, V are 1x1 convolutions of x; per head softmax(Q K^T / sqrt(d_h) + bias) V over the n positions; heads joined,
+    then a 1x1 convolution. ``position``: none; absolute (a learnt vector per place, added to x); relative (a learnt
+    bias per head from (dy, dx)). Learnt positions are interpolated to the grid at hand.
+
+    Cost: 4 n d^2 + 2 n^2 d multiply-adds; 4 d (d + 1) parameters, and d rows columns (absolute) or
+    h (2 rows - 1) (2 columns - 1) (relative), rows and columns those of the grid it was made for.
+    Map: (h, n, n), softmax over positions.
+    Source: Vaswani et al., "Attention Is All You Need", 2017; relative bias as in Swin (Liu et al. 2021).
+    """
+
+    options: ClassVar = {
+        "heads": Option(0, "number of heads, a divisor of the channels; 0: as many as leave each 32 channels", 0, 64),
+        "position": Option("none", "what it knows of places", choices=("none", "absolute", "relative")),
+    }
+    residual: ClassVar[bool] = True
+    kind: ClassVar[MapKind] = "pairwise"
+
+    def __init__(self, channels: int, grid: tuple[int, int] = (14, 14), **options: Any) -> None:
+        super().__init__(channels, grid)
+        settings = self.settings(options)
+        heads = settings["heads"] or next(h for h in range(max(1, channels // 32), 0, -1) if channels % h == 0)
+        if channels % heads:
+            raise ParameterError(f"{heads} heads do not divide {channels} channels; take a divisor, or 0")
+        self.heads, self.position = heads, settings["position"]
+        self.query = nn.Conv2d(channels, channels, 1)
+        self.key = nn.Conv2d(channels, channels, 1)
+        self.value = nn.Conv2d(channels, channels, 1)
+        self.out = nn.Conv2d(channels, channels, 1)
+        rows, columns = grid
+        if self.position == "absolute":
+            self.places = nn.Parameter(nn.init.trunc_normal_(torch.empty(1, channels, rows, columns), std=0.02))
+        elif self.position == "relative":
+            table = torch.empty(1, heads, 2 * rows - 1, 2 * columns - 1)
+            self.bias = nn.Parameter(nn.init.trunc_normal_(table, std=0.02))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C, H, W)."""
+        _, _, height, width = x.shape
+        if self.position == "absolute":
+            x = x + _resized(self.places, height, width)
+
+        def split(y: Tensor) -> Tensor:  # (B, C, H, W) to (B, heads, n, d_h)
+            return y.flatten(2).unflatten(1, (self.heads, -1)).transpose(2, 3)
+
+        mask = self._relative(height, width) if self.position == "relative" else None
+        mixed = F.scaled_dot_product_attention(
+            split(self.query(x)), split(self.key(x)), split(self.value(x)), attn_mask=mask
+        )
+        return self.out(mixed.transpose(2, 3).flatten(1, 2).unflatten(2, (height, width)))
+
+    def _relative(self, height: int, width: int) -> Tensor:
+        """The bias of every (query, key) pair: (1, heads, n, n)."""
+        table = _resized(self.bias, 2 * height - 1, 2 * width - 1)[0]
+        device = table.device
+        dy = torch.arange(height, device=device)[:, None] - torch.arange(height, device=device) + height - 1
+        dx = torch.arange(width, device=device)[:, None] - torch.arange(width, device=device) + width - 1
+        # (heads, Hq, Wq, Hk, Wk): the entry of (row difference, column difference)
+        pairs = table[:, dy[:, None, :, None], dx[None, :, None, :]]
+        return pairs.reshape(1, self.heads, height * width, height * width)
+
+    def multiply_adds(self, height: int, width: int) -> int:
+        """4 n d^2 + 2 n^2 d."""
+        n, d = height * width, self.channels
+        return 4 * n * d * d + 2 * n * n * d
+
+    def parameter_count(self) -> int:
+        """4 d (d + 1), and the positions'."""
+        rows, columns = self.grid
+        places = {
+            "none": 0,
+            "absolute": self.channels * rows * columns,
+            "relative": self.heads * (2 * rows - 1) * (2 * columns - 1),
+        }
+        return 4 * self.channels * (self.channels + 1) + places[self.position]
+
+
+def _resized(values: Tensor, rows: int, columns: int) -> Tensor:
+    if values.shape[-2:] == (rows, columns):
+        return values
+    return F.interpolate(values.float(), (rows, columns), mode="bilinear", align_corners=True).to(values.dtype)

@@ -1,0 +1,476 @@
+"""From a ModelSpec to a live model: timm creation, weights, preprocessing, class names, device, inserted block."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from PIL import Image
+from timm.data import create_transform, resolve_model_data_config
+from timm.models import (
+    get_arch_pretrained_cfgs,
+    get_deprecated_models,
+    get_pretrained_cfg,
+    is_model,
+    list_models,
+    parse_model_name,
+    split_model_name_tag,
+)
+from timm.models._hub import load_model_config_from_path
+from torch import Tensor, nn
+
+from explorer.blocks.insertion import insert
+from explorer.cache import Bounded
+from explorer.errors import ExplorerError, ModelError, ParameterError, UnknownNameError, WeightsError
+from explorer.labels import class_names, headless_reason
+from explorer.seeding import Seeded
+from explorer.stages import Stage, find_stages
+from explorer.types import ModelSpec, WeightsState
+from explorer.weights import check_finite, folder_weights, hub_file, hub_weights, lay_over, read_config, read_tensors
+
+#: Parameters and buffers of a model may take this many bytes; the largest of timm's would fill any machine.
+MAX_MODEL_BYTES = 6 * 2**30
+#: A picture longer than this times its width is cut to its centre before it is resized; the model crops it anyway.
+MAX_ASPECT = 16
+#: What ``ModelSpec.preprocessing`` may override.
+PREPROCESSING = ("mean", "std", "interpolation", "crop_pct", "crop_mode")
+_INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos")
+#: Arguments of timm.create_model that the other fields of a ModelSpec stand for, or that could read a pickle.
+_RESERVED = frozenset(
+    ["model_name", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir", "scriptable", "exportable", "no_jit", "features_only", "out_indices", "in_chans", "img_size", "pretrained_model_args", "pretrained_strict", "pretrained_filter_fn"]
+)
+
+
+@dataclass(eq=False)
+class Model:
+    """A live model, ready to answer; it belongs to a store, never to a session.
+
+    Attributes:
+        spec: what was asked for.
+        module: the network, in eval mode, no parameter asks for a gradient.
+        architecture: timm's name of it, without tag.
+        input_size: (height, width) of its input, px.
+        mean: per channel, of a picture in 0..1.
+        std: per channel, of a picture in 0..1.
+        interpolation: how pictures are resized.
+        crop_pct: share of the resized picture's shorter side that is seen.
+        labels: class names by index, or () where they are not known.
+        num_classes: number of outputs that are classes; 0 without a head.
+        headless: whether the outputs are no classes.
+        headless_reason: why, in a sentence, or "".
+        stages: its stages, stems left out.
+        device: where it lives.
+        state: what its weights are (of the backbone, where a block is inserted).
+        inserted: dotted path of the inserted block, or None.
+        inserted_state: what the inserted block's weights are.
+        nbytes: bytes of its parameters and buffers.
+        parameters: number of its parameters.
+        lock: hold it while hooking into the module.
+    """
+
+    spec: ModelSpec
+    module: nn.Module
+    architecture: str
+    input_size: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    interpolation: str
+    crop_pct: float
+    labels: tuple[str, ...]
+    num_classes: int
+    headless_reason: str
+    stages: tuple[Stage, ...]
+    device: torch.device
+    state: WeightsState
+    inserted: str | None
+    inserted_state: WeightsState
+    nbytes: int
+    parameters: int
+    transform: Any = field(repr=False)
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)  # type: ignore[valid-type]
+
+    def __post_init__(self) -> None:
+        self._mean = torch.tensor(self.mean, device=self.device).view(1, -1, 1, 1)
+        self._std = torch.tensor(self.std, device=self.device).view(1, -1, 1, 1)
+
+    @property
+    def headless(self) -> bool:
+        """Whether the outputs are no classes."""
+        return bool(self.headless_reason)
+
+    def preprocess(self, image: Image.Image) -> Tensor:
+        """Bring a picture to the model's input as timm does: (1, 3, H, W) float32 in 0..1, on the device."""
+        image = image.convert("RGB")
+        width, height = image.size
+        short = min(width, height)
+        if max(width, height) > MAX_ASPECT * short:
+            # 1 x 5000 px would first grow to 248 x 1,240,000; only its centre is ever seen.
+            keep_w, keep_h = min(width, MAX_ASPECT * short), min(height, MAX_ASPECT * short)
+            left, top = (width - keep_w) // 2, (height - keep_h) // 2
+            image = image.crop((left, top, left + keep_w, top + keep_h))
+        return self.transform(image).float().div(255).unsqueeze(0).to(self.device)
+
+    def normalise(self, x: Tensor) -> Tensor:
+        """Subtract the mean and divide by the standard deviation: (B, 3, H, W) in 0..1 to the network's own range."""
+        return (x - self._mean) / self._std
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Return the network's output for normalised input: (B, classes), or (B, width) without a head."""
+        return self.module(x)
+
+    def pooled(self, x: Tensor) -> Tensor:
+        """Return the pooled feature before the classifier for normalised input: (B, width)."""
+        return self.module.forward_head(self.module.forward_features(x), pre_logits=True)  # type: ignore[operator]
+
+    def label(self, index: int) -> str:
+        """Return the name of a class, or "class 7" where names are not known."""
+        return self.labels[index] if 0 <= index < len(self.labels) else f"class {index}"
+
+    def state_of(self, module_path: str) -> WeightsState:
+        """Return what the weights of one module are; an untrained inserted block differs from its backbone."""
+        if self.inserted is not None and (module_path + ".").startswith(self.inserted + "."):
+            return self.inserted_state
+        return self.state
+
+
+class ModelStore:
+    """Keep live models up to a number of bytes; the same spec asked for twice at once loads once.
+
+    Args:
+        max_bytes: the bound on parameters and buffers together; the least recently used model goes first.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._models: Bounded[str, Model] = Bounded(max_bytes, lambda model: model.nbytes)
+
+    def get(self, spec: ModelSpec | str, device: str | None = None) -> Model:
+        """Return the model of a spec, loaded now or before; see ``load`` for the errors."""
+        spec = ModelSpec.parse(spec) if isinstance(spec, str) else spec
+        where = choose_device(device)
+        return self._models.get(f"{spec!r} {_fingerprint(spec)} {where}", lambda: load(spec, str(where)))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the models kept now."""
+        return self._models.nbytes
+
+    def __len__(self) -> int:
+        return len(self._models)
+
+
+def choose_device(name: str | None = None) -> torch.device:
+    """Return the device asked for, or the best there is: CUDA, else MPS, else CPU. Raises ParameterError."""
+    if name is None or name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", torch.cuda.current_device())
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ParameterError(f"unknown device '{name}'; write cpu, cuda, cuda:1, mps or auto") from None
+    if device.type == "cuda":
+        if (device.index or 0) >= torch.cuda.device_count():
+            raise ParameterError(
+                f"device '{name}' is not there; this machine has {torch.cuda.device_count()} CUDA GPUs"
+            )
+        return device if device.index is not None else torch.device("cuda", torch.cuda.current_device())
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise ParameterError("device 'mps' is not there; it needs an Apple GPU")
+    if device.type not in ("cpu", "mps"):
+        raise ParameterError(f"device '{name}' is not supported; write cpu, cuda, mps or auto")
+    return device
+
+
+def load(spec: ModelSpec | str, device: str | None = None) -> Model:
+    """Build the model that a spec describes, with its weights, on a device ("cpu", "cuda:1", "mps"; None chooses).
+
+    Raises:
+        UnknownNameError: no such model, tag or block; the closest names are offered.
+        WeightsError: weights that cannot be had, do not fit, are not finite, or would come from a pickle.
+        InsertionError: the block cannot stand there.
+        ModelError: anything else that cannot be built or run as asked.
+        ParameterError: a field of the spec, or the device, is of the wrong form.
+    """
+    spec = ModelSpec.parse(spec) if isinstance(spec, str) else spec
+    where = choose_device(device)
+    if spec.origin == "lab":
+        raise ModelError(f"'{spec}': this version ships no laboratory models; use a timm name, or random/NAME")
+    source = _resolve(spec.backbone)
+    arguments = _arguments(spec, source)
+    _check_size(spec, source, arguments)
+    overlay: dict[str, Any] = {}
+    state: WeightsState = "random" if spec.origin == "random" else "pretrained"
+    tensors = None
+    if spec.weights_file is not None:
+        state, tensors = "file", read_tensors(spec.weights_file)
+    elif state == "pretrained":
+        overlay = _only(source.weights())
+    module = _build(source, arguments, spec.seed, overlay)
+    path = overlay.get("file")
+    if path is not None:
+        check_finite(_trained(module), spec.backbone)
+    data = _data_config(spec, source, module)
+    height, width = data["input_size"][1:]
+    if tensors is not None and not _has_block(tensors):
+        lay_over(module, tensors, str(spec.weights_file))
+        tensors = None
+    module.requires_grad_(False).eval().to(where)
+    probe = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(0)).to(where)
+    try:
+        stages, answer = find_stages(module, probe)
+    except ExplorerError:
+        raise
+    except Exception as error:
+        raise ModelError(f"'{spec}' cannot run on an input of {width} x {height} px: {_first_line(error)}") from error
+    inserted = None
+    inserted_state: WeightsState = "random" if state == "random" else "identity-init"
+    if spec.block is not None:
+        inserted = insert(module, stages, spec, probe, answer)
+        if tensors is not None:
+            lay_over(module, tensors, str(spec.weights_file))
+            inserted_state = "file"
+    elif tensors is not None:
+        raise WeightsError(
+            f"'{spec.weights_file}' holds an inserted block, but '{spec}' inserts none; add +BLOCK@STAGE"
+        )
+    outputs = int(answer.shape[-1]) if isinstance(answer, Tensor) else 0
+    num_classes = int(getattr(module, "num_classes", outputs))
+    config = module.pretrained_cfg
+    reason = headless_reason(source.architecture, config, num_classes)  # type: ignore[arg-type]
+    num_classes = 0 if reason else num_classes
+    return Model(
+        spec=spec,
+        module=module,
+        architecture=source.architecture,
+        input_size=(height, width),
+        mean=data["mean"],
+        std=data["std"],
+        interpolation=data["interpolation"],
+        crop_pct=float(data["crop_pct"]),
+        labels=class_names(config, num_classes) if num_classes else (),  # type: ignore[arg-type]
+        num_classes=num_classes,
+        headless_reason=reason,
+        stages=stages,
+        device=where,
+        state=state,
+        inserted=inserted,
+        inserted_state=inserted_state,
+        nbytes=_bytes(module),
+        parameters=sum(parameter.numel() for parameter in module.parameters()),
+        transform=create_transform(**data, normalize=False),
+    )
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A backbone as timm knows it, before anything is built."""
+
+    name: str
+    architecture: str
+    config: Mapping[str, Any]
+    arguments: Mapping[str, Any]
+    folder: Path | None = None
+    repository: str | None = None
+
+    def weights(self) -> Path:
+        """Return the safetensors file with its published weights, fetched if need be; raises WeightsError."""
+        if self.folder is not None:
+            return folder_weights(self.folder)
+        if self.repository is not None:
+            return hub_weights(self.repository)
+        if hub := self.config.get("hf_hub_id"):
+            return hub_weights(hub, self.config.get("hf_hub_filename"))
+        if url := self.config.get("url"):
+            raise WeightsError(
+                f"the weights of '{self.name}' are published only as {Path(str(url)).name}, not as safetensors; such "
+                f"a file can run code when it is read, so it is refused. Use random/{self.name}"
+            )
+        tags = [name for name, config in get_arch_pretrained_cfgs(self.architecture).items() if config.hf_hub_id]
+        hint = f"a tag with weights: {', '.join(tags)}" if tags else f"random/{self.name}"
+        raise WeightsError(f"timm publishes no weights for '{self.name}'; use {hint}")
+
+
+def _resolve(backbone: str) -> _Source:
+    """Find out what a backbone's name means, as timm reads it."""
+    try:
+        kind, name = parse_model_name(backbone)
+    except ValueError as error:
+        raise ParameterError(str(error)) from None
+    if kind is None:
+        architecture, tag = split_model_name_tag(name)
+        if not is_model(architecture):
+            raise UnknownNameError("model", name, list_models())
+        if architecture in get_deprecated_models():
+            current = get_deprecated_models()[architecture]
+            hint = f"it is called '{current}' now" if current else "it was removed"
+            raise ModelError(f"timm's model '{architecture}' is no more; {hint}")
+        tagged = get_arch_pretrained_cfgs(architecture)
+        if tag and name not in tagged:
+            known = ", ".join(sorted(known.partition(".")[2] or "(none)" for known in tagged)) or "none"
+            raise (
+                UnknownNameError(
+                    "model",
+                    name,
+                    [],
+                )
+                if not tagged
+                else ModelError(f"'{architecture}' has no weights tagged '{tag}'; its tags: {known}")
+            )
+        config = get_pretrained_cfg(name)
+        return _Source(name, architecture, config.to_dict() if config is not None else {}, {})
+    folder, repository = Path(name), None
+    if kind == "hf-hub":
+        found = hub_file(name, "config.json")
+        if found is None:
+            raise ModelError(f"the hub's '{name}' has no config.json, so it is not a model timm can read")
+        folder, repository = found.parent, name
+    elif not folder.is_dir():
+        raise ModelError(f"'{backbone}': there is no folder '{folder}'")
+    elif not (folder / "config.json").is_file():
+        raise ModelError(f"'{backbone}': the folder has no config.json; timm's save_for_hf writes one")
+    read_config(folder / "config.json")
+    try:
+        cfg, architecture, arguments = load_model_config_from_path(folder)
+        cfg = {key: value for key, value in cfg.items() if key not in ("url", "file", "state_dict", "hf_hub_id")}
+        get = timm.models.PretrainedCfg(**cfg)
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
+        raise ModelError(f"'{backbone}': config.json is not one of timm's ({_first_line(error)})") from None
+    if not is_model(architecture):
+        raise UnknownNameError("model", architecture, list_models())
+    return _Source(backbone, architecture, get.to_dict(), arguments, None if repository else folder, repository)
+
+
+def _arguments(spec: ModelSpec, source: _Source) -> dict[str, Any]:
+    """Put together what timm's model function is called with, apart from weights."""
+    options = dict(spec.options)
+    if reserved := sorted(_RESERVED & options.keys()):
+        raise ParameterError(f"option '{reserved[0]}' cannot be set here; use the fields of ModelSpec")
+    arguments = {**source.arguments, **options}
+    for key in _RESERVED - {"img_size"}:
+        arguments.pop(key, None)
+    if source.arguments:
+        arguments["pretrained_model_args"] = dict(source.arguments)
+    if spec.input_size is not None:
+        size = spec.input_size
+        if len(size) != 2 or not all(isinstance(side, int) and 1 <= side <= 4096 for side in size):
+            raise ParameterError(f"input size {size} is not (height, width) in pixels, each from 1 to 4096")
+        if source.config.get("fixed_input_size", False) or "img_size" in source.arguments:
+            arguments["img_size"] = tuple(size)
+    return arguments
+
+
+def _build(source: _Source, arguments: Mapping[str, Any], seed: int, overlay: Mapping[str, Any]) -> nn.Module:
+    """Create the network; with a safetensors ``file`` in the overlay, with its weights."""
+    try:
+        with Seeded(seed):
+            return timm.create_model(
+                source.architecture,
+                pretrained=bool(overlay),
+                pretrained_cfg=dict(source.config),
+                pretrained_cfg_overlay=dict(overlay),
+                **arguments,
+            )
+    except ExplorerError:
+        raise
+    except Exception as error:
+        if overlay and isinstance(error, (RuntimeError, OSError)):
+            raise WeightsError(f"'{overlay['file']}' does not fit '{source.name}': {_first_line(error, 2)}") from error
+        size = arguments.get("img_size")
+        what = f" with an input of {size[1]} x {size[0]} px" if isinstance(size, tuple) else ""
+        raise ModelError(f"'{source.name}' cannot be built{what}: {_first_line(error)}") from error
+
+
+def _only(file: Path) -> dict[str, Any]:
+    """Return a config overlay that leaves timm one place to take weights from: this safetensors file."""
+    read_tensors_header(file)
+    nowhere = dict.fromkeys(("state_dict", "source", "url", "hf_hub_id", "hf_hub_filename"))
+    return {**nowhere, "custom_load": False, "file": str(file)}
+
+
+def read_tensors_header(file: Path) -> None:
+    """Raise a WeightsError unless a file is a complete safetensors file."""
+    from safetensors import SafetensorError, safe_open
+
+    if file.suffix != ".safetensors":
+        raise WeightsError(f"'{file.name}' is not a .safetensors file")
+    try:
+        with safe_open(file, framework="pt"):
+            pass
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"'{file}' is not a readable safetensors file ({error})") from None
+
+
+def _check_size(spec: ModelSpec, source: _Source, arguments: Mapping[str, Any]) -> None:
+    """Refuse a model that is too large, before a byte of it is allocated or fetched."""
+    with torch.device("meta"):
+        skeleton = _build(source, arguments, 0, {})
+    if (size := _bytes(skeleton)) > MAX_MODEL_BYTES:
+        raise ModelError(
+            f"'{spec}' takes {size / 2**30:.1f} GiB; models up to {MAX_MODEL_BYTES / 2**30:.0f} GiB are accepted"
+        )
+
+
+def _data_config(spec: ModelSpec, source: _Source, module: nn.Module) -> dict[str, Any]:
+    """Return timm's preprocessing of a model, with the spec's overrides."""
+    overrides = dict(spec.preprocessing)
+    if unknown := sorted(overrides.keys() - set(PREPROCESSING)):
+        raise ParameterError(f"preprocessing '{unknown[0]}' is not known; it has {', '.join(PREPROCESSING)}")
+    for key in ("mean", "std"):
+        if key in overrides and len(overrides[key]) != 3:
+            raise ParameterError(f"preprocessing '{key}' takes three numbers, got {overrides[key]!r}")
+    if overrides.get("interpolation", "bicubic") not in _INTERPOLATIONS:
+        raise ParameterError(f"interpolation '{overrides['interpolation']}' is not one of {', '.join(_INTERPOLATIONS)}")
+    if not 0 < float(overrides.get("crop_pct", 1)) <= 1:
+        raise ParameterError(f"crop_pct {overrides['crop_pct']} is not above 0 and at most 1")
+    data: dict[str, Any] = resolve_model_data_config(module, args=overrides)
+    channels, height, width = data["input_size"]
+    if channels != 3:
+        raise ModelError(f"'{spec}' reads {channels} channels; only models of RGB pictures are served")
+    fixed = source.arguments.get("img_size")
+    if spec.input_size is not None:
+        height, width = spec.input_size
+    elif fixed is not None:
+        height, width = (fixed, fixed) if isinstance(fixed, int) else fixed
+    return {**data, "input_size": (3, int(height), int(width)), "mean": tuple(data["mean"]), "std": tuple(data["std"])}
+
+
+def _has_block(tensors: Mapping[str, Tensor]) -> bool:
+    # The wrapper of an inserted block renames what it wraps; no timm model has such a key.
+    return any(".wrapped." in f".{name}" for name in tensors)
+
+
+def _trained(module: nn.Module) -> dict[str, Tensor]:
+    """Return the tensors of a network that training sets; attention masks may rightly hold infinities."""
+    running = {name: tensor for name, tensor in module.named_buffers() if ".running_" in f".{name}"}
+    return {**{name: parameter.detach() for name, parameter in module.named_parameters()}, **running}
+
+
+def _bytes(module: nn.Module) -> int:
+    return sum(tensor.nbytes for tensor in (*module.parameters(), *module.buffers()))
+
+
+def _first_line(error: Exception, lines: int = 1) -> str:
+    text = " ".join(part.strip() for part in str(error).strip().splitlines()[:lines])
+    return text[:300] or type(error).__name__
+
+
+def _fingerprint(spec: ModelSpec) -> str:
+    """Tell apart the versions of files on disk that a spec names, so that a store never serves an old one."""
+    files = [Path(spec.weights_file)] if spec.weights_file else []
+    if spec.backbone.startswith("local-dir:"):
+        folder = Path(spec.backbone.partition(":")[2])
+        files += [folder / "config.json", *sorted(folder.glob("*.safetensors"))]
+    marks = []
+    for file in files:
+        try:
+            status = os.stat(file)
+            marks.append(f"{status.st_mtime_ns}-{status.st_size}")
+        except OSError:
+            marks.append("absent")
+    return ",".join(marks)

@@ -1,0 +1,206 @@
+"""Where a backbone's stages are, and how each lays its features out on the image; found by running it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+StageLayout = Literal["NCHW", "NHWC", "tokens", "unknown"]
+
+#: timm lists the stem of many convolutional networks as its first feature level; 'layer3' of a ResNet is stage 3.
+_STEM = re.compile(r"(.*\.)?(stem|conv_stem|act1|bn1|conv1|norm0|conv1_1|conv_head)(\..*)?$")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a backbone: a feature level of timm (a block of a ViT), stems left out.
+
+    Attributes:
+        number: counted from 1.
+        name: dotted path of the module whose output is the stage's.
+        channels: width of its features.
+        reduction: input pixels per cell, nominal.
+        grid: (rows, columns) of its features, evenly over the input frame; (0, 0) where unknown.
+        layout: ``NCHW``; ``NHWC``; ``tokens`` (batch, prefix + rows * columns, channels), in raster order; ``unknown``.
+        prefix: number of prefix tokens (class, registers, ...), which come first.
+        problem: why the features have no known place on the image, or "".
+    """
+
+    number: int
+    name: str
+    channels: int
+    reduction: int
+    grid: tuple[int, int] = (0, 0)
+    layout: StageLayout = "unknown"
+    prefix: int = 0
+    problem: str = ""
+
+    def spatial(self, features: Tensor) -> Tensor:
+        """Bring this stage's output to (batch, channels, rows, columns), prefix tokens dropped."""
+        if self.layout == "tokens":
+            rows, columns = self.grid
+            return features[:, self.prefix :].transpose(1, 2).unflatten(2, (rows, columns))
+        return features.permute(0, 3, 1, 2) if self.layout == "NHWC" else features
+
+
+def feature_levels(module: nn.Module) -> list[Mapping[str, Any]]:
+    """Return timm's feature levels of a model without its stem; empty where it has none."""
+    levels = list(getattr(module, "feature_info", None) or [])
+    if levels and _STEM.match(str(levels[0]["module"])) is not None:
+        levels = levels[1:]
+    return levels
+
+
+def _resolve(module: nn.Module, path: str) -> tuple[str, nn.Module] | None:
+    """Find the module that computes a feature level; the names of twins and mvitv2 lack a letter or a level."""
+    for name in (path, re.sub(r"^block\.", "blocks.", path), re.sub(r"^block\.", "stages.", path)):
+        try:
+            found = module.get_submodule(name)
+        except AttributeError:
+            continue
+        # A list is never called itself; what leaves its last module leaves the stage.
+        if isinstance(found, nn.ModuleList) and len(found):
+            name, found = f"{name}.{len(found) - 1}", found[len(found) - 1]
+        inner = getattr(found, "blocks", None)
+        if name != path and isinstance(inner, nn.ModuleList) and len(inner):
+            name, found = f"{name}.blocks.{len(inner) - 1}", inner[len(inner) - 1]
+        return name, found
+    return None
+
+
+def main_output(output: Any) -> Tensor | None:
+    """Return the one tensor of a module's output: itself, or the first of a tuple whose others are sizes."""
+    if isinstance(output, Tensor):
+        return output
+    if isinstance(output, tuple) and output and isinstance(output[0], Tensor):
+        return (
+            None
+            if any(isinstance(part, (Tensor, list, tuple, dict)) and not _size(part) for part in output[1:])
+            else output[0]
+        )
+    return None
+
+
+def _size(part: Any) -> bool:
+    return isinstance(part, (list, tuple)) and all(isinstance(number, int) for number in part)
+
+
+def find_stages(module: nn.Module, x: Tensor) -> tuple[tuple[Stage, ...], Any]:
+    """Run a model on ``x`` (1, 3, H, W) and return its stages and its output; any error of the model passes."""
+    levels = feature_levels(module)
+    resolved = [_resolve(module, str(level["module"])) for level in levels]
+    outputs: dict[str, list[Any]] = {}
+    handles = []
+    try:
+        for name, part in {item[0]: item[1] for item in resolved if item is not None}.items():
+
+            def keep(_part: nn.Module, _inputs: Any, output: Any, name: str = name) -> None:
+                tensor = main_output(output)
+                # Cloned, because an in-place activation may follow.
+                outputs.setdefault(name, []).append(None if tensor is None else tensor.detach().clone())
+
+            handles.append(part.register_forward_hook(keep))
+        with torch.inference_mode():
+            answer = module(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    maps: list[Tensor] | None = None
+    stages: list[Stage] = []
+    names = [item[0] if item is not None else "" for item in resolved]
+    for number, (level, name) in enumerate(zip(levels, names), start=1):
+        path, channels, reduction = str(level["module"]), int(level["num_chs"]), int(level["reduction"])
+        seen = outputs.get(name, [])
+
+        def unknown(
+            problem: str, at: str = name or path, n: int = number, c: int = channels, r: int = reduction
+        ) -> Stage:
+            return Stage(n, at, c, r, problem=problem)
+
+        if not name:
+            stages.append(unknown("timm's name for it leads to no module"))
+            continue
+        if names.count(name) > 1 or len(seen) > 1:
+            stages.append(unknown("its module runs more than once in a pass"))
+            continue
+        if not seen:
+            stages.append(unknown("the model never calls it as a whole"))
+            continue
+        features = seen[0]
+        if features is None:
+            stages.append(unknown("it gives several tensors, not one"))
+            continue
+        if features.ndim == 3 or (features.ndim == 4 and features.shape[1] == features.shape[3]):
+            maps = _reference(module, x) if maps is None else maps
+        stages.append(_place(Stage(number, name, channels, reduction), features, maps or [], module))
+    return tuple(stages), answer
+
+
+def _reference(module: nn.Module, x: Tensor) -> list[Tensor]:
+    """Return timm's own (1, channels, rows, columns) feature maps, or none where the model does not give them."""
+    if not hasattr(module, "forward_intermediates"):
+        return []
+    for norm in ({"norm": False}, {}):
+        try:
+            with torch.inference_mode():
+                maps = module.forward_intermediates(x, intermediates_only=True, output_fmt="NCHW", **norm)  # type: ignore[operator]
+        except Exception:
+            continue
+        return [item for item in maps if isinstance(item, Tensor) and item.ndim == 4]
+    return []
+
+
+def _place(stage: Stage, features: Tensor, maps: list[Tensor], module: nn.Module) -> Stage:
+    """Find the layout of a stage's output."""
+
+    def placed(layout: StageLayout, channels: int, grid: tuple[int, int], prefix: int = 0) -> Stage:
+        return Stage(stage.number, stage.name, channels, stage.reduction, grid, layout, prefix)
+
+    if features.ndim == 4:
+        _, a, b, c = features.shape
+        first, last = a == stage.channels, c == stage.channels
+        if first and last:  # as many channels as columns: only the values tell
+            first = any(_same(features, item) for item in maps) or getattr(module, "output_fmt", "NCHW") == "NCHW"
+        if first:
+            return placed("NCHW", a, (b, c))
+        if last:
+            return placed("NHWC", c, (a, b))
+        return Stage(
+            stage.number,
+            stage.name,
+            stage.channels,
+            stage.reduction,
+            problem=f"its output {tuple(features.shape)} has not the {stage.channels} channels timm names",
+        )
+    if features.ndim == 3:
+        _, tokens, channels = features.shape
+        for item in maps:
+            rows, columns = item.shape[2:]
+            prefix = tokens - rows * columns
+            if (
+                item.shape[1] == channels
+                and 0 <= prefix < tokens
+                and _same(features[:, prefix:].transpose(1, 2).unflatten(2, (rows, columns)), item)
+            ):
+                return placed("tokens", channels, (rows, columns), prefix)
+        problem = (
+            "its tokens do not lie on the image in raster order" if maps else "the place of its tokens is not known"
+        )
+        return Stage(stage.number, stage.name, stage.channels, stage.reduction, problem=problem)
+    return Stage(
+        stage.number,
+        stage.name,
+        stage.channels,
+        stage.reduction,
+        problem=f"its output {tuple(features.shape)} is no feature map",
+    )
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    # Two runs of one computation; on a GPU they need not agree to the last bit.
+    return a.shape == b.shape and torch.allclose(a.float(), b.float(), rtol=1e-2, atol=1e-3 * float(b.abs().max()))

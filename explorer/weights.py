@@ -1,0 +1,159 @@
+"""Where weights come from: the hub, a folder or a file; safetensors always, a pickle never.
+
+A pickle runs code when it is read. So the file is chosen here, and timm is handed the path of a safetensors file and
+nothing else: none of its own ways to a ``.bin`` or ``.pth`` is ever taken.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from huggingface_hub import constants, errors, get_hf_file_metadata, hf_hub_download, hf_hub_url
+from torch import Tensor, nn
+
+from explorer.errors import ModelError, WeightsError
+
+#: Seconds to wait for the hub's first answer; its own retries take half a minute.
+HUB_SECONDS = 5.0
+
+#: The file a repository or folder should have, in the order timm looks for it.
+SAFE_NAMES = ("model.safetensors", "open_clip_model.safetensors", "open_clip_pytorch_model.safetensors")
+PICKLES = (".bin", ".pth", ".pt", ".tar", ".ckpt", ".pkl", ".npz")
+
+
+def hub_file(repository: str, filename: str) -> Path | None:
+    """Return the local path of a file of ``ORG/NAME[@REVISION]``, downloaded if need be; None if it has no such file.
+
+    HF_HOME, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are respected. Where the hub does not answer within
+    ``HUB_SECONDS`` the cache serves, and without it a WeightsError says what to do.
+    """
+    name, _, revision = repository.partition("@")
+    wanted = revision or None
+    try:
+        # Asked without retries, so that a lecture hall without network learns so at once.
+        found = get_hf_file_metadata(hf_hub_url(name, filename, revision=wanted), timeout=HUB_SECONDS)
+        return Path(hf_hub_download(name, filename, revision=found.commit_hash or wanted, etag_timeout=HUB_SECONDS))
+    except errors.GatedRepoError:
+        raise WeightsError(
+            f"the weights of '{name}' are gated: accept their terms on {constants.ENDPOINT}/{name}, then set HF_TOKEN"
+        ) from None
+    except errors.RevisionNotFoundError:
+        raise WeightsError(f"the hub's '{name}' has no revision '{revision}'") from None
+    except errors.RepositoryNotFoundError:
+        raise WeightsError(
+            f"the hub at {constants.ENDPOINT} has no model '{name}' (or it is private: then set HF_TOKEN)"
+        ) from None
+    except errors.HFValidationError as error:
+        raise WeightsError(f"'{name}' is not a hub name; write hf-hub:ORG/NAME ({error})") from None
+    except errors.LocalEntryNotFoundError as error:  # a kind of EntryNotFoundError, but it means: no connection
+        reason: Exception = error
+    except errors.EntryNotFoundError:
+        return None
+    except Exception as error:  # connection errors are httpx's or requests', as the hub's version has it
+        reason = error
+    try:
+        return Path(hf_hub_download(name, filename, revision=wanted, local_files_only=True))
+    except Exception:
+        raise WeightsError(
+            f"'{name}' is not in the cache ({constants.HF_HUB_CACHE}) and the hub at {constants.ENDPOINT} cannot be "
+            f"reached ({type(reason).__name__}). Connect to the network, or set HF_HOME to a filled cache, or load it "
+            f"from a folder with local-dir:PATH, or take random weights with 'random/' before the name"
+        ) from reason
+
+
+def hub_weights(repository: str, filename: str | None = None) -> Path:
+    """Return the safetensors file of a hub repository; a WeightsError where it has none."""
+    names = SAFE_NAMES[:1] if filename is None else _safe_alternatives(filename)
+    for name in names:
+        if (path := hub_file(repository, name)) is not None:
+            return path
+    raise WeightsError(
+        f"the hub's '{repository}' has no safetensors weights ({' or '.join(names) or filename}); other formats can "
+        f"run code when they are read, so they are refused. Convert them to safetensors, or use random weights"
+    )
+
+
+def _safe_alternatives(filename: str) -> tuple[str, ...]:
+    if filename.endswith(".safetensors"):
+        return (filename,)
+    if filename == "pytorch_model.bin":
+        return ("model.safetensors",)
+    if filename == "open_clip_pytorch_model.bin":
+        return ("open_clip_model.safetensors",)
+    return (filename[:-4] + ".safetensors",) if filename.endswith(".bin") else ()
+
+
+def folder_weights(folder: Path) -> Path:
+    """Return the safetensors file of a model folder, chosen as timm does; a WeightsError where it has none."""
+    for name in SAFE_NAMES:
+        if (folder / name).is_file():
+            return folder / name
+    if safe := sorted(folder.glob("*.safetensors")):
+        return safe[0]
+    pickles = sorted(path.name for path in folder.iterdir() if path.name.endswith(PICKLES))
+    if pickles:
+        raise WeightsError(
+            f"'{folder}' has {pickles[0]} but no safetensors file; that format can run code when it is read, so it is "
+            f"refused. Convert it with safetensors.torch.save_file"
+        )
+    raise WeightsError(f"'{folder}' has no weights; a file model.safetensors is expected")
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read a model's config.json; a ModelError says what is wrong with it."""
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"'{path}' is not readable JSON ({error}); timm's config.json is expected") from None
+    if not isinstance(config, dict) or not isinstance(config.get("architecture"), str):
+        raise ModelError(f"'{path}' names no timm architecture; timm's config.json has a field 'architecture'")
+    return config
+
+
+def read_tensors(path: str | Path) -> dict[str, Tensor]:
+    """Read a safetensors file onto the CPU; a WeightsError says what is wrong with it."""
+    file = Path(path)
+    if file.suffix != ".safetensors":
+        raise WeightsError(f"'{file.name}' is not a .safetensors file; other formats can run code when they are read")
+    try:
+        return safetensors.torch.load_file(file, device="cpu")
+    except FileNotFoundError:
+        raise WeightsError(f"weights file '{file}' does not exist") from None
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"'{file}' is not a readable safetensors file ({error})") from None
+
+
+def lay_over(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+    """Put tensors in the place of all weights of a module; a WeightsError names the first that does not fit."""
+    own = module.state_dict()
+    missing = [name for name in own if name not in tensors]
+    unexpected = [name for name in tensors if name not in own]
+    differing = [name for name in own if name in tensors and own[name].shape != tensors[name].shape]
+    if missing or unexpected or differing:
+        parts = []
+        if missing:
+            parts.append(f"{len(missing)} missing, first '{missing[0]}'")
+        if unexpected:
+            parts.append(f"{len(unexpected)} unexpected, first '{unexpected[0]}'")
+        if differing:
+            name = differing[0]
+            parts.append(
+                f"{len(differing)} of another shape, first '{name}' {tuple(tensors[name].shape)} for "
+                f"{tuple(own[name].shape)}"
+            )
+        raise WeightsError(f"'{source}' does not fit this model: " + "; ".join(parts))
+    check_finite(tensors, source)
+    module.load_state_dict(dict(tensors))
+
+
+def check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
+    """Raise a WeightsError naming the first tensor with a NaN or an infinite value."""
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise WeightsError(f"'{source}': tensor '{name}' has values that are not finite (NaN or infinite)")
