@@ -1,0 +1,407 @@
+"""Move what is in a picture (shift, rescale, turn, mirror), and bring a map of the moved picture back.
+
+Conventions, with the frame and `Point` of explorer.types: a place p of the picture goes to
+
+    M(c + zoom * R(angle) (p - c)) + (dx, dy)
+
+that is: rescale and turn about the centre c, then mirror the frame left to right, then shift. So a centre is a place
+of the picture as it was, and a shift is in pixels of the picture as it will be seen. Positive dx moves to the right,
+positive dy down, a positive angle turns anticlockwise, zoom above 1 enlarges.
+
+Moves that take pixel centres to pixel centres (whole shifts, mirrors, quarter turns) are pure indexing and exact.
+Every other one samples bilinearly, on as many points per output pixel as it shrinks by, and averages them, so that
+fine texture turns into its mean and not into a false pattern.
+"""
+
+# ruff: noqa: RUF009 (the calls in the dataclass make its fields)
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from numbers import Real
+from typing import Any, Final, Literal, get_args
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from explorer.errors import ParameterError
+from explorer.types import Point, PulledBack
+
+Border = Literal["zero", "mean", "reflect", "wrap"]
+BORDERS: Final[tuple[Border, ...]] = get_args(Border)
+
+#: Where a sampling point is taken to lie on a pixel centre, in pixels: far below what can be seen, far above rounding.
+_EXACT = 1e-6
+
+_Array = np.ndarray[Any, np.dtype[np.float64]]
+
+
+def _parameter(
+    default: Any,
+    text: str,
+    low: float | None = None,
+    high: float | None = None,
+    unit: str = "",
+    choices: Sequence[str] = (),
+) -> Any:
+    """A field that carries what the page's controls and the command's flags are made from."""
+    return field(
+        default=default, metadata={"text": text, "low": low, "high": high, "unit": unit, "choices": tuple(choices)}
+    )
+
+
+@dataclass(frozen=True)
+class Transform:
+    """How is the picture moved?
+
+    Attributes:
+        dx: shift to the right, px of the frame it is applied to.
+        dy: shift down, px.
+        zoom: rescaling; 2 shows everything twice as large.
+        angle: turn, degrees, anticlockwise.
+        flip: mirror left to right.
+        centre: the place about which it is rescaled and turned, px; None for the centre of the frame.
+        border: what fills the places that the picture does not cover: "zero" (black), "mean" (the picture's mean
+            colour), "reflect" (mirrored at the frame's edge, the edge pixel repeated: numpy's "symmetric"), "wrap"
+            (the picture repeated).
+
+    Raises ParameterError for a value out of range.
+    """
+
+    dx: float = _parameter(0.0, "shift to the right", -10_000, 10_000, "px")
+    dy: float = _parameter(0.0, "shift down", -10_000, 10_000, "px")
+    zoom: float = _parameter(1.0, "rescale; 2 shows everything twice as large", 0.25, 4)
+    angle: float = _parameter(0.0, "turn anticlockwise", -360, 360, "degrees")
+    flip: bool = _parameter(False, "mirror left to right")
+    centre: Point | None = _parameter(None, "place about which to rescale and turn; the middle if not given", unit="px")
+    border: Border = _parameter("zero", "what fills in beside the picture", choices=BORDERS)
+
+    def __post_init__(self) -> None:
+        for item in dataclasses.fields(self):
+            value = getattr(self, item.name)
+            low, high, unit = (item.metadata[key] for key in ("low", "high", "unit"))
+            if low is not None:
+                if isinstance(value, bool) or not isinstance(value, Real) or not low <= value <= high:
+                    raise ParameterError(
+                        f"{item.name} is a number from {low:g} to {high:g}{' ' * bool(unit)}{unit}, got {value!r}"
+                    )
+                object.__setattr__(self, item.name, float(value))
+        if not isinstance(self.flip, bool):
+            raise ParameterError(f"flip is True or False, got {self.flip!r}")
+        if self.border not in BORDERS:
+            raise ParameterError(f"border is one of {', '.join(BORDERS)}, got {self.border!r}")
+        if self.centre is not None:
+            try:
+                centre = Point(*map(float, self.centre))
+            except (TypeError, ValueError):
+                raise ParameterError(f"centre is a place (x, y) in pixels, got {self.centre!r}") from None
+            if not all(map(math.isfinite, centre)):
+                raise ParameterError(f"centre is a place (x, y) in pixels, got {self.centre!r}")
+            object.__setattr__(self, "centre", centre)
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether nothing moves."""
+        return not (self.dx or self.dy or self.flip or self.angle % 360) and self.zoom == 1
+
+    def __str__(self) -> str:
+        """The move in words, for titles and exports."""
+        if self.is_identity:
+            return "not moved"
+        parts = []
+        if self.zoom != 1:
+            parts.append(f"zoom {self.zoom:g}")
+        if self.angle % 360:
+            parts.append(f"turned {self.angle:g}° anticlockwise")
+        if parts and self.centre is not None:
+            parts[-1] += f" about ({self.centre.x:g}, {self.centre.y:g})"
+        if self.flip:
+            parts.append("mirrored")
+        if self.dx:
+            parts.append(f"{abs(self.dx):g} px {'right' if self.dx > 0 else 'left'}")
+        if self.dy:
+            parts.append(f"{abs(self.dy):g} px {'down' if self.dy > 0 else 'up'}")
+        return ", ".join(parts) + f"; border {self.border}"
+
+    def scaled(self, x: float, y: float | None = None) -> Transform:
+        """The same move on a frame ``x`` times as wide and ``y`` (or ``x``) times as high.
+
+        A shift and the centre stay the same share of the frame. A turn by other than half turns has no exact
+        counterpart on a frame of other proportions: the angle is kept.
+        """
+        y = x if y is None else y
+        centre = None if self.centre is None else Point(self.centre.x * x, self.centre.y * y)
+        return dataclasses.replace(self, dx=self.dx * x, dy=self.dy * y, centre=centre)
+
+    def point(self, point: Point, frame: tuple[int, int]) -> Point:
+        """Where a place of the picture goes, in px; it may lie outside the ``frame`` (height, width).
+
+        With border "wrap" a shift goes round and comes in on the other side.
+        """
+        if self.is_identity:
+            return Point(*point)
+        linear, offset = self._affine(frame)
+        x, y = linear @ np.array(point, dtype=np.float64) + offset
+        if self._is_cyclic(linear, frame):
+            x, y = x % frame[1], y % frame[0]
+        return Point(float(x), float(y))
+
+    def apply(self, images: Tensor) -> Tensor:
+        """Move every image of a batch.
+
+        Args:
+            images: (B, C, H, W) floating point, on any device; colours in 0..1 (0 is what border "zero" shows).
+
+        Returns (B, C, H, W) of the same type on the same device; the very same tensor for the identity.
+        """
+        _check(images)
+        if self.is_identity:
+            return images
+        frame = (images.shape[-2], images.shape[-1])
+        inverse, offset = _invert(*self._affine(frame))
+        return _move(images, inverse, offset, self.border)
+
+    def valid(self, height: int, width: int, device: torch.device | str = "cpu") -> Tensor:
+        """Which pixels of the moved picture show the picture and nothing of the border: (height, width) bool.
+
+        A pixel counts when everything it is averaged from lies in the picture. A cyclic move (a shift with border
+        "wrap") shows the picture everywhere.
+        """
+        frame = (height, width)
+        if self.is_identity:
+            return torch.ones(frame, dtype=torch.bool, device=device)
+        linear, offset = self._affine(frame)
+        if self._is_cyclic(linear, frame):
+            return torch.ones(frame, dtype=torch.bool, device=device)
+        inverse, offset = _invert(linear, offset)
+        x, y = _grid(inverse, offset, frame)
+        samples = _samples(inverse)
+        reach = np.abs(inverse).sum(1) * (samples - 1) / (2 * samples)  # from the middle to the outermost sample
+        left, top = 0.5 + reach - _EXACT  # half a pixel: a sample beyond the outermost centre mixes in the border
+        inside = (x >= left) & (x <= width - left) & (y >= top) & (y <= height - top)
+        return torch.from_numpy(inside).to(device)
+
+    def pull_back(self, maps: Tensor, frame: tuple[int, int]) -> PulledBack:
+        """Bring maps of the moved picture back to where things were before it was moved.
+
+        Args:
+            maps: (..., h, w); any resolution, its cells lying evenly over the frame.
+            frame: (height, width) of the picture that was moved, px.
+
+        Returns values (..., h, w), zero where invalid, and valid (h, w): a cell is valid when its centre is still in
+        the moved picture. Exact where the move is a whole number of cells. Values are read, not redistributed: a map
+        that summed to 1 need not do so afterwards.
+        """
+        if maps.ndim < 2 or not maps.is_floating_point():
+            raise ParameterError(f"maps are floating point (..., h, w), got {maps.dtype} {tuple(maps.shape)}")
+        height, width = maps.shape[-2:]
+        if self.is_identity:
+            return PulledBack(maps, torch.ones(height, width, dtype=torch.bool, device=maps.device))
+        linear, offset = self._affine(frame)
+        cyclic = self._is_cyclic(linear, frame)
+        cells = np.array([width / frame[1], height / frame[0]])
+        linear, offset = linear * cells[:, None] / cells[None, :], offset * cells
+        values = _move(maps.reshape(1, -1, height, width), linear, offset, "wrap" if cyclic else "clamp")
+        if cyclic:
+            valid = torch.ones(height, width, dtype=torch.bool, device=maps.device)
+        else:
+            x, y = _grid(linear, offset, (height, width))
+            inside = (x > -_EXACT) & (x < width + _EXACT) & (y > -_EXACT) & (y < height + _EXACT)
+            valid = torch.from_numpy(inside).to(maps.device)
+        return PulledBack(torch.where(valid, values.reshape(maps.shape), 0), valid)
+
+    def _affine(self, frame: tuple[int, int]) -> tuple[_Array, _Array]:
+        """(2, 2) and (2,): a place p goes to ``linear @ p + offset``; order (x, y), px."""
+        height, width = frame
+        quarter, rest = divmod(self.angle % 360, 90)
+        if rest == 0:  # sines of quarter turns are not quite 0 in floating point
+            cos, sin = ((1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0))[int(quarter)]
+        else:
+            cos, sin = math.cos(math.radians(self.angle)), math.sin(math.radians(self.angle))
+        linear = self.zoom * np.array([[cos, sin], [-sin, cos]], dtype=np.float64)  # y points down
+        centre = np.array(self.centre or (width / 2, height / 2))
+        offset = centre - linear @ centre
+        if self.flip:
+            linear[0] = -linear[0]
+            offset[0] = width - offset[0]
+        return linear, offset + np.array([self.dx, self.dy])
+
+    def _is_cyclic(self, linear: _Array, frame: tuple[int, int]) -> bool:
+        """Whether the move takes the picture repeated without end onto itself: only then is nothing lost."""
+        if self.border != "wrap":
+            return False
+        straight = np.array_equal(np.abs(linear), np.eye(2))
+        return straight or (frame[0] == frame[1] and np.array_equal(np.abs(linear), np.eye(2)[::-1]))
+
+
+def apply_many(transforms: Sequence[Transform], image: Tensor) -> Tensor:
+    """Move one image in many ways.
+
+    Args:
+        transforms: N of them.
+        image: (C, H, W) or (1, C, H, W), as in `Transform.apply`.
+
+    Returns (N, C, H, W), equal to applying them one by one. Whole-pixel shifts, as a translation map needs by the
+    hundred, are windows on one larger picture and cost no more than copying them.
+    """
+    if image.ndim == 3:
+        image = image[None]
+    _check(image)
+    if image.shape[0] != 1:
+        raise ParameterError(f"one image (C, H, W) is expected, got {tuple(image.shape)}")
+    if not transforms:
+        return image[:0]
+    frame = (image.shape[-2], image.shape[-1])
+    borders = {move.border for move in transforms}
+    if len(borders) == 1 and all(_is_window(move, frame) for move in transforms):
+        return _windows(transforms, image[0], borders.pop())
+    out = image.new_empty(len(transforms), *image.shape[1:])
+    groups: dict[Border, list[int]] = {}
+    for index, move in enumerate(transforms):
+        if _is_window(move, frame):
+            groups.setdefault(move.border, []).append(index)
+        else:
+            out[index] = move.apply(image)[0]
+    for border, group in groups.items():
+        out[torch.tensor(group, device=out.device)] = _windows([transforms[k] for k in group], image[0], border)
+    return out
+
+
+def _is_window(move: Transform, frame: tuple[int, int]) -> bool:
+    plain = move.zoom == 1 and move.angle == 0 and not move.flip and move.dx.is_integer() and move.dy.is_integer()
+    return plain and abs(move.dy) <= frame[0] and abs(move.dx) <= frame[1]  # else the larger picture grows too large
+
+
+def _windows(moves: Sequence[Transform], image: Tensor, border: Border) -> Tensor:
+    """Whole-pixel shifts of (C, H, W): (N, C, H, W), cut out of the picture continued by its border."""
+    height, width = image.shape[-2:]
+    left, top = (int(max(getattr(move, name) for move in moves)) for name in ("dx", "dy"))
+    right, bottom = (int(min(getattr(move, name) for move in moves)) for name in ("dx", "dy"))
+    canvas = _extend(image, range(-top, height - bottom), range(-left, width - right), border)
+    # All windows in one operation: a copy for each costs a hundred times its own time in waking up threads.
+    windows = canvas.unfold(1, height, 1).unfold(2, width, 1).permute(1, 2, 0, 3, 4)
+    rows = torch.tensor([top - int(move.dy) for move in moves], device=image.device)
+    columns = torch.tensor([left - int(move.dx) for move in moves], device=image.device)
+    return windows[rows, columns]
+
+
+def _check(images: Tensor) -> None:
+    if images.ndim != 4 or not images.is_floating_point():
+        raise ParameterError(f"images are floating point (batch, channels, height, width), got {_describe(images)}")
+
+
+def _describe(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
+
+
+def _invert(linear: _Array, offset: _Array) -> tuple[_Array, _Array]:
+    # By hand: exact for quarter turns, where a general solver need not be.
+    (a, b), (c, d) = linear
+    inverse = np.array([[d, -b], [-c, a]]) / (a * d - b * c)
+    return inverse, -inverse @ offset
+
+
+def _grid(linear: _Array, offset: _Array, size: tuple[int, int]) -> tuple[_Array, _Array]:
+    """x and y, each (h, w), of where every pixel centre goes."""
+    x, y = np.arange(size[1]) + 0.5, np.arange(size[0])[:, None] + 0.5
+    return linear[0, 0] * x + linear[0, 1] * y + offset[0], linear[1, 0] * x + linear[1, 1] * y + offset[1]
+
+
+def _samples(linear: _Array) -> int:
+    """Samples per output pixel and axis: as many as the pixels it covers, the longer way."""
+    return max(1, math.ceil(np.linalg.norm(linear, 2) - _EXACT))
+
+
+def _move(images: Tensor, linear: _Array, offset: _Array, border: str) -> Tensor:
+    """Show at every pixel centre p what ``images`` (B, C, h, w) have at ``linear @ p + offset``."""
+    size = (images.shape[-2], images.shape[-1])
+    tables = _tables(linear, offset, size)
+    if tables is not None:
+        rows, columns, transposed = tables
+        out = _extend(images, rows, columns, border)
+        return out.transpose(-2, -1).contiguous() if transposed else out
+    if border == "mean":
+        mean = images.mean((-2, -1), keepdim=True)
+        return _sample(images - mean, linear, offset, "zero") + mean
+    return _sample(images, linear, offset, border)
+
+
+def _tables(linear: _Array, offset: _Array, size: tuple[int, int]) -> tuple[Sequence[int], Sequence[int], bool] | None:
+    """Which rows and columns to take, and whether to transpose, where pixel centres go to pixel centres; else None."""
+    transposed = bool(abs(linear[0, 0]) < 0.5)
+    signs = linear[::-1] if transposed else linear
+    if np.abs(np.abs(signs) - np.eye(2)).max() > 1e-9:
+        return None
+    # Of the source pixel's index along x: source = sign * index + start
+    sign_x, sign_y = (linear[0, 1], linear[1, 0]) if transposed else (linear[0, 0], linear[1, 1])
+    start = offset + np.array([sign_x, sign_y]) / 2 - 0.5
+    whole = np.rint(start)
+    if np.abs(start - whole).max() > _EXACT:
+        return None
+    height, width = size
+    along_x, along_y = (height, width) if transposed else (width, height)
+    columns = [round(sign_x) * k + int(whole[0]) for k in range(along_x)]
+    rows = [round(sign_y) * k + int(whole[1]) for k in range(along_y)]
+    return rows, columns, transposed
+
+
+def _extend(images: Tensor, rows: Sequence[int], columns: Sequence[int], border: str) -> Tensor:
+    """Take rows and columns of ``images`` (..., H, W), continued beyond their frame by the border."""
+    height, width = images.shape[-2:]
+    if border == "mean":
+        mean = images.mean((-2, -1), keepdim=True)
+    kept = []
+    for wanted, size, axis in ((rows, height, -2), (columns, width, -1)):
+        index = np.asarray(wanted)
+        if border == "wrap":
+            source = index % size
+        elif border == "reflect":
+            source = index % (2 * size)
+            source = np.minimum(source, 2 * size - 1 - source)
+        else:
+            source = index.clip(0, size - 1)
+        kept.append(torch.from_numpy((index >= 0) & (index < size)).to(images.device))
+        images = images.index_select(axis, torch.from_numpy(source).to(images.device))
+    if border in ("zero", "mean"):
+        inside = kept[0][:, None] & kept[1]
+        return torch.where(inside, images, mean if border == "mean" else 0)
+    return images
+
+
+def _sample(images: Tensor, linear: _Array, offset: _Array, border: str) -> Tensor:
+    """As `_move`, by bilinear samples; ``border`` may also be "clamp", the edge continued."""
+    height, width = images.shape[-2:]
+    # float64 where the images are, float32 otherwise: half precision cannot tell pixels apart, and MPS has no float64.
+    dtype = torch.float64 if images.dtype == torch.float64 else torch.float32
+    source = images.to(dtype)
+    margin = 0
+    if border == "wrap":
+        source, margin = F.pad(source, (1, 1, 1, 1), mode="circular"), 1  # samples between the last and first pixel
+    samples = _samples(linear)
+    x, y = _grid(linear, offset, (height, width))
+    total = torch.zeros_like(images, dtype=dtype)
+    steps = (np.arange(samples) + 0.5) / samples - 0.5
+    for across in steps:
+        for down in steps:
+            shifted = []
+            for axis, (values, size) in enumerate(((x, width), (y, height))):
+                place = values + (linear[axis, 0] * across + linear[axis, 1] * down)
+                if border == "wrap":
+                    place = place % size
+                elif border == "reflect":
+                    place = place % (2 * size)
+                    place = np.minimum(place, 2 * size - place)
+                shifted.append((place + margin) * (2 / (size + 2 * margin)) - 1)
+            grid = torch.from_numpy(np.stack(shifted, -1)).to(dtype).to(images.device)
+            total += F.grid_sample(
+                source,
+                grid.expand(len(images), -1, -1, -1),
+                mode="bilinear",
+                padding_mode="zeros" if border == "zero" else "border",
+                align_corners=False,
+            )
+    return (total / samples**2).to(images.dtype)
