@@ -1,0 +1,15 @@
+"""What is a model's answer based on? Attribution methods behind one call.
+
+`attribute` explains one picture; `answer` gives prediction, attention maps and attribution of a batch, for Grad-CAM and
+the rollouts out of one forward pass and one backward pass. METHODS holds the methods: a class each, whose fields are
+its parameters. `METHODS[name].unavailable(model)` says beforehand why a method cannot serve a model.
+"""
+
+from __future__ import annotations
+
+# The registry's order is that of these imports: the fast and general first.
+from explorer.attribution import gradcam, gradients, occlusion, relu, rollouts  # noqa: F401
+from explorer.attribution.base import METHODS, Method, Passes, Progress
+from explorer.attribution.explain import Answer, answer, attribute, method_of
+
+__all__ = ["METHODS", "Answer", "Method", "Passes", "Progress", "answer", "attribute", "method_of"]

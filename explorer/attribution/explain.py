@@ -1,0 +1,221 @@
+"""What does a model answer, what does it attend to, and what is the answer based on? One pass for all three."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from explorer import layouts
+from explorer.attribution.base import (
+    METHODS,
+    Explanation,
+    InputMethod,
+    Method,
+    PassMethod,
+    Progress,
+    scores_of,
+)
+from explorer.capture import recording
+from explorer.errors import MethodError, ParameterError
+from explorer.types import AttentionMap, Attribution
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from explorer.models import Model
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """One model's answer about a batch.
+
+    Attributes:
+        logits: (B, classes) float32, on the model's device; pooled features (B, channels) of a model without a head.
+        maps: attention maps of the batch in the order of the forward pass; empty where there are none.
+        attributions: one for each image, or None where no method was asked for.
+    """
+
+    logits: Tensor
+    maps: tuple[AttentionMap, ...]
+    attributions: tuple[Attribution, ...] | None
+
+
+def method_of(name: str, parameters: Mapping[str, Any]) -> Method:
+    """The method of this name with these parameters; raises ParameterError for an unknown name, parameter or value."""
+    entry = METHODS[name]
+    known = [one.name for one in fields(entry)]
+    for given in parameters:
+        if given not in known:
+            raise ParameterError(f"{name} has no parameter '{given}'; it has: {', '.join(known) or 'none'}")
+    return entry(**parameters)
+
+
+def answer(
+    model: Model,
+    x01: Tensor,
+    *,
+    target: int | Sequence[int] | None = None,
+    maps: bool = True,
+    method: str | None = "gradcam",
+    progress: Progress | None = None,
+    **parameters: Any,
+) -> Answer:
+    """What does the model answer, what does it attend to, and what is the answer based on?
+
+    For Grad-CAM and the rollouts one forward pass and at most one backward pass serve all three; any other method runs
+    after it. Derivatives are in float32.
+
+    Args:
+        model: a live model; its lock is held meanwhile.
+        x01: (B, 3, H, W) in 0..1 at the model's input size.
+        target: the class to explain, one for all images or one for each; None for the largest logit of image 0,
+            shared by all, so that a moved picture is asked about the class of the unmoved one. A model without a head
+            has no classes: the L2 norm of its pooled feature is explained.
+        maps: whether attention maps are wanted.
+        method: name in METHODS, or None for no attribution.
+        progress: told the share done, 0 to 1, between passes; what it raises ends the work.
+        parameters: of the method.
+
+    Raises:
+        MethodError: the method cannot serve this model.
+        ParameterError: an unknown method, parameter, value or target.
+    """
+    tell = progress or (lambda _: None)
+    chosen = None if method is None else method_of(method, parameters)
+    if chosen is None and parameters:
+        raise ParameterError(f"no method is asked for, so '{next(iter(parameters))}' means nothing")
+    with model.lock, torch.inference_mode(False):
+        if chosen is not None and (reason := chosen.unavailable(model)) is not None:
+            raise MethodError(f"{method} cannot serve {model.spec}: {reason}")
+        _check(model, x01, target)
+        # A tensor made under inference_mode cannot take part in a graph, its copy can.
+        x01 = (x01.clone() if x01.is_inference() else x01.detach()).to(model.device, torch.float32)
+        tell(0.0)
+        one_pass = chosen if isinstance(chosen, PassMethod) else None
+        output, seen, columns, explanation = _pass(model, x01, target, maps, one_pass)
+        if isinstance(chosen, InputMethod):
+            with torch.enable_grad():
+                explanation = chosen.explain(model, x01.clone(), columns, tell)
+        attributions = None
+        if method is not None and chosen is not None and explanation is not None:
+            attributions = _labelled(model, method, chosen, explanation, columns)
+        tell(1.0)
+    return Answer(output, seen, attributions)
+
+
+def attribute(
+    model: Model,
+    image: Image | Tensor,
+    method: str = "gradcam",
+    target: int | None = None,
+    *,
+    progress: Progress | None = None,
+    **parameters: Any,
+) -> Attribution:
+    """What in this picture does the model's answer rest on?
+
+    Args:
+        model: a live model.
+        image: a picture, or a tensor (3, H, W) or (1, 3, H, W) in 0..1 at the model's input size.
+        method: name in METHODS.
+        target: the class to explain; None for the model's first choice. See `answer`.
+        progress: told the share done, 0 to 1, between passes; what it raises ends the work.
+        parameters: of the method.
+
+    Raises:
+        MethodError: the method cannot serve this model; its `unavailable` tells beforehand.
+        ParameterError: an unknown method, parameter, value or target.
+    """
+    x01 = image if isinstance(image, Tensor) else model.preprocess(image)
+    if x01.dim() == 3:
+        x01 = x01[None]
+    if len(x01) != 1:
+        raise ParameterError(f"attribute explains one picture, got {len(x01)}; answer() takes a batch")
+    found = answer(model, x01, target=target, maps=False, method=method, progress=progress, **parameters).attributions
+    assert found is not None
+    return found[0]
+
+
+def _pass(
+    model: Model, x01: Tensor, target: int | Sequence[int] | None, maps: bool, method: PassMethod | None
+) -> tuple[Tensor, tuple[AttentionMap, ...], Tensor, Explanation | None]:
+    """One forward pass and at most one backward: output, maps, (B,) columns explained, explanation."""
+    differentiates = method is not None and method.differentiates
+    graph = method is not None and method.records_graph
+    with ExitStack() as stack:
+        stack.enter_context(torch.enable_grad() if differentiates else torch.no_grad())
+        records = maps or (method is not None and method.records)
+        recorder = stack.enter_context(recording(model, values=graph)) if records else None
+        watched = None if method is None else stack.enter_context(method.attached(model))
+        # Grad-CAM's graph begins at its layer; a method that follows attention needs it from the start.
+        output, scores = scores_of(model, x01.clone().requires_grad_() if graph else x01)
+        columns = _columns(scores, target)
+        placed = [] if recorder is None else recorder.placed()
+        explanation = None
+        if method is not None:
+            wanted = scores.gather(1, columns[:, None])[:, 0] if differentiates else None
+            explanation = method.read(model, watched, placed, wanted)
+    seen = [one for _, one in placed] if maps else []
+    if graph and recorder is not None and maps:
+        # Maps that are handed out must not keep the graph alive.
+        bare = [
+            replace(one, weights=None if one.weights is None else one.weights.detach(), value=None, output=None)
+            for one in recorder.operations
+        ]
+        seen = [one for _, one in layouts.place(bare, model.module, model.input_size, model.state_of)]
+    return output.detach().float(), tuple(seen), columns, explanation
+
+
+def _columns(scores: Tensor, target: int | Sequence[int] | None) -> Tensor:
+    batch = len(scores)
+    if target is None:
+        return scores[0].argmax().expand(batch)
+    chosen = [target] * batch if isinstance(target, int) else list(target)
+    return torch.tensor(chosen, device=scores.device)
+
+
+def _check(model: Model, x01: Tensor, target: int | Sequence[int] | None) -> None:
+    if x01.dim() != 4 or x01.shape[1] != 3 or len(x01) == 0 or not x01.is_floating_point():
+        raise ParameterError(
+            f"a float batch (B, 3, height, width) in 0..1 is expected, got {tuple(x01.shape)} {x01.dtype}"
+        )
+    if target is None:
+        return
+    chosen = [target] if isinstance(target, int) else list(target)
+    if model.headless:
+        raise ParameterError(
+            f"{model.spec} has no classes to choose target {chosen[0]} from; leave the target out, and the norm of its "
+            "pooled feature is explained"
+        )
+    if not isinstance(target, int) and len(chosen) != len(x01):
+        raise ParameterError(f"{len(chosen)} targets for {len(x01)} images; give one for all or one for each")
+    for one in chosen:
+        if not 0 <= one < model.num_classes:
+            raise ParameterError(f"{model.spec} has classes 0 to {model.num_classes - 1}, target {one} asked for")
+
+
+def _labelled(
+    model: Model, name: str, method: Method, explanation: Explanation, columns: Tensor
+) -> tuple[Attribution, ...]:
+    values = explanation.values.detach().float().cpu()
+    out = []
+    for item, column in enumerate(columns.tolist()):
+        out.append(
+            Attribution(
+                values=values[item].clone(),
+                method=name,
+                target="norm of the pooled feature" if model.headless else f"{model.label(column)} ({column})",
+                layer=explanation.layer,
+                delta=None if explanation.delta is None else explanation.delta[item],
+                unit=method.unit,
+                state=model.state,
+                parameters=asdict(method),
+                note=explanation.note,
+            )
+        )
+    return tuple(out)

@@ -1,0 +1,121 @@
+"""Rollout methods: attention of all layers multiplied, see `explorer.rollout`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from explorer import rollout
+from explorer.attribution import facts
+from explorer.attribution.base import METHODS, Explanation, Passes, PassMethod, parameter
+from explorer.errors import MethodError
+
+if TYPE_CHECKING:
+    from explorer.attribution.base import Placed
+    from explorer.models import Model
+    from explorer.types import AttentionMap
+
+
+@dataclass(frozen=True)
+class _Rollout(PassMethod):
+    """Attention over one set of tokens in all layers can be served."""
+
+    live: ClassVar[bool] = True
+    records: ClassVar[bool] = True
+
+    @classmethod
+    def unavailable(cls, model: Model) -> str | None:
+        for stage in model.stages:
+            if stage.layout != "tokens":
+                return (
+                    f"rollout multiplies attention between the same tokens through all layers; {stage.name} gives "
+                    f"{stage.layout + ' features' if stage.layout != 'unknown' else 'features without a known place'}"
+                )
+        reason = facts.rollouts(model)[cls.records_graph]
+        return None if reason is None else f"rollout is not defined here: {reason}"
+
+    def attached(self, model: Model) -> AbstractContextManager[Any]:  # noqa: ARG002 - the contract
+        return nullcontext()
+
+
+def _query(model: Model, maps: Sequence[AttentionMap]) -> tuple[str | None, str]:
+    """What the answer is read from (the class token, or None: the pool or the mean over patches), and in words."""
+    body, pool = rollout.split(maps)
+    layout = body[-1].layout
+    if pool is not None:
+        return None, f"row of the attention pool {pool.layer}"
+    if (
+        layout is not None
+        and "class" in layout.prefix
+        and getattr(model.module, "global_pool", "token") in ("token", "")
+    ):
+        return "class", "row of the class token"
+    return None, "mean over the rows of all patches, as the model pools them"
+
+
+@METHODS.register("attention_rollout")
+@dataclass(frozen=True)
+class AttentionRollout(_Rollout):
+    """Through all layers, how much of each patch flows into the token that answers?
+
+    Row of the product of residual I + (1 - residual) A over layers, A reduced over heads (Abnar & Zuidema 2020, section
+    3; heads averaged and residual 0.5 there). The same for every target. Ignores values, MLPs and the head.
+    """
+
+    unit: ClassVar[str] = "share of the answering token's attention, 0 to 1"
+    differentiates: ClassVar[bool] = False
+
+    heads: Literal["mean", "max", "min"] = parameter("mean", "how heads are reduced", choices=tuple(rollout.HEADS))
+    residual: float = parameter(0.5, "share of the skip connection", low=0.0, high=1.0)
+
+    def cost(self, input_size: tuple[int, int]) -> Passes:  # noqa: ARG002 - the contract of all methods
+        return Passes(1, 0)
+
+    def read(self, model: Model, watched: Any, placed: Sequence[Placed], scores: Tensor | None) -> Explanation:  # noqa: ARG002 - the contract
+        maps = [one for _, one in placed if one.kind == "pairwise"]
+        query, note = _query(model, maps)
+        rows = [
+            rollout.rollout(maps, query, item=item, heads=self.heads, residual=self.residual)
+            for item in range(maps[0].weights.shape[0])
+        ]
+        return Explanation(torch.stack(rows), note=note)
+
+
+@METHODS.register("gradient_rollout")
+@dataclass(frozen=True)
+class GradientRollout(_Rollout):
+    """Through all layers, which patches flow into the answering token along attention that raises the target?
+
+    Row of the product of I + mean over heads of (A * d target / d A)^+ over layers, without the query itself (Chefer,
+    Gur & Wolf, ICCV 2021, equations 5 and 6). Never negative.
+    """
+
+    unit: ClassVar[str] = "relevance, from 0"
+    records_graph: ClassVar[bool] = True
+
+    def cost(self, input_size: tuple[int, int]) -> Passes:  # noqa: ARG002 - the contract of all methods
+        return Passes(1, 1)
+
+    def read(self, model: Model, watched: Any, placed: Sequence[Placed], scores: Tensor | None) -> Explanation:  # noqa: ARG002 - the contract
+        assert scores is not None
+        pairs = [pair for pair in placed if pair[1].kind == "pairwise"]
+        wanted = []
+        for operations, one in pairs:
+            tensor = rollout.differentiable(operations, one)
+            if tensor is None or not tensor.requires_grad:
+                raise MethodError(f"gradient rollout: {one.layer} does not show the gradient of its attention map")
+            wanted.append(tensor)
+        gradients = torch.autograd.grad(scores.sum(), wanted, allow_unused=True)
+        filled = [torch.zeros_like(t) if g is None else g for g, t in zip(gradients, wanted)]
+        query, note = _query(model, [one for _, one in pairs])
+        with torch.no_grad():
+            rows = [
+                rollout.gradient_rollout(pairs, filled, query, item=item)
+                for item in range(pairs[0][1].weights.shape[0])
+            ]
+        return Explanation(torch.stack(rows), note=note)
