@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from captum.attr import DeepLift, GuidedBackprop, GuidedGradCam
 from torch import Tensor, nn
@@ -68,9 +68,29 @@ def _not_deeplift(model: Model) -> str | None:
         where = f"{one.path} ({one.module.__name__})" if one.path else "the network itself"
         if _DEEPLIFT.get(one.module) != one.name:
             return f"DeepLIFT's rescale rule does not cover {one.name} in {where}"
+        pool = model.module.get_submodule(one.path)
+        if isinstance(pool, nn.MaxPool2d) and any(k > s for k, s in zip(_pair(pool.kernel_size), _pair(pool.stride))):
+            # It spreads contributions with max_unpool, which keeps one of those that meet in a pixel.
+            return (
+                f"captum's rule for max pooling loses contributions where windows overlap, as in {where} "
+                f"(kernel {pool.kernel_size}, stride {pool.stride})"
+            )
         if one.calls > 1:
             return f"{where} is called {one.calls} times in one pass; DeepLIFT needs one module a call"
     return None
+
+
+def _pair(size: int | tuple[int, ...]) -> tuple[int, ...]:
+    return (size, size) if isinstance(size, int) else size
+
+
+def _apart(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:  # noqa: ARG001 - signature of a hook
+    """Give a nonlinearity an input of its own.
+
+    Where one follows another directly, they share a tensor, and captum's hooks on it run in the wrong order: the first
+    one never sees what the second did to the gradient.
+    """
+    return (args[0].clone(), *args[1:])
 
 
 @METHODS.register("guided_backprop")
@@ -120,6 +140,9 @@ class DeepLiftRescale(InputMethod):
 
     def explain(self, model: Model, x01: Tensor, target: Tensor, progress: Progress) -> Explanation:
         with untouched(model.module):
+            for child in model.module.modules():
+                if type(child) in _DEEPLIFT:
+                    child.register_forward_pre_hook(_apart)
             values, delta = DeepLift(Scores(model, progress, passes=3)).attribute(
                 x01.requires_grad_(),
                 baseline_like(model, x01, self.baseline),
