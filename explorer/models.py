@@ -12,8 +12,10 @@ from typing import Any
 import timm
 import torch
 from PIL import Image
-from timm.data import create_transform, resolve_model_data_config
+from timm.data.config import resolve_model_data_config
+from timm.data.transforms_factory import create_transform
 from timm.models import (
+    PretrainedCfg,
     get_arch_pretrained_cfgs,
     get_deprecated_models,
     get_pretrained_cfg,
@@ -32,7 +34,16 @@ from explorer.labels import class_names, headless_reason
 from explorer.seeding import Seeded
 from explorer.stages import Stage, find_stages
 from explorer.types import ModelSpec, WeightsState
-from explorer.weights import check_finite, folder_weights, hub_file, hub_weights, lay_over, read_config, read_tensors
+from explorer.weights import (
+    check_finite,
+    check_readable,
+    folder_weights,
+    hub_file,
+    hub_weights,
+    lay_over,
+    read_config,
+    read_tensors,
+)
 
 #: Parameters and buffers of a model may take this many bytes; the largest of timm's would fill any machine.
 MAX_MODEL_BYTES = 6 * 2**30
@@ -43,7 +54,11 @@ PREPROCESSING = ("mean", "std", "interpolation", "crop_pct", "crop_mode")
 _INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos")
 #: Arguments of timm.create_model that the other fields of a ModelSpec stand for, or that could read a pickle.
 _RESERVED = frozenset(
-    ["model_name", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir", "scriptable", "exportable", "no_jit", "features_only", "out_indices", "in_chans", "img_size", "pretrained_model_args", "pretrained_strict", "pretrained_filter_fn"]
+    {
+        *("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "pretrained_model_args", "pretrained_strict"),
+        *("pretrained_filter_fn", "checkpoint_path", "cache_dir", "model_name", "features_only", "out_indices"),
+        *("in_chans", "img_size", "scriptable", "exportable", "no_jit"),
+    }
 )
 
 
@@ -93,7 +108,7 @@ class Model:
     nbytes: int
     parameters: int
     transform: Any = field(repr=False)
-    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)  # type: ignore[valid-type]
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     def __post_init__(self) -> None:
         self._mean = torch.tensor(self.mean, device=self.device).view(1, -1, 1, 1)
@@ -231,7 +246,7 @@ def load(spec: ModelSpec | str, device: str | None = None) -> Model:
     inserted = None
     inserted_state: WeightsState = "random" if state == "random" else "identity-init"
     if spec.block is not None:
-        inserted = insert(module, stages, spec, probe, answer)
+        inserted = insert(module, stages, spec, probe)
         if tensors is not None:
             lay_over(module, tensors, str(spec.weights_file))
             inserted_state = "file"
@@ -312,18 +327,10 @@ def _resolve(backbone: str) -> _Source:
             raise ModelError(f"timm's model '{architecture}' is no more; {hint}")
         tagged = get_arch_pretrained_cfgs(architecture)
         if tag and name not in tagged:
-            known = ", ".join(sorted(known.partition(".")[2] or "(none)" for known in tagged)) or "none"
-            raise (
-                UnknownNameError(
-                    "model",
-                    name,
-                    [],
-                )
-                if not tagged
-                else ModelError(f"'{architecture}' has no weights tagged '{tag}'; its tags: {known}")
-            )
-        config = get_pretrained_cfg(name)
-        return _Source(name, architecture, config.to_dict() if config is not None else {}, {})
+            tags = sorted(known.partition(".")[2] for known in tagged)
+            raise UnknownNameError(f"tag of '{architecture}'", tag, [known for known in tags if known])
+        published = get_pretrained_cfg(name)
+        return _Source(name, architecture, published.to_dict() if published is not None else {}, {})
     folder, repository = Path(name), None
     if kind == "hf-hub":
         found = hub_file(name, "config.json")
@@ -338,12 +345,12 @@ def _resolve(backbone: str) -> _Source:
     try:
         cfg, architecture, arguments = load_model_config_from_path(folder)
         cfg = {key: value for key, value in cfg.items() if key not in ("url", "file", "state_dict", "hf_hub_id")}
-        get = timm.models.PretrainedCfg(**cfg)
+        config = PretrainedCfg(**cfg)
     except (TypeError, ValueError, AttributeError, KeyError) as error:
         raise ModelError(f"'{backbone}': config.json is not one of timm's ({_first_line(error)})") from None
     if not is_model(architecture):
         raise UnknownNameError("model", architecture, list_models())
-    return _Source(backbone, architecture, get.to_dict(), arguments, None if repository else folder, repository)
+    return _Source(backbone, architecture, config.to_dict(), arguments, None if repository else folder, repository)
 
 
 def _arguments(spec: ModelSpec, source: _Source) -> dict[str, Any]:
@@ -351,6 +358,8 @@ def _arguments(spec: ModelSpec, source: _Source) -> dict[str, Any]:
     options = dict(spec.options)
     if reserved := sorted(_RESERVED & options.keys()):
         raise ParameterError(f"option '{reserved[0]}' cannot be set here; use the fields of ModelSpec")
+    if spec.origin == "pretrained" and spec.weights_file is None and options.get("num_classes", 0) != 0:
+        raise ParameterError("option 'num_classes' would leave the classifier untrained; only 0 (no head) is accepted")
     arguments = {**source.arguments, **options}
     for key in _RESERVED - {"img_size"}:
         arguments.pop(key, None)
@@ -388,22 +397,9 @@ def _build(source: _Source, arguments: Mapping[str, Any], seed: int, overlay: Ma
 
 def _only(file: Path) -> dict[str, Any]:
     """Return a config overlay that leaves timm one place to take weights from: this safetensors file."""
-    read_tensors_header(file)
+    check_readable(file)
     nowhere = dict.fromkeys(("state_dict", "source", "url", "hf_hub_id", "hf_hub_filename"))
     return {**nowhere, "custom_load": False, "file": str(file)}
-
-
-def read_tensors_header(file: Path) -> None:
-    """Raise a WeightsError unless a file is a complete safetensors file."""
-    from safetensors import SafetensorError, safe_open
-
-    if file.suffix != ".safetensors":
-        raise WeightsError(f"'{file.name}' is not a .safetensors file")
-    try:
-        with safe_open(file, framework="pt"):
-            pass
-    except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(f"'{file}' is not a readable safetensors file ({error})") from None
 
 
 def _check_size(spec: ModelSpec, source: _Source, arguments: Mapping[str, Any]) -> None:

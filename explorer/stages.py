@@ -125,7 +125,10 @@ def find_stages(module: nn.Module, x: Tensor) -> tuple[tuple[Stage, ...], Any]:
         if not name:
             stages.append(unknown("timm's name for it leads to no module"))
             continue
-        if names.count(name) > 1 or len(seen) > 1:
+        if names.count(name) > 1:
+            stages.append(unknown("timm gives several stages this one module"))
+            continue
+        if len(seen) > 1:
             stages.append(unknown("its module runs more than once in a pass"))
             continue
         if not seen:

@@ -85,29 +85,37 @@ class ModelSpec:
         for prefix in ("random", "lab"):
             if rest.startswith(prefix + "/"):
                 origin, rest = prefix, rest[len(prefix) + 1 :]  # type: ignore[assignment]
+                break
+        # A folder may have + and # in its name: there, only a whole +BLOCK@STAGE or #SEED at the end is one.
+        folder = rest.startswith("local-dir:")
         seed = 0
-        if (match := re.search(r"#([^#/+@]*)$", rest)) is not None:
-            if not match.group(1).isdigit():
+        if (match := re.search(r"#([^#/+@]*)$", rest)) is not None and not (folder and not match.group(1).isdecimal()):
+            if not match.group(1).isdecimal() or int(match.group(1)) >= 2**63:
                 raise ParameterError(f"'{text}': after # a seed (0, 1, 2, ...) is expected, got '{match.group(1)}'")
             seed, rest = int(match.group(1)), rest[: match.start()]
         block: str | None = None
         stage: int | None = None
-        if (match := re.search(r"\+([A-Za-z0-9_]+)(?:@([^+@/]*))?$", rest)) is not None:
+        match = re.search(r"\+([A-Za-z0-9_]+)(?:@([^+@/]*))?$", rest)
+        if match is not None and not (folder and match.group(2) is None):
             block, rest = match.group(1), rest[: match.start()]
             if match.group(2) is not None:
-                if not match.group(2).isdigit() or int(match.group(2)) < 1:
+                if not match.group(2).isdecimal() or int(match.group(2)) < 1:
                     raise ParameterError(f"'{text}': after @ a stage (1, 2, ...) is expected, got '{match.group(2)}'")
                 stage = int(match.group(2))
             elif origin != "lab":
                 raise ParameterError(f"'{text}': say after which stage the block stands, as in '{text}@3'")
         if not rest:
             raise ParameterError(f"'{text}': no backbone is named; write for example 'resnet50.a1_in1k+mhsa@3'")
+        if ":" not in rest and (match := re.search(r"[+@#\s]", rest)) is not None:
+            raise ParameterError(f"'{text}': '{rest}' is no model name; the form is BACKBONE[+BLOCK@STAGE][#SEED]")
         return cls(rest, origin, block, stage, seed, **fields)
 
     def __str__(self) -> str:
         head = "" if self.origin == "pretrained" else self.origin + "/"
         block = "" if self.block is None else f"+{self.block}" + ("" if self.stage is None else f"@{self.stage}")
-        return f"{head}{self.backbone}{block}" + (f"#{self.seed}" if self.seed else "")
+        # Without its seed, a folder named 'runs#7' would be read as 'runs' with seed 7.
+        seed = bool(self.seed) or (not block and re.search(r"#\d+$", self.backbone) is not None)
+        return f"{head}{self.backbone}{block}" + (f"#{self.seed}" if seed else "")
 
 
 @dataclass(frozen=True, eq=False)

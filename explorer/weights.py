@@ -116,17 +116,24 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def read_tensors(path: str | Path) -> dict[str, Tensor]:
-    """Read a safetensors file onto the CPU; a WeightsError says what is wrong with it."""
-    file = Path(path)
+def check_readable(file: Path) -> None:
+    """Raise a WeightsError unless a file is a complete safetensors file; only its header is read."""
     if file.suffix != ".safetensors":
         raise WeightsError(f"'{file.name}' is not a .safetensors file; other formats can run code when they are read")
     try:
-        return safetensors.torch.load_file(file, device="cpu")
+        with safetensors.safe_open(file, framework="pt"):
+            pass
     except FileNotFoundError:
         raise WeightsError(f"weights file '{file}' does not exist") from None
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise WeightsError(f"'{file}' is not a readable safetensors file ({error})") from None
+
+
+def read_tensors(path: str | Path) -> dict[str, Tensor]:
+    """Read a safetensors file onto the CPU; a WeightsError says what is wrong with it."""
+    file = Path(path)
+    check_readable(file)
+    return safetensors.torch.load_file(file, device="cpu")
 
 
 def lay_over(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:

@@ -15,8 +15,9 @@ from explorer.types import MapKind
 class Coord(Block):
     """Which rows and which columns matter? A gate from the mean of every row and every column.
 
-    Mean over W -> (C, H, 1) and mean over H -> (C, 1, W), joined along space; 1x1 to m channels, batch norm, hard-swish;
-    split; one 1x1 and a sigmoid each: g_h (C, H, 1), g_w (C, 1, W). out = x * g_h * g_w, with m = max(8, C / reduction).
+    Mean over W -> (C, H, 1) and mean over H -> (C, 1, W), joined along space; 1x1 to m = max(8, C / reduction)
+    channels, batch norm, hard-swish; split; one 1x1 and a sigmoid each: g_h (C, H, 1), g_w (C, 1, W);
+    out = x * g_h * g_w.
     It knows which row and column, not their order: permuting rows permutes the gate.
 
     Cost: 2 m C (H + W) multiply-adds and O(C H W) elementwise; 3 m C + 2 m parameters.

@@ -57,7 +57,7 @@ class Inserted(nn.Module):
         return x + (change.permute(0, 2, 3, 1) if self.placed.layout == "NHWC" else change)
 
 
-def insert(module: nn.Module, stages: tuple[Stage, ...], spec: ModelSpec, probe: Tensor, answer: Any) -> str:
+def insert(module: nn.Module, stages: tuple[Stage, ...], spec: ModelSpec, probe: Tensor) -> str:
     """Insert the spec's block into a network, in place; return the dotted path of the block.
 
     Args:
@@ -65,7 +65,6 @@ def insert(module: nn.Module, stages: tuple[Stage, ...], spec: ModelSpec, probe:
         stages: its stages.
         spec: names the block, its parameters, the stage and the seed.
         probe: a normalised input (1, 3, H, W).
-        answer: the network's output for ``probe``.
 
     Raises UnknownNameError, ParameterError, or InsertionError where the block could have no effect or no place.
     """
@@ -89,14 +88,15 @@ def insert(module: nn.Module, stages: tuple[Stage, ...], spec: ModelSpec, probe:
     module.set_submodule(stage.name, wrapper)
     try:
         with torch.inference_mode():
+            closed = _answers(module, probe)
             wrapper.gate.fill_(1.0)
-            opened = module(probe)
+            opened = _answers(module, probe)
             wrapper.gate.fill_(0.0)
     except Exception as error:
         module.set_submodule(stage.name, original)
         line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InsertionError(f"{where} cannot take '{spec.block}': {line}") from error
-    if torch.equal(opened, answer):
+    if all(torch.equal(a, b) for a, b in zip(closed, opened, strict=True)):
         module.set_submodule(stage.name, original)
         earlier = stage.number - 1
         hint = f"insert after stage {earlier} or earlier" if earlier else "insert after another stage"
@@ -105,3 +105,13 @@ def insert(module: nn.Module, stages: tuple[Stage, ...], spec: ModelSpec, probe:
             f"token is, after the last block). {hint[0].upper()}{hint[1:]}, or take a model that pools by average"
         )
     return f"{stage.name}.block"
+
+
+def _answers(module: nn.Module, x: Tensor) -> list[Tensor]:
+    # The pooled feature too: a fresh classifier may be all zeros, as a Mixer's is.
+    answers = [module(x)]
+    try:
+        answers.append(module.forward_head(module.forward_features(x), pre_logits=True))  # type: ignore[operator]
+    except (AttributeError, TypeError):
+        pass
+    return answers
