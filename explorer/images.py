@@ -26,7 +26,7 @@ MAX_BYTES: Final = 32 * 2**20
 MAX_PIXELS: Final = 50_000_000
 #: Longest side over shortest. Models resize the shorter side to their input, so that a 1 x 5000 px strip would become
 #: 224 x 1,120,000 px, of which they would look at a fraction of a pixel: neither affordable nor worth a picture.
-MAX_ASPECT: Final = 20
+MAX_ASPECT: Final = 16
 #: The formats decoded; every other decoder of Pillow stays shut (some run other programs). JPEG takes in the
 #: several pictures of a phone's or stereo camera's file (MPO), of which the first is the photograph.
 FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
