@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from timm.data.config import resolve_model_data_config
 from timm.data.transforms_factory import create_transform
+from timm.layers import PatchEmbed
 from timm.models import (
     PretrainedCfg,
     get_arch_pretrained_cfgs,
@@ -136,12 +137,12 @@ class Model:
         return (x - self._mean) / self._std
 
     def logits(self, x: Tensor) -> Tensor:
-        """Return the network's output for normalised input: (B, classes), or (B, width) without a head."""
-        return self.module(x)
+        """Return the network's output for pictures (B, 3, H, W) in 0..1: (B, classes), or (B, width) without a head."""
+        return self.module(self.normalise(x))
 
     def pooled(self, x: Tensor) -> Tensor:
-        """Return the pooled feature before the classifier for normalised input: (B, width)."""
-        return self.module.forward_head(self.module.forward_features(x), pre_logits=True)  # type: ignore[operator]
+        """Return the pooled feature before the classifier for pictures (B, 3, H, W) in 0..1: (B, width)."""
+        return self.module.forward_head(self.module.forward_features(self.normalise(x)), pre_logits=True)  # type: ignore[operator]
 
     def label(self, index: int) -> str:
         """Return the name of a class, or "class 7" where names are not known."""
@@ -236,6 +237,15 @@ def load(spec: ModelSpec | str, device: str | None = None) -> Model:
         lay_over(module, tensors, str(spec.weights_file))
         tensors = None
     module.requires_grad_(False).eval().to(where)
+    patches = getattr(module, "patch_embed", None)
+    if isinstance(patches, PatchEmbed) and not patches.dynamic_img_pad:
+        rows, columns = patches.patch_size
+        if height % rows or width % columns:
+            # timm would leave out the last pixels, and every map would be drawn askew.
+            raise ModelError(
+                f"'{spec.backbone}' cuts its input into patches of {columns} x {rows} px, so {width} x "
+                f"{height} px is not possible; take multiples"
+            )
     probe = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(0)).to(where)
     try:
         stages, answer = find_stages(module, probe)
