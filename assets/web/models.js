@@ -1,0 +1,141 @@
+// Which models: 1 to 6 texts such as "random/resnet18+mhsa@3#1". The editors live in the heads of the answers' rows.
+"use strict";
+(() => {
+  const { explorer } = window;
+  const { make } = explorer;
+  const SHOWN = 12;
+
+  /** "random/resnet18+mhsa@3#1" in its parts; the text stays the truth, the selects only edit it. */
+  const split = (text) => {
+    const match = /^(random\/|lab\/)?(.*?)(?:\+([A-Za-z0-9_]+)(?:@(\d*))?)?(#\d+)?$/.exec(text.trim());
+    return { origin: match[1] || "", backbone: match[2], block: match[3] || "", stage: match[4] || "", seed: match[5] || "" };
+  };
+  const join = ({ origin, backbone, block, stage, seed }) =>
+    origin + backbone + (block ? `+${block}${stage ? `@${stage}` : ""}` : "") + seed;
+
+  explorer.models = ({ element, trigger, props }) => {
+    const { most, colours, names: listed, short, blocks } = props.options;
+    const names = listed.split("\n");
+    let models = [...props.value];
+    const editors = [];
+
+    const publish = () => {
+      props.value = [...models];
+      explorer.tell("models", models);
+      trigger("input");
+    };
+
+    /** Names that hold every word typed; those that begin with it first, then the shorter ones. */
+    const search = (text) => {
+      const { origin, backbone } = split(text);
+      const words = backbone.toLowerCase().split(/[\s]+/).filter(Boolean);
+      if (!words.length) return short;
+      const own = short.filter((name) => words.every((word) => name.toLowerCase().includes(word)));
+      const found = [];
+      for (const name of names) if (words.every((word) => name.includes(word))) found.push(name);
+      found.sort((a, b) => b.startsWith(words[0]) - a.startsWith(words[0]) || a.length - b.length || (a < b ? -1 : 1));
+      return [...new Set([...own, ...found.slice(0, SHOWN).map((name) => origin + name)])].slice(0, SHOWN);
+    };
+
+    const editor = (index) => {
+      const id = `model-${index}`;
+      const input = make("input", {
+        type: "text", id, class: "name", role: "combobox", autocomplete: "off", spellcheck: "false", maxlength: 300,
+        "aria-label": `Model ${index + 1}`, "aria-expanded": "false", "aria-controls": `${id}-list`, "aria-autocomplete": "list",
+        placeholder: "any timm name",
+      });
+      const list = make("ul", { id: `${id}-list`, class: "list", role: "listbox", hidden: true });
+      const weights = make("select", { "aria-label": `Weights of model ${index + 1}` },
+        make("option", { value: "", text: "pretrained" }), make("option", { value: "random/", text: "random" }));
+      const block = make("select", { "aria-label": `Block inserted into model ${index + 1}`, title: "attention block to insert" },
+        make("option", { value: "", text: "no block" }),
+        ...blocks.map(([name, title]) => make("option", { value: name, text: `+ ${name}`, title })));
+      const stage = make("input", { type: "number", min: 1, max: 99, class: "stage", "aria-label": `Stage after which the block of model ${index + 1} stands` });
+      const after = make("label", { class: "after" }, make("span", { text: "after stage" }), stage);
+      const remove = make("button", { type: "button", class: "remove", title: "Remove this model", "aria-label": `Remove model ${index + 1}`, text: "×" });
+      let active = -1;
+
+      const show = () => {
+        const parts = split(models[index]);
+        if (document.activeElement !== input) input.value = models[index];
+        weights.value = parts.origin === "lab/" ? "" : parts.origin;
+        block.value = parts.block;
+        stage.value = parts.stage;
+        after.hidden = !parts.block;
+        remove.hidden = models.length < 2;
+      };
+      const commit = (text) => {
+        close();
+        text = text.trim();
+        input.value = text || models[index];
+        if (!text || text === models[index]) return;
+        models[index] = text;
+        show();
+        publish();
+      };
+      const close = () => {
+        list.hidden = true;
+        active = -1;
+        input.setAttribute("aria-expanded", "false");
+        input.removeAttribute("aria-activedescendant");
+      };
+      const open = (text) => {
+        const found = search(text);
+        list.replaceChildren(...found.map((name, number) => make("li", {
+          id: `${id}-option-${number}`, role: "option", "aria-selected": "false", text: name,
+          // pointerdown would blur the field first, and a blur commits what was typed
+          onpointerdown: (event) => event.preventDefault(),
+          onclick: () => { commit(name); input.blur(); },
+        })));
+        list.hidden = !found.length;
+        input.setAttribute("aria-expanded", String(!list.hidden));
+        active = -1;
+      };
+      const point = (step) => {
+        const options = list.children;
+        if (list.hidden || !options.length) { open(input.value); return; }
+        if (active >= 0) options[active].setAttribute("aria-selected", "false");
+        active = (active + step + options.length + (active < 0 && step < 0 ? 1 : 0)) % options.length;
+        options[active].setAttribute("aria-selected", "true");
+        options[active].scrollIntoView({ block: "nearest" });
+        input.setAttribute("aria-activedescendant", options[active].id);
+      };
+      input.addEventListener("focus", () => { input.select(); open(""); });
+      input.addEventListener("input", () => open(input.value));
+      input.addEventListener("blur", () => commit(input.value));
+      input.addEventListener("keydown", (event) => {
+        if (event.key === "ArrowDown" || event.key === "ArrowUp") { event.preventDefault(); point(event.key === "ArrowDown" ? 1 : -1); }
+        else if (event.key === "Enter") { event.preventDefault(); commit(active >= 0 ? list.children[active].textContent : input.value); }
+        else if (event.key === "Escape") { input.value = models[index]; close(); }
+      });
+      const edit = (change) => commit(join({ ...split(models[index]), ...change }));
+      weights.addEventListener("change", () => edit({ origin: weights.value }));
+      block.addEventListener("change", () => edit({ block: block.value, stage: block.value ? split(models[index]).stage || "3" : "" }));
+      stage.addEventListener("change", () => { if (stage.value) edit({ stage: String(Math.max(1, Math.floor(stage.value))) }); });
+      remove.addEventListener("click", () => { models.splice(index, 1); draw(); publish(); });
+
+      return { show, input, element: make("div", { class: "editor" },
+        make("span", { class: "dot", "aria-hidden": "true" }),
+        make("div", { class: "combo" }, input, list), weights, block, after), remove };
+    };
+
+    const add = make("button", { type: "button", class: "add", text: "Add a model" });
+    add.addEventListener("click", () => {
+      if (models.length >= most) return;
+      models.push(short.find((name) => !models.includes(name)) || short[0]);
+      draw();
+      publish();
+      editors[models.length - 1].input.focus();
+    });
+
+    const draw = () => {
+      while (editors.length < models.length) editors.push(editor(editors.length));
+      editors.slice(0, models.length).forEach((one) => one.show());
+      add.hidden = models.length >= most;
+      explorer.tell("models", models);
+    };
+
+    explorer.chosen = { models: () => models, editor: (index) => editors[index], colour: (index) => colours[index], add };
+    draw();
+  };
+})();

@@ -1,0 +1,143 @@
+"""What can be asked on the page: controls made from the library's declarations, and a check of what comes back."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from explorer.attribution import METHODS
+from explorer.errors import ParameterError
+from explorer.transforms import Transform
+from explorer.types import ModelSpec, Point
+
+MAX_MODELS = 6
+#: Characters of a model's name: longer than any of timm's, short enough to be repeated in a message.
+MAX_SPEC_CHARS = 300
+#: How far the sliders reach where that differs from what the library accepts, and how finely they step; a shift's
+#: range is a share of the frame, as its pixels differ from model to model.
+_SLIDERS: Mapping[str, Mapping[str, Any]] = {
+    "dx": {"label": "Shift right", "share": 0.5, "step": 1},
+    "dy": {"label": "Shift down", "share": 0.5, "step": 1},
+    "zoom": {"label": "Zoom", "step": 0.05, "log": True},
+    "angle": {"label": "Turn", "low": -180, "high": 180, "step": 1, "advanced": True},
+    "flip": {"label": "Mirror", "advanced": True},
+    "border": {"label": "Border", "advanced": True},
+}
+DEFAULT_METHOD = "gradcam"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of every model.
+
+    Attributes:
+        transform: how the picture is moved, in pixels of the first model's input.
+        query: where attention is asked from, as a share (0 to 1) of the frame before the move.
+        method: attribution method.
+        parameters: the method's parameters, as sorted pairs.
+    """
+
+    transform: Transform = Transform()  # noqa: RUF009 - frozen
+    query: Point = Point(0.5, 0.5)  # noqa: RUF009
+    method: str = DEFAULT_METHOD
+    parameters: tuple[tuple[str, Any], ...] = ()
+
+
+def moves() -> list[dict[str, Any]]:
+    """Describe the controls of a move, one per field of Transform that the page offers."""
+    described = []
+    for field in dataclasses.fields(Transform):
+        extra = _SLIDERS.get(field.name)
+        if extra is not None:
+            described.append({"name": field.name, "default": field.default, **field.metadata, **extra})
+    return described
+
+
+def methods() -> list[dict[str, Any]]:
+    """Describe the attribution methods: name, the question each answers, whether it can follow a drag."""
+    return [
+        {
+            "name": name,
+            "title": (method.__doc__ or name).strip().splitlines()[0],
+            "live": method.live,
+            "unit": method.unit,
+            "parameters": [
+                {
+                    "name": one.name,
+                    "default": one.default,
+                    "text": one.metadata.get("text", one.name),
+                    "low": one.metadata.get("low"),
+                    "high": one.metadata.get("high"),
+                    "unit": one.metadata.get("unit", ""),
+                    "choices": list(one.metadata.get("choices", ())),
+                    "whole": "int" in str(one.type),
+                }
+                for one in dataclasses.fields(method)
+            ],
+        }
+        for name, method in METHODS.items()
+    ]
+
+
+def parse_question(asked: Any) -> Question:
+    """Check what a browser sent; raises ParameterError. Nothing in it is trusted."""
+    if asked is None:
+        return Question()
+    if not isinstance(asked, Mapping):
+        raise ParameterError(f"a question is an object with the names of the controls, got {type(asked).__name__}")
+    known = {one["name"] for one in moves()}
+    chosen = {name: asked[name] for name in known if asked.get(name) is not None}
+    for name, value in chosen.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ParameterError(f"{name} is a finite number, got {value}")
+    transform = Transform(**chosen)
+    method = asked.get("method") or DEFAULT_METHOD
+    if not isinstance(method, str):
+        raise ParameterError("method is the name of an attribution method")
+    fields = {one.name for one in dataclasses.fields(METHODS[method])}
+    given = asked.get("parameters") or {}
+    if not isinstance(given, Mapping):
+        raise ParameterError("parameters is an object with the names of the method's parameters")
+    parameters = {name: value for name, value in given.items() if name in fields and value is not None}
+    METHODS[method](**parameters)  # raises for values out of range
+    return Question(transform, _query(asked.get("query")), method, tuple(sorted(parameters.items())))
+
+
+def _query(value: Any) -> Point:
+    if value is None:
+        return Question.query
+    try:
+        point = Point(float(value["x"]), float(value["y"]))
+    except (TypeError, KeyError, ValueError):
+        raise ParameterError("query is a place {x, y}, each from 0 to 1") from None
+    if not all(0 <= part < 1 for part in point):
+        raise ParameterError(f"the query ({point.x:g}, {point.y:g}) lies outside the picture; x and y go from 0 to 1")
+    return point
+
+
+def parse_models(asked: Any) -> list[str]:
+    """Check a list of models sent by a browser: 1 to 6 texts; raises ParameterError. The texts are read one by one."""
+    if not isinstance(asked, Sequence) or isinstance(asked, str) or not all(isinstance(one, str) for one in asked):
+        raise ParameterError("models is a list of names")
+    named = [one.strip() for one in asked if one.strip()]
+    if not named:
+        raise ParameterError("choose at least one model")
+    if len(named) > MAX_MODELS:
+        raise ParameterError(f"at most {MAX_MODELS} models fit side by side, got {len(named)}")
+    for one in named:
+        if len(one) > MAX_SPEC_CHARS:
+            raise ParameterError(f"a model's name has at most {MAX_SPEC_CHARS} characters, got {len(one)}")
+    return named
+
+
+def parse_spec(text: str, folders: bool, named_at_launch: Sequence[str]) -> ModelSpec:
+    """Read one model's text; a folder of this server only where that is allowed. Raises ParameterError."""
+    spec = ModelSpec.parse(text)
+    if spec.backbone.startswith("local-dir:") and not folders and text not in named_at_launch:
+        raise ParameterError(
+            "folders of the server are open only on the machine itself; start the page there with --model to offer one"
+        )
+    return spec

@@ -1,0 +1,94 @@
+"""Build the page and serve it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+# Read by gradio when it is imported: no analytics, whatever the environment says.
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+import gradio as gr
+import timm
+
+from explorer.images import MAX_BYTES
+from explorer.types import ModelSpec
+from explorer.ui.stage import head
+from explorer.ui.tabs import compare
+
+#: What the page opens with: both work offline, and both say that they have learnt nothing.
+FIRST_MODELS = ("random/vit_tiny_patch16_224", "random/resnet18+mhsa@3")
+#: Requests waiting at most; beyond it a visitor is told that the page is busy.
+WAITING = 64
+
+_INTRO = (
+    "Move or rescale what is in the picture and see what each model attends to, what its answer rests on, and whether "
+    "that follows the object. Click a picture to ask from there, drag it to move it."
+)
+
+
+def build(models: Sequence[str] | None = None, folders: bool = True, device: str | None = None) -> gr.Blocks:
+    """Build the page.
+
+    Args:
+        models: specs on opening, 1 to 6; FIRST_MODELS if None. A wrong one raises ParameterError.
+        folders: whether visitors may name ``local-dir:`` folders of this machine.
+        device: where models run, or None to choose.
+    """
+    first = tuple(models) if models else FIRST_MODELS
+    for text in first:
+        ModelSpec.parse(text)
+    answers = compare.Answers(folders, first if models else (), device)
+    with gr.Blocks(title="Attention Explorer", delete_cache=(3600, 3600), analytics_enabled=False) as page:
+        gr.HTML(
+            html_template=f"<header><h1>Attention Explorer</h1><p>{_INTRO}</p></header>",
+            js_on_load=None,
+            apply_default_css=False,
+            elem_id="masthead",
+        )
+        compare.draw(answers, first, timm.list_models() + timm.list_pretrained())
+    page.queue(max_size=WAITING, default_concurrency_limit=4)
+    return page
+
+
+def serve(
+    models: Sequence[str] | None = None,
+    host: str = "127.0.0.1",
+    port: int | None = 7860,
+    device: str | None = None,
+    open_browser: bool = False,
+    wait: bool = True,
+) -> Any:
+    """Serve the page until it is interrupted.
+
+    Args:
+        models: specs on opening, or None.
+        host: address to listen on; folders of this machine can be named on the page only on a loopback address.
+        port: TCP port.
+        device: where models run, or None to choose.
+        open_browser: open it in the browser of this machine.
+        wait: block; otherwise return what gradio's launch returns.
+    """
+    page = build(models, folders=host in ("127.0.0.1", "localhost", "::1"), device=device)
+    return page.launch(
+        server_name=host,
+        server_port=port,
+        inbrowser=open_browser,
+        prevent_thread_lock=not wait,
+        show_error=False,
+        share=False,
+        ssr_mode=False,
+        run_history=False,
+        enable_monitoring=False,
+        strict_cors=True,
+        max_file_size=MAX_BYTES,
+        pwa=False,
+        mcp_server=False,
+        footer_links=[],
+        theme=gr.themes.Base(
+            font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
+            font_mono=["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"],
+        ),
+        head=head(),
+    )

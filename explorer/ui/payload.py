@@ -1,0 +1,371 @@
+"""A comparison as the browser gets it: one JSON text, its numbers as low-resolution float16 arrays in base64.
+
+Raw numbers go over once per answer; colouring, enlarging, layer, head, overlay and reading a value happen in the
+browser. float16 keeps 11 bits: more than a colour or three printed digits can show. Two kinds of text:
+
+- `live` follows every move: predictions, what the model sees, each map's rows for the present query, attributions;
+- `bank` comes once a move has settled: whole attention matrices within a budget, so that a further query needs no
+  round trip, and what `live` left out for being large.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from explorer.transforms import Transform
+from explorer.types import KINDS, WEIGHTS_STATES, AttentionMap, ModelView, Point, Prediction
+
+#: Bytes of attention rows in a live text; maps beyond it give the mean of their heads until the move has settled.
+LIVE_BYTES = 1_500_000
+#: Bytes of attention matrices in a bank.
+BANK_BYTES = 6_000_000
+#: Largest side of a matrix without a place on the image; larger ones are averaged in blocks, and say so.
+MATRIX_SIDE = 96
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A model that could not answer, and why: it stands where its row would."""
+
+    spec: str
+    problem: str
+
+
+@dataclass
+class _Blob:
+    """Arrays one behind the other; a reference tells where each lies."""
+
+    parts: list[bytes] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, values: Tensor | np.ndarray[Any, Any], dtype: str = "f2") -> dict[str, Any]:
+        array = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
+        if dtype == "f2":
+            # Beyond float16's range a number would become infinite, which no colour bar can show.
+            array = np.clip(array, -65504, 65504)
+        array = np.ascontiguousarray(array, dtype="<" + dtype if dtype != "u1" else dtype)
+        reference = {"o": self.size, "s": list(array.shape), "t": dtype}
+        data = array.tobytes()
+        data += b"\0" * (-len(data) % 4)
+        self.parts.append(data)
+        self.size += len(data)
+        return reference
+
+    def text(self) -> str:
+        return base64.b64encode(b"".join(self.parts)).decode("ascii")
+
+
+def live(
+    slots: Sequence[ModelView | Failure],
+    asked: Sequence[str],
+    transform: Transform,
+    query: Point,
+    key: str,
+    frame: tuple[int, int],
+    method: str,
+    pending: str = "",
+    notes: Sequence[str] = (),
+) -> str:
+    """Return the text that follows a move.
+
+    Args:
+        slots: a view or a failure for each model, in the order asked for; the views hold the queries.
+        asked: the models' texts as they were asked for, one a slot.
+        transform: the move in pixels of ``frame``.
+        query: as a share of the frame before the move.
+        key: names the answer; a bank of the same key belongs to it.
+        frame: (height, width) of the first model's input, px.
+        method: the attribution method asked for.
+        pending: why there is no attribution yet although the method can serve the model, or "".
+        notes: what has to be said about the picture.
+    """
+    blob, images = _Blob(), _Images()
+    rows: list[dict[str, Any]] = []
+    full = is_complete(slots)
+    for text, slot in zip(asked, slots):
+        if isinstance(slot, Failure):
+            rows.append({"asked": text, "spec": slot.spec, "error": slot.problem})
+        else:
+            rows.append({"asked": text, **_row(slot, transform, frame, blob, images, full, pending)})
+    return json.dumps(
+        {
+            "key": key,
+            "transform": str(transform),
+            "identity": transform.is_identity,
+            "frame": list(frame),
+            "query": {"x": query.x, "y": query.y},
+            "method": method,
+            "notes": list(notes),
+            "rows": rows,
+            "images": images.texts,
+            "complete": full,
+            "blob": blob.text(),
+        },
+        allow_nan=False,
+    )
+
+
+def bank(slots: Sequence[ModelView | Failure], key: str, complete: bool) -> str:
+    """Return whole matrices of the moved picture's maps, within BANK_BYTES, the last layers first.
+
+    Args:
+        slots: as for `live`.
+        key: names the answer this belongs to.
+        complete: whether the live text already had every head of every map.
+    """
+    blob = _Blob()
+    rows: list[dict[str, Any]] = [{"maps": {}} for _ in slots]
+    views = [(index, slot) for index, slot in enumerate(slots) if isinstance(slot, ModelView)]
+    depth = max((len(view.maps) for _, view in views), default=0)
+    left = BANK_BYTES
+    # Counted from the end, because the last layers are looked at first.
+    for behind in range(1, depth + 1):
+        for index, view in views:
+            if behind > len(view.maps):
+                continue
+            number = len(view.maps) - behind
+            one = view.maps[number]
+            entry: dict[str, Any] = {}
+            if not complete:
+                entry["rows"] = _queries(one, view, blob, mean=False)
+            if one.per_query and (size := _matrix_bytes(one)) <= left:
+                left -= size
+                entry |= _matrices(one, blob)
+            if entry:
+                rows[index]["maps"][number] = entry
+    return json.dumps({"key": key, "rows": rows, "blob": blob.text()}, allow_nan=False)
+
+
+def nbytes(view: ModelView) -> int:
+    """Bytes that a view holds."""
+    total = sum(one.weights.nbytes for one in view.maps)
+    tensors = [*view.images]
+    if view.attributions is not None:
+        tensors += [one.values for one in view.attributions]
+    if view.pulled_back is not None:
+        tensors += [view.pulled_back.values, view.pulled_back.valid]
+    if view.difference is not None:
+        tensors.append(view.difference)
+    return total + sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def asked_again(view: ModelView, transform: Transform, query: Point) -> ModelView:
+    """The same answers, asked from another place: a view with its queries replaced.
+
+    Args:
+        view: any view of this move.
+        transform: the move, in this model's pixels.
+        query: as a share of the frame before the move.
+    """
+    height, width = view.images[0].shape[-2:]
+    before = Point(query.x * width, query.y * height)
+    moved = transform.point(before, (height, width))
+    inside = 0 <= moved.x < width and 0 <= moved.y < height
+    return dataclasses.replace(view, queries=(before, moved if inside else None))
+
+
+def _row(
+    view: ModelView,
+    transform: Transform,
+    frame: tuple[int, int],
+    blob: _Blob,
+    images: _Images,
+    full: bool,
+    pending: str,
+) -> dict[str, Any]:
+    height, width = view.images[0].shape[-2:]
+    return {
+        "spec": view.spec,
+        "state": view.state,
+        "state_title": WEIGHTS_STATES[view.state],
+        "device": view.device,
+        "size": [height, width],
+        "shift": list(view.shift),
+        "notes": list(view.notes),
+        "move": _move(transform.scaled(width / frame[1], height / frame[0]), (height, width)),
+        "images": [images.add(image) for image in view.images],
+        "predictions": [_prediction(one) for one in view.predictions],
+        "maps": [_map(one, view, blob, mean=not full) for one in view.maps],
+        "attribution": _attribution(view, blob, pending),
+    }
+
+
+def _move(transform: Transform, frame: tuple[int, int]) -> dict[str, Any]:
+    """The move as x, y -> linear (x, y) + offset on shares of the frame, so that the browser can follow an object."""
+    height, width = frame
+    plain = dataclasses.replace(transform, border="zero")
+    origin, right, down = (plain.point(Point(x, y), frame) for x, y in ((0, 0), (width, 0), (0, height)))
+    beyond = Point(-width, -height)
+    return {
+        "linear": [
+            [(right.x - origin.x) / width, (down.x - origin.x) / width],
+            [(right.y - origin.y) / height, (down.y - origin.y) / height],
+        ],
+        "offset": [origin.x / width, origin.y / height],
+        "cyclic": transform.point(beyond, frame) != plain.point(beyond, frame),
+    }
+
+
+@dataclass
+class _Images:
+    """What the models see, each picture once however many models see the same."""
+
+    texts: list[str] = field(default_factory=list)
+    _known: list[Tensor] = field(default_factory=list)
+
+    def add(self, image: Tensor) -> int:
+        for index, known in enumerate(self._known):
+            if known is image or (known.shape == image.shape and torch.equal(known, image)):
+                return index
+        pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "JPEG", quality=88)
+        self._known.append(image)
+        self.texts.append("data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii"))
+        return len(self.texts) - 1
+
+
+def _prediction(prediction: Prediction) -> dict[str, Any]:
+    return {
+        "reason": prediction.reason,
+        "top": [{"index": one.index, "label": one.label, "p": one.probability} for one in prediction.top],
+    }
+
+
+def _items(one: AttentionMap) -> tuple[int, int]:
+    """Items before and after: a picture that is not moved runs once."""
+    return 0, one.weights.shape[0] - 1
+
+
+def _map(one: AttentionMap, view: ModelView, blob: _Blob, mean: bool) -> dict[str, Any]:
+    layout = one.layout
+    described: dict[str, Any] = {
+        "layer": one.layer,
+        "mechanism": one.mechanism,
+        "kind": one.kind,
+        "kind_title": KINDS[one.kind],
+        "unit": one.unit,
+        "state": one.state,
+        "state_title": WEIGHTS_STATES[one.state],
+        "note": one.note,
+        "heads": one.heads,
+        "grid": None if one.grid is None else list(one.grid),
+        "layout": "" if layout is None else layout.name,
+        "query_grid": None if layout is None or layout.query_grid is None else list(layout.query_grid),
+        "prefix": [] if layout is None else list(layout.prefix),
+    }
+    described["rows"] = _queries(one, view, blob, mean)
+    return described
+
+
+def _queries(one: AttentionMap, view: ModelView, blob: _Blob, mean: bool) -> dict[str, Any]:
+    """Rows of every head, (heads, rows, columns), before and after, for the point and for every prefix token."""
+    first, last = _items(one)
+    if one.layout is None:
+        return {"matrix": [_matrix(one, item, blob) for item in dict.fromkeys((first, last))]}
+    wanted: dict[str, tuple[Point | str | None, Point | str | None]] = {"point": view.queries}
+    if one.per_query:
+        wanted |= {name: (name, name) for name in one.layout.prefix}
+    else:
+        wanted = {"point": (None, None)}
+    found: dict[str, Any] = {}
+    for name, (before, after) in wanted.items():
+        pair: list[dict[str, Any] | None] = []
+        for query, item in ((before, first), (after, last)):
+            if pair and first == last and query == before:
+                pair.append(pair[0])
+            elif query is None and one.per_query:
+                pair.append(None)
+            else:
+                pair.append(_one_row(one, query, item, blob, mean))
+        found[name] = pair
+    return found
+
+
+def _one_row(one: AttentionMap, query: Point | str | None, item: int, blob: _Blob, mean: bool) -> dict[str, Any] | None:
+    try:
+        rows = one.rows(query, item)
+    except ValueError:  # a layout may have no query at this place (padding, a token that was dropped)
+        return None
+    entry = blob.add(rows.mean(0, keepdim=True) if mean else rows)
+    if one.layout is not None and one.layout.prefix and one.kind == "pairwise":
+        entry["prefix"] = round(float(one.prefix_mass(query, item).mean()), 5)
+    return entry
+
+
+def _matrix(one: AttentionMap, item: int, blob: _Blob) -> dict[str, Any]:
+    """(heads, n, m) of a map without a place on the image, averaged in blocks where it is large."""
+    _, groups, heads, queries, keys = one.weights.shape
+    step = max(1, -(-queries // MATRIX_SIDE), -(-keys // MATRIX_SIDE))
+    values = torch.stack([_blocks(one.weights, item, start, step) for start in range(0, queries, step)], 1)
+    entry = blob.add(values)
+    entry |= {"full": [queries, keys], "step": step, "groups": groups, "heads": heads}
+    return entry
+
+
+def _blocks(weights: Any, item: int, start: int, step: int) -> Tensor:
+    """(heads, ceil(Nk / step)): the mean of ``step`` rows from ``start`` in blocks of ``step`` columns, group 0."""
+    rows = weights.block(item, 0, start, min(start + step, weights.shape[3])).float().mean(1)
+    return torch.stack([part.mean(1) for part in rows.split(step, 1)], 1) if step > 1 else rows
+
+
+def is_complete(slots: Sequence[ModelView | Failure]) -> bool:
+    """Whether a live text has room for every head of every map."""
+    total = 0
+    for view in slots:
+        for one in view.maps if isinstance(view, ModelView) else ():
+            if one.grid is not None:
+                queries = 1 + (len(one.layout.prefix) if one.per_query and one.layout else 0)
+                total += 2 * one.heads * one.grid[0] * one.grid[1] * queries * one.weights.shape[0]
+    return total <= LIVE_BYTES
+
+
+def _matrix_bytes(one: AttentionMap) -> int:
+    _, groups, heads, queries, keys = one.weights.shape
+    return 2 * groups * heads * queries * keys
+
+
+def _matrices(one: AttentionMap, blob: _Blob) -> dict[str, Any]:
+    """Every row of the moved picture as computed, with the tables that say where queries and keys lie."""
+    assert one.layout is not None
+    assert one.layout.query_index is not None
+    _, item = _items(one)
+    _, groups, _, queries, _ = one.weights.shape
+    values = torch.stack([one.weights.block(item, group, 0, queries) for group in range(groups)])
+    return {
+        "weights": blob.add(values),
+        "keys": blob.add(one.layout.key_index, "i4"),
+        "queries": blob.add(one.layout.query_index, "i4"),
+    }
+
+
+def _attribution(view: ModelView, blob: _Blob, pending: str) -> dict[str, Any]:
+    if view.attributions is None or view.pulled_back is None or view.difference is None:
+        return {"why": pending}
+    before, after = view.attributions
+    return {
+        "method": after.method,
+        "layer": after.layer,
+        "target": after.target,
+        "delta": [before.delta, after.delta],
+        "unit": after.unit,
+        "note": after.note,
+        "state": after.state,
+        "state_title": WEIGHTS_STATES[after.state],
+        "before": blob.add(before.values),
+        "after": blob.add(after.values),
+        "pulled": blob.add(view.pulled_back.values),
+        "valid": blob.add(view.pulled_back.valid, "u1"),
+        "difference": blob.add(view.difference),
+    }

@@ -1,0 +1,65 @@
+"""The page's own components: gradio carries their values, assets/web/ draws them.
+
+gr.HTML evaluates what is templated into it, so nothing is: every component gets JSON and sets textContent.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gradio as gr
+
+from explorer.resources import asset
+
+_SCRIPTS = ("core.js", "colours.js", "controls.js", "models.js", "samples.js", "stage.js")
+_STYLES = ("page.css",)
+
+
+def part(
+    draw: str,
+    value: Any = None,
+    *,
+    label: str = "",
+    events: Sequence[str] = (),
+    options: Any = None,
+    skeleton: str = "",
+    elem_id: str | None = None,
+) -> gr.HTML:
+    """Make a part of the page that is drawn by one function of assets/web/.
+
+    A function and no subclass: for those gradio writes a .pyi file into the package.
+
+    Args:
+        draw: name of the function on ``window.explorer`` that gets the element and gradio's handles.
+        value: JSON value; a text where it is large, as gradio compares values by serialising them.
+        label: what it is, for those who do not see it.
+        events: names of the events it triggers beside gradio's own.
+        options: what the function needs to know once.
+        skeleton: markup shown until the function has run; constant, never made from input.
+        elem_id: id in the page.
+    """
+    names = ", ".join(f'"{name}"' for name in events)
+    return gr.HTML(
+        value,
+        html_template=f'<section class="part" aria-label="{html.escape(label, quote=True)}">{skeleton}</section>',
+        js_on_load=f"explorer.{draw}({{ element, trigger, props, watch, events: [{names}] }});",
+        apply_default_css=False,
+        elem_id=elem_id,
+        padding=False,
+        options=options,
+    )
+
+
+def listen(component: gr.HTML, event: str) -> Callable[..., Any]:
+    """The listener of one of a part's own events."""
+    listener: Callable[..., Any] = getattr(component, event)
+    return listener
+
+
+def head() -> str:
+    """Scripts and styles of the page, in line: nothing is fetched, and nothing is shown before it is styled."""
+    scripts = "\n".join(asset("web", name).read_text(encoding="utf-8") for name in _SCRIPTS)
+    styles = "\n".join(asset("web", name).read_text(encoding="utf-8") for name in _STYLES)
+    return f"<style>\n{styles}\n</style>\n<script>\n{scripts}\n</script>\n"
