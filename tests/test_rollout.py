@@ -194,13 +194,19 @@ def test_no_whole_matrix_is_ever_made(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("spec", "options", "words"),
     [
-        ("random/swin_tiny_patch4_window7_224", (("depths", (1, 1)), ("embed_dim", 24), ("num_heads", (1, 2))), "windows"),
+        (
+            "random/swin_tiny_patch4_window7_224",
+            (("depths", (1, 1)), ("embed_dim", 24), ("num_heads", (1, 2))),
+            "windows",
+        ),
         ("random/pvt_v2_b0", (("depths", (1, 1, 1, 1)),), "not the same tokens"),
         ("random/convit_tiny", (("depth", 12), ("embed_dim", 16), ("num_heads", 4)), "not those of"),
         ("random/test_convnext", (), "no layer attends"),
     ],
 )
-def test_where_rollout_is_not_defined_it_says_why(spec: str, options: tuple[tuple[str, object], ...], words: str) -> None:
+def test_where_rollout_is_not_defined_it_says_why(
+    spec: str, options: tuple[tuple[str, object], ...], words: str
+) -> None:
     model = load(ModelSpec.parse(spec, options=options), "cpu")
     x01 = torch.rand(1, 3, *model.input_size)
     with pytest.raises(MethodError, match=words):
