@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from dataclasses import dataclass
+from typing import Any
 
 import timm
 import torch
@@ -15,6 +16,7 @@ from timm.models import (
     split_model_name_tag,
 )
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from explorer.errors import ModelError, UnknownNameError
 
@@ -72,12 +74,25 @@ def describe(name: str) -> tuple[CatalogueEntry, nn.Module]:
     if architecture not in list_models() or (tag and name not in tagged):
         raise UnknownNameError("model", name, [*list_models(), *tagged])
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _Unfilled():
             module = timm.create_model(name, pretrained=False)
     except Exception as error:
         raise ModelError(f"'{name}' cannot be built: {error}") from error
     entry = _entry(architecture, name, sum(parameter.numel() for parameter in module.parameters()))
     return entry, module
+
+
+class _Unfilled(TorchFunctionMode):
+    """Meta tensors hold no numbers: initialising them takes most of the time and does nothing."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        filled = args[0] if args and getattr(func, "__name__", "") in _FILLING else None
+        if isinstance(filled, torch.Tensor) and filled.is_meta:
+            return filled
+        return func(*args, **(kwargs or {}))
+
+
+_FILLING = frozenset(("normal_", "uniform_", "erfinv_", "clamp_", "mul_", "add_", "fill_", "zero_"))
 
 
 def _entry(architecture: str, name: str | None = None, parameters: int | None = None) -> CatalogueEntry:

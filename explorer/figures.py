@@ -26,7 +26,17 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from explorer.errors import ParameterError
-from explorer.types import KINDS, WEIGHTS_STATES, AttentionMap, Attribution, Comparison, ModelView, Point, Prediction
+from explorer.types import (
+    KINDS,
+    WEIGHTS_STATES,
+    AttentionMap,
+    Attribution,
+    Comparison,
+    ModelView,
+    Point,
+    Prediction,
+    WeightsState,
+)
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -148,9 +158,10 @@ def save(sheet: Sheet, path: str | Path) -> Path:
     return path
 
 
-def prediction_sheet(spec: str, prediction: Prediction, image: Tensor) -> Sheet:
+def prediction_sheet(prediction: Prediction, image: Tensor, spec: str, state: WeightsState) -> Sheet:
     """What does a model answer? ``image`` (3, H, W) in 0..1 is what it saw."""
-    return Sheet(spec, (Section("", ((Picture("What the model sees", image), _bars(prediction, MODEL_COLOURS[0])),)),))
+    panels = (Picture("What the model sees", image), _bars(prediction, MODEL_COLOURS[0]))
+    return Sheet(f"{spec}: prediction", (Section(_state_in_words(state), (panels,)),))
 
 
 def attention_sheet(
@@ -189,8 +200,28 @@ def attribution_sheet(attribution: Attribution, image: Tensor, spec: str = "") -
     """What does the answer rest on? ``image`` (3, H, W) in 0..1 is what the model saw."""
     panels = (Picture("What the model sees", image), _attribution_panel(attribution, _frame(image)))
     notes = tuple(filter(None, (attribution.note, _delta(attribution))))
-    heading = f"{WEIGHTS_STATES[attribution.state]}"
-    return Sheet(f"{spec}: {attribution.method} of {attribution.target}", (Section(heading, (panels,), notes=notes),))
+    section = Section(_state_in_words(attribution.state), (panels,), notes=notes)
+    return Sheet(f"{spec}: {attribution.method} of {attribution.target}", (section,))
+
+
+def joined(title: str, sheets: Sequence[Sheet], footer: str = "") -> Sheet:
+    """Put several models' sheets below each other, each in its model's colour."""
+    sections: list[Section] = []
+    for number, sheet in enumerate(sheets):
+        colour = MODEL_COLOURS[number % len(MODEL_COLOURS)]
+        for section in sheet.sections:
+            heading = f"{sheet.title}  ({section.heading})" if section.heading else sheet.title
+            rows = tuple(
+                tuple(replace(panel, colour=colour) if isinstance(panel, Bars) else panel for panel in row)
+                for row in section.rows
+            )
+            sections.append(replace(section, heading=heading, colour=colour, rows=rows))
+    return Sheet(title, tuple(sections), footer)
+
+
+def lines_sheet(title: str, lines: Sequence[str]) -> Sheet:
+    """A list in words."""
+    return Sheet(title, (Section("", (), notes=tuple(lines)),))
 
 
 def comparison_sheet(
@@ -215,7 +246,7 @@ def _section(
     row: ModelView, number: int, moved: bool, layer: int | str | None, head: int | None, query: str | None
 ) -> Section:
     colour = MODEL_COLOURS[number % len(MODEL_COLOURS)]
-    chosen = _choose(row.maps, layer)
+    chosen = choose_map(row.maps, layer)
     limits = _limits([one.values for one in row.attributions]) if row.attributions else (0.0, 1.0)
     rows = []
     for item, name in enumerate(("Before", "After") if moved else ("What the model sees",)):
@@ -244,7 +275,7 @@ def _section(
         rows.append(tuple(panels))
     if moved and chosen is not None:
         rows = _same_scale(rows)
-    heading = f"{row.spec}  ({row.state}: {WEIGHTS_STATES[row.state]}; {row.device})"
+    heading = f"{row.spec}  ({_state_in_words(row.state)}; {row.device})"
     deltas = filter(None, map(_delta, row.attributions or ()))
     said = [chosen.note if chosen else "", *(one.note for one in row.attributions or ()), *deltas]
     return Section(heading, tuple(rows), colour, tuple(dict.fromkeys(filter(None, (*row.notes, *said)))))
@@ -262,7 +293,8 @@ def _same_scale(rows: list[tuple[Panel, ...]]) -> list[tuple[Panel, ...]]:
     ]
 
 
-def _choose(maps: Sequence[AttentionMap], layer: int | str | None) -> AttentionMap | None:
+def choose_map(maps: Sequence[AttentionMap], layer: int | str | None) -> AttentionMap | None:
+    """The map of a layer, by number (negative from the end) or dotted path; by default the last on the image."""
     if layer is None:
         # Of a gate in two strips its product is shown.
         flat = [one for one in maps if one.grid is not None and min(one.grid) > 1]
@@ -319,6 +351,10 @@ def _bars(prediction: Prediction, colour: str) -> Panel:
     labels = tuple(one.label.split(",")[0] for one in prediction.top)
     values = tuple(one.probability for one in prediction.top)
     return Bars("Prediction", values, 1.0, labels, "softmax probability", colour)
+
+
+def _state_in_words(state: WeightsState) -> str:
+    return f"{state}: {WEIGHTS_STATES[state]}"
 
 
 def _frame(image: Tensor) -> tuple[int, int]:

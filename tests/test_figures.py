@@ -33,6 +33,8 @@ from explorer.figures import (
     attention_sheet,
     attribution_sheet,
     comparison_sheet,
+    joined,
+    lines_sheet,
     prediction_sheet,
     save,
 )
@@ -335,17 +337,29 @@ def test_the_layer_asked_for_is_shown(layer: int | None, expected: str) -> None:
     assert named.title.startswith(expected)
 
 
+def test_sheets_of_several_models_stand_below_each_other() -> None:
+    sheets = [prediction_sheet(TOP, random(3, 8, 8), name, "pretrained") for name in ("vit", "resnet")]
+    both = joined("two", sheets, "torch 2.8")
+    assert [section.colour for section in both.sections] == list(MODEL_COLOURS[:2])
+    assert [row[1].colour for row in panels(both)] == list(MODEL_COLOURS[:2])  # type: ignore[union-attr]
+    for said in ("two", "vit: prediction  (pretrained", "resnet: prediction  (pretrained", "torch 2.8"):
+        assert said in words(both)
+    assert "line two" in words(lines_sheet("list", ["line one", "line two"]))
+    assert lines_sheet("list", ["line one"]).image().size[0] >= 640
+
+
 # ------------------------------------------------------------------------------------------ in the right places
 
 
 def test_a_prediction_shows_what_the_model_saw() -> None:
     image = random(3, 20, 30)
-    sheet = prediction_sheet("vit", TOP, image)
+    sheet = prediction_sheet(TOP, image, "vit", "random")
     trace = next(trace for trace in sheet.figure().data if trace.type == "image")
     with Image.open(io.BytesIO(base64.b64decode(trace.source.split(",")[1]))) as shown:
         np.testing.assert_array_equal(np.asarray(shown), (image * 255).round().byte().permute(1, 2, 0).numpy())
     text = words(sheet)
     assert "75.0%" in text
+    assert "random weights: the map shows the architecture" in text
     assert "goldfish" in text
 
 
@@ -452,7 +466,7 @@ def test_a_browser_draws_the_html_without_any_request(page: Path) -> None:
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
-    sheet = prediction_sheet("vit", TOP, random(3, 8, 8))
+    sheet = prediction_sheet(TOP, random(3, 8, 8), "vit", "random")
     with pytest.raises(ParameterError, match=r"\.png or \.html"):
         save(sheet, tmp_path / "sheet.pdf")
     with pytest.raises(ParameterError, match="cannot be written"):

@@ -1,0 +1,670 @@
+"""The ``explorer`` command: what the page and the library can do, from a shell.
+
+Flags for moves and for attribution methods are made from the fields of `Transform` and of the METHODS entry, so that
+they cannot fall behind. Torch and timm are imported when a command needs them: ``explorer --help`` does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import inspect
+import json
+import logging
+import math
+import os
+import re
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from explorer.errors import ExplorerError, NoAttentionError, ParameterError, UnknownNameError
+
+if TYPE_CHECKING:
+    from explorer.figures import Sheet
+    from explorer.images import Picture
+    from explorer.models import Model
+    from explorer.transforms import Transform
+    from explorer.types import AttentionMap, Attribution, Comparison, ModelSpec, ModelView, Point, Prediction
+
+_DESCRIPTION = "See what attention does to a vision model: move what is in the picture, compare what models attend to."
+_SPEC = "[random/]BACKBONE[+BLOCK@STAGE][#SEED], e.g. resnet50.a1_in1k+mhsa@3; BACKBONE is a timm name"
+#: Attribution methods are asked for by these; both need the methods' own flags.
+_EXPLAINING = ("attribute", "compare")
+_DEFAULT_METHOD = "gradcam"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Result:
+    """What a command has found: one JSON object, lines to read, and how to draw it."""
+
+    record: dict[str, Any]
+    lines: list[str]
+    sheet: Callable[[], Sheet]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status: 0, or 2 after one line on standard error."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    # What libraries have to say is not the user's answer; one line of error stays one line.
+    warnings.simplefilter("ignore")
+    logging.getLogger("timm").setLevel(logging.ERROR)
+    try:
+        options = _parser(arguments).parse_args(arguments)
+        if options.command == "serve":
+            return _serve(options)
+        if options.out is not None:
+            _check_out(options.out)
+        # Nothing but the answer on standard output, whatever a library prints.
+        with contextlib.redirect_stdout(sys.stderr):
+            result: _Result = options.run(options)
+            files = _write(result, options.out, options.command) if options.out is not None else []
+        if options.json:
+            record = {"command": options.command, **result.record, **({"files": files} if files else {})}
+            print(json.dumps(_plain(record), ensure_ascii=False, allow_nan=False))
+        else:
+            print("\n".join([*result.lines, *(f"wrote {file}" for file in files)]))
+        sys.stdout.flush()
+    except ExplorerError as error:
+        print(f"explorer: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader, `head` for example, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+# ---------------------------------------------------------------------------------------------------- the flags
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {' '.join(message.split())} (see {self.prog} --help)\n")
+
+
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """The command's parser; of attribution methods it knows the flags of the one that ``arguments`` name."""
+    parser = _Parser(prog="explorer", description=_DESCRIPTION, allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+
+    def command(name: str, run: Callable[[argparse.Namespace], Any], text: str) -> argparse.ArgumentParser:
+        one = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        one.set_defaults(run=run)
+        one.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+        return one
+
+    serve = command("serve", _serve, "Open the page in a browser on this machine.")
+    serve.add_argument("--model", action="append", metavar="SPEC", help=f"on opening, repeatable: {_SPEC}")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    serve.add_argument("--port", type=int, default=7860, help="TCP port (%(default)s)")
+    serve.add_argument("--device", help="cpu, cuda, cuda:1 or mps; the best there is if left out")
+    serve.add_argument("--open", action="store_true", help="open it in the browser")
+
+    models = command("models", _models, "List timm's models with parameters, input size and attention layouts.")
+    models.add_argument("--search", default="", metavar="PART", help="a part of the name, or a pattern with * and ?")
+    models.add_argument("--limit", type=int, default=25, metavar="N", help="at most so many (%(default)s)")
+    blocks = command("blocks", _blocks, "List the attention blocks that can be inserted into a backbone.")
+    methods = command("methods", _methods, "List the attribution methods with their parameters.")
+
+    predict = command("predict", _predict, "What do models answer?")
+    predict.add_argument("--top", type=int, default=5, metavar="N", help="how many classes (%(default)s)")
+    attend = command("attend", _attend, "What do models attend to?")
+    attribute = command("attribute", _attribute, "What do models' answers rest on?")
+    compare = command("compare", _compare, "Compare models on a picture before and after a move.")
+    asked = arguments[0] if arguments else ""
+    for one in (predict, attend, attribute, compare):
+        _add_picture(one, moves=asked == one.prog.rpartition(" ")[2])
+    for one in (attend, compare):
+        text = "the place asked about, px of the first model's input before the move, or a token's name: class"
+        one.add_argument("--query", metavar="X,Y", help=f"{text} (the middle)")
+        one.add_argument("--layer", help="number in the order of the forward pass, from 0, or dotted path")
+        one.add_argument("--head", type=int, metavar="N", help="which head, from 0; the mean of all if left out")
+    for one in (attribute, compare):
+        one.add_argument("--target", type=int, metavar="CLASS", help="index of the class; the model's own first choice")
+        one.add_argument("--method", default=_DEFAULT_METHOD, help="see explorer methods (%(default)s)")
+    if asked in _EXPLAINING:
+        _add_method(attribute if asked == "attribute" else compare, arguments[1:])
+    for one in (models, blocks, methods, predict, attend, attribute, compare):
+        one.add_argument(
+            "--out", metavar="FILE|DIR", help="also draw it: a .png, a self-contained .html, or both in DIR"
+        )
+    return parser
+
+
+def _add_picture(parser: argparse.ArgumentParser, moves: bool) -> None:
+    """Picture and models; the moves too, which takes importing torch."""
+    from explorer.images import samples
+
+    parser.add_argument(
+        "--image", required=True, metavar="FILE", help=f"a picture, or a sample: {', '.join(samples())}"
+    )
+    parser.add_argument("--model", action="append", required=True, metavar="SPEC", help=f"repeatable: {_SPEC}")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1 or mps; the best there is if left out")
+    parser.add_argument("--seed", type=int, help="of random weights, inserted blocks and noise (0)")
+    parser.add_argument("--input-size", metavar="PX|HxW", help="the models' input; their own if left out")
+    parser.add_argument("--weights", metavar="FILE", help="a safetensors file to lay over the (one) model")
+    group = parser.add_argument_group("move", "px of the first model's input; other inputs move by the same share")
+    if not moves:
+        return
+    from explorer.transforms import Transform
+
+    for one in dataclasses.fields(Transform):
+        rules = one.metadata
+        if one.type == "bool":
+            how: dict[str, Any] = {"action": "store_const", "const": True}
+        elif one.type == "float":
+            how = {"type": float, "metavar": rules["unit"].upper() or "FACTOR"}
+        else:
+            how = {"metavar": "NAME" if rules["choices"] else "X,Y"}
+        limits = "" if rules["low"] is None else f" ({rules['low']:g} to {rules['high']:g})"
+        choices = f": {', '.join(rules['choices'])}" if rules["choices"] else ""
+        group.add_argument(f"--{one.name}", dest=f"move_{one.name}", help=rules["text"] + choices + limits, **how)
+
+
+def _add_method(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
+    """Add the flags of the attribution method that is asked for; an unknown one is refused later, in words."""
+    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    finder.add_argument("--method", default=_DEFAULT_METHOD)
+    with contextlib.redirect_stderr(None):
+        try:
+            method = finder.parse_known_args([one for one in arguments if one != "--help"])[0].method
+        except SystemExit:  # --method without a name: the real parser says so
+            return
+    from explorer.attribution import METHODS
+
+    if method not in METHODS:
+        return
+    fields = [one for one in dataclasses.fields(METHODS[method]) if one.name != "seed"]  # --seed is there for all
+    group = parser.add_argument_group(method, _question(METHODS[method]))
+    for one in fields:
+        rules = one.metadata
+        whole, real = "int" in str(one.type), "float" in str(one.type)
+        default = "" if one.default is None else f" ({one.default})"
+        choices = f": {', '.join(rules['choices'])}" if rules["choices"] and ":" not in rules["text"] else ""
+        group.add_argument(
+            "--" + one.name.replace("_", "-"),
+            dest=f"parameter_{one.name}",
+            type=int if whole else float if real else str,
+            metavar=(rules["unit"] if rules["unit"] == "px" else "N" if whole or real else "NAME").upper(),
+            help=(rules["text"] + choices + default).replace("%", "%%"),
+        )
+
+
+# ------------------------------------------------------------------------------------------- from flags to values
+
+
+def _specs(options: argparse.Namespace) -> list[ModelSpec]:
+    from explorer.types import ModelSpec
+
+    fields: dict[str, Any] = {}
+    if options.input_size is not None:
+        match = re.fullmatch(r"(\d+)(?:x(\d+))?", options.input_size)
+        if match is None:
+            raise ParameterError(f"--input-size is a number of pixels or HEIGHTxWIDTH, got '{options.input_size}'")
+        fields["input_size"] = (int(match[1]), int(match[2] or match[1]))
+    if options.weights is not None:
+        if len(options.model) > 1:
+            raise ParameterError(f"--weights belongs to one model, got {len(options.model)}")
+        fields["weights_file"] = options.weights
+    if options.seed is not None and options.seed < 0:
+        raise ParameterError(f"--seed is 0, 1, 2, ..., got {options.seed}")
+    specs = [ModelSpec.parse(text, **fields) for text in options.model]
+    # What a spec says itself goes before what is said for all of them.
+    named = [re.search(r"#\d+$", text) is not None for text in options.model]
+    return [
+        one if has or options.seed is None else dataclasses.replace(one, seed=options.seed)
+        for one, has in zip(specs, named)
+    ]
+
+
+def _transform(options: argparse.Namespace) -> Transform:
+    from explorer.transforms import Transform
+
+    given = {one.name: getattr(options, f"move_{one.name}") for one in dataclasses.fields(Transform)}
+    if given["centre"] is not None:
+        given["centre"] = _point(given["centre"], "--centre")
+    return Transform(**{name: value for name, value in given.items() if value is not None})
+
+
+def _point(text: str, flag: str) -> Point:
+    from explorer.types import Point
+
+    try:
+        x, y = map(float, text.split(","))
+    except ValueError:
+        raise ParameterError(f"{flag} is a place X,Y in pixels, as in 112,80; got '{text}'") from None
+    return Point(x, y)
+
+
+def _query(options: argparse.Namespace) -> tuple[Point | None, str | None]:
+    """(place, token): at most one of them."""
+    text = getattr(options, "query", None)
+    if text is None:
+        return None, None
+    if re.fullmatch(r"[A-Za-z][\w ]*", text):
+        return None, text
+    return _point(text, "--query"), None
+
+
+def _layer(options: argparse.Namespace) -> int | str | None:
+    text = options.layer
+    return int(text) if text is not None and re.fullmatch(r"-?\d+", text) else text
+
+
+def _picture(options: argparse.Namespace) -> Picture:
+    from explorer.images import read_image, samples
+
+    shipped = samples()
+    return read_image(shipped.get(options.image, options.image))
+
+
+def _answers(options: argparse.Namespace, method: str | None) -> tuple[Picture, list[Model], Comparison]:
+    """Read the picture and every flag first, then load the models, which may take minutes, and ask them."""
+    from explorer.attribution import METHODS
+    from explorer.compare import MAX_MODELS, compare
+    from explorer.models import choose_device, load
+
+    picture, transform, specs = _picture(options), _transform(options), _specs(options)
+    query, _ = _query(options)
+    if len(specs) > MAX_MODELS:
+        raise ParameterError(f"at most {MAX_MODELS} models can be compared, got {len(specs)}")
+    parameters: dict[str, Any] = {}
+    if method is not None:
+        entry = METHODS[method]
+        names = [one.name for one in dataclasses.fields(entry)]
+        given = {name: getattr(options, f"parameter_{name}", None) for name in names}
+        parameters = {name: value for name, value in given.items() if value is not None}
+        if "seed" in names and options.seed is not None:
+            parameters["seed"] = options.seed
+        entry(**parameters)  # raises ParameterError
+    device = str(choose_device(options.device))
+    models = [load(spec, device) for spec in specs]
+    target = getattr(options, "target", None)
+    return picture, models, compare(models, picture, transform, method, query, target, **parameters)
+
+
+# -------------------------------------------------------------------------------------------------- the commands
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from explorer.ui.page import serve
+
+    if not 0 <= options.port <= 65535:
+        raise ParameterError(f"--port is a number from 0 to 65535, got {options.port}")
+    try:
+        if not options.json:
+            serve(options.model, options.host, options.port, device=options.device, open_browser=options.open)
+            return 0
+        with contextlib.redirect_stdout(sys.stderr):
+            launched = serve(
+                options.model, options.host, options.port, options.device, open_browser=options.open, wait=False
+            )
+    except OSError as error:
+        first = str(error).strip().splitlines()[0]
+        raise ParameterError(f"cannot listen on {options.host}:{options.port}; try another --port ({first})") from error
+    print(json.dumps({"command": "serve", "url": launched[1]}), flush=True)
+    threading.Event().wait()  # until it is interrupted
+    return 0
+
+
+def _models(options: argparse.Namespace) -> _Result:
+    from explorer.catalogue import describe, search
+    from explorer.layouts import layouts_of
+
+    if options.limit < 1:
+        raise ParameterError(f"--limit is 1 or more, got {options.limit}")
+    found = search(options.search, options.limit)
+    if not found:
+        raise UnknownNameError("model", options.search, [one.name for one in search("", None)])
+    rows, lines = [], []
+    for one in found:
+        try:
+            entry, module = describe(one.name)
+            layouts, note = list(layouts_of(module)), ""
+        except ExplorerError as error:
+            entry, layouts, note = one, [], str(error)
+        height, width = entry.input_size
+        rows.append({**dataclasses.asdict(entry), "layouts": layouts, "note": note})
+        size = "?" if entry.parameters is None else f"{entry.parameters / 1e6:.1f} M"
+        words = note or ", ".join(layouts) or "no attention"
+        lines.append(f"{entry.name:40} {size:>9}  {f'{width} x {height} px':14} {words}")
+    if len(found) == options.limit:
+        lines.append(f"(the first {options.limit}; more with --limit)")
+    return _listing(f"models with '{options.search}'" if options.search else "models", rows, lines)
+
+
+def _blocks(options: argparse.Namespace) -> _Result:  # noqa: ARG001 - the contract of all commands
+    from explorer.blocks import BLOCKS
+
+    rows = [
+        {
+            "name": name,
+            "question": _question(block),
+            "kind": block.kind,
+            "options": {key: dataclasses.asdict(option) for key, option in block.options.items()},
+            "text": inspect.getdoc(block),
+        }
+        for name, block in BLOCKS.items()
+    ]
+    return _listing("blocks", rows, [f"{row['name']:20} {row['question']}" for row in rows])
+
+
+def _methods(options: argparse.Namespace) -> _Result:  # noqa: ARG001 - the contract of all commands
+    from explorer.attribution import METHODS
+
+    rows: list[dict[str, Any]] = []
+    lines = []
+    for name, method in METHODS.items():
+        parameters = {
+            one.name: {"default": one.default, "type": str(one.type), **one.metadata}
+            for one in dataclasses.fields(method)
+        }
+        row = {"name": name, "question": _question(method), "unit": method.unit, "live": method.live}
+        rows.append({**row, "parameters": parameters, "text": inspect.getdoc(method)})
+        flags = ", ".join(f"--{key.replace('_', '-')}" for key in parameters)
+        lines.append(f"{name:20} {row['question']}" + (f" [{flags}]" if flags else ""))
+    return _listing("methods", rows, lines)
+
+
+def _listing(name: str, rows: list[dict[str, Any]], lines: list[str]) -> _Result:
+    def sheet() -> Sheet:
+        from explorer.figures import lines_sheet
+
+        return lines_sheet(f"explorer: {name}", [" ".join(line.split()) for line in lines])
+
+    return _Result({"rows": rows}, lines, sheet)
+
+
+def _predict(options: argparse.Namespace) -> _Result:
+    if options.top < 1:
+        raise ParameterError(f"--top is 1 or more, got {options.top}")
+    from explorer.compare import prediction
+    from explorer.models import choose_device, load
+
+    picture, transform, specs = _picture(options), _transform(options), _specs(options)
+    device = str(choose_device(options.device))
+    models = [load(spec, device) for spec in specs]
+    rows, lines, sheets = [], _about(picture, str(transform)), []
+    import torch
+
+    for model in models:
+        first = models[0].input_size
+        move = transform.scaled(model.input_size[1] / first[1], model.input_size[0] / first[0])
+        with model.lock, torch.inference_mode():
+            seen = move.apply(model.preprocess(picture.image))
+            answer = prediction(model, model.logits(seen)[0], options.top)
+        head = _head(str(model.spec), model.state, str(model.device), seen.shape[-2:])
+        rows.append({**head, **_prediction(answer)})
+        lines += [_title(head), *(f"  {one.probability:7.2%}  {one.label} ({one.index})" for one in answer.top)]
+        lines += [f"  {answer.reason}"] if answer.reason else []
+        sheets.append((answer, seen[0].cpu(), str(model.spec), model.state))
+
+    def sheet() -> Sheet:
+        from explorer.figures import joined, prediction_sheet
+
+        return joined(f"Prediction. Picture: {transform}", [prediction_sheet(*one) for one in sheets])
+
+    return _Result({**_context(picture, str(transform)), "models": rows}, lines, sheet)
+
+
+def _attend(options: argparse.Namespace) -> _Result:
+    from explorer.figures import attention_sheet, joined
+
+    picture, models, found = _answers(options, None)
+    layer, (_, token) = _layer(options), _query(options)
+    rows, lines, sheets = [], _about(picture, found.transform), []
+    for model, view in zip(models, found.rows):
+        if not view.maps:
+            raise NoAttentionError(f"{view.spec}: {' '.join(view.notes)}")
+        chosen = list(view.maps) if layer is None else [_wanted(view, layer)]
+        item = chosen[0].weights.shape[0] - 1
+        place = token or view.queries[1]
+        if place is None and any(one.per_query for one in chosen):
+            raise ParameterError(f"{view.spec}: the query has left the frame; it goes with the picture's move")
+        head = _head(view.spec, view.state, view.device, model.input_size)
+        records = [_attention(one, place, options.head, item, strict=layer is not None) for one in chosen]
+        rows.append({**head, "query": place, "layers": records, "notes": view.notes})
+        lines.append(_title(head))
+        lines += [f"  {view.maps.index(one):3}  {_map_line(one, record)}" for one, record in zip(chosen, records)]
+        lines += [f"  {note}" for note in view.notes]
+        sheets.append((chosen, view.images[1], view.spec, place, options.head, item))
+
+    def sheet() -> Sheet:
+        return joined(f"Attention. Picture: {found.transform}", [attention_sheet(*one) for one in sheets])
+
+    return _Result({**_context(picture, found), "models": rows}, lines, sheet)
+
+
+def _attribute(options: argparse.Namespace) -> _Result:
+    from explorer.attribution import METHODS
+    from explorer.errors import MethodError
+    from explorer.figures import attribution_sheet, joined
+
+    picture, models, found = _answers(options, options.method)
+    rows, lines, sheets = [], _about(picture, found.transform), []
+    for model, view in zip(models, found.rows):
+        if view.attributions is None:
+            reason = METHODS[options.method].unavailable(model)
+            raise MethodError(f"{options.method} cannot serve {view.spec}: {reason}")
+        one = view.attributions[1]
+        head = _head(view.spec, view.state, view.device, model.input_size)
+        rows.append({**head, **_attribution(one), "notes": view.notes})
+        x, y = _peak(one, model.input_size)
+        largest = f"largest at ({x:.0f}, {y:.0f}) px: {float(one.values.max()):.3g}"
+        delta = "" if one.delta is None else f"; convergence delta {one.delta:.3g}"
+        where = f" at {one.layer}" if one.layer else ""
+        lines += [_title(head), f"  {one.method}{where}, of {one.target}: {largest} ({one.unit}){delta}"]
+        lines += [f"  {note}" for note in (*view.notes, one.note) if note]
+        sheets.append((one, view.images[1], view.spec))
+
+    def sheet() -> Sheet:
+        return joined(f"Attribution. Picture: {found.transform}", [attribution_sheet(*one) for one in sheets])
+
+    return _Result({**_context(picture, found), "models": rows}, lines, sheet)
+
+
+def _compare(options: argparse.Namespace) -> _Result:
+    from explorer.figures import choose_map, comparison_sheet
+
+    picture, models, found = _answers(options, options.method)
+    layer, (_, token) = _layer(options), _query(options)
+    if layer is not None and all(choose_map(view.maps, layer) is None for view in found.rows):
+        _wanted(found.rows[0], layer)  # raises
+    rows, lines = [], _about(picture, found.transform)
+    for model, view in zip(models, found.rows):
+        head = _head(view.spec, view.state, view.device, model.input_size)
+        chosen = choose_map(view.maps, layer)
+        attention = None
+        if chosen is not None:
+            last = chosen.weights.shape[0] - 1
+            attention = [
+                _attention(chosen, token or place, options.head, min(item, last), strict=False)
+                for item, place in enumerate(view.queries)
+            ]
+        attributions = None if view.attributions is None else [_attribution(one) for one in view.attributions]
+        pulled = difference = None
+        if view.pulled_back is not None and view.difference is not None:
+            hidden = ~view.pulled_back.valid
+            pulled = view.pulled_back.values.float().masked_fill(hidden, math.nan)
+            difference = view.difference.float().masked_fill(hidden, math.nan)
+        rows.append(
+            {
+                **head,
+                "shift": view.shift,
+                "queries": view.queries,
+                "predictions": [_prediction(one) for one in view.predictions],
+                "attention": attention,
+                "attributions": attributions,
+                "pulled_back": pulled,
+                "difference": difference,
+                "notes": view.notes,
+            }
+        )
+        lines.append(_title(head))
+        for name, answer in zip(("before", "after"), view.predictions):
+            top = ", ".join(f"{one.label.split(',')[0]} {one.probability:.1%}" for one in answer.top[:3])
+            lines.append(f"  {name:7} {top or answer.reason}")
+        if chosen is not None and attention is not None:
+            lines.append(f"  attention: {_map_line(chosen, attention[-1])}")
+        lines += [f"  {note}" for note in view.notes]
+    record = {**_context(picture, found), "method": found.method, "models": rows}
+    return _Result(record, lines, lambda: comparison_sheet(found, layer, options.head, token))
+
+
+# --------------------------------------------------------------------------------------------------- the records
+
+
+def _context(picture: Picture, found: Comparison | str) -> dict[str, Any]:
+    from explorer.compare import versions
+
+    image = {"name": picture.name, "width": picture.image.width, "height": picture.image.height, "notes": picture.notes}
+    transform = found if isinstance(found, str) else found.transform
+    return {"image": image, "transform": transform, "versions": dict(versions())}
+
+
+def _about(picture: Picture, transform: str) -> list[str]:
+    return [f"{picture.name}: {transform}", *picture.notes]
+
+
+def _head(spec: str, state: str, device: str, input_size: Sequence[int]) -> dict[str, Any]:
+    return {"model": spec, "weights": state, "device": device, "input_size": list(input_size)}
+
+
+def _title(head: dict[str, Any]) -> str:
+    height, width = head["input_size"]
+    return f"{head['model']}  [{head['weights']} weights, {width} x {height} px, {head['device']}]"
+
+
+def _prediction(one: Prediction) -> dict[str, Any]:
+    return {"prediction": [dataclasses.asdict(score) for score in one.top], "reason": one.reason}
+
+
+def _attribution(one: Attribution) -> dict[str, Any]:
+    return {
+        "method": one.method,
+        "target": one.target,
+        "layer": one.layer,
+        "unit": one.unit,
+        "parameters": dict(one.parameters),
+        "delta": one.delta,
+        "note": one.note,
+        "values": one.values,
+    }
+
+
+def _attention(
+    one: AttentionMap, query: Point | str | None, head: int | None, item: int, strict: bool
+) -> dict[str, Any]:
+    """A map as a record; where the query or head is not there, its ``values`` are null and ``error`` says why."""
+    record: dict[str, Any] = {
+        "layer": one.layer,
+        "mechanism": one.mechanism,
+        "kind": one.kind,
+        "layout": None if one.layout is None else one.layout.name,
+        "grid": one.grid,
+        "heads": one.heads,
+        "head": head,
+        "unit": one.unit,
+        "weights": one.state,
+        "note": one.note,
+        "values": None,
+        "error": "",
+    }
+    try:
+        if one.layout is None:
+            record["head"] = head or 0
+            record["values"] = one.matrix(head or 0, item)
+        elif one.per_query and query is None:
+            raise ParameterError("the query has left the frame")
+        else:
+            record["values"] = one.row(query if one.per_query else None, head, item)
+    except ParameterError as error:
+        if strict:
+            raise
+        record["error"] = str(error)
+    return record
+
+
+def _map_line(one: AttentionMap, record: dict[str, Any]) -> str:
+    where = "no position on the image" if one.grid is None else f"{one.grid[0]} x {one.grid[1]} cells"
+    layout = "" if one.layout is None else f"{one.layout.name}, "
+    text = f"{one.layer}: {one.kind}, {layout}{where}, {one.heads} heads, {one.unit} ({one.state})"
+    if record["error"]:
+        return f"{text}: {record['error']}"
+    return text
+
+
+def _peak(one: Attribution, frame: Sequence[int]) -> tuple[float, float]:
+    rows, columns = one.values.shape
+    index = int(one.values.argmax())
+    return (index % columns + 0.5) * frame[1] / columns, (index // columns + 0.5) * frame[0] / rows
+
+
+def _wanted(view: ModelView, layer: int | str) -> AttentionMap:
+    from explorer.figures import choose_map
+
+    found = choose_map(view.maps, layer)
+    if found is not None:
+        return found
+    if isinstance(layer, int):
+        raise ParameterError(f"{view.spec}: --layer {layer} asked for, it has layers 0 to {len(view.maps) - 1}")
+    raise UnknownNameError(f"layer of {view.spec}", layer, [one.layer for one in view.maps])
+
+
+def _question(entry: type) -> str:
+    return (inspect.getdoc(entry) or "").split("\n", 1)[0]
+
+
+def _plain(value: Any) -> Any:
+    """Turn tensors, tuples and what JSON does not have (NaN) into what it has."""
+    if hasattr(value, "detach"):
+        return _plain(value.detach().cpu().float().tolist())
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
+
+
+# ----------------------------------------------------------------------------------------------------- the files
+
+
+def _targets(out: str, command: str) -> Iterator[Path]:
+    path = Path(out)
+    if path.suffix.lower() in (".png", ".html"):
+        yield path
+    else:
+        yield from (path / f"{command}.png", path / f"{command}.html")
+
+
+def _check_out(out: str) -> None:
+    """Refuse a place that cannot be written before minutes of work are spent on it."""
+    path = Path(out)
+    if path.is_dir():
+        return
+    if path.suffix.lower() in (".png", ".html"):
+        if not path.parent.is_dir():
+            raise ParameterError(f"--out: there is no folder '{path.parent}'")
+    elif path.suffix or path.exists():
+        raise ParameterError(f"--out is a .png or .html file, or a folder; got '{out}'")
+
+
+def _write(result: _Result, out: str, command: str) -> list[str]:
+    from explorer.figures import save
+
+    sheet = result.sheet()
+    files = []
+    for path in _targets(out, command):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ParameterError(f"--out: '{path.parent}' cannot be made: {error.strerror}") from error
+        files.append(str(save(sheet, path)))
+    return files
