@@ -96,7 +96,8 @@ class _Watch(TorchFunctionMode):
         return tensor if self.keep_graph else tensor.detach()
 
     def _note(self, operation: layouts.Operation) -> None:
-        if self.frames:
+        # A softmax of the network's outermost module (a head, a learnt sum of outputs) is no attention.
+        if len(self.frames) > 1:
             self.operations.append(operation)
 
     def enter(self, path: str) -> Callable[..., None]:

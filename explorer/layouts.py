@@ -265,7 +265,8 @@ def _grid(tokens: int, call: Call, prefixes: Sequence[int] = (0,)) -> tuple[int,
 
 
 def _prefix_names(root: Any, count: int) -> tuple[str, ...]:
-    registers = min(count, int(getattr(root, "num_reg_tokens", 0) or 0))
+    learnt = getattr(root, "reg_token", None)
+    registers = min(count, learnt.shape[1] if isinstance(learnt, Tensor) else int(getattr(root, "num_reg_tokens", 0) or 0))
     leading = ("class", "distillation")[: count - registers]
     names = leading + tuple(f"register {number + 1}" for number in range(registers))
     return names + tuple(f"prefix {number + 1}" for number in range(len(names), count))
@@ -284,7 +285,9 @@ def _expected_prefixes(call: Call) -> list[int]:
 # ------------------------------------------------------------------------------------------------ placers
 
 
-def tokens(call: Call, order: str | None = None, note: str = "") -> list[Placed]:
+def tokens(
+    call: Call, order: str | None = None, note: str = "", prefix_name: str | None = None
+) -> list[Placed]:
     """Queries and keys are tokens of one sequence, or queries of one grid and keys of another (pooled keys).
 
     A single query over many keys is a pooling query (a class token, an attention pool): one row for all places.
@@ -295,7 +298,7 @@ def tokens(call: Call, order: str | None = None, note: str = "") -> list[Placed]
     if key_fit is None:
         return [Placed(weights, None, note=note)]
     *key_grid, prefix = key_fit
-    names = _prefix_names(call.root, prefix)
+    names = (prefix_name,) * prefix if prefix_name else _prefix_names(call.root, prefix)
     grid = (key_grid[0], key_grid[1])
     key_index = _with_prefix(grid, prefix)
     if queries == 1 and keys > 1:
@@ -328,8 +331,8 @@ def block_windows(call: Call, block: str, channels_last: bool = True, order: str
     shape = parent.shapes[0]
     grid = (shape[1], shape[2]) if channels_last else (shape[2], shape[3])
     module: Any = parent.module
-    size = getattr(module, "window_size", None) or getattr(call.module, "window_size", None) or call.module.resolution
-    window = _square(size)
+    size = getattr(module, "window_size", None)
+    window = _square(call.module.window_size if size is None else size)
     if window == (0, 0):
         return tokens(call, order)
     shift = _square(getattr(module, "shift_size", 0) or 0)
@@ -497,6 +500,15 @@ def squeezed(call: Call) -> list[Placed]:
     return [Placed(Computed(gate.reshape(call.batch, 1, 1, 1, -1)), None, "channel", "gate a channel, 0 to 1")]
 
 
+def branches(call: Call) -> list[Placed]:
+    """Which of several branches does each channel listen to (SKNet, ResNeSt): a matrix (channels, branches)."""
+    scores = call.operations[0].weights
+    assert scores is not None
+    flat = scores.movedim(call.operations[0].dim, -1)
+    flat = flat.reshape(call.batch, 1, 1, -1, flat.shape[-1])
+    return [Placed(Computed(flat), None, "channel", "softmax over branches, for each channel")]
+
+
 def gate_pictures(call: Call) -> list[Placed]:
     """A gate a position (and perhaps a channel): (B, C or 1, H, W)."""
     gate = call.operations[-1].weights
@@ -660,7 +672,7 @@ _SQUEEZE = Row("channel gate", squeezed, ("gate",))
 #: Which attention module has which layout on the image; key: source file without ending, dot, class.
 TABLE: dict[str, Row] = {
     # inserted blocks
-    "mhsa.MHSA": _TOKENS,
+    "mhsa.MultiHeadSelfAttention": _TOKENS,
     # plain token sequences
     "attention.Attention": _TOKENS,
     "attention.AttentionRope": _TOKENS,
@@ -697,8 +709,8 @@ TABLE: dict[str, Row] = {
     "crossvit.CrossAttention": _CLASS,
     "attention_pool.AttentionPoolLatent": _CLASS,
     "attention_pool.AttentionPoolPrr": _CLASS,
-    "attention_pool2d.RotAttentionPool2d": _TOKENS,
-    "attention_pool2d.AttentionPool2d": _TOKENS,
+    "attention_pool2d.RotAttentionPool2d": Row("tokens", partial(tokens, prefix_name="mean of all places")),
+    "attention_pool2d.AttentionPool2d": Row("tokens", partial(tokens, prefix_name="mean of all places")),
     # keys (or queries) on a reduced grid
     "pvt_v2.Attention": _POOLED,
     "twins.GlobalSubSampleAttn": _POOLED,
@@ -742,6 +754,8 @@ TABLE: dict[str, Row] = {
     "davit.ChannelAttention": _CHANNELS,
     "davit.ChannelAttentionV2": _CHANNELS,
     "edgenext.CrossCovarianceAttn": _CHANNELS,
+    "selective_kernel.SelectiveKernelAttn": Row("channel", branches),
+    "split_attn.RadixSoftmax": Row("channel", branches),
     # gates
     "coord_attn.CoordAttn": Row("gate", gate_strips, ("gate",)),
     "coord_attn.EfficientLocalAttn": Row("gate", gate_strips, ("gate",)),
@@ -820,6 +834,8 @@ def place(
             note = placed.note
             if placed.layout is None and placed.kind != "channel":
                 note = f"{NO_POSITION}; {note}" if note else NO_POSITION
+            elif placed.layout is not None and bool((placed.layout.key_index == -1).any()):
+                note = "; ".join(filter(None, (note, "near the border a part of the row lies on padding outside the image")))
             attention_map = AttentionMap(
                 layer=call.frame.path + (f" ({placed.part})" if placed.part else ""),
                 mechanism=type(call.frame.module).__name__,

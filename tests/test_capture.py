@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import timm
@@ -16,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import explorer.capture
 from explorer.capture import capture, recording
 from explorer.errors import NoAttentionError, ParameterError
-from explorer.layouts import DotProduct
+from explorer.layouts import DotProduct, Spread
 from explorer.models import Model, load
 from explorer.types import AttentionMap, ModelSpec, Point
 
@@ -41,9 +43,9 @@ def full(one: AttentionMap) -> Tensor:
 
 
 @contextmanager
-def unfused() -> Iterator[None]:
-    """timm decides at construction whether attention is fused."""
-    set_fused_attn(False)
+def attention_is(fused: bool) -> Iterator[None]:
+    """timm decides at construction whether attention is fused, and in some families only when asked to experiment."""
+    set_fused_attn(fused, experimental=fused)
     try:
         yield
     finally:
@@ -75,38 +77,39 @@ FUSED = [
 
 @pytest.mark.parametrize("name", FUSED)
 def test_fused_weights_equal_timms_own_explicit_attention(name: str) -> None:
-    model = load(f"random/{name}")
+    with attention_is(fused=True):
+        model = load(f"random/{name}")
     image = noise(model)
-    with unfused():
+    with attention_is(fused=False):
         explicit = timm.create_model(name, pretrained=False).eval()
     explicit.load_state_dict(model.module.state_dict())
-    seen: dict[str, Tensor] = {}
-
-    def keep(path: str):  # noqa: ANN202
-        def hook(_: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> None:
-            seen[path] = args[0] if path.endswith("attn_drop") else out
-
-        return hook
-
-    for path, module in explicit.named_modules():
-        if path.endswith(("attn.attn_drop", "token_mixer.attn_drop", "e_mhsa.attn_drop", "attn.softmax")):
-            module.register_forward_hook(keep(path))
+    given: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {}
+    maps = {}
+    for one in capture(model, image):
+        weights = one.weights.inner if isinstance(one.weights, Spread) else one.weights
+        if isinstance(weights, DotProduct):
+            maps[one.layer] = replace(one, weights=weights)
+    assert maps
+    for path in maps:
+        model.module.get_submodule(path).register_forward_pre_hook(
+            lambda _, args, kwargs, path=path: given.__setitem__(path, (args, kwargs)), with_kwargs=True
+        )
     with torch.inference_mode():
-        explicit(model.normalise(image))
-    maps = {one.layer: one for one in capture(model, image) if isinstance(one.weights, DotProduct)}
-    compared = 0
-    for path, weights in seen.items():
-        one = maps[path.rsplit(".", 1)[0]]
-        ours, heads = full(one), one.heads
-        # timm keeps windows and pixel phases, or heads, in the batch axis.
-        if weights.dim() == 5:
-            theirs = weights if weights.shape[1] == ours.shape[1] and weights.shape[2] == heads else weights.transpose(1, 2)
-        else:
-            theirs = weights.reshape(2, -1, heads, *weights.shape[-2:])
-        # Not the floor of one operation: two kernels, through all layers above.
-        assert (ours - theirs).abs().max() < 1e-5
-        compared += 1
-    assert compared == len(maps) > 0
+        model.logits(image)
+        for path, one in maps.items():
+            # timm's explicit attention, on the same input: its map is what its dropout receives.
+            module, theirs = explicit.get_submodule(path), []
+            dropout = module.attn_drop if hasattr(module, "attn_drop") else module.softmax
+            dropout.register_forward_hook(lambda _, args, out: theirs.append(out))  # noqa: B023, ARG005
+            module(*given[path][0], **given[path][1])
+            ours, heads = full(one), one.heads
+            # timm keeps windows and pixel phases, or heads, in the batch axis.
+            if theirs[0].dim() == 5:
+                natural = theirs[0].shape[1:3] == ours.shape[1:3]
+                expected = theirs[0] if natural else theirs[0].transpose(1, 2)
+            else:
+                expected = theirs[0].reshape(2, -1, heads, *theirs[0].shape[-2:])
+            assert (ours - expected).abs().max() < 1e-5, path
 
 
 def test_a_pass_under_capture_is_the_bare_pass_to_the_last_bit(any_family: Model) -> None:

@@ -1,0 +1,167 @@
+"""What does seeing attention cost? Ratios, measured in one process, against the bare model and the usual way.
+
+Every pair is run in alternation and compared by the median, so that a busy machine disturbs both alike.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import timm
+import torch
+from timm.layers import set_fused_attn
+from timm.utils import AttentionExtract
+from torch import Tensor, nn
+
+from explorer.attribution import answer
+from explorer.models import Model
+from explorer.transforms import Transform, apply_many
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One comparison: seconds are medians over ``n`` alternating runs; ratio is ``first / second``.
+
+    ``goal`` says what the ratio should be, or is "" where it is for information.
+    """
+
+    name: str
+    model: str
+    first: float
+    second: float
+    ratio: float
+    n: int
+    goal: str
+    note: str = ""
+
+
+def _alternate(first: Callable[[], Any], second: Callable[[], Any], n: int) -> tuple[float, float, float]:
+    """Median seconds of both, and the median of the runs' own ratios: neighbours in time share the machine's mood."""
+    for warm in (first, second):
+        warm()
+    times: tuple[list[float], list[float]] = ([], [])
+    for number in range(n):
+        for which in (0, 1) if number % 2 == 0 else (1, 0):
+            start = time.perf_counter()
+            (first, second)[which]()
+            times[which].append(time.perf_counter() - start)
+    return median(times[0]), median(times[1]), median(a / b for a, b in zip(*times))
+
+
+def shared_pass(model: Model, image: Tensor, n: int) -> Measured:
+    """Prediction, all attention maps and Grad-CAM together against one bare forward and backward pass."""
+
+    def ours() -> None:
+        answer(model, image, method="gradcam")
+
+    def bare() -> None:
+        x = image.clone().requires_grad_()
+        logits = model.logits(x)
+        logits[0, int(logits[0].argmax())].backward()
+
+    first, second, ratio = _alternate(ours, bare, n)
+    return Measured("prediction + attention + Grad-CAM / bare forward + backward", str(model.spec), first, second, ratio, n, "at most 1.2")
+
+
+def _explicit_twin(model: Model) -> nn.Module:
+    """The same network with explicit attention, which timm's AttentionExtract needs; its switch acts at construction."""
+    set_fused_attn(False)
+    try:
+        twin: nn.Module = timm.create_model(
+            str(model.spec.backbone),
+            pretrained=False,
+            num_classes=model.num_classes,
+            **dict(model.spec.options),
+        )
+    finally:
+        set_fused_attn(True)
+    twin.load_state_dict(model.module.state_dict())
+    return twin.eval().to(model.device)
+
+
+def usual_way(model: Model, image: Tensor, n: int) -> Measured | None:
+    """The same work by the usual way: grad-cam's GradCAM, timm's AttentionExtract and a predict call.
+
+    None where the package grad-cam is not installed (it is a development dependency).
+    """
+    try:
+        from pytorch_grad_cam import GradCAM
+        from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+    except ImportError:
+        return None
+    twin = _explicit_twin(model)
+    stage = model.stages[-1]
+    tokens = stage.layout == "tokens"
+    layer: Any = twin.get_submodule(stage.name)
+    height, width = stage.grid
+
+    def to_picture(features: Tensor) -> Tensor:
+        return features[:, stage.prefix :].reshape(len(features), height, width, -1).permute(0, 3, 1, 2)
+
+    cam = GradCAM(model=twin, target_layers=[layer.norm1 if tokens else layer], reshape_transform=to_picture if tokens else None)
+    extract = AttentionExtract(twin, method="hook") if tokens else None
+    x = model.normalise(image)
+
+    def usual() -> None:
+        with torch.inference_mode():
+            top = int(twin(x)[0].argmax())
+        if extract is not None:
+            with torch.inference_mode():
+                extract(x)
+        cam(input_tensor=x, targets=[ClassifierOutputTarget(top)])
+
+    def ours() -> None:
+        answer(model, image, method="gradcam")
+
+    first, second, ratio = _alternate(usual, ours, n)
+    cam.activations_and_grads.release()
+    note = "" if tokens else "no attention in this model: Grad-CAM and prediction only"
+    return Measured("usual way / ours", str(model.spec), first, second, ratio, n, "at least 2", note)
+
+
+def shifted_copies(model: Model, image: Tensor, n: int, side: int = 17, chunk: int = 17) -> Measured:
+    """A translation map's worth of shifted copies, made and answered, against the forward of ready-made inputs."""
+    height, width = model.input_size
+    step = max(1, round(min(height, width) / 32))
+    offsets = [step * (index - side // 2) for index in range(side)]
+    moves = [Transform(dx=dx, dy=dy) for dy in offsets for dx in offsets]
+
+    def answers(inputs: Sequence[Tensor]) -> Tensor:
+        with model.lock, torch.inference_mode():
+            return torch.cat([model.module(batch) for batch in inputs])
+
+    def made() -> Tensor:
+        with model.lock, torch.inference_mode():
+            parts = []
+            for start in range(0, len(moves), chunk):
+                parts.append(model.logits(apply_many(moves[start : start + chunk], image[0])))
+            return torch.cat(parts)
+
+    ready = [model.normalise(apply_many(moves[start : start + chunk], image[0])) for start in range(0, len(moves), chunk)]
+    assert torch.equal(made(), answers(ready))
+    first, second, ratio = _alternate(made, lambda: answers(ready), n)
+    return Measured(f"{len(moves)} shifted copies / bare batched forward", str(model.spec), first, second, ratio, n, "at most 1.15")
+
+
+def run(
+    models: Sequence[Model],
+    picture: Any,
+    repeats: int = 15,
+    progress: Callable[[float], None] | None = None,
+) -> list[Measured]:
+    """Measure every model on a picture; ``repeats`` alternating runs each, a fifth of them for the long one."""
+    out: list[Measured] = []
+    for number, model in enumerate(models):
+        image = model.preprocess(picture)
+        out.append(shared_pass(model, image, repeats))
+        usual = usual_way(model, image, repeats)
+        if usual is not None:
+            out.append(usual)
+        out.append(shifted_copies(model, image, max(3, repeats // 5)))
+        if progress is not None:
+            progress((number + 1) / len(models))
+    return out
