@@ -5,7 +5,7 @@
   const { make, write, digits, numbers } = explorer;
   const SETTLED_MS = 250;
   const DRAG_PX = 4;
-  const UNTRAINED = "Models marked random have learnt nothing: their maps show the architecture only. Choose “pretrained” in a row for learnt weights, fetched once from the Hugging Face hub.";
+  const UNTRAINED = "Models marked random have learnt nothing: their maps show the architecture only. Choose “pretrained” to fetch learnt weights from the Hugging Face hub.";
   const VIEWS = {
     attention: [["after", "moved"], ["before", "unmoved"]],
     attribution: [["after", "moved"], ["before", "unmoved"], ["pulled", "pulled back"], ["difference", "difference"]],
@@ -224,7 +224,7 @@
       if (best < 0 || values[i] > values[best]) best = i;
     }
     if (best < 0) return "the moved picture shows nothing of the frame";
-    return `${signed ? "highest" : "largest"} ${digits(values[best])}: row ${Math.floor(best / columns) + 1}, column ${(best % columns) + 1} (of ${rows} × ${columns})`;
+    return `${signed ? "highest" : "largest"} ${digits(values[best])} (row ${Math.floor(best / columns) + 1}, column ${(best % columns) + 1})`;
   };
 
   const read = (part, event) => {
@@ -386,7 +386,7 @@
     showBadge(part.badge, map.state, map.state_title);
     const token = asker(map);
     const from = !map.query_grid ? "" : token === "point" ? "" : `, asked by the ${token} token`;
-    write(part.where, map.layer);
+    write(part.where, map.layer + (map.grid ? ` · ${map.grid[0]} × ${map.grid[1]}` : ""));
     part.where.title = `${map.layer} (${map.mechanism}), layout: ${map.layout || "none"}`;
     write(part.about, from ? `asked by the ${token} token` : "");
     const unit = !map.unit || map.unit === map.kind_title ? map.kind_title
@@ -458,7 +458,7 @@
     const valid = when === "pulled" || when === "difference" ? numbers(answer.blob, found.valid) : null;
     const under = images[data.images[when === "after" ? 1 : 0]];
     showBadge(part.badge, found.state, found.state_title);
-    write(part.where, found.layer || "input");
+    write(part.where, `${found.layer || "input"} · ${rows} × ${columns}`);
     part.where.title = `${found.method} at ${found.layer || "the input"}`;
     write(part.about, `${explorer.methodName(found.method)} for ${found.target}`);
     const lines = [found.note];
@@ -543,9 +543,9 @@
     opacity.addEventListener("input", () => { look.opacity = Number(opacity.value); soon(); });
     const toolbar = make("div", { class: "toolbar", role: "toolbar", "aria-label": "How maps are shown" },
       choice("Attention", "attention", soon), choice("Attribution", "attribution", soon),
-      make("div", { class: "choice" }, check("over the picture", "overlay", soon, "lay the maps over the picture in grey"), opacity),
+      make("div", { class: "choice" }, check("overlay", "overlay", soon, "lay the maps over the picture in grey"), opacity),
       check("smooth", "smooth", soon, "blend neighbouring cells; the cells are what was computed"),
-      check("asked by class token", "token", soon, "show what the class token attends to, in models that have one"));
+      check("class token asks", "token", soon, "show what the class token attends to, in models that have one"));
     const list = make("div", { class: "rows" });
     const notes = make("ul", { class: "notes picture-notes" });
     const foot = make("div", { class: "foot" });

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from explorer.attribution import METHODS
+from explorer.attribution import METHODS, method_of
 from explorer.errors import ParameterError
 from explorer.transforms import Transform
 from explorer.types import ModelSpec, Point
@@ -97,12 +97,11 @@ def parse_question(asked: Any) -> Question:
     method = asked.get("method") or DEFAULT_METHOD
     if not isinstance(method, str):
         raise ParameterError("method is the name of an attribution method")
-    fields = {one.name for one in dataclasses.fields(METHODS[method])}
     given = asked.get("parameters") or {}
     if not isinstance(given, Mapping):
         raise ParameterError("parameters is an object with the names of the method's parameters")
-    parameters = {name: value for name, value in given.items() if name in fields and value is not None}
-    METHODS[method](**parameters)  # raises for values out of range
+    parameters = {name: value for name, value in given.items() if value is not None}
+    method_of(method, parameters)  # raises for names and values that it does not take
     return Question(transform, _query(asked.get("query")), method, tuple(sorted(parameters.items())))
 
 
