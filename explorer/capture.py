@@ -23,11 +23,10 @@ from torch.overrides import TorchFunctionMode
 
 from explorer import layouts
 from explorer.errors import NoAttentionError
+from explorer.images import read_image
 from explorer.types import AttentionMap
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from explorer.models import Model
 
 _SOFTMAX = (torch.softmax, F.softmax, Tensor.softmax)
@@ -179,12 +178,12 @@ def recording(model: Model, values: bool = False) -> Iterator[Recorder]:
             yield Recorder(model, watch)
 
 
-def capture(model: Model, image: Image | Tensor) -> list[AttentionMap]:
+def capture(model: Model, image: Any) -> list[AttentionMap]:
     """Which attention maps does one forward pass contain, and where do they lie on the image?
 
     Args:
         model: a live model.
-        image: a picture, or a tensor (B, 3, H, W) in 0..1 at the model's input size.
+        image: a picture in any form that `read_image` takes, or a batch (B, 3, H, W) in 0..1 at the input size.
 
     Returns:
         Every map in the order of the forward pass, native and inserted, for all images of the batch.
@@ -192,13 +191,14 @@ def capture(model: Model, image: Image | Tensor) -> list[AttentionMap]:
     Raises:
         NoAttentionError: the model has none, e.g. a plain convolutional network.
     """
-    batch = image if isinstance(image, Tensor) else model.preprocess(image)
+    batch = image if isinstance(image, Tensor) else model.preprocess(read_image(image).image)
     with recording(model) as recorder, torch.inference_mode():
         model.logits(batch)
     maps = recorder.maps()
     if not maps:
         raise NoAttentionError(
             f"{model.spec}: no attention was seen in its forward pass. "
-            f"{layouts.why_none(model.module)} Use an attribution, or insert a block, as in '{model.spec.backbone}+mhsa@2'."
+            f"{layouts.why_none(model.module)} Use an attribution, or insert a block, as in "
+            f"'{model.spec.backbone}+mhsa@2'."
         )
     return maps

@@ -60,9 +60,7 @@ def prediction(model: Model, logits: Tensor, top: int = TOP) -> Prediction:
     logits = logits.detach().float()
     probabilities = logits.softmax(0)
     order = probabilities.topk(min(top, len(logits))).indices.tolist()
-    return Prediction(
-        tuple(ClassScore(i, model.label(i), float(probabilities[i]), float(logits[i])) for i in order)
-    )
+    return Prediction(tuple(ClassScore(i, model.label(i), float(probabilities[i]), float(logits[i])) for i in order))
 
 
 def compare(

@@ -84,7 +84,7 @@ class ModelSpec:
         origin: Origin = "pretrained"
         for prefix in ("random", "lab"):
             if rest.startswith(prefix + "/"):
-                origin, rest = prefix, rest[len(prefix) + 1 :]  # type: ignore[assignment]
+                origin, rest = prefix, rest[len(prefix) + 1 :]
                 break
         # A folder may have + and # in its name: there, only a whole +BLOCK@STAGE or #SEED at the end is one.
         folder = rest.startswith("local-dir:")
@@ -162,7 +162,7 @@ class Layout:
 
 
 class Weights(Protocol):
-    """Attention weights of one operation, shaped (batch, groups, heads, Nq, Nk) in thought, held as cheaply as can be."""
+    """Attention weights of one operation, shaped (batch, groups, heads, Nq, Nk) in thought, held cheaply."""
 
     @property
     def shape(self) -> tuple[int, int, int, int, int]:

@@ -154,7 +154,7 @@ def test_cross_covariance_is_the_modules_own() -> None:
     handle = module.register_forward_hook(lambda _, args, out: given.append(args[0]))  # noqa: ARG005
     one = next(one for one in capture(model, image) if one.layer == path)
     handle.remove()
-    batch, count, width = given[0].shape
+    batch, count, _ = given[0].shape
     q, k, _ = module.qkv(given[0]).view(batch, count, 3, one.heads, -1).permute(2, 0, 3, 4, 1)
     q, k = q / q.norm(dim=-1, keepdim=True), k / k.norm(dim=-1, keepdim=True)
     theirs = ((q @ k.transpose(-1, -2)) * module.temperature).softmax(-1)
@@ -174,7 +174,7 @@ def test_coordinate_gates_are_the_modules_own() -> None:
     path = maps[0].layer.split(" ")[0]
     module = model.module.get_submodule(path)
     features: list[Tensor] = []
-    handle = module.register_forward_hook(lambda _, args, out: features.extend((args[0], out)))  # noqa: ARG005
+    handle = module.register_forward_hook(lambda _, args, out: features.extend((args[0], out)))
     with torch.inference_mode():
         model.logits(image)
     handle.remove()
@@ -187,7 +187,7 @@ def test_squeeze_and_excitation_is_a_vector_not_a_picture() -> None:
     maps = capture(load("random/mobilenetv3_small_100"), torch.rand(1, 3, 224, 224))
     assert {one.kind for one in maps} == {"channel"}
     assert all(one.layout is None and one.weights.shape[:4] == (1, 1, 1, 1) for one in maps)
-    assert all(0 <= one.matrix().min() and one.matrix().max() <= 1 for one in maps)
+    assert all(one.matrix().min() >= 0 and one.matrix().max() <= 1 for one in maps)
 
 
 def test_convit_shows_the_gated_mixture() -> None:
@@ -238,7 +238,7 @@ def test_large_inputs_hold_queries_and_keys_only() -> None:
     class Largest(TorchDispatchMode):
         numel = 0
 
-        def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # noqa: ANN001, ANN204, ARG002
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
             out = func(*args, **(kwargs or {}))
             if isinstance(out, Tensor):
                 self.numel = max(self.numel, out.numel())

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 import math
+import pkgutil
 from dataclasses import replace
 
 import pytest
+import timm.layers
+import timm.models
 import torch
+from timm.models.swin_transformer import window_partition
 from torch import Tensor, nn
 
+import explorer.blocks
 from explorer import layouts
 from explorer.capture import capture, recording
 from explorer.errors import ParameterError
+from explorer.layouts import grids
 from explorer.models import Model, load
 from explorer.types import AttentionMap, ModelSpec, Point
 
@@ -107,7 +114,10 @@ def test_every_family_is_placed(name: str) -> None:
         picture = one.rows(Point(width * 0.7, height * 0.2))
         assert picture.shape == (one.heads, *one.layout.key_grid)
         assert picture.min() >= 0
-        for index, grid in ((one.layout.key_index, one.layout.key_grid), (one.layout.query_index, one.layout.query_grid)):
+        for index, grid in (
+            (one.layout.key_index, one.layout.key_grid),
+            (one.layout.query_index, one.layout.query_grid),
+        ):
             if index is None or grid is None:
                 continue
             positions = index[index >= 0]
@@ -239,14 +249,6 @@ def test_a_planted_patch_is_found_where_it_was_planted(name: str, layer: str, sp
 
 
 def test_every_row_of_the_table_names_a_class_that_exists() -> None:
-    import importlib
-    import pkgutil
-
-    import timm.layers
-    import timm.models
-
-    import explorer.blocks
-
     sources = {}
     for package in (timm.models, timm.layers, explorer.blocks):
         for found in pkgutil.iter_modules(package.__path__):
@@ -275,14 +277,12 @@ def test_grids_of_oblong_inputs(size: tuple[int, int]) -> None:
 
 def test_windows_pad_and_shift_like_the_features() -> None:
     """Against timm's own roll, pad and partition, of an image whose every pixel is its own number."""
-    from timm.models.swin_transformer import window_partition
-
     grid, window, shift = (9, 12), (7, 5), (3, 2)
     numbers = torch.arange(1.0, 109).view(1, *grid, 1)
     rolled = torch.roll(numbers, (-shift[0], -shift[1]), (1, 2))
     padded = torch.nn.functional.pad(rolled, (0, 0, 0, -grid[1] % window[1], 0, -grid[0] % window[0]))
     theirs = window_partition(padded, window).flatten(1).long() - 1
-    assert torch.equal(layouts._windows(grid, window, shift), theirs)
+    assert torch.equal(grids.windows(grid, window, shift), theirs)
 
 
 def test_rows_answer_points_names_and_heads() -> None:

@@ -22,11 +22,10 @@ from explorer.attribution.base import (
 )
 from explorer.capture import recording
 from explorer.errors import MethodError, ParameterError
+from explorer.images import read_image
 from explorer.types import AttentionMap, Attribution
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from explorer.models import Model
 
 
@@ -110,7 +109,7 @@ def answer(
 
 def attribute(
     model: Model,
-    image: Image | Tensor,
+    image: Any,
     method: str = "gradcam",
     target: int | None = None,
     *,
@@ -121,7 +120,7 @@ def attribute(
 
     Args:
         model: a live model.
-        image: a picture, or a tensor (3, H, W) or (1, 3, H, W) in 0..1 at the model's input size.
+        image: a picture in any form that `read_image` takes, or a tensor (3, H, W) or (1, 3, H, W) in 0..1
         method: name in METHODS.
         target: the class to explain; None for the model's first choice. See `answer`.
         progress: told the share done, 0 to 1, between passes; what it raises ends the work.
@@ -131,7 +130,7 @@ def attribute(
         MethodError: the method cannot serve this model; its `unavailable` tells beforehand.
         ParameterError: an unknown method, parameter, value or target.
     """
-    x01 = image if isinstance(image, Tensor) else model.preprocess(image)
+    x01 = image if isinstance(image, Tensor) else model.preprocess(read_image(image).image)
     if x01.dim() == 3:
         x01 = x01[None]
     if len(x01) != 1:
