@@ -288,14 +288,14 @@ def test_windows_pad_and_shift_like_the_features() -> None:
 def test_rows_answer_points_names_and_heads() -> None:
     one = capture(load("random/vit_tiny_patch16_224"), torch.rand(2, 3, 224, 224))[3]
     assert one.layout is not None
-    full = one.weights.block(1, 0, 0, 197)
+    full = one.weights.block(1, 0, 0, 197)  # a row alone may differ from it in the last bit
     cell = 5 * 14 + 9
     point = Point(9 * 16 + 15.99, 5 * 16)
-    assert torch.equal(one.row(point, 2, item=1), full[2, 1 + cell, 1:].view(14, 14))
-    assert torch.equal(one.row(point, item=1), full[:, 1 + cell, 1:].mean(0).view(14, 14))
-    assert torch.equal(one.row("class", 0, item=1), full[0, 0, 1:].view(14, 14))
-    assert torch.equal(one.prefix_mass(point, item=1)[:, 0], full[:, 1 + cell, 0])
-    assert torch.equal(one.matrix(1, item=1), full[1])
+    assert torch.allclose(one.row(point, 2, item=1), full[2, 1 + cell, 1:].view(14, 14))
+    assert torch.allclose(one.row(point, item=1), full[:, 1 + cell, 1:].mean(0).view(14, 14))
+    assert torch.allclose(one.row("class", 0, item=1), full[0, 0, 1:].view(14, 14))
+    assert torch.allclose(one.prefix_mass(point, item=1)[:, 0], full[:, 1 + cell, 0])
+    assert torch.allclose(one.matrix(1, item=1), full[1])
     for bad in (Point(224, 0), Point(-1, 5), "register 1"):
         with pytest.raises(ParameterError):
             one.row(bad)

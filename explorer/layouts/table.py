@@ -66,7 +66,6 @@ TABLE: dict[str, Row] = {
     # one query that pools
     "cait.ClassAttn": _CLASS,
     "volo.ClassAttention": _CLASS,
-    "crossvit.Attention": _TOKENS,
     "crossvit.CrossAttention": _CLASS,
     "attention_pool.AttentionPoolLatent": _CLASS,
     "attention_pool.AttentionPoolPrr": _CLASS,
