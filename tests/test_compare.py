@@ -121,7 +121,7 @@ def test_progress_runs_to_one_and_cancels(picture: Image.Image) -> None:
     assert told == sorted(told)
     assert told[-1] == 1
 
-    def cancel(share: float) -> None:
+    def cancel(_: float) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
