@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import dataclasses
 import inspect
+import io
 import json
 import logging
 import math
@@ -170,7 +171,7 @@ def _add_method(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> No
     """Add the flags of the attribution method that is asked for; an unknown one is refused later, in words."""
     finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     finder.add_argument("--method", default=_DEFAULT_METHOD)
-    with contextlib.redirect_stderr(None):
+    with contextlib.redirect_stderr(io.StringIO()):
         try:
             method = finder.parse_known_args([one for one in arguments if one != "--help"])[0].method
         except SystemExit:  # --method without a name: the real parser says so
@@ -292,10 +293,14 @@ def _answers(options: argparse.Namespace, method: str | None) -> tuple[Picture, 
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from explorer.ui.page import serve
+    from explorer.types import ModelSpec
 
     if not 0 <= options.port <= 65535:
         raise ParameterError(f"--port is a number from 0 to 65535, got {options.port}")
+    for text in options.model or ():
+        ModelSpec.parse(text)  # a mistake is told before the page is built
+    from explorer.ui.page import serve
+
     try:
         if not options.json:
             serve(options.model, options.host, options.port, device=options.device, open_browser=options.open)

@@ -193,7 +193,9 @@ def attention_sheet(
     mark = point if not isinstance(point, str) else None
     rows = [tuple(panels[start : start + 4]) for start in range(0, len(panels), 4)]
     seen = Picture("What the model sees", image, mark, "" if mark is None else "cross: the query")
-    return Sheet(f"{spec}: attention", (Section("", ((seen, *rows[0]), *rows[1:]) if rows else ((seen,),)),))
+    # An inserted block's weights differ from its backbone's.
+    states = "; ".join(map(_state_in_words, dict.fromkeys(one.state for one in maps)))
+    return Sheet(f"{spec}: attention", (Section(states, ((seen, *rows[0]), *rows[1:]) if rows else ((seen,),)),))
 
 
 def attribution_sheet(attribution: Attribution, image: Tensor, spec: str = "") -> Sheet:

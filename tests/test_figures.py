@@ -207,6 +207,7 @@ def test_the_attention_drawn_is_the_row_asked_for() -> None:
         # cells of 16 px, their centres at 8, 24, ...
         assert (trace.x0, trace.dx, trace.y0, trace.dy) == (8, 16, 8, 16)
         assert (trace.zmin, trace.zmax) == (0, float(expected.max()))
+        assert "pretrained: weights as published for this model" in words(sheet)
 
 
 def test_many_maps_stand_in_rows_and_one_that_cannot_answer_says_why() -> None:
