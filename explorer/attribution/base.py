@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, fields
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
@@ -146,6 +147,11 @@ class PassMethod(Method):
             scores: (B,) the targets, with graph; None unless the method differentiates.
         """
         raise NotImplementedError
+
+
+def captum_attr() -> Any:
+    """captum's methods, imported when one is first used: captum imports a plotting library, which takes seconds."""
+    return import_module("captum.attr")
 
 
 class Scores(nn.Module):

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
-from captum.attr import InputXGradient, IntegratedGradients, Saliency
 from torch import Tensor
 
 from explorer.attribution.base import (
@@ -24,6 +23,7 @@ from explorer.attribution.base import (
     Progress,
     Scores,
     baseline_like,
+    captum_attr,
     largest,
     parameter,
 )
@@ -58,7 +58,7 @@ class SaliencyMap(_Gradient):
 
     def explain(self, model: Model, x01: Tensor, target: Tensor, progress: Progress) -> Explanation:
         scores = Scores(model, progress)
-        return Explanation(largest(Saliency(scores).attribute(x01.requires_grad_(), target, abs=False)))
+        return Explanation(largest(captum_attr().Saliency(scores).attribute(x01.requires_grad_(), target, abs=False)))
 
 
 @METHODS.register("input_x_gradient")
@@ -80,7 +80,7 @@ class InputTimesGradient(_Gradient):
 
     def explain(self, model: Model, x01: Tensor, target: Tensor, progress: Progress) -> Explanation:
         scores, reference = Scores(model, progress), baseline_like(model, x01, self.baseline)
-        method = InputXGradient(lambda difference: scores(difference + reference))
+        method = captum_attr().InputXGradient(lambda difference: scores(difference + reference))
         return Explanation(method.attribute((x01 - reference).requires_grad_(), target).sum(1))
 
 
@@ -108,13 +108,17 @@ class Integrated(_Gradient):
         batch = max(self.internal_batch_size, len(x01))
         points = max(1, batch // len(x01))
         scores = Scores(model, progress, passes=-(-self.n_steps // points) + 2)
-        values, delta = IntegratedGradients(scores).attribute(
-            x01,
-            baseline_like(model, x01, self.baseline),
-            target,
-            n_steps=self.n_steps,
-            internal_batch_size=batch,
-            return_convergence_delta=True,
+        values, delta = (
+            captum_attr()
+            .IntegratedGradients(scores)
+            .attribute(
+                x01,
+                baseline_like(model, x01, self.baseline),
+                target,
+                n_steps=self.n_steps,
+                internal_batch_size=batch,
+                return_convergence_delta=True,
+            )
         )
         return Explanation(values.sum(1).float(), delta=tuple(delta.tolist()))
 
@@ -142,7 +146,7 @@ class SmoothGrad(_Gradient):
         # Captum's NoiseTunnel draws from the process-wide generator, which other sessions draw from at the same time.
         generator = torch.Generator().manual_seed(self.seed)
         copies = max(1, self.internal_batch_size // len(x01))
-        method = Saliency(Scores(model, progress, passes=-(-self.samples // copies)))
+        method = captum_attr().Saliency(Scores(model, progress, passes=-(-self.samples // copies)))
         total = torch.zeros_like(x01)
         for start in range(0, self.samples, copies):
             count = min(copies, self.samples - start)

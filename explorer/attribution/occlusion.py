@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-import captum.attr
 import torch
 from torch import Tensor
 
@@ -18,6 +17,7 @@ from explorer.attribution.base import (
     Progress,
     Scores,
     baseline_like,
+    captum_attr,
     parameter,
 )
 from explorer.errors import ParameterError
@@ -60,13 +60,17 @@ class Occlusion(InputMethod):
         at_once = max(1, self.internal_batch_size // len(x01))
         scores = Scores(model, progress, passes=-(-self._windows((height, width)) // at_once) + 1)
         with torch.no_grad():
-            values = captum.attr.Occlusion(scores).attribute(
-                x01,
-                sliding_window_shapes=(x01.shape[1], self.window, self.window),
-                strides=(x01.shape[1], self.stride, self.stride),
-                baselines=baseline_like(model, x01, self.baseline),
-                target=target,
-                perturbations_per_eval=at_once,
+            values = (
+                captum_attr()
+                .Occlusion(scores)
+                .attribute(
+                    x01,
+                    sliding_window_shapes=(x01.shape[1], self.window, self.window),
+                    strides=(x01.shape[1], self.stride, self.stride),
+                    baselines=baseline_like(model, x01, self.baseline),
+                    target=target,
+                    perturbations_per_eval=at_once,
+                )
             )
         # A window covers all channels at once, so they all carry the same loss.
         return Explanation(values[:, 0].float())

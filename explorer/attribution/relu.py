@@ -6,7 +6,6 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from captum.attr import DeepLift, GuidedBackprop, GuidedGradCam
 from torch import Tensor, nn
 
 from explorer.attribution import facts
@@ -20,6 +19,7 @@ from explorer.attribution.base import (
     Progress,
     Scores,
     baseline_like,
+    captum_attr,
     largest,
     parameter,
     untouched,
@@ -114,7 +114,7 @@ class GuidedBackpropagation(InputMethod):
 
     def explain(self, model: Model, x01: Tensor, target: Tensor, progress: Progress) -> Explanation:
         with untouched(model.module):
-            values = GuidedBackprop(Scores(model, progress)).attribute(x01.requires_grad_(), target)
+            values = captum_attr().GuidedBackprop(Scores(model, progress)).attribute(x01.requires_grad_(), target)
         return Explanation(largest(values))
 
 
@@ -143,11 +143,15 @@ class DeepLiftRescale(InputMethod):
             for child in model.module.modules():
                 if type(child) in _DEEPLIFT:
                     child.register_forward_pre_hook(_apart)
-            values, delta = DeepLift(Scores(model, progress, passes=3)).attribute(
-                x01.requires_grad_(),
-                baseline_like(model, x01, self.baseline),
-                target,
-                return_convergence_delta=True,
+            values, delta = (
+                captum_attr()
+                .DeepLift(Scores(model, progress, passes=3))
+                .attribute(
+                    x01.requires_grad_(),
+                    baseline_like(model, x01, self.baseline),
+                    target,
+                    return_convergence_delta=True,
+                )
             )
         return Explanation(values.detach().sum(1), delta=tuple(delta.tolist()))
 
@@ -180,7 +184,9 @@ class GuidedGradientCam(InputMethod):
     def explain(self, model: Model, x01: Tensor, target: Tensor, progress: Progress) -> Explanation:
         layer = layer_of(model, self.stage)
         with untouched(model.module):
-            values = GuidedGradCam(Scores(model, progress, passes=2), layer.module).attribute(
-                x01.requires_grad_(), target, interpolate_mode="bilinear"
+            values = (
+                captum_attr()
+                .GuidedGradCam(Scores(model, progress, passes=2), layer.module)
+                .attribute(x01.requires_grad_(), target, interpolate_mode="bilinear")
             )
         return Explanation(largest(values.detach()), layer.path)
