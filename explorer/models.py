@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from timm.data.config import resolve_model_data_config
 from timm.data.transforms_factory import create_transform
-from timm.layers import PatchEmbed
+from timm.layers.patch_embed import PatchEmbed
 from timm.models import (
     PretrainedCfg,
     get_arch_pretrained_cfgs,
@@ -252,7 +252,10 @@ def load(spec: ModelSpec | str, device: str | None = None) -> Model:
     except ExplorerError:
         raise
     except Exception as error:
-        raise ModelError(f"'{spec}' cannot run on an input of {width} x {height} px: {_first_line(error)}") from error
+        own = source.config.get("input_size", (3, 224, 224))
+        hint = "" if spec.input_size is None else f" (its own size is {own[2]} x {own[1]} px)"
+        what = f"'{spec}' cannot run on an input of {width} x {height} px{hint}"
+        raise ModelError(f"{what}: {_first_line(error)}") from error
     inserted = None
     inserted_state: WeightsState = "random" if state == "random" else "identity-init"
     if spec.block is not None:

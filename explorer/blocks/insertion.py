@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import torch
@@ -110,8 +111,6 @@ def insert(module: nn.Module, stages: tuple[Stage, ...], spec: ModelSpec, probe:
 def _answers(module: nn.Module, x: Tensor) -> list[Tensor]:
     # The pooled feature too: a fresh classifier may be all zeros, as a Mixer's is.
     answers = [module(x)]
-    try:
+    with contextlib.suppress(AttributeError, TypeError):
         answers.append(module.forward_head(module.forward_features(x), pre_logits=True))  # type: ignore[operator]
-    except (AttributeError, TypeError):
-        pass
     return answers
