@@ -92,8 +92,11 @@ def _explicit_twin(model: Model) -> nn.Module:
 def usual_way(model: Model, image: Tensor, n: int) -> Measured | None:
     """The same work by the usual way: grad-cam's GradCAM, timm's AttentionExtract and a predict call.
 
-    None where the package grad-cam is not installed (it is a development dependency).
+    None where the package grad-cam is not installed (it is a development dependency), and for a model whose twin with
+    explicit attention cannot be built from its name alone (an inserted block, another input size).
     """
+    if model.inserted is not None or model.spec.input_size is not None:
+        return None
     try:
         from pytorch_grad_cam import GradCAM
         from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget

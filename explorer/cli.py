@@ -117,8 +117,10 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     attend = command("attend", _attend, "What do models attend to?")
     attribute = command("attribute", _attribute, "What do models' answers rest on?")
     compare = command("compare", _compare, "Compare models on a picture before and after a move.")
+    bench = command("bench", _bench, "What does seeing attention cost? Ratios against the bare model, in one process.")
+    bench.add_argument("--repeats", type=int, default=15, metavar="N", help="alternating runs a pair (%(default)s)")
     asked = arguments[0] if arguments else ""
-    for one in (predict, attend, attribute, compare):
+    for one in (predict, attend, attribute, compare, bench):
         _add_picture(one, moves=asked == one.prog.rpartition(" ")[2])
     for one in (attend, compare):
         text = "the place asked about, px of the first model's input before the move, or a token's name: class"
@@ -130,7 +132,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         one.add_argument("--method", default=_DEFAULT_METHOD, help="see explorer methods (%(default)s)")
     if asked in _EXPLAINING:
         _add_method(attribute if asked == "attribute" else compare, arguments[1:])
-    for one in (models, blocks, methods, predict, attend, attribute, compare):
+    for one in (models, blocks, methods, predict, attend, attribute, compare, bench):
         one.add_argument(
             "--out", metavar="FILE|DIR", help="also draw it: a .png, a self-contained .html, or both in DIR"
         )
@@ -522,6 +524,24 @@ def _compare(options: argparse.Namespace) -> _Result:
 
 
 # --------------------------------------------------------------------------------------------------- the records
+
+
+def _bench(options: argparse.Namespace) -> _Result:
+    if options.repeats < 1:
+        raise ParameterError(f"--repeats is 1 or more, got {options.repeats}")
+    from explorer.bench import run
+    from explorer.models import choose_device, load
+
+    picture, specs = _picture(options), _specs(options)
+    device = str(choose_device(options.device))
+    measured = run([load(spec, device) for spec in specs], picture.image, options.repeats)
+    rows = [dataclasses.asdict(one) for one in measured]
+    lines = [
+        f"{one.ratio:6.2f}  {one.name}, {one.goal}: {one.first * 1e3:.1f} / {one.second * 1e3:.1f} ms, "
+        f"n = {one.n}, {one.model}" + (f" ({one.note})" if one.note else "")
+        for one in measured
+    ]
+    return _listing("bench", rows, lines)
 
 
 def _context(picture: Picture, found: Comparison | str) -> dict[str, Any]:
