@@ -37,8 +37,9 @@ def hub_file(repository: str, filename: str) -> Path | None:
     wanted = revision or None
     try:
         # Asked without retries, so that a lecture hall without network learns so at once.
-        found = get_hf_file_metadata(hf_hub_url(name, filename, revision=wanted), timeout=HUB_SECONDS)
-        return Path(hf_hub_download(name, filename, revision=found.commit_hash or wanted, etag_timeout=HUB_SECONDS))
+        get_hf_file_metadata(hf_hub_url(name, filename, revision=wanted), timeout=HUB_SECONDS)
+        # By the name of the revision, not its commit: only then is it found again without network.
+        return Path(hf_hub_download(name, filename, revision=wanted, etag_timeout=HUB_SECONDS))
     except errors.GatedRepoError:
         raise WeightsError(
             f"the weights of '{name}' are gated: accept their terms on {constants.ENDPOINT}/{name}, then set HF_TOKEN"
