@@ -58,6 +58,7 @@
       const show = () => {
         const parts = split(models[index]);
         if (document.activeElement !== input) input.value = models[index];
+        input.title = models[index];
         weights.value = parts.origin === "lab/" ? "" : parts.origin;
         block.value = parts.block;
         stage.value = parts.stage;
@@ -119,7 +120,7 @@
         make("div", { class: "combo" }, input, list), weights, block, after), remove };
     };
 
-    const add = make("button", { type: "button", class: "add", text: "Add a model" });
+    const add = make("button", { type: "button", class: "add", text: "+ Add a model" });
     add.addEventListener("click", () => {
       if (models.length >= most) return;
       models.push(short.find((name) => !models.includes(name)) || short[0]);

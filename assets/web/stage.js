@@ -386,8 +386,8 @@
     showBadge(part.badge, map.state, map.state_title);
     const token = asker(map);
     const from = !map.query_grid ? "" : token === "point" ? "" : `, asked by the ${token} token`;
-    write(part.where, map.layer + (map.grid ? ` · ${map.grid[0]} × ${map.grid[1]}` : ""));
-    part.where.title = `${map.layer} (${map.mechanism}), layout: ${map.layout || "none"}`;
+    write(part.where, map.layer);
+    part.where.title = `${map.layer} (${map.mechanism}), layout: ${map.layout || "none"}${map.grid ? `, ${map.grid[0]} × ${map.grid[1]} cells` : ""}`;
     write(part.about, from ? `asked by the ${token} token` : "");
     const unit = !map.unit || map.unit === map.kind_title ? map.kind_title
       : map.unit.startsWith(map.kind_title.split(/[ ,]/)[0]) ? map.unit : `${map.kind_title}; ${map.unit}`;
@@ -458,8 +458,8 @@
     const valid = when === "pulled" || when === "difference" ? numbers(answer.blob, found.valid) : null;
     const under = images[data.images[when === "after" ? 1 : 0]];
     showBadge(part.badge, found.state, found.state_title);
-    write(part.where, `${found.layer || "input"} · ${rows} × ${columns}`);
-    part.where.title = `${found.method} at ${found.layer || "the input"}`;
+    write(part.where, found.layer || "input");
+    part.where.title = `${found.method} at ${found.layer || "the input"}, ${rows} × ${columns} cells`;
     write(part.about, `${explorer.methodName(found.method)} for ${found.target}`);
     const lines = [found.note];
     const delta = found.delta[when === "before" ? 0 : 1];
@@ -483,7 +483,8 @@
     const place = forward(data.move, query());
     if (place) cross(context, place, "white");
     const [height, width] = data.size;
-    const at = (point) => `(${Math.floor(point.x * width)}, ${Math.floor(point.y * height)})`;
+    // What lies on a pixel's edge but for rounding belongs to the pixel that begins there.
+    const at = (point) => `(${Math.floor(point.x * width + 1e-6)}, ${Math.floor(point.y * height + 1e-6)})`;
     write(part.reading, place ? `asked from ${at(place)} px` : "the place asked from has left the picture");
     write(part.where, `${width} × ${height} px`);
     write(part.about, answer.identity ? "" : answer.transform);

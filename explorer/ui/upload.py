@@ -77,7 +77,8 @@ def picture_input(path: Path, **options: Any) -> gr.Image:
         options: of gr.Image.
     """
     component = gr.Image(str(path), **options)
-    # Not a subclass: for those gradio writes a .pyi file into the package.
+    # Not a subclass: for those gradio writes a .pyi file into the package. It builds a component anew when a handler
+    # returns an update for it, so none may for this one.
     setattr(component, "preprocess", _preprocess)  # noqa: B010 - a method is replaced on purpose
     setattr(component, "postprocess", _postprocess)  # noqa: B010
     return component

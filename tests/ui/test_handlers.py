@@ -165,8 +165,8 @@ def test_defect_in_one_model_is_a_sentence(handlers, picked, monkeypatch):
 @pytest.mark.parametrize(
     "question",
     [
-        {"zoom": 99}, {"dx": "far"}, {"dx": float("nan")}, {"border": "tile"}, {"method": "magic"}, {"query": {"x": 2, "y": 0}},
-        {"query": "here"}, ["dx"], {"parameters": 3},
+        {"zoom": 99}, {"dx": "far"}, {"dx": float("nan")}, {"border": "tile"}, {"method": "magic"},
+        {"query": {"x": 2, "y": 0}}, {"query": "here"}, ["dx"], {"parameters": 3},
         {"method": "integrated_gradients", "parameters": {"n_steps": -5}},
     ],
 )  # fmt: skip
@@ -230,7 +230,17 @@ def test_bad_picture_puts_the_last_good_one_back(handlers, tmp_path: Path):
         assert len(picked.problem) > 20
         assert handlers.choose(picked, last) == (last, last)
     good = pick(list(samples().values())[1])
-    assert handlers.choose(good, last)[1] == good.path
+    assert handlers.choose(good, last) == (good.path, good.path)
+    assert handlers.choose(None, good.path) == (None, good.path)
+
+
+def test_emptied_or_broken_place_keeps_the_last_good_picture(handlers, tmp_path: Path):
+    cat = pick(samples()["cat"])
+    expected = handlers.answer(cat, [CNN], {})
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    assert handlers.answer(None, [CNN], {}, cat.path) == expected
+    assert handlers.answer(pick(broken), [CNN], {}, cat.path) == expected
 
 
 def test_pictures_are_read_once_and_told_apart(tmp_path: Path):
@@ -249,12 +259,16 @@ def test_eight_at_once_get_what_one_gets_alone():
     pictures = [pick(path) for path in samples().values()]
     specs = [VIT, CNN, "random/resnet18#1", "random/resnet18+mhsa@3"]
     requests = [
-        (pictures[number % len(pictures)], [specs[number % 4], specs[(number + 1) % 4]], {"dx": 8 * number, "zoom": 1.5})
+        (
+            pictures[number % len(pictures)],
+            [specs[number % 4], specs[(number + 1) % 4]],
+            {"dx": 8 * number, "zoom": 1.5},
+        )
         for number in range(8)
     ]
     alone = Handlers(Answers(folders=False))
     expected = [alone.answer(*request) for request in requests]
-    together = Handlers(Answers(folders=False))
+    together = Handlers(Answers(folders=False))  # models and answers of its own: nothing is merely remembered
     with ThreadPoolExecutor(8) as pool:
         got = list(pool.map(lambda request: together.answer(*request), requests))
     assert got == expected

@@ -154,24 +154,33 @@ class Handlers:
     def __init__(self, answers: Answers) -> None:
         self.answers = answers
 
-    def answer(self, picture: Picked | None, models: Any, question: Any) -> str:
-        """Answer one question for every model: the text that follows a drag."""
-        return self._live(self._ask(picture, models, question))
+    def answer(self, picture: Picked | None, models: Any, question: Any, last: str = "") -> str:
+        """Answer one question for every model: the text that follows a drag.
 
-    def bank(self, picture: Picked | None, models: Any, question: Any) -> str:
+        Args:
+            picture: what is in the picture's place now.
+            models: texts of the models.
+            question: the controls' value.
+            last: where the session's last good picture lies on the server, for a place that was emptied.
+        """
+        return self._live(self._ask(picture, models, question, last))
+
+    def bank(self, picture: Picked | None, models: Any, question: Any, last: str = "") -> str:
         """Deliver whole attention matrices for an answer that has settled."""
-        asked = self._ask(picture, models, question)
+        asked = self._ask(picture, models, question, last)
         slots = self._slots(asked)
         complete = payload.is_complete(slots)
         return payload.bank(slots, asked.key(complete), complete)
 
-    def attribute(self, picture: Picked | None, models: Any, question: Any) -> Iterator[tuple[Any, Any]]:
+    def attribute(
+        self, picture: Picked | None, models: Any, question: Any, last: str = ""
+    ) -> Iterator[tuple[Any, Any]]:
         """Compute a costly attribution step by step: yields (the page's text or nothing new, progress).
 
         The work runs in a thread of its own, as gradio advances this generator from several and the work holds
         thread-bound state. Closing the generator cancels it at its next step.
         """
-        asked = self._ask(picture, models, question)
+        asked = self._ask(picture, models, question, last)
         live = [one for one in asked.models if isinstance(one, Model)]
         news: queue.Queue[tuple[int, float] | None] = queue.Queue()
         cancelled = threading.Event()
@@ -203,14 +212,18 @@ class Handlers:
         finally:
             cancelled.set()
 
-    def choose(self, picture: Picked | None, last: str) -> tuple[Any, str]:
-        """Take a new picture, or put the last good one back and say what is wrong with the new one."""
+    def choose(self, picture: Picked | None, last: str) -> tuple[str | None, str]:
+        """Take a new picture, or put the last good one back and say what is wrong with the new one.
+
+        Returns what the picture's place shows and the last good picture; always plain values, as an update would make
+        gradio build the place anew, without its own reading.
+        """
         if picture is None:
-            return gr.skip(), last
+            return None, last
         if picture.image is None:
             gr.Warning(_sentence(picture.problem), duration=12, title="This picture cannot be used")
             return last, last
-        return gr.skip(), picture.path
+        return picture.path, picture.path
 
     def sample(self, name: Any) -> str:
         """Return the file of a sample photograph by its name."""
@@ -219,12 +232,14 @@ class Handlers:
             raise gr.Error(f"there is no sample '{str(name)[:40]}'", print_exception=False)
         return str(known[name])
 
-    def _ask(self, picture: Picked | None, models: Any, question: Any) -> Asked:
+    def _ask(self, picture: Picked | None, models: Any, question: Any, last: str) -> Asked:
         try:
             checked, texts = parse_question(question), parse_models(models)
         except ExplorerError as error:
             raise gr.Error(_sentence(str(error)), print_exception=False) from error
-        picked = picture or pick(first_sample())
+        picked = picture
+        if picked is None or (picked.image is None and last):
+            picked = pick(last or first_sample())
         if picked.image is None:
             raise gr.Error(_sentence(picked.problem), title="This picture cannot be used", print_exception=False)
         found = tuple(self.answers.model(text) for text in texts)
@@ -356,7 +371,7 @@ def draw(answers: Answers, models: Sequence[str], names: Sequence[str]) -> None:
     progress = part("progress", label="", elem_id="progress")
     last = gr.State(str(first_sample()))
 
-    asked = {"picture": picture, "models": chosen, "question": controls}
+    asked = {"picture": picture, "models": chosen, "question": controls, "last": last}
     live: dict[str, Any] = {
         "inputs_kwargs": asked,
         "show_progress": "hidden",
