@@ -212,7 +212,7 @@ def joined(title: str, sheets: Sequence[Sheet], footer: str = "") -> Sheet:
     for number, sheet in enumerate(sheets):
         colour = MODEL_COLOURS[number % len(MODEL_COLOURS)]
         for section in sheet.sections:
-            heading = f"{sheet.title}  ({section.heading})" if section.heading else sheet.title
+            heading = f"{sheet.title} ({section.heading})" if section.heading else sheet.title
             rows = tuple(
                 tuple(replace(panel, colour=colour) if isinstance(panel, Bars) else panel for panel in row)
                 for row in section.rows
@@ -277,7 +277,7 @@ def _section(
         rows.append(tuple(panels))
     if moved and chosen is not None:
         rows = _same_scale(rows)
-    heading = f"{row.spec}  ({_state_in_words(row.state)}; {row.device})"
+    heading = f"{row.spec} ({_state_in_words(row.state)}; {row.device})"
     deltas = filter(None, map(_delta, row.attributions or ()))
     said = [chosen.note if chosen else "", *(one.note for one in row.attributions or ()), *deltas]
     return Section(heading, tuple(rows), colour, tuple(dict.fromkeys(filter(None, (*row.notes, *said)))))
@@ -427,18 +427,20 @@ def _body(panel: Panel) -> tuple[int, int]:
 
 def _plan(sheet: Sheet) -> _Plan:
     plan = _Plan()
-    plan.texts.append(_Text(_MARGIN, _MARGIN, sheet.title, _TITLE))
     rows = [row for section in sheet.sections for row in section.rows]
     columns = [
         max(_slot(row[index]) for row in rows if index < len(row)) for index in range(max(map(len, rows), default=0))
     ]
     plan.width = max(640, 2 * _MARGIN + sum(columns) + _GAP * (len(columns) - 1))
-    y = _MARGIN + _TITLE + 16
+    plan.texts += _wrapped(sheet.title, _MARGIN, _MARGIN, plan.width - 2 * _MARGIN, _TITLE, _INK)
+    y = plan.texts[-1].y + _TITLE + 16
     for section in sheet.sections:
         if section.heading:
-            plan.boxes.append(_Box(_MARGIN, y, 6, _HEADING + 6, section.colour))
-            plan.texts.append(_Text(_MARGIN + 14, y + 2, section.heading, _HEADING))
-            y += _HEADING + 16
+            heading = _wrapped(section.heading, _MARGIN + 14, y + 2, plan.width - 2 * _MARGIN - 14, _HEADING, _INK)
+            plan.texts += heading
+            tall = heading[-1].y - y + _HEADING + 4
+            plan.boxes.append(_Box(_MARGIN, y, 6, tall, section.colour))
+            y += tall + 10
         for row in section.rows:
             x = _MARGIN
             for panel, column in zip(row, columns):
@@ -524,15 +526,15 @@ def _cut(text: str, size: int, width: int) -> str:
     return text[: max(0, fits - 1)] + "..."
 
 
-def _wrapped(text: str, x: int, y: int, width: int) -> list[_Text]:
+def _wrapped(text: str, x: int, y: int, width: int, size: int = _TEXT, colour: str = _FAINT) -> list[_Text]:
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and _measure(longer, _TEXT) > width:
+        if lines[-1] and _measure(longer, size) > width:
             lines.append(word)
         else:
             lines[-1] = longer
-    return [_Text(x, y + index * _LINE, line, colour=_FAINT, width=width) for index, line in enumerate(lines)]
+    return [_Text(x, y + index * (size + 5), line, size, colour, width) for index, line in enumerate(lines)]
 
 
 # ------------------------------------------------------------------------------------------------------ backends

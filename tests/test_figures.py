@@ -300,8 +300,8 @@ def test_a_comparison_shows_before_and_after_on_one_scale() -> None:
     text = words(sheet)
     for said in (
         "16 px right; border zero",
-        "vit_tiny  (pretrained: weights as published",
-        "resnet  (random: random weights: the map shows the architecture",
+        "vit_tiny (pretrained: weights as published",
+        "resnet (random: random weights: the map shows the architecture",
         "a note",
         "torch 2.8, timm 1.0.31",
         "blocks.1.attn, head 2",
@@ -343,7 +343,7 @@ def test_sheets_of_several_models_stand_below_each_other() -> None:
     both = joined("two", sheets, "torch 2.8")
     assert [section.colour for section in both.sections] == list(MODEL_COLOURS[:2])
     assert [row[1].colour for row in panels(both)] == list(MODEL_COLOURS[:2])  # type: ignore[union-attr]
-    for said in ("two", "vit: prediction  (pretrained", "resnet: prediction  (pretrained", "torch 2.8"):
+    for said in ("two", "vit: prediction (pretrained", "resnet: prediction (pretrained", "torch 2.8"):
         assert said in words(both)
     assert "line two" in words(lines_sheet("list", ["line one", "line two"]))
     assert lines_sheet("list", ["line one"]).image().size[0] >= 640

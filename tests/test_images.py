@@ -322,7 +322,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / (2**20 if 
     message, seconds, megabytes = result.stdout.splitlines()
     assert "huge.png has 400 million pixels" in message
     assert "50 million" in message
-    assert float(seconds) < 1
+    assert float(seconds) < 5
     assert float(megabytes) < 20
 
 
