@@ -28,6 +28,7 @@ from timm.models import (
 from timm.models._hub import load_model_config_from_path
 from torch import Tensor, nn
 
+from explorer.blocks import BLOCKS
 from explorer.blocks.insertion import insert
 from explorer.cache import Bounded
 from explorer.errors import ExplorerError, ModelError, ParameterError, UnknownNameError, WeightsError
@@ -217,6 +218,8 @@ def load(spec: ModelSpec | str, device: str | None = None) -> Model:
     where = choose_device(device)
     if spec.origin == "lab":
         raise ModelError(f"'{spec}': this version ships no laboratory models; use a timm name, or random/NAME")
+    if spec.block is not None and spec.block not in BLOCKS:
+        raise UnknownNameError("block", spec.block, BLOCKS)  # before anything is fetched
     source = _resolve(spec.backbone)
     arguments = _arguments(spec, source)
     _check_size(spec, source, arguments)
