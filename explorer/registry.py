@@ -6,12 +6,27 @@ parametrised tests are derived from them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import field
+from typing import Any, Generic, TypeVar
 
 from explorer.errors import UnknownNameError
 
 Entry = TypeVar("Entry")
+
+
+def parameter(
+    default: Any,
+    text: str,
+    low: float | None = None,
+    high: float | None = None,
+    unit: str = "",
+    choices: Sequence[str] = (),
+) -> Any:
+    """Return a dataclass field that carries its description, range (inclusive), unit and choices."""
+    return field(
+        default=default, metadata={"text": text, "low": low, "high": high, "unit": unit, "choices": tuple(choices)}
+    )
 
 
 class Registry(Mapping[str, Entry], Generic[Entry]):

@@ -19,7 +19,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Final, Literal, get_args
 
@@ -29,6 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from explorer.errors import ParameterError
+from explorer.registry import parameter
 from explorer.types import Point, PulledBack
 
 Border = Literal["zero", "mean", "reflect", "wrap"]
@@ -38,20 +39,6 @@ BORDERS: Final[tuple[Border, ...]] = get_args(Border)
 _EXACT = 1e-6
 
 _Array = np.ndarray[Any, np.dtype[np.float64]]
-
-
-def _parameter(
-    default: Any,
-    text: str,
-    low: float | None = None,
-    high: float | None = None,
-    unit: str = "",
-    choices: Sequence[str] = (),
-) -> Any:
-    """A field that carries what the page's controls and the command's flags are made from."""
-    return field(
-        default=default, metadata={"text": text, "low": low, "high": high, "unit": unit, "choices": tuple(choices)}
-    )
 
 
 @dataclass(frozen=True)
@@ -72,13 +59,13 @@ class Transform:
     Raises ParameterError for a value out of range.
     """
 
-    dx: float = _parameter(0.0, "shift to the right", -10_000, 10_000, "px")
-    dy: float = _parameter(0.0, "shift down", -10_000, 10_000, "px")
-    zoom: float = _parameter(1.0, "rescale; 2 shows everything twice as large", 0.25, 4)
-    angle: float = _parameter(0.0, "turn anticlockwise", -360, 360, "degrees")
-    flip: bool = _parameter(False, "mirror left to right")
-    centre: Point | None = _parameter(None, "place about which to rescale and turn; the middle if not given", unit="px")
-    border: Border = _parameter("zero", "what fills in beside the picture", choices=BORDERS)
+    dx: float = parameter(0.0, "shift to the right", -10_000, 10_000, "px")
+    dy: float = parameter(0.0, "shift down", -10_000, 10_000, "px")
+    zoom: float = parameter(1.0, "rescale; 2 shows everything twice as large", 0.25, 4)
+    angle: float = parameter(0.0, "turn anticlockwise", -360, 360, "degrees")
+    flip: bool = parameter(False, "mirror left to right")
+    centre: Point | None = parameter(None, "place about which to rescale and turn; the middle if not given", unit="px")
+    border: Border = parameter("zero", "what fills in beside the picture", choices=BORDERS)
 
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):

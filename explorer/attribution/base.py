@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -34,21 +34,6 @@ class Passes(NamedTuple):
     def __str__(self) -> str:
         parts = [(self.forwards, "forward"), (self.backwards, "backward")]
         return ", ".join(f"{count} {name} pass{'' if count == 1 else 'es'}" for count, name in parts if count)
-
-
-def parameter(
-    default: Any,
-    text: str,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    unit: str = "",
-    choices: Sequence[str] = (),
-) -> Any:
-    """A method's parameter: a dataclass field that carries its description, range (inclusive), unit and choices."""
-    return field(
-        default=default, metadata={"text": text, "low": low, "high": high, "unit": unit, "choices": tuple(choices)}
-    )
 
 
 @dataclass(frozen=True)

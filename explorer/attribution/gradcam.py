@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from explorer.attribution.base import METHODS, Explanation, Passes, PassMethod, parameter
+from explorer.attribution.base import METHODS, Explanation, Passes, PassMethod
 from explorer.errors import MethodError, ParameterError
+from explorer.registry import parameter
 from explorer.stages import Stage, main_output
 
 if TYPE_CHECKING:

@@ -25,8 +25,8 @@ from explorer.attribution.base import (
     baseline_like,
     captum_attr,
     largest,
-    parameter,
 )
+from explorer.registry import parameter
 
 if TYPE_CHECKING:
     from explorer.models import Model

@@ -18,9 +18,9 @@ from explorer.attribution.base import (
     Scores,
     baseline_like,
     captum_attr,
-    parameter,
 )
 from explorer.errors import ParameterError
+from explorer.registry import parameter
 
 if TYPE_CHECKING:
     from explorer.models import Model

@@ -21,10 +21,10 @@ from explorer.attribution.base import (
     baseline_like,
     captum_attr,
     largest,
-    parameter,
     untouched,
 )
 from explorer.attribution.gradcam import layer_of, unplaceable
+from explorer.registry import parameter
 
 if TYPE_CHECKING:
     from explorer.models import Model

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from explorer import rollout
 from explorer.attribution import facts
-from explorer.attribution.base import METHODS, Explanation, Passes, PassMethod, parameter
+from explorer.attribution.base import METHODS, Explanation, Passes, PassMethod
 from explorer.errors import MethodError
+from explorer.registry import parameter
 
 if TYPE_CHECKING:
     from explorer.attribution.base import Placed
