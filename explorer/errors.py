@@ -1,15 +1,15 @@
 """Every error the explorer raises on purpose; each message says what came, what was expected and what to do.
 
-    ExplorerError
-    |-- ParameterError        a value out of range or of the wrong form (a transform, a flag, a query)
-    |   `-- UnknownNameError  a name no registry or model list has; offers the closest ones
-    |-- ImageError            a picture that cannot be read, or that is larger than the limits
-    |-- ModelError            a backbone that cannot be built or run as asked
-    |   |-- WeightsError      weights that cannot be had, do not fit, or are not finite
-    |   `-- InsertionError    a block that this backbone cannot take at this stage
-    |-- NoAttentionError      a forward pass in which no attention was seen
-    |-- MethodError           an attribution method that cannot serve this model
-    `-- BusyError             too much is asked for at once
+ExplorerError
+|-- ParameterError        a value out of range or of the wrong form (a transform, a flag, a query)
+|   `-- UnknownNameError  a name no registry or model list has; offers the closest ones
+|-- ImageError            a picture that cannot be read, or that is larger than the limits
+|-- ModelError            a backbone that cannot be built or run as asked
+|   |-- WeightsError      weights that cannot be had, do not fit, or are not finite
+|   `-- InsertionError    a block that this backbone cannot take at this stage
+|-- NoAttentionError      a forward pass in which no attention was seen
+|-- MethodError           an attribution method that cannot serve this model
+`-- BusyError             too much is asked for at once
 """
 
 from __future__ import annotations
