@@ -239,13 +239,17 @@ class AttentionMap:
 
     def rows(self, query: Point | str | None = None, item: int = 0) -> Tensor:
         """The query's attention over the image for every head: (heads, rows, columns) float32."""
-        rows, columns = self._positioned().key_grid
-        return self._scatter(query, item)[:, : rows * columns].view(-1, rows, columns)
+        return self.split(query, item)[0]
 
     def prefix_mass(self, query: Point | str | None = None, item: int = 0) -> Tensor:
         """The query's attention to each prefix token: (heads, prefix tokens) float32."""
+        return self.split(query, item)[1]
+
+    def split(self, query: Point | str | None = None, item: int = 0) -> tuple[Tensor, Tensor]:
+        """What `rows` and `prefix_mass` give, for the cost of one of them."""
         rows, columns = self._positioned().key_grid
-        return self._scatter(query, item)[:, rows * columns :]
+        values = self._scatter(query, item)
+        return values[:, : rows * columns].view(-1, rows, columns), values[:, rows * columns :]
 
     def _scatter(self, query: Point | str | None, item: int) -> Tensor:
         """(heads, positions + prefix tokens): the query's weights by what they lie on; those of padding are dropped."""

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import os
 import pickle
 import re
 import shutil
+import socket
 import subprocess
 import sys
-import textwrap
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 import timm
 import torch
@@ -24,12 +27,14 @@ from safetensors.torch import load_file, save_file
 from timm.data import create_transform, resolve_model_data_config
 from torch import Tensor
 
-from explorer import models
+from explorer import models, weights
 from explorer.catalogue import describe, search
 from explorer.errors import ModelError, ParameterError, UnknownNameError, WeightsError
 from explorer.labels import headless_reason
 from explorer.models import ModelStore, choose_device, load
 from explorer.types import ModelSpec
+
+ROOT = Path(models.__file__).parents[1]
 
 
 def noise(model: models.Model, batch: int = 1) -> Tensor:
@@ -427,116 +432,133 @@ def test_options_that_could_bring_in_other_weights_are_refused() -> None:
 
 # ---- the hub ------------------------------------------------------------------------------------------------------
 
-HUB = """
-import http.server, json, os, sys, threading, time
-from pathlib import Path
-root = Path(sys.argv[1])
+COMMIT = "c0ffee" * 6 + "c0ff"
+
 
 class Hub(http.server.BaseHTTPRequestHandler):
-    def answer(self, body):
-        org, name, *rest = self.path.strip("/").split("/")
-        folder = root / org / name
-        file = folder / "/".join(rest[2:])
-        code, headers, content = 200, {}, b""
-        if org == "gated":
+    """As much of the hub as a download needs: /ORG/NAME/resolve/REVISION/FILE with its headers and error codes."""
+
+    root: Path
+    asked: list[str]
+
+    def answer(self, body: bool) -> None:
+        self.asked.append(self.path)
+        organisation, name, _, revision, *rest = [*self.path.strip("/").split("/"), "", "", ""]
+        file = self.root / organisation / name / "/".join(rest).rstrip("/")
+        code, headers, content = 404, {}, b""
+        if organisation == "gated":
             code, headers = 403, {"X-Error-Code": "GatedRepo"}
-        elif not folder.is_dir():
-            code, headers = 404, {"X-Error-Code": "RepoNotFound"}
-        elif rest[1] not in ("main", "c0ffee" * 6 + "c0ff"):
-            code, headers = 404, {"X-Error-Code": "RevisionNotFound"}
+        elif not (self.root / organisation / name).is_dir():
+            headers = {"X-Error-Code": "RepoNotFound"}
+        elif revision not in ("main", COMMIT):
+            headers = {"X-Error-Code": "RevisionNotFound"}
         elif not file.is_file():
-            code, headers = 404, {"X-Error-Code": "EntryNotFound"}
+            headers = {"X-Error-Code": "EntryNotFound"}
         else:
-            content = file.read_bytes()
-            headers = {"ETag": '"%s-%d"' % (file.name, len(content)), "X-Repo-Commit": "c0ffee" * 6 + "c0ff"}
-        asked.append(self.path)
+            code, content = 200, file.read_bytes()
+            headers = {"ETag": f'"{file.name}-{len(content)}"', "X-Repo-Commit": COMMIT}
         self.send_response(code)
-        for key, value in headers.items():
+        for key, value in {**headers, "Content-Length": str(len(content))}.items():
             self.send_header(key, value)
-        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if body:
             self.wfile.write(content)
-    def do_HEAD(self): self.answer(False)
-    def do_GET(self): self.answer(True)
-    def log_message(self, *a): pass
 
-asked = []
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-threading.Thread(target=server.serve_forever, daemon=True).start()
-os.environ["HF_ENDPOINT"] = "http://127.0.0.1:%d" % server.server_port
+    def do_HEAD(self) -> None:
+        self.answer(False)
 
-import torch
-from explorer.models import load
+    def do_GET(self) -> None:
+        self.answer(True)
 
-def attempt(text):
-    start = time.perf_counter()
-    try:
-        model = load(text, "cpu")
-        x = torch.rand(1, 3, *model.input_size, generator=torch.Generator().manual_seed(3))
-        with torch.inference_mode():
-            return {"state": model.state, "sum": model.logits(x).double().sum().item()}
-    except Exception as error:
-        return {"error": type(error).__name__, "said": str(error), "seconds": time.perf_counter() - start}
-
-names = sys.argv[2:]
-online = {name: attempt(name) for name in names}
-server.shutdown(); server.server_close()
-offline = {name: attempt(name) for name in names}
-print(json.dumps({"online": online, "offline": offline, "asked": asked}))
-"""
+    def log_message(self, *_: object) -> None:
+        pass
 
 
-def test_the_hub_of_hf_endpoint_and_the_cache_of_hf_home(tensors: dict[str, Tensor], tmp_path: Path) -> None:
-    hub, mark = tmp_path / "hub", tmp_path / "mark"
+@pytest.fixture
+def hub(tensors: dict[str, Tensor], tmp_path: Path) -> Iterator[http.server.ThreadingHTTPServer]:
+    """A hub on this machine, with a good model under two names, one that has only a pickle, and an empty one."""
+    root = tmp_path / "hub"
     for repository in ("org/good", "org/pickled", "org/empty", "timm/test_resnet.r160_in1k"):
-        (hub / repository).mkdir(parents=True)
-        kept = None if repository in ("org/pickled", "org/empty") else tensors
-        folder(hub / repository, kept)
-    (hub / "org/empty" / "config.json").unlink()
-    (hub / "org/pickled" / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb(mark)))
-    good, tagged = "hf-hub:org/good", "test_resnet.r160_in1k"
-    refused = {
-        "hf-hub:org/pickled": ("WeightsError", "no safetensors weights"),
-        "hf-hub:org/empty": ("ModelError", "no config.json"),
-        "hf-hub:org/absent": ("WeightsError", "no model 'org/absent'"),
-        "hf-hub:org/good@v9": ("WeightsError", "no revision 'v9'"),
-        "hf-hub:gated/model": ("WeightsError", "gated"),
-        "hf-hub:a/b/c": ("WeightsError", "not a hub name"),
-    }
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGINGFACE_"))}
-    environment |= {"HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1"}
-    environment |= {"NO_PROXY": "127.0.0.1", "PYTHONPATH": str(Path(models.__file__).parents[1])}
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(HUB), str(hub), good, tagged, "random/test_resnet", *refused],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    said = json.loads(done.stdout.splitlines()[-1])
-    for name, same in [(good, f"local-dir:{hub / 'org/good'}"), (tagged, "random/test_resnet#9")]:
-        expected = load(same, "cpu")
+        (root / repository).mkdir(parents=True)
+        folder(root / repository, None if repository in ("org/pickled", "org/empty") else tensors)
+    (root / "org/empty" / "config.json").unlink()
+    (root / "org/pickled" / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb(tmp_path / "mark")))
+    handler = type("Handler", (Hub,), {"root": root, "asked": []})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def use_hub(monkeypatch: pytest.MonkeyPatch, port: int, cache: Path) -> None:
+    """Do what HF_ENDPOINT and HF_HOME do when huggingface_hub is first imported."""
+    endpoint = f"http://127.0.0.1:{port}"
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", endpoint)
+    template = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
+
+
+GOOD, TAGGED = "hf-hub:org/good", "test_resnet.r160_in1k"
+
+
+def test_weights_come_from_the_hub_then_from_the_cache_and_never_from_a_pickle(
+    hub: http.server.ThreadingHTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_hub(monkeypatch, hub.server_port, tmp_path / "cache")
+
+    def answer(text: str) -> Tensor:
+        model = load(text, "cpu")
         with torch.inference_mode():
-            total = expected.logits(noise(expected)).double().sum().item()
-        assert said["online"][name] == {"state": "pretrained", "sum": pytest.approx(total)}
-    for name, (kind, part) in refused.items():
-        assert said["online"][name]["error"] == kind, said["online"][name]
-        assert part in said["online"][name]["said"], said["online"][name]
+            return model.logits(noise(model))
+
+    expected = {GOOD: answer(f"local-dir:{tmp_path / 'hub' / 'org/good'}"), TAGGED: answer("random/test_resnet#9")}
+    for name, logits in expected.items():
+        assert torch.equal(answer(name), logits)
+    for name, error, said in [
+        ("hf-hub:org/pickled", WeightsError, "no safetensors weights.*run code"),
+        ("hf-hub:org/empty", ModelError, r"no config\.json"),
+        ("hf-hub:org/absent", WeightsError, "no model 'org/absent'"),
+        ("hf-hub:org/good@v9", WeightsError, "no revision 'v9'"),
+        ("hf-hub:gated/model", WeightsError, "gated.*HF_TOKEN"),
+        ("hf-hub:a/b/c", WeightsError, "not a hub name"),
+    ]:
+        with pytest.raises(error, match=said):
+            load(name, "cpu")
     # The pickle was not even fetched.
-    assert not any(path.endswith(".bin") for path in said["asked"])
-    assert not mark.exists()
-    # Without the hub: what HF_HOME holds still loads, the rest says what to do, at once.
-    assert (tmp_path / "home" / "hub" / "models--org--good").is_dir()
-    assert said["offline"][good] == said["online"][good]
-    assert said["offline"][tagged] == said["online"][tagged]
-    absent = said["offline"]["hf-hub:org/absent"]
-    assert absent["error"] == "WeightsError"
-    for advice in ("Connect to the network", "HF_HOME", "local-dir:", "random/"):
-        assert advice in absent["said"]
-    assert absent["seconds"] < 5
+    assert not any(path.endswith(".bin") for path in hub.RequestHandlerClass.asked)  # type: ignore[attr-defined]
+    assert not (tmp_path / "mark").exists()
+    hub.shutdown()
+    hub.server_close()
+    for name, logits in expected.items():
+        assert torch.equal(answer(name), logits)
+    start = time.perf_counter()
+    with pytest.raises(WeightsError, match=r"Connect to the network.*HF_HOME.*local-dir:.*random/"):
+        load("resnet18.a1_in1k", "cpu")
+    assert time.perf_counter() - start < 5
+
+
+def test_a_hub_that_never_answers_is_given_up_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        use_hub(monkeypatch, silent.getsockname()[1], tmp_path / "cache")
+        monkeypatch.setattr(weights, "HUB_SECONDS", 0.3)
+        start = time.perf_counter()
+        with pytest.raises(WeightsError, match="cannot be reached"):
+            load(GOOD, "cpu")
+        assert time.perf_counter() - start < 3
+
+
+def test_hf_endpoint_and_hf_home_are_respected(hub: http.server.ThreadingHTTPServer, tmp_path: Path) -> None:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGINGFACE_"))}
+    environment |= {"HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}", "HF_HOME": str(tmp_path / "home")}
+    code = "from explorer.weights import hub_file, hub_weights; hub_file('org/good', 'config.json')\n"
+    code += "print(hub_weights('org/good'))"
+    path = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True, cwd=ROOT).strip()
+    assert Path(path).is_relative_to(tmp_path / "home" / "hub")
+    assert Path(path).read_bytes() == (tmp_path / "hub" / "org/good" / "model.safetensors").read_bytes()
 
 
 def test_weights_that_are_published_only_as_a_pickle_are_refused() -> None:
