@@ -70,25 +70,28 @@
 
   const banked = (map, { weights, keys, queries }, place) => {
     const wanted = cell(place, map.query_grid);
-    const [groups, heads, count, width] = weights.s;
+    const [, heads, count, width] = weights.s;
     const table = numbers(bank.blob, queries);
-    const at = table.indexOf(wanted);
-    if (at < 0) return null;
-    const per = table.length === count ? 1 : groups;
-    const group = per === 1 ? 0 : Math.floor(at / count);
-    const position = at % count;
     const keyGroups = keys.s[0];
-    const code = numbers(bank.blob, keys, keyGroups > 1 ? group * width : 0, width);
     const cells = map.grid[0] * map.grid[1];
     const values = new Float32Array(heads * cells);
     let prefix = 0;
-    for (let head = 0; head < heads; head++) {
-      const row = numbers(bank.blob, weights, ((group * heads + head) * count + position) * width, width);
-      for (let i = 0; i < width; i++) {
-        if (code[i] >= 0) values[head * cells + code[i]] += row[i];
-        else if (code[i] <= -2) prefix += row[i] / heads;
+    let found = false;
+    // A place that several groups ask from has the sum of their rows.
+    for (let at = table.indexOf(wanted); at >= 0; at = table.indexOf(wanted, at + 1)) {
+      found = true;
+      const group = Math.floor(at / count);
+      const position = at % count;
+      const code = numbers(bank.blob, keys, keyGroups > 1 ? group * width : 0, width);
+      for (let head = 0; head < heads; head++) {
+        const row = numbers(bank.blob, weights, ((group * heads + head) * count + position) * width, width);
+        for (let i = 0; i < width; i++) {
+          if (code[i] >= 0) values[head * cells + code[i]] += row[i];
+          else if (code[i] <= -2) prefix += row[i] / heads;
+        }
       }
     }
+    if (!found) return null;
     return { values, heads, prefix: map.prefix.length ? prefix : undefined };
   };
 

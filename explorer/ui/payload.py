@@ -295,12 +295,12 @@ def _queries(one: AttentionMap, view: ModelView, blob: _Blob, mean: bool) -> dic
 
 def _one_row(one: AttentionMap, query: Point | str | None, item: int, blob: _Blob, mean: bool) -> dict[str, Any] | None:
     try:
-        rows = one.rows(query, item)
+        rows, prefix = one.split(query, item)
     except ValueError:  # a layout may have no query at this place (padding, a token that was dropped)
         return None
     entry = blob.add(rows.mean(0, keepdim=True) if mean else rows)
     if one.layout is not None and one.layout.prefix and one.kind == "pairwise":
-        entry["prefix"] = round(float(one.prefix_mass(query, item).mean()), 5)
+        entry["prefix"] = round(float(prefix.sum(1).mean()), 5)
     return entry
 
 

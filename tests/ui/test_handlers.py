@@ -228,10 +228,10 @@ def test_bad_picture_puts_the_last_good_one_back(handlers, tmp_path: Path):
         picked = pick(path)
         assert picked.image is None
         assert len(picked.problem) > 20
-        assert handlers.choose(picked, last) == (last, last)
+        assert handlers.choose(picked, last, 3) == (last, 4)
     good = pick(list(samples().values())[1])
-    assert handlers.choose(good, last) == (good.path, good.path)
-    assert handlers.choose(None, good.path) == (None, good.path)
+    assert handlers.choose(good, last, 3) == (good.path, 3)
+    assert handlers.choose(None, good.path, 3) == (good.path, 3)
 
 
 def test_emptied_or_broken_place_keeps_the_last_good_picture(handlers, tmp_path: Path):

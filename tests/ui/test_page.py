@@ -205,6 +205,7 @@ def test_bad_upload_gives_a_sentence_and_the_page_goes_on(visit: Visit, tmp_path
     toast = visit.page.locator(".toast-body").first
     toast.wait_for()
     assert "SVG drawing" in toast.inner_text()
+    visit.page.locator(f"#picture img[src*='{first_sample().name}']").wait_for()
     visit.sets("move-dy", 12)
     visit.settled("12 px down; border zero")
     visit.page.locator("#picture button[aria-label='Remove Image']").first.click()

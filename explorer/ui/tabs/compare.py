@@ -212,18 +212,18 @@ class Handlers:
         finally:
             cancelled.set()
 
-    def choose(self, picture: Picked | None, last: str) -> tuple[str | None, str]:
-        """Take a new picture, or put the last good one back and say what is wrong with the new one.
+    def choose(self, picture: Picked | None, last: str, refused: int) -> tuple[str, int]:
+        """Take a new picture, or say what is wrong with it.
 
-        Returns what the picture's place shows and the last good picture; always plain values, as an update would make
-        gradio build the place anew, without its own reading.
+        Returns where the last good picture lies, and how many were refused: a change of that puts the last good one
+        back. The place itself is left alone meanwhile, for the next picture may already be on its way into it.
         """
         if picture is None:
-            return None, last
+            return last, refused
         if picture.image is None:
             gr.Warning(_sentence(picture.problem), duration=12, title="This picture cannot be used")
-            return last, last
-        return picture.path, picture.path
+            return last, refused + 1
+        return picture.path, refused
 
     def sample(self, name: Any) -> str:
         """Return the file of a sample photograph by its name."""
@@ -370,6 +370,7 @@ def draw(answers: Answers, models: Sequence[str], names: Sequence[str]) -> None:
     store = part("bank", label="", elem_id="bank")
     progress = part("progress", label="", elem_id="progress")
     last = gr.State(str(first_sample()))
+    refused = gr.State(0)
 
     asked = {"picture": picture, "models": chosen, "question": controls, "last": last}
     live: dict[str, Any] = {
@@ -391,11 +392,13 @@ def draw(answers: Answers, models: Sequence[str], names: Sequence[str]) -> None:
     context.load(handlers.answer, outputs=stage, api_visibility="private", **live)
     picture.input(
         handlers.choose,
-        inputs=[picture, last],
-        outputs=[picture, last],
+        inputs=[picture, last, refused],
+        outputs=[last, refused],
+        trigger_mode="always_last",
         show_progress="hidden",
         api_visibility="private",
     ).then(handlers.answer, outputs=stage, trigger_mode="always_last", api_visibility="private", **live)
+    refused.change(_same, inputs=last, outputs=picture, show_progress="hidden", api_visibility="private")
     listen(sample, "pick")(
         _picked(handlers), inputs=None, outputs=[picture, last], show_progress="hidden", api_visibility="private"
     ).then(handlers.answer, outputs=stage, trigger_mode="always_last", api_visibility="private", **live)
@@ -416,6 +419,10 @@ def draw(answers: Answers, models: Sequence[str], names: Sequence[str]) -> None:
         api_name="attribute",
     )
     listen(controls, "cancel")(None, cancels=[computing], api_visibility="private")
+
+
+def _same(value: str) -> str:
+    return value
 
 
 def _picked(handlers: Handlers) -> Callable[..., tuple[str, str]]:
