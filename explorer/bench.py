@@ -159,17 +159,22 @@ def run(
     models: Sequence[Model],
     picture: Any,
     repeats: int = 15,
-    progress: Callable[[float], None] | None = None,
+    side: int = 17,
 ) -> list[Measured]:
-    """Measure every model on a picture; ``repeats`` alternating runs each, a fifth of them for the long one."""
+    """Measure every model on a picture.
+
+    Args:
+        models: live models.
+        picture: a PIL image.
+        repeats: alternating runs a pair; a fifth of them for the shifts.
+        side: side x side shifts.
+    """
     out: list[Measured] = []
-    for number, model in enumerate(models):
+    for model in models:
         image = model.preprocess(picture)
         out.append(shared_pass(model, image, repeats))
         usual = usual_way(model, image, repeats)
         if usual is not None:
             out.append(usual)
-        out.append(shifted_copies(model, image, max(3, repeats // 5)))
-        if progress is not None:
-            progress((number + 1) / len(models))
+        out.append(shifted_copies(model, image, max(1, repeats // 5), side))
     return out

@@ -15,7 +15,7 @@ from explorer.models import load
 
 def test_every_ratio_has_its_parts() -> None:
     picture = read_image(next(iter(samples().values()))).image
-    measured = run([load("random/test_vit"), load("random/test_resnet")], picture, repeats=2)
+    measured = run([load("random/test_vit"), load("random/test_resnet")], picture, repeats=2, side=3)
     assert [one.model for one in measured] == ["random/test_vit"] * 3 + ["random/test_resnet"] * 3
     for one in measured:
         assert one.first > 0
@@ -33,7 +33,23 @@ def test_shifted_copies_are_made_as_ready_made_ones_are() -> None:
 
 def test_the_command_prints_one_object(capsys: pytest.CaptureFixture[str]) -> None:
     image = str(next(iter(samples().values())))
-    assert main(["bench", "--model", "random/test_resnet", "--image", image, "--repeats", "1", "--json"]) == 0
+    assert (
+        main(
+            [
+                "bench",
+                "--model",
+                "random/test_resnet",
+                "--image",
+                image,
+                "--input-size",
+                "64",
+                "--repeats",
+                "1",
+                "--json",
+            ]
+        )
+        == 0
+    )
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert {row["goal"] for row in rows} >= {"at most 1.2", "at most 1.15"}
     assert main(["bench", "--model", "random/test_resnet", "--image", image, "--repeats", "0"]) == 2

@@ -15,8 +15,7 @@ from timm.layers import set_fused_attn
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import explorer.capture
-from explorer.capture import capture, recording
+from explorer.capture import _Watch, capture, recording
 from explorer.errors import NoAttentionError, ParameterError
 from explorer.layouts import DotProduct, Spread
 from explorer.models import Model, load
@@ -299,7 +298,7 @@ def test_masks_and_causal_attention_are_applied() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.inner(x, x + 1, x)
 
-    watch = explorer.capture._Watch()
+    watch = _Watch()
     outer = Outer()
     for path, module in outer.named_modules():
         module.register_forward_pre_hook(watch.enter(path), with_kwargs=True)
