@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,18 +29,23 @@ _INTRO = (
 )
 
 
-def build(models: Sequence[str] | None = None, folders: bool = True, device: str | None = None) -> gr.Blocks:
+def build(
+    models: Sequence[str] | None = None, folders: bool = True, device: str | None = None, warm: bool = False
+) -> gr.Blocks:
     """Build the page.
 
     Args:
         models: specs on opening, 1 to 6; FIRST_MODELS if None. A wrong one raises ParameterError.
         folders: whether visitors may name ``local-dir:`` folders of this machine.
         device: where models run, or None to choose.
+        warm: load the first models in the background now, not when the first visitor asks for them.
     """
     first = tuple(models) if models else FIRST_MODELS
     for text in first:
         ModelSpec.parse(text)
     answers = compare.Answers(folders, first if models else (), device)
+    if warm:
+        threading.Thread(target=lambda: [answers.model(text) for text in first], daemon=True).start()
     with gr.Blocks(title="Attention Explorer", delete_cache=(3600, 3600), analytics_enabled=False) as page:
         gr.HTML(
             html_template=f"<header><h1>Attention Explorer</h1><p>{_INTRO}</p></header>",
@@ -70,7 +76,7 @@ def serve(
         open_browser: open it in the browser of this machine.
         wait: block; otherwise return what gradio's launch returns.
     """
-    page = build(models, folders=host in ("127.0.0.1", "localhost", "::1"), device=device)
+    page = build(models, folders=host in ("127.0.0.1", "localhost", "::1"), device=device, warm=True)
     return page.launch(
         server_name=host,
         server_port=port,
