@@ -418,7 +418,13 @@ def draw(answers: Answers, models: Sequence[str], names: Sequence[str]) -> None:
         concurrency_id="attributions",
         api_name="attribute",
     )
+    # An error must not leave the bar standing.
+    computing.failure(_over, outputs=progress, show_progress="hidden", api_visibility="private")
     listen(controls, "cancel")(None, cancels=[computing], api_visibility="private")
+
+
+def _over() -> dict[str, Any]:
+    return {"share": 1.0, "model": ""}
 
 
 def _same(value: str) -> str:
