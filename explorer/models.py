@@ -32,6 +32,7 @@ from explorer.blocks import BLOCKS
 from explorer.blocks.insertion import insert
 from explorer.cache import Bounded
 from explorer.errors import ExplorerError, ModelError, ParameterError, UnknownNameError, WeightsError
+from explorer.images import MAX_ASPECT
 from explorer.labels import class_names, headless_reason
 from explorer.seeding import Seeded
 from explorer.stages import Stage, find_stages
@@ -49,8 +50,6 @@ from explorer.weights import (
 
 #: Parameters and buffers of a model may take this many bytes; the largest of timm's would fill any machine.
 MAX_MODEL_BYTES = 6 * 2**30
-#: A picture longer than this times its width is cut to its centre before it is resized; the model crops it anyway.
-MAX_ASPECT = 16
 #: What ``ModelSpec.preprocessing`` may override.
 PREPROCESSING = ("mean", "std", "interpolation", "crop_pct", "crop_mode")
 _INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos")
