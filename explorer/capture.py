@@ -1,6 +1,6 @@
 """What attention maps does one forward pass contain?
 
-The only file that hooks into a forward pass. `scaled_dot_product_attention` and `softmax` are intercepted with a
+The only file that intercepts attention. `scaled_dot_product_attention` and `softmax` are intercepted with a
 `TorchFunctionMode` (thread-bound, so two threads never see each other's), and forward hooks tell in which module the
 operation ran; gates are read as the output of the module that makes them. Nothing in the model is changed, fused
 kernels stay on, and every hook is removed on every way out.
@@ -122,11 +122,8 @@ class _Watch(TorchFunctionMode):
 
         return hook
 
-    def gate(self, name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, args: Any, out: Tensor) -> None:  # noqa: ARG001 - signature of a forward hook
-            self._note(layouts.Operation("gate", tuple(self.frames), weights=self._kept(out), name=name))
-
-        return hook
+    def gate(self, module: nn.Module, args: Any, out: Tensor) -> None:  # noqa: ARG002 - signature of a forward hook
+        self._note(layouts.Operation("gate", tuple(self.frames), weights=self._kept(out)))
 
 
 @dataclass(eq=False)
@@ -167,7 +164,7 @@ def recording(model: Model, values: bool = False) -> Iterator[Recorder]:
             row = layouts.row_of(module)
             for name in row.gates if row else ():
                 child = module.get_submodule(name)
-                stack.callback(child.register_forward_hook(watch.gate(name)).remove)
+                stack.callback(child.register_forward_hook(watch.gate).remove)
             # torch's own leaf layers hold no attention; a hook on each would only cost time.
             if row is None and type(module).__module__.startswith("torch.nn"):
                 continue

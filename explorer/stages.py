@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -173,12 +173,8 @@ def _place(stage: Stage, features: Tensor, maps: list[Tensor], module: nn.Module
             return placed("NCHW", a, (b, c))
         if last:
             return placed("NHWC", c, (a, b))
-        return Stage(
-            stage.number,
-            stage.name,
-            stage.channels,
-            stage.reduction,
-            problem=f"its output {tuple(features.shape)} has not the {stage.channels} channels timm names",
+        return replace(
+            stage, problem=f"its output {tuple(features.shape)} has not the {stage.channels} channels timm names"
         )
     if features.ndim == 3:
         _, tokens, channels = features.shape
@@ -194,14 +190,8 @@ def _place(stage: Stage, features: Tensor, maps: list[Tensor], module: nn.Module
         problem = (
             "its tokens do not lie on the image in raster order" if maps else "the place of its tokens is not known"
         )
-        return Stage(stage.number, stage.name, stage.channels, stage.reduction, problem=problem)
-    return Stage(
-        stage.number,
-        stage.name,
-        stage.channels,
-        stage.reduction,
-        problem=f"its output {tuple(features.shape)} is no feature map",
-    )
+        return replace(stage, problem=problem)
+    return replace(stage, problem=f"its output {tuple(features.shape)} is no feature map")
 
 
 def _same(a: Tensor, b: Tensor) -> bool:

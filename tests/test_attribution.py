@@ -43,14 +43,6 @@ SPECS = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def models() -> dict[str, Model]:
     found = {name: lively(load(spec, "cpu")) for name, spec in SPECS.items()}

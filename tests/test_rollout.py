@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -17,14 +16,6 @@ from explorer.models import Model, load
 from explorer.types import AttentionMap, Layout, ModelSpec, Point
 
 NARROW = (("depth", 4), ("embed_dim", 48), ("num_heads", 3))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def lively(model: Model) -> Model:

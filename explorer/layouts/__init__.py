@@ -52,9 +52,10 @@ def _calls(operations: Sequence[Operation], root: nn.Module, image_size: tuple[i
         depth = len(operation.frames) - 1
         return depth, operation.frames[depth], Row("unknown", unplaced)
 
-    for _, run in groupby(operations, key=lambda operation: id(owner(operation)[1])):
-        group = tuple(run)
-        depth, frame, row = owner(group[0])
+    owned = ((owner(operation), operation) for operation in operations)
+    for _, run in groupby(owned, key=lambda pair: id(pair[0][1])):
+        owners, group = zip(*run)
+        depth, frame, row = owners[0]
         outermost = group[0].frames[0]
         batch = outermost.shapes[0][0] if outermost.shapes else 1
         yield row, Call(group, frame, group[0].frames[:depth], root, image_size, batch)

@@ -39,7 +39,6 @@ class Operation:
     output: Tensor | None = None
     weights: Tensor | None = None
     dim: int = -1
-    name: str = ""
 
 
 @dataclass(frozen=True, eq=False)
