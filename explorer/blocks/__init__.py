@@ -1,6 +1,32 @@
-"""Attention blocks that can be inserted into a backbone: one file a block, one import here."""
+"""Attention blocks that can be inserted into a backbone: one file a block, one import here.
 
-from explorer.blocks import coord, mhsa
+The order of the imports is the order everywhere: controls first, blocks for reference last.
+"""
+
+# isort: off
+from explorer.blocks import none, conv
+from explorer.blocks import mhsa, axial, channel, linear, c2f, c2f_gate, coord, ca_c2f
+from explorer.blocks import se, eca, cbam, nonlocal_
+
+# isort: on
 from explorer.blocks.base import BLOCKS, Block, Option
 
-__all__ = ["BLOCKS", "Block", "Option", "coord", "mhsa"]
+__all__ = [
+    "BLOCKS",
+    "Block",
+    "Option",
+    "axial",
+    "c2f",
+    "c2f_gate",
+    "ca_c2f",
+    "cbam",
+    "channel",
+    "conv",
+    "coord",
+    "eca",
+    "linear",
+    "mhsa",
+    "none",
+    "nonlocal_",
+    "se",
+]

@@ -50,12 +50,14 @@ class Block(nn.Module):
     Attributes:
         options: its parameters by name.
         residual: whether it computes a residual (x + g block(x)) or replaces its input (x + g (block(x) - x)).
-        kind: what kind of map it gives.
+        kind: what kind of map it gives, or None for a block without one.
+        no_map: why it has none, in a sentence; shown wherever its map is looked for.
     """
 
     options: ClassVar[Mapping[str, Option]]
     residual: ClassVar[bool]
-    kind: ClassVar[MapKind]
+    kind: ClassVar[MapKind | None]
+    no_map: ClassVar[str] = ""
 
     @classmethod
     def settings(cls, given: Mapping[str, Any]) -> dict[str, Any]:

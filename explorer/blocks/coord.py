@@ -27,7 +27,7 @@ class Coord(Block):
 
     options: ClassVar = {"reduction": Option(32, "channels of the input per channel between", 1, 64)}
     residual: ClassVar[bool] = False
-    kind: ClassVar[MapKind] = "gate"
+    kind: ClassVar[MapKind | None] = "gate"
 
     def __init__(self, channels: int, grid: tuple[int, int] = (14, 14), **options: Any) -> None:
         super().__init__(channels, grid)

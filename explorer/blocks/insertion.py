@@ -97,7 +97,8 @@ def insert(module: nn.Module, stages: tuple[Stage, ...], spec: ModelSpec, probe:
         module.set_submodule(stage.name, original)
         line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InsertionError(f"{where} cannot take '{spec.block}': {line}") from error
-    if all(torch.equal(a, b) for a, b in zip(closed, opened, strict=True)):
+    # The control alone is meant to have no effect.
+    if spec.block != "none" and all(torch.equal(a, b) for a, b in zip(closed, opened, strict=True)):
         module.set_submodule(stage.name, original)
         earlier = stage.number - 1
         hint = f"insert after stage {earlier} or earlier" if earlier else "insert after another stage"

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from explorer.blocks.base import BLOCKS, Block, Option
-from explorer.errors import ParameterError
+from explorer.blocks.parts import channels_last, channels_second, divisor
 from explorer.types import MapKind
 
 
@@ -28,44 +28,36 @@ class MultiHeadSelfAttention(Block):
     """
 
     options: ClassVar = {
-        "heads": Option(0, "number of heads, a divisor of the channels; 0: as many as leave each 32 channels", 0, 64),
+        "heads": Option(0, "number of heads, a divisor of the channels; 0: nearest to 32 channels each", 0, 64),
         "position": Option("none", "what it knows of places", choices=("none", "absolute", "relative")),
     }
     residual: ClassVar[bool] = True
-    kind: ClassVar[MapKind] = "pairwise"
+    kind: ClassVar[MapKind | None] = "pairwise"
 
     def __init__(self, channels: int, grid: tuple[int, int] = (14, 14), **options: Any) -> None:
         super().__init__(channels, grid)
         settings = self.settings(options)
-        heads = settings["heads"] or next(h for h in range(max(1, channels // 32), 0, -1) if channels % h == 0)
-        if channels % heads:
-            raise ParameterError(f"{heads} heads do not divide {channels} channels; take a divisor, or 0")
-        self.heads, self.position = heads, settings["position"]
-        self.query = nn.Conv2d(channels, channels, 1)
-        self.key = nn.Conv2d(channels, channels, 1)
-        self.value = nn.Conv2d(channels, channels, 1)
-        self.out = nn.Conv2d(channels, channels, 1)
+        self.heads, self.position = divisor(channels, settings["heads"], "heads"), settings["position"]
+        self.projections = nn.Linear(channels, 3 * channels)
+        self.out = nn.Linear(channels, channels)
         rows, columns = grid
         if self.position == "absolute":
             self.places = nn.Parameter(nn.init.trunc_normal_(torch.empty(1, channels, rows, columns), std=0.02))
         elif self.position == "relative":
-            table = torch.empty(1, heads, 2 * rows - 1, 2 * columns - 1)
+            table = torch.empty(1, self.heads, 2 * rows - 1, 2 * columns - 1)
             self.bias = nn.Parameter(nn.init.trunc_normal_(table, std=0.02))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C, H, W)."""
-        _, _, height, width = x.shape
+        batch, channels, height, width = x.shape
         if self.position == "absolute":
             x = x + _resized(self.places, height, width)
-
-        def split(y: Tensor) -> Tensor:  # (B, C, H, W) to (B, heads, n, d_h)
-            return y.flatten(2).unflatten(1, (self.heads, -1)).transpose(2, 3)
-
+        # (3, B, heads, n, d_h), without a copy
+        split = self.projections(channels_last(x)).view(batch, height * width, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        query, key, value = split.unbind(0)
         mask = self._relative(height, width) if self.position == "relative" else None
-        mixed = F.scaled_dot_product_attention(
-            split(self.query(x)), split(self.key(x)), split(self.value(x)), attn_mask=mask
-        )
-        return self.out(mixed.transpose(2, 3).flatten(1, 2).unflatten(2, (height, width)))
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        return channels_second(self.out(mixed.transpose(1, 2).reshape(batch, height, width, channels)))
 
     def _relative(self, height: int, width: int) -> Tensor:
         """The bias of every (query, key) pair: (1, heads, n, n)."""

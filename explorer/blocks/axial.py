@@ -1,0 +1,75 @@
+"""Separable self-attention by space: along rows and along columns."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from explorer.blocks.base import BLOCKS, Block, Option
+from explorer.blocks.parts import channels_last, channels_second, divisor
+from explorer.types import MapKind
+
+
+class Line(nn.Module):
+    """Multi-head self-attention inside every line: (B, lines, L, C) to the same, softmax over L."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.projections = nn.Linear(channels, 3 * channels)
+        self.out = nn.Linear(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, lines, L, C) to (B, lines, L, C)."""
+        batch, lines, length, channels = x.shape
+        # (3, B lines, heads, L, d_h), without a copy
+        split = self.projections(x).view(batch * lines, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(*split.unbind(0))
+        return self.out(mixed.transpose(1, 2).reshape(batch, lines, length, channels))
+
+
+@BLOCKS.register("axial")
+class Axial(Block):
+    """Which places of its own row and of its own column does each place look at? Separable self-attention by space.
+
+    Row attention: per head softmax(Q K^T / sqrt(d_h)) V inside each row, over W positions; column attention inside each
+    column, over H. Each has its own Q, K, V and output projections. ``merge``: sum (both from x, added) or sequence
+    (column first, then row: two steps reach every place).
+
+    Cost: 8 n d^2 + 2 n (H + W) d multiply-adds, O(n^1.5 d) beside the projections on a square; 8 d (d + 1) parameters.
+    Map: a row map (h, H, W, W) and a column map (h, W, H, H): a cross for each query. In sequence also their composed
+    path, E[(i, j), (a, b)] = C[j, i, a] R[a, j, b].
+    Source: Ho et al., "Axial Attention in Multidimensional Transformers", 2019; Wang et al., "Axial-DeepLab", 2020.
+    Criss-cross attention (Huang et al., CCNet, 2019) is the variant with one softmax over the cross.
+    """
+
+    options: ClassVar = {
+        "heads": Option(0, "number of heads, a divisor of the channels; 0: nearest to 32 channels each", 0, 64),
+        "merge": Option("sum", "both from x and added, or column first and then row", choices=("sum", "sequence")),
+    }
+    residual: ClassVar[bool] = True
+    kind: ClassVar[MapKind | None] = "axial"
+
+    def __init__(self, channels: int, grid: tuple[int, int] = (14, 14), **options: Any) -> None:
+        super().__init__(channels, grid)
+        settings = self.settings(options)
+        self.merge = settings["merge"]
+        self.heads = divisor(channels, settings["heads"], "heads")
+        self.row, self.column = Line(channels, self.heads), Line(channels, self.heads)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C, H, W)."""
+        x = channels_last(x)
+        columns = self.column(x.transpose(1, 2)).transpose(1, 2)
+        return channels_second(self.row(columns) if self.merge == "sequence" else self.row(x) + columns)
+
+    def multiply_adds(self, height: int, width: int) -> int:
+        """8 n d^2 + 2 n (H + W) d."""
+        n, d = height * width, self.channels
+        return 8 * n * d * d + 2 * n * (height + width) * d
+
+    def parameter_count(self) -> int:
+        """8 d (d + 1)."""
+        return 8 * self.channels * (self.channels + 1)

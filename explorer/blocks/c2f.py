@@ -1,0 +1,77 @@
+"""The CSP bottleneck with two convolutions of YOLOv8, written from its description."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from explorer.blocks.base import BLOCKS, Block, Option
+from explorer.blocks.parts import ConvNormSilu
+from explorer.types import MapKind
+
+C2F_OPTIONS = {
+    "bottlenecks": Option(1, "bottlenecks in a row", 1, 8),
+    "hidden": Option(0, "channels of a bottleneck; 0: half of the input's", 0, 4096),
+}
+
+
+class Bottleneck(nn.Module):
+    """Two 3x3 convolutions and a skip: (B, c, H, W) to the same."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.convolutions = nn.Sequential(ConvNormSilu(channels, channels, 3), ConvNormSilu(channels, channels, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, c, H, W) to (B, c, H, W)."""
+        return x + self.convolutions(x)
+
+
+@BLOCKS.register("c2f")
+class C2f(Block):
+    """What do neighbourhoods that grow step by step tell together? The CSP bottleneck with two convolutions of YOLOv8.
+
+    1x1 convolution to 2c channels, split in halves; m bottlenecks in a row (3x3, 3x3, skip), each fed by the last
+    piece; all m + 2 pieces joined; 1x1 convolution to d. Every convolution is followed by batch norm and SiLU.
+    C2f stands for the faster CSP bottleneck with two convolutions (the note's "Cascaded Cross Fusion" is not its name).
+
+    Cost: n (2 c d + 18 m c^2 + (m + 2) c d) multiply-adds; as many parameters without n, and 2 for each channel after a
+    convolution: 2 (2 c + 2 m c + d).
+    Map: none; attribute instead.
+    Source: Jocher et al., YOLOv8, 2023; Wang et al., "CSPNet", 2020. Written from this description.
+    """
+
+    options: ClassVar = C2F_OPTIONS
+    residual: ClassVar[bool] = False
+    kind: ClassVar[MapKind | None] = None
+    no_map: ClassVar[str] = "C2f is made of convolutions and weighs no positions: what it looks at is an attribution's."
+
+    def __init__(self, channels: int, grid: tuple[int, int] = (14, 14), **options: Any) -> None:
+        super().__init__(channels, grid)
+        settings = self.settings(options)
+        self.hidden = settings["hidden"] or max(1, channels // 2)
+        self.first = ConvNormSilu(channels, 2 * self.hidden, 1)
+        self.bottlenecks = nn.ModuleList(Bottleneck(self.hidden) for _ in range(settings["bottlenecks"]))
+        self.last = ConvNormSilu((settings["bottlenecks"] + 2) * self.hidden, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C, H, W)."""
+        pieces = list(self.first(x).chunk(2, 1))
+        for bottleneck in self.bottlenecks:
+            pieces.append(bottleneck(pieces[-1]))
+        return self.last(torch.cat(pieces, 1))
+
+    def multiply_adds(self, height: int, width: int) -> int:
+        """n (2 c d + 18 m c^2 + (m + 2) c d)."""
+        return height * width * self._weights()
+
+    def parameter_count(self) -> int:
+        """2 c d + 18 m c^2 + (m + 2) c d + 2 (2 c + 2 m c + d)."""
+        m, c = len(self.bottlenecks), self.hidden
+        return self._weights() + 2 * (2 * c + 2 * m * c + self.channels)
+
+    def _weights(self) -> int:
+        m, c, d = len(self.bottlenecks), self.hidden, self.channels
+        return 2 * c * d + 18 * m * c * c + (m + 2) * c * d

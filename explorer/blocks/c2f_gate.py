@@ -1,0 +1,48 @@
+"""The study note's simplified module: a gate a place from two 3x3 convolutions."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from explorer.blocks.base import BLOCKS, Block, Option
+from explorer.types import MapKind
+
+
+@BLOCKS.register("c2f_gate")
+class C2fGate(Block):
+    """How much of each place is let through? One gate a place, from two 3x3 convolutions.
+
+    a = 3x3 convolution of x; b = another; gate = sigmoid(1x1 convolution of a + b to one channel); out = x * gate.
+    It is a spatial gate and not a C2f, whatever the study note calls it. Nothing nonlinear stands before the 1x1, so
+    the three convolutions equal a single 3x3 convolution to one channel; kept as printed.
+
+    Cost: n (18 d w + w) multiply-adds for convolutions of w channels; 18 d w + 3 w + 1 parameters.
+    Map: (1, H, W) in 0 to 1.
+    Source: the study note on attention and inductive biases.
+    """
+
+    options: ClassVar = {"width": Option(0, "channels of the two 3x3 convolutions; 0: as many as the input", 0, 4096)}
+    residual: ClassVar[bool] = False
+    kind: ClassVar[MapKind | None] = "gate"
+
+    def __init__(self, channels: int, grid: tuple[int, int] = (14, 14), **options: Any) -> None:
+        super().__init__(channels, grid)
+        self.width = self.settings(options)["width"] or channels
+        self.a = nn.Conv2d(channels, self.width, 3, padding=1)
+        self.b = nn.Conv2d(channels, self.width, 3, padding=1)
+        self.fuse = nn.Conv2d(self.width, 1, 1)
+        self.gate = nn.Sigmoid()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C, H, W)."""
+        return x * self.gate(self.fuse(self.a(x) + self.b(x)))
+
+    def multiply_adds(self, height: int, width: int) -> int:
+        """n (18 d w + w)."""
+        return height * width * (18 * self.channels * self.width + self.width)
+
+    def parameter_count(self) -> int:
+        """18 d w + 3 w + 1."""
+        return 18 * self.channels * self.width + 3 * self.width + 1

@@ -1,0 +1,78 @@
+"""C2f with coordinate attention."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from timm.layers.coord_attn import CoordAttn
+from torch import Tensor, nn
+
+from explorer.blocks.base import BLOCKS, Option
+from explorer.blocks.c2f import C2F_OPTIONS, Bottleneck, C2f
+from explorer.types import MapKind
+
+
+class CoordBottleneck(Bottleneck):
+    """A bottleneck whose branch, or whose output, is gated by coordinate attention."""
+
+    def __init__(self, channels: int, between: int, on_branch: bool) -> None:
+        super().__init__(channels)
+        self.coord = CoordAttn(channels, rd_channels=between)
+        self.on_branch = on_branch
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, c, H, W) to (B, c, H, W)."""
+        branch = self.convolutions(x)
+        return x + self.coord(branch) if self.on_branch else self.coord(x + branch)
+
+
+@BLOCKS.register("ca_c2f")
+class CoordC2f(C2f):
+    """Which rows and columns matter to a convolutional bottleneck? C2f with coordinate attention.
+
+    C2f (see there) with the gate of ``coord``. No placement is canonical, published codes differ, so it is a parameter:
+    branch (before each bottleneck's skip is added), bottleneck (on each bottleneck's output) or output (after the last
+    1x1 convolution, where the gate has d channels).
+
+    Cost: C2f's, and for each gate of k channels through r between, 2 r k (H + W) multiply-adds and 3 r k + 2 r
+    parameters: m gates of k = c, or one of k = d (output).
+    Map: the gates of its ``coord`` modules, in 0 to 1.
+    Source: C2f (YOLOv8, 2023) and coordinate attention (Hou, Zhou, Feng, CVPR 2021), joined in many later detectors.
+    """
+
+    options: ClassVar = {
+        **C2F_OPTIONS,
+        "placement": Option("branch", "where the gate stands", choices=("branch", "bottleneck", "output")),
+        "reduction": Option(32, "channels of the gate's input per channel between", 1, 64),
+    }
+    kind: ClassVar[MapKind | None] = "gate"
+    no_map: ClassVar[str] = ""
+
+    def __init__(self, channels: int, grid: tuple[int, int] = (14, 14), **options: Any) -> None:
+        settings = self.settings(options)
+        super().__init__(channels, grid, **options)
+        self.placement = settings["placement"]
+        self.gated = channels if self.placement == "output" else self.hidden
+        self.between = max(8, self.gated // settings["reduction"])
+        if self.placement == "output":
+            self.coord = CoordAttn(channels, rd_channels=self.between)
+        else:
+            self.bottlenecks = nn.ModuleList(
+                CoordBottleneck(self.hidden, self.between, self.placement == "branch") for _ in self.bottlenecks
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C, H, W)."""
+        out = super().forward(x)
+        return self.coord(out) if self.placement == "output" else out
+
+    def multiply_adds(self, height: int, width: int) -> int:
+        """C2f's, and 2 r k (H + W) for each gate."""
+        return super().multiply_adds(height, width) + self._gates() * 2 * self.between * self.gated * (height + width)
+
+    def parameter_count(self) -> int:
+        """C2f's, and 3 r k + 2 r for each gate."""
+        return super().parameter_count() + self._gates() * (3 * self.between * self.gated + 2 * self.between)
+
+    def _gates(self) -> int:
+        return 1 if self.placement == "output" else len(self.bottlenecks)

@@ -1,0 +1,47 @@
+"""Convolutional block attention, for reference."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from timm.layers.cbam import CbamModule
+from torch import Tensor
+
+from explorer.blocks.base import BLOCKS, Block, Option
+from explorer.blocks.parts import between
+from explorer.types import MapKind
+
+
+@BLOCKS.register("cbam")
+class Cbam(Block):
+    """Which channels, and then which places, are let through? A gate a channel and a gate a place.
+
+    Channels: mean and maximum over all places, each through the same 1x1 to m = d / reduction channels (at least 8, at
+    most d), ReLU, 1x1 back; their sum through a sigmoid gates x. Places: mean and maximum over channels, a 7x7
+    convolution to one channel, batch norm, sigmoid.
+
+    Cost: 4 m d + 98 n multiply-adds and O(n d) elementwise; 2 m d + 100 parameters.
+    Map: a gate a place (1, H, W), and d numbers, one a channel; all in 0 to 1.
+    Source: Woo et al., "CBAM: Convolutional Block Attention Module", ECCV 2018; timm's CbamModule.
+    """
+
+    options: ClassVar = {"reduction": Option(16, "channels of the input per channel between", 1, 64)}
+    residual: ClassVar[bool] = False
+    kind: ClassVar[MapKind | None] = "gate"
+
+    def __init__(self, channels: int, grid: tuple[int, int] = (14, 14), **options: Any) -> None:
+        super().__init__(channels, grid)
+        self.between = between(channels, self.settings(options)["reduction"])
+        self.attention = CbamModule(channels, rd_channels=self.between)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C, H, W)."""
+        return self.attention(x)
+
+    def multiply_adds(self, height: int, width: int) -> int:
+        """4 m d + 98 n."""
+        return 4 * self.between * self.channels + 98 * height * width
+
+    def parameter_count(self) -> int:
+        """2 m d + 98 + 2."""
+        return 2 * self.between * self.channels + 100

@@ -1,0 +1,46 @@
+"""Depthwise 3x3 convolution."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from explorer.blocks.base import BLOCKS, Block
+from explorer.types import MapKind
+
+
+@BLOCKS.register("conv")
+class DepthwiseConvolution(Block):
+    """What do the eight neighbours of each place tell? A depthwise 3x3 convolution, the local control.
+
+    out[c, i, j] = bias[c] + sum over (a, b) in -1..1 of weight[c, a, b] x[c, i + a, j + b], zero outside.
+    The same weights everywhere, whatever the image: equivariant to translation (but for the border), and blind beyond
+    one step.
+
+    Cost: 9 n d multiply-adds; 10 d parameters.
+    Map: none; its weights do not depend on the image.
+    Source: depthwise convolution, as in Howard et al., "MobileNets", 2017.
+    """
+
+    options: ClassVar = {}
+    residual: ClassVar[bool] = True
+    kind: ClassVar[MapKind | None] = None
+    no_map: ClassVar[str] = "A convolution weighs its neighbours alike in every image, so it has no map of this one."
+
+    def __init__(self, channels: int, grid: tuple[int, int] = (14, 14), **options: Any) -> None:
+        super().__init__(channels, grid)
+        self.settings(options)
+        self.convolution = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C, H, W)."""
+        return self.convolution(x)
+
+    def multiply_adds(self, height: int, width: int) -> int:
+        """9 n d."""
+        return 9 * height * width * self.channels
+
+    def parameter_count(self) -> int:
+        """10 d."""
+        return 10 * self.channels

@@ -1,0 +1,54 @@
+"""MobileViTv2's separable self-attention."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from explorer.blocks.base import BLOCKS, Block
+from explorer.blocks.parts import channels_last, channels_second
+from explorer.types import MapKind
+
+
+@BLOCKS.register("linear")
+class LinearAttention(Block):
+    """Which places matter to all places alike? Separable self-attention with one context score a place.
+
+    I, K, V are 1x1 convolutions of x to 1, d and d channels; scores = softmax(I) over the n positions; the context is
+    the sum of scores times K, one d-vector for the image; the output is a 1x1 convolution of ReLU(V) * context.
+
+    Cost: 3 n d^2 + 2 n d multiply-adds (n d for I, n d for the context), linear in n; (d + 1) (3 d + 1) parameters.
+    Map: (1, n), softmax over positions, the same for every query.
+    Source: Mehta & Rastegari, "Separable Self-attention for Mobile Vision Transformers", 2022 (MobileViTv2).
+    """
+
+    options: ClassVar = {}
+    residual: ClassVar[bool] = True
+    kind: ClassVar[MapKind | None] = "context"
+
+    def __init__(self, channels: int, grid: tuple[int, int] = (14, 14), **options: Any) -> None:
+        super().__init__(channels, grid)
+        self.settings(options)
+        self.projections = nn.Linear(channels, 1 + 2 * channels)
+        self.out = nn.Linear(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C, H, W)."""
+        batch, channels, height, width = x.shape
+        inputs, key, value = self.projections(channels_last(x)).flatten(1, 2).split([1, channels, channels], -1)
+        scores = torch.softmax(inputs, 1)  # (B, n, 1)
+        context = scores.transpose(1, 2) @ key  # (B, 1, d)
+        return channels_second(self.out(F.relu(value) * context).view(batch, height, width, channels))
+
+    def multiply_adds(self, height: int, width: int) -> int:
+        """3 n d^2 + 2 n d."""
+        n, d = height * width, self.channels
+        return 3 * n * d * d + 2 * n * d
+
+    def parameter_count(self) -> int:
+        """(d + 1) (2 d + 1) for I, K and V, and d (d + 1)."""
+        d = self.channels
+        return (d + 1) * (2 * d + 1) + d * (d + 1)

@@ -1,0 +1,40 @@
+"""The control that does nothing."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from explorer.blocks.base import BLOCKS, Block
+from explorer.types import MapKind
+
+
+@BLOCKS.register("none")
+class Nothing(Block):
+    """What is there without a block? The identity, the control that every comparison needs.
+
+    Cost: nothing. Map: none.
+    Source: the control; nothing is claimed of it.
+    """
+
+    options: ClassVar = {}
+    residual: ClassVar[bool] = False
+    kind: ClassVar[MapKind | None] = None
+    no_map: ClassVar[str] = "The identity mixes no positions, so there is nothing to show."
+
+    def __init__(self, channels: int, grid: tuple[int, int] = (14, 14), **options: Any) -> None:
+        super().__init__(channels, grid)
+        self.settings(options)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x itself."""
+        return x
+
+    def multiply_adds(self, height: int, width: int) -> int:  # noqa: ARG002 - every block has a size
+        """None."""
+        return 0
+
+    def parameter_count(self) -> int:
+        """None."""
+        return 0

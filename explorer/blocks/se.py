@@ -1,0 +1,46 @@
+"""Squeeze and excitation, for reference."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from timm.layers.squeeze_excite import SEModule
+from torch import Tensor
+
+from explorer.blocks.base import BLOCKS, Block, Option
+from explorer.blocks.parts import between
+from explorer.types import MapKind
+
+
+@BLOCKS.register("se")
+class SqueezeExcite(Block):
+    """How much of each channel is let through, judged by the whole image? Squeeze and excitation.
+
+    Mean over all places -> d numbers; 1x1 to m = d / reduction channels (at least 8, at most d), ReLU, 1x1 back,
+    sigmoid; out = x * gate.
+
+    Cost: 2 m d multiply-adds and O(n d) elementwise; 2 m d + m + d parameters.
+    Map: d numbers in 0 to 1, one a channel: bars, no picture.
+    Source: Hu, Shen, Sun, "Squeeze-and-Excitation Networks", CVPR 2018; timm's SEModule.
+    """
+
+    options: ClassVar = {"reduction": Option(16, "channels of the input per channel between", 1, 64)}
+    residual: ClassVar[bool] = False
+    kind: ClassVar[MapKind | None] = "channel"
+
+    def __init__(self, channels: int, grid: tuple[int, int] = (14, 14), **options: Any) -> None:
+        super().__init__(channels, grid)
+        self.between = between(channels, self.settings(options)["reduction"])
+        self.attention = SEModule(channels, rd_channels=self.between)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C, H, W)."""
+        return self.attention(x)
+
+    def multiply_adds(self, height: int, width: int) -> int:  # noqa: ARG002 - every block has a size
+        """2 m d."""
+        return 2 * self.between * self.channels
+
+    def parameter_count(self) -> int:
+        """2 m d + m + d."""
+        return 2 * self.between * self.channels + self.between + self.channels
