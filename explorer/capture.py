@@ -193,9 +193,15 @@ def capture(model: Model, image: Any) -> list[AttentionMap]:
         model.logits(batch)
     maps = recorder.maps()
     if not maps:
+        # The laboratory's models have a name for each block instead of a place for one.
+        lab = model.spec.origin == "lab"
+        advice = (
+            "take a block with a map, as in 'lab/mhsa'"
+            if lab
+            else f"insert a block, as in '{model.spec.backbone}+mhsa@2'"
+        )
         raise NoAttentionError(
-            f"{model.spec}: no attention was seen in its forward pass. "
-            f"{layouts.why_none(model.module)} Use an attribution, or insert a block, as in "
-            f"'{model.spec.backbone}+mhsa@2'."
+            f"{model.spec}: no attention was seen in its forward pass. {layouts.why_none(model.module)} "
+            f"Use an attribution, or {advice}."
         )
     return maps

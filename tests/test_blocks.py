@@ -1,70 +1,147 @@
-"""Every registered block, and the insertion of blocks into backbones of every layout."""
+"""Every registered block: its contract, its formulas, and its numbers against independent ones."""
 
 from __future__ import annotations
 
-import copy
 import math
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
+import timm.layers
 import torch
 import torch.nn.functional as F
+from naive_blocks import NAIVE
+from timm.layers.bottleneck_attn import BottleneckAttn
+from timm.layers.cbam import CbamModule
+from timm.layers.coord_attn import CoordAttn
+from timm.models import davit, metaformer, mobilevit, xcit
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from explorer.blocks import BLOCKS
+from explorer.blocks import BLOCKS, Block
+from explorer.blocks.axial import Axial
+from explorer.blocks.c2f_gate import C2fGate
+from explorer.blocks.channel import ChannelAttention
 from explorer.blocks.coord import Coord
-from explorer.blocks.insertion import Inserted
+from explorer.blocks.linear import LinearAttention
 from explorer.blocks.mhsa import MultiHeadSelfAttention
-from explorer.errors import InsertionError, ParameterError, UnknownNameError
-from explorer.models import load
-from explorer.types import ModelSpec
+from explorer.blocks.parts import divisor
+from explorer.errors import ParameterError
 
-VARIANTS = [
-    ("mhsa", {}),
+#: Every block as it comes, and with each of its parameters set otherwise.
+VARIANTS: list[tuple[str, dict[str, Any]]] = [
+    *((name, {}) for name in BLOCKS),
     ("mhsa", {"heads": 3}),
     ("mhsa", {"position": "absolute"}),
     ("mhsa", {"position": "relative", "heads": 3}),
-    ("coord", {}),
+    ("axial", {"heads": 3}),
+    ("axial", {"merge": "sequence"}),
+    ("channel", {"groups": 3}),
+    ("channel", {"scale": "davit", "groups": 1}),
+    ("c2f", {"bottlenecks": 3, "hidden": 5}),
+    ("c2f_gate", {"width": 4}),
     ("coord", {"reduction": 4}),
+    ("ca_c2f", {"placement": "bottleneck", "bottlenecks": 2}),
+    ("ca_c2f", {"placement": "output", "reduction": 4, "hidden": 7}),
+    ("se", {"reduction": 2}),
+    ("cbam", {"reduction": 2}),
+    ("nonlocal", {"reduction": 2}),
 ]
+IDS = [" ".join([name, *(f"{key}={value}" for key, value in options.items())]) for name, options in VARIANTS]
+each_variant = pytest.mark.parametrize(("name", "options"), VARIANTS, ids=IDS)
 
 
-@pytest.mark.parametrize(("name", "options"), VARIANTS)
+def made(name: str, channels: int, grid: tuple[int, int], options: Mapping[str, Any], seed: int = 0) -> Block:
+    """A block as after training: no parameter and no running statistic is at its start."""
+    torch.manual_seed(seed)
+    block = BLOCKS[name](channels, grid, **options)  # type: ignore[arg-type]
+    random = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in block.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=random) * 0.3)
+        for key, value in block.named_buffers():
+            if key.endswith("running_mean"):
+                value.copy_(torch.randn(value.shape, generator=random) * 0.3)
+            elif key.endswith("running_var"):
+                value.copy_(torch.rand(value.shape, generator=random) + 0.5)
+    return block.eval()
+
+
+def features(*shape: int, seed: int = 1) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+# ---- the contract ---------------------------------------------------------------------------------------------------
+
+
+@each_variant
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_shape_and_type_are_kept_at_any_size(name: str, options: dict[str, object], dtype: torch.dtype) -> None:
+def test_shape_and_type_are_kept_at_any_size(name: str, options: dict[str, Any], dtype: torch.dtype) -> None:
     for channels, height, width in [(3, 1, 1), (12, 5, 9), (96, 7, 7)]:
         block = BLOCKS[name](channels, (7, 7), **options).eval().to(dtype)  # type: ignore[arg-type]
-        x = torch.randn(2, channels, height, width, dtype=dtype)
+        x = features(2, channels, height, width).to(dtype)
         y = block(x)
         assert (y.shape, y.dtype) == (x.shape, dtype)
         assert y.isfinite().all()
 
 
-@pytest.mark.parametrize(("name", "options"), VARIANTS)
-def test_cost_formulas_are_what_torch_counts(name: str, options: dict[str, object]) -> None:
-    block = BLOCKS[name](48, (6, 10), **options).eval()  # type: ignore[arg-type]
-    assert block.parameter_count() == sum(parameter.numel() for parameter in block.parameters())
-    # FlopCounterMode counts two operations a multiply-add, in matrix products and convolutions; the math kernel shows
-    # attention as the two matrix products it is.
-    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH), torch.no_grad():
-        block(torch.randn(1, 48, 6, 10))
-    assert counter.get_total_flops() == 2 * block.multiply_adds(6, 10)
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@each_variant
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_on_a_gpu_as_on_the_cpu(name: str, options: dict[str, Any], dtype: torch.dtype) -> None:
+    block, x = made(name, 12, (5, 9), options), features(2, 12, 5, 9)
+    expected = block(x)
+    got = block.to("cuda", dtype)(x.to("cuda", dtype)).float().cpu()
+    torch.testing.assert_close(got, expected, atol=1e-3 if dtype == torch.float32 else 0.3, rtol=0.1)
 
 
-def test_published_costs() -> None:
-    # 290 against 471 MFLOP at 14 x 14 and d = 384, 4008 against 597 at 56 x 56 and d = 96: full attention's are these.
-    assert round(2 * MultiHeadSelfAttention(384).multiply_adds(14, 14) / 1e6) == 290
-    assert round(2 * MultiHeadSelfAttention(96).multiply_adds(56, 56) / 1e6) == 4008
+@each_variant
+def test_channels_last_and_bf16_give_the_same_numbers(name: str, options: dict[str, Any]) -> None:
+    block, x = made(name, 12, (5, 9), options), features(2, 12, 5, 9)
+    with torch.no_grad():
+        expected = block(x)
+        torch.testing.assert_close(block(x.to(memory_format=torch.channels_last)), expected, atol=1e-5, rtol=1e-4)
+        rough = block.bfloat16()(x.bfloat16()).float()
+    assert (rough - expected).abs().mean() < 0.05 * expected.abs().mean()
+
+
+@each_variant
+def test_every_parameter_learns(name: str, options: dict[str, Any]) -> None:
+    block, x = made(name, 24, (6, 5), options).train(), features(2, 24, 6, 5).requires_grad_()
+    (block(x) * features(2, 24, 6, 5, seed=2)).sum().backward()
+    for key, parameter in block.named_parameters():
+        assert parameter.grad is not None, key
+        assert parameter.grad.isfinite().all(), key
+        assert parameter.grad.abs().max() > 0, key
+    assert x.grad is not None
+    assert x.grad.abs().max() > 0
+
+
+@each_variant
+def test_a_forward_pass_leaves_nothing_behind(name: str, options: dict[str, Any]) -> None:
+    block, x = made(name, 12, (5, 9), options), features(2, 12, 5, 9)
+    before = {key: value.clone() for key, value in block.state_dict().items()}
+    given = x.clone()
+    first, second = block(x), block(x)
+    assert torch.equal(first, second)
+    assert torch.equal(x, given)
+    assert all(torch.equal(value, before[key]) for key, value in block.state_dict().items())
+    assert not any(child._forward_hooks or child._forward_pre_hooks for child in block.modules())
+    # What was made for one grid loads where another is made for it: nothing but learnt positions has the grid's size.
+    again = BLOCKS[name](12, (5, 9), **options)  # type: ignore[arg-type]
+    again.load_state_dict(block.state_dict())
+    assert torch.equal(again.eval()(x), first)
 
 
 @pytest.mark.parametrize("name", list(BLOCKS))
 def test_declaration_is_complete(name: str) -> None:
     kind = BLOCKS[name]
     assert kind.__doc__ is not None
-    assert kind.__doc__.splitlines()[0].endswith("?") or "?" in kind.__doc__.splitlines()[0]
+    assert "?" in kind.__doc__.splitlines()[0]
     assert "Cost:" in kind.__doc__
     assert "Source:" in kind.__doc__
+    assert (kind.kind is None) == bool(kind.no_map)
     for option, declared in kind.options.items():
         assert declared.check(option, declared.default) == declared.default
         assert declared.help
@@ -72,60 +149,268 @@ def test_declaration_is_complete(name: str) -> None:
         kind(8, (4, 4), nonsense=1)  # type: ignore[call-arg]
 
 
+def test_the_controls_come_first_and_what_is_for_reference_last() -> None:
+    assert list(BLOCKS)[:2] == ["none", "conv"]
+    assert list(BLOCKS)[-4:] == ["se", "eca", "cbam", "nonlocal"]
+
+
 def test_values_out_of_range_are_refused() -> None:
     with pytest.raises(ParameterError, match="heads"):
         MultiHeadSelfAttention(8, heads=65)
-    with pytest.raises(ParameterError, match="divide"):
-        MultiHeadSelfAttention(8, heads=3)
+    with pytest.raises(ParameterError, match="3 heads do not divide 8 channels"):
+        Axial(8, heads=3)
+    with pytest.raises(ParameterError, match="5 groups do not divide 8 channels"):
+        ChannelAttention(8, groups=5)
     with pytest.raises(ParameterError, match="position"):
         MultiHeadSelfAttention(8, position="sinus")
     with pytest.raises(ParameterError, match="reduction"):
         Coord(8, reduction=0)
 
 
-def naive_attention(block: MultiHeadSelfAttention, x: Tensor, bias: Tensor | None) -> Tensor:
-    """Position by position and head by head, in loops."""
-    _, channels, height, width = x.shape
-    q, k, v = (part(x)[0].reshape(channels, -1) for part in (block.query, block.key, block.value))
-    size = channels // block.heads
-    out = torch.zeros(channels, height * width)
-    for head in range(block.heads):
-        rows = slice(head * size, (head + 1) * size)
-        for i in range(height * width):
-            scores = torch.stack([q[rows, i] @ k[rows, j] / math.sqrt(size) for j in range(height * width)])
-            if bias is not None:
-                for j in range(height * width):
-                    dy, dx = i // width - j // width, i % width - j % width
-                    scores[j] += bias[0, head, dy + height - 1, dx + width - 1]
-            out[rows, i] = v[rows] @ scores.softmax(0)
-    return block.out(out.view(1, channels, height, width))
+def test_heads_are_near_to_32_channels() -> None:
+    assert [divisor(d, 0, "heads") for d in (1, 3, 16, 37, 48, 64, 96, 128, 384, 768)] == [
+        1,
+        1,
+        1,
+        1,
+        2,
+        2,
+        3,
+        4,
+        12,
+        24,
+    ]
 
 
-@pytest.mark.parametrize("position", ["none", "relative"])
-def test_mhsa_is_attention(position: str) -> None:
-    block = MultiHeadSelfAttention(6, (3, 4), heads=2, position=position)
-    x = torch.randn(1, 6, 3, 4)
+# ---- costs ----------------------------------------------------------------------------------------------------------
+
+
+@each_variant
+@pytest.mark.parametrize(("channels", "height", "width"), [(12, 1, 1), (24, 6, 10), (48, 9, 7), (60, 16, 16)])
+def test_cost_formulas_are_what_torch_counts(
+    name: str, options: dict[str, Any], channels: int, height: int, width: int
+) -> None:
+    block = BLOCKS[name](channels, (6, 10), **options).eval()  # type: ignore[arg-type]
+    assert block.parameter_count() == sum(parameter.numel() for parameter in block.parameters())
+    # FlopCounterMode counts two operations a multiply-add, in matrix products and convolutions; the math kernel shows
+    # attention as the two matrix products it is.
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH), torch.no_grad():
+        block(torch.randn(1, channels, height, width))
+    assert counter.get_total_flops() == 2 * block.multiply_adds(height, width)
+
+
+def test_published_costs() -> None:
+    # 290 against 471 MFLOP at 14 x 14 and d = 384, 4008 against 597 at 56 x 56 and d = 96: full and axial attention.
+    assert round(2 * MultiHeadSelfAttention(384).multiply_adds(14, 14) / 1e6) == 290
+    assert round(2 * Axial(384).multiply_adds(14, 14) / 1e6) == 471
+    assert round(2 * MultiHeadSelfAttention(96).multiply_adds(56, 56) / 1e6) == 4008
+    assert round(2 * Axial(96).multiply_adds(56, 56) / 1e6) == 597
+    # Where both cost the same: n = 2 d + H + W.
+    d, side = 112, 16
+    assert side * side == 2 * d + 2 * side
+    assert Axial(d).multiply_adds(side, side) == MultiHeadSelfAttention(d).multiply_adds(side, side)
+
+
+# ---- against independent numbers ------------------------------------------------------------------------------------
+
+
+@each_variant
+@pytest.mark.parametrize(("channels", "height", "width"), [(6, 4, 4), (12, 3, 5)])
+def test_each_block_is_its_definition(
+    name: str, options: dict[str, Any], channels: int, height: int, width: int
+) -> None:
+    block, x = made(name, channels, (height, width), options), features(2, channels, height, width)
     with torch.no_grad():
-        if position == "relative":
-            block.bias.normal_()
-        expected = naive_attention(block, x, block.bias if position == "relative" else None)
-        torch.testing.assert_close(block(x), expected, atol=1e-5, rtol=1e-5)
+        expected, _ = NAIVE[name](block, x)
+        assert (block(x) - expected).abs().max() < 1e-5
 
 
-def test_mhsa_without_position_commutes_with_permuting_places_and_with_position_does_not() -> None:
-    order = torch.randperm(20, generator=torch.Generator().manual_seed(0))
+def copied(theirs: nn.Module, names: Mapping[str, str], block: Block) -> nn.Module:
+    """Give timm's module the block's weights: ``names`` says how its parameters' prefixes are called here."""
+    ours = block.state_dict()
+    state = {}
+    for key, value in theirs.state_dict().items():
+        prefix, _, rest = key.partition(".")
+        name = names.get(prefix, prefix) + ("." + rest if rest else "")
+        state[key] = ours[name].reshape(value.shape)
+    theirs.load_state_dict(state)
+    return theirs.eval()
 
-    def permute(x: Tensor) -> Tensor:
-        return x.flatten(2)[..., order].view_as(x)
 
-    x = torch.randn(1, 8, 4, 5)
+def by_tokens(module: nn.Module) -> Callable[[Tensor], Tensor]:
+    return lambda x: module(x.flatten(2).transpose(1, 2)).transpose(1, 2).reshape(x.shape)
+
+
+def timms(case: str, block: Any) -> Callable[[Tensor], Tensor]:
+    d, projected = block.channels, {"qkv": "projections", "proj": "out"}
+    if case == "metaformer.Attention":
+        module = metaformer.Attention(
+            d, num_heads=block.heads, head_dim=d // block.heads, qkv_bias=True, proj_bias=True
+        )
+        return by_tokens(copied(module, projected, block))
+    if case == "BottleneckAttn":
+        bottleneck = BottleneckAttn(
+            d, feat_size=(3, 4), num_heads=block.heads, dim_head=d // block.heads, qkv_bias=True
+        )
+        bottleneck.qkv.weight.copy_(block.projections.weight[..., None, None])
+        bottleneck.qkv.bias.copy_(block.projections.bias)
+        bottleneck.pos_embed.height_rel.zero_()
+        bottleneck.pos_embed.width_rel.zero_()
+        return lambda x: block.out(bottleneck(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+    if case == "xcit.XCA":
+        return by_tokens(copied(xcit.XCA(d, block.groups, qkv_bias=True), projected, block))
+    if case == "davit.ChannelAttentionV2":
+        return by_tokens(copied(davit.ChannelAttentionV2(d, block.groups), projected, block))
+    if case == "davit.ChannelAttention":
+        # DaViT's first form calls q, k, v what here is v, q, k, and scales by the group's width: n is made equal to it.
+        theirs = copied(davit.ChannelAttention(d, block.groups, qkv_bias=True), projected, block)
+        q, k, v = block.projections.weight.chunk(3)
+        theirs.qkv.weight.copy_(torch.cat([v, q, k]))
+        q, k, v = block.projections.bias.chunk(3)
+        theirs.qkv.bias.copy_(torch.cat([v, q, k]))
+        return by_tokens(theirs)
+    if case == "mobilevit.LinearSelfAttention":
+        names = {"qkv_proj": "projections", "out_proj": "out"}
+        module = copied(mobilevit.LinearSelfAttention(d), names, block)
+        return lambda x: module(x.flatten(2)[:, :, None]).reshape(x.shape)
+    wrapped: dict[str, Callable[[], nn.Module]] = {
+        "CoordAttn": lambda: CoordAttn(d, rd_channels=8),
+        "SEModule": lambda: timm.layers.SEModule(d, rd_channels=8),
+        "EcaModule": lambda: timm.layers.EcaModule(d),
+        "CbamModule": lambda: CbamModule(d, rd_channels=8),
+        "NonLocalAttn": lambda: timm.layers.NonLocalAttn(d, rd_channels=8),
+    }
+    module = wrapped[case]()
+    module.load_state_dict(block.attention.state_dict())
+    return module.eval()
+
+
+@pytest.mark.parametrize(
+    ("case", "name", "options", "grid"),
+    [
+        ("metaformer.Attention", "mhsa", {"heads": 3}, (3, 4)),
+        ("BottleneckAttn", "mhsa", {"heads": 3}, (3, 4)),
+        ("xcit.XCA", "channel", {"groups": 3}, (3, 4)),
+        ("davit.ChannelAttentionV2", "channel", {"groups": 3, "scale": "davit"}, (3, 4)),
+        ("davit.ChannelAttention", "channel", {"groups": 3, "scale": "davit"}, (2, 4)),
+        ("mobilevit.LinearSelfAttention", "linear", {}, (3, 4)),
+        ("CoordAttn", "coord", {}, (3, 4)),
+        ("SEModule", "se", {}, (3, 4)),
+        ("EcaModule", "eca", {}, (3, 4)),
+        ("CbamModule", "cbam", {}, (3, 4)),
+        ("NonLocalAttn", "nonlocal", {}, (3, 4)),
+    ],
+)
+def test_each_block_is_timms_where_timm_has_it(
+    case: str, name: str, options: dict[str, Any], grid: tuple[int, int]
+) -> None:
+    block, x = made(name, 24, grid, options), features(2, 24, *grid)
     with torch.no_grad():
-        for position, commutes in [("none", True), ("absolute", False), ("relative", False)]:
-            block = MultiHeadSelfAttention(8, (4, 5), position=position)
-            for parameter in block.parameters():
-                parameter.normal_()
-            difference = (block(permute(x)) - permute(block(x))).abs().max()
-            assert (difference < 1e-3) == commutes
+        assert (block(x) - timms(case, block)(x)).abs().max() < 1e-5
+
+
+def test_relative_positions_are_timms() -> None:
+    block = made("mhsa", 6, (3, 4), {"position": "relative", "heads": 2})
+    assert isinstance(block, MultiHeadSelfAttention)
+    theirs = timm.layers.RelPosBias((3, 4), 2)
+    with torch.no_grad():
+        theirs.relative_position_bias_table.copy_(block.bias[0].flatten(1).T)
+        assert torch.equal(theirs.get_bias(), block._relative(3, 4))
+
+
+# ---- what each block can and cannot know ----------------------------------------------------------------------------
+
+
+def shuffled(x: Tensor) -> Tensor:
+    order = torch.randperm(x.shape[2] * x.shape[3], generator=torch.Generator().manual_seed(0))
+    return x.flatten(2)[..., order].view_as(x)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "commutes"),
+    [
+        ("none", {}, True),
+        ("conv", {}, False),
+        ("mhsa", {}, True),
+        ("mhsa", {"position": "absolute"}, False),
+        ("mhsa", {"position": "relative"}, False),
+        ("axial", {}, False),
+        ("channel", {}, True),
+        ("linear", {}, True),
+        ("c2f", {}, False),
+        ("c2f_gate", {}, False),
+        ("coord", {}, False),
+        ("se", {}, True),
+        ("eca", {}, True),
+        ("cbam", {}, False),
+        ("nonlocal", {}, True),
+    ],
+)
+def test_who_notices_that_the_places_are_shuffled(name: str, options: dict[str, Any], commutes: bool) -> None:
+    block, x = made(name, 8, (4, 5), options), features(1, 8, 4, 5)
+    with torch.no_grad():
+        difference = (block(shuffled(x)) - shuffled(block(x))).abs().max()
+    assert (difference < 1e-4) == commutes
+
+
+@pytest.mark.parametrize("name", ["coord", "axial"])
+def test_rows_and_columns_are_known_but_not_their_order(name: str) -> None:
+    block, x = made(name, 16, (6, 5), {}), features(2, 16, 6, 5)
+    rows, columns = torch.tensor([3, 0, 5, 1, 4, 2]), torch.tensor([2, 4, 0, 1, 3])
+
+    def permuted(y: Tensor) -> Tensor:
+        return y[:, :, rows][..., columns]
+
+    with torch.no_grad():
+        torch.testing.assert_close(block(permuted(x)), permuted(block(x)), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("merge", "reached"), [("sum", 4 + 6 - 1), ("sequence", 4 * 6)])
+def test_how_many_places_axial_attention_reaches(merge: str, reached: int) -> None:
+    block, x = made("axial", 8, (4, 6), {"merge": merge}), features(1, 8, 4, 6).requires_grad_()
+    block(x)[0, :, 1, 2].sum().backward()
+    assert x.grad is not None
+    assert (x.grad[0].abs().sum(0) > 0).sum() == reached
+
+
+def test_coord_is_a_gate() -> None:
+    block, x = made("coord", 16, (6, 5), {}), features(2, 16, 6, 5)
+    with torch.no_grad():
+        gate = block(x) / x
+        assert ((gate > 0) & (gate < 1)).all()
+        # Rank one per channel: g_h g_w.
+        outer = gate[:, :, :1, :1] * gate
+        torch.testing.assert_close(outer, gate[:, :, :, :1] * gate[:, :, :1, :], atol=1e-5, rtol=1e-4)
+
+
+def test_the_notes_gate_is_one_convolution_and_a_sigmoid() -> None:
+    block, x = made("c2f_gate", 6, (5, 4), {"width": 3}), features(2, 6, 5, 4)
+    assert isinstance(block, C2fGate)
+    with torch.no_grad():
+        fused = torch.einsum("ow,wcij->ocij", block.fuse.weight[..., 0, 0], block.a.weight + block.b.weight)
+        bias = block.fuse.weight[0, :, 0, 0] @ (block.a.bias + block.b.bias) + block.fuse.bias  # type: ignore[operator]
+        gate = torch.sigmoid(F.conv2d(x, fused, bias, padding=1))
+        torch.testing.assert_close(block(x), x * gate, atol=1e-5, rtol=1e-4)
+
+
+def test_the_context_is_the_same_for_every_query() -> None:
+    block, x = made("linear", 8, (4, 4), {}), features(1, 8, 4, 4)
+    assert isinstance(block, LinearAttention)
+    with torch.no_grad():
+        inputs, key, value = block.projections(x.permute(0, 2, 3, 1)).split([1, 8, 8], -1)
+        context = (inputs.flatten().softmax(0)[:, None] * key.flatten(0, 2)).sum(0)
+        expected = block.out(value.clamp(min=0) * context).permute(0, 3, 1, 2)
+        torch.testing.assert_close(block(x), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_attention_between_channels_ignores_how_long_they_are() -> None:
+    block, x = made("channel", 8, (4, 4), {"groups": 2}), features(1, 8, 4, 4)
+    assert isinstance(block, ChannelAttention)
+    with torch.no_grad():
+        block.projections.bias.zero_()
+        block.out.bias.zero_()
+        # Every channel is divided by its length, so a brighter picture changes only the values.
+        torch.testing.assert_close(block(3 * x), 3 * block(x), atol=1e-5, rtol=1e-4)
 
 
 def test_positions_are_interpolated_to_the_grid_at_hand() -> None:
@@ -140,184 +425,4 @@ def test_positions_are_interpolated_to_the_grid_at_hand() -> None:
     assert mask[0, 24].item() == pytest.approx(0.0)  # query first, key last: differences -4, -4
     assert mask[24, 0].item() == pytest.approx(44.0)
     assert mask[7, 7].item() == pytest.approx(22.0)  # no difference
-
-
-def test_coord_is_a_gate_that_knows_rows_and_columns_but_not_their_order() -> None:
-    block = Coord(16).eval()
-    x = torch.randn(2, 16, 6, 5)
-    with torch.no_grad():
-        gate = block(x) / x
-        assert ((gate > 0) & (gate < 1)).all()
-        # Rank one per channel: g_h g_w.
-        outer = gate[:, :, :1, :1] * gate
-        torch.testing.assert_close(outer, gate[:, :, :, :1] * gate[:, :, :1, :], atol=1e-5, rtol=1e-4)
-        rows = torch.tensor([3, 0, 5, 1, 4, 2])
-        torch.testing.assert_close(block(x[:, :, rows]), block(x)[:, :, rows], atol=1e-6, rtol=1e-5)
-
-
-# ---- insertion ----------------------------------------------------------------------------------------------------
-
-# (model, input side, stage, layout, prefix): every layout; small ones, at small sizes where they can.
-TAKES = [
-    ("test_resnet", None, 3, "NCHW", 0),
-    ("resnet18", 64, 4, "NCHW", 0),
-    ("resnetv2_18", 64, 3, "NCHW", 0),
-    ("test_convnext", None, 2, "NCHW", 0),
-    ("test_efficientnet", None, 3, "NCHW", 0),
-    ("test_nfnet", None, 3, "NCHW", 0),
-    ("test_maxvit", None, 2, "NCHW", 0),
-    ("test_coatnet", None, 2, "NCHW", 0),
-    ("test_byobnet", None, 2, "NCHW", 0),
-    ("mobilenetv2_100", 64, 5, "NCHW", 0),
-    ("mobilenetv3_small_050", 64, 2, "NCHW", 0),
-    ("regnetx_002", 64, 4, "NCHW", 0),
-    ("pvt_v2_b0", 64, 2, "NCHW", 0),
-    ("mobilevitv2_050", 64, 4, "NCHW", 0),
-    ("edgenext_xx_small", 64, 4, "NCHW", 0),
-    ("efficientvit_b0", 64, 3, "NCHW", 0),
-    ("swin_tiny_patch4_window7_224", 64, 3, "NHWC", 0),
-    ("volo_d1_224", 64, 1, "NHWC", 0),
-    ("test_vit", None, 5, "tokens", 1),
-    ("test_vit_relpos", None, 3, "tokens", 0),
-    ("deit_tiny_distilled_patch16_224", 64, 11, "tokens", 2),
-    ("xcit_nano_12_p16_224", 64, 12, "tokens", 0),
-    ("convit_tiny", 64, 11, "tokens", 1),
-    ("eva02_tiny_patch14_224", 56, 12, "tokens", 1),
-    ("levit_128s", 128, 2, "tokens", 0),
-    ("mixer_s32_224", 64, 8, "tokens", 0),
-    ("hiera_tiny_224", 64, 4, "tokens", 0),
-    ("twins_pcpvt_small", 64, 3, "tokens", 0),
-    ("mvitv2_tiny", 64, 4, "tokens", 0),
-]
-
-
-def sized(text: str, side: int | None, **fields: object) -> ModelSpec:
-    return ModelSpec.parse(text, input_size=None if side is None else (side, side), **fields)
-
-
-@pytest.mark.parametrize(("name", "side", "stage", "layout", "prefix"), TAKES, ids=[case[0] for case in TAKES])
-def test_inserted_block_changes_nothing_until_its_gate_opens(
-    name: str, side: int | None, stage: int, layout: str, prefix: int
-) -> None:
-    block = "coord" if stage % 2 else "mhsa"
-    model = load(sized(f"random/{name}+{block}@{stage}", side), "cpu")
-    placed = model.stages[stage - 1]
-    assert (placed.layout, placed.prefix) == (layout, prefix)
-    x = torch.randn(2, 3, *model.input_size, generator=torch.Generator().manual_seed(1))
-    wrapper = model.module.get_submodule(placed.name)
-    assert isinstance(wrapper, Inserted)
-    with torch.inference_mode():
-        logits, pooled = model.logits(x), model.pooled(x)
-        wrapper.gate.fill_(1.0)
-        assert not torch.equal(model.pooled(x), pooled)
-        model.module.set_submodule(placed.name, wrapper.wrapped)
-        assert torch.equal(model.logits(x), logits)
-        assert torch.equal(model.pooled(x), pooled)
-    assert model.inserted == f"{placed.name}.block"
-    assert isinstance(wrapper.block, BLOCKS[block])
-
-
-class Plus(nn.Module):
-    """A block that adds its column number: shows where on the image a block works."""
-
-    residual = True
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.arange(x.shape[3], dtype=x.dtype).expand_as(x)
-
-
-@pytest.mark.parametrize(
-    "spec",
-    [
-        ModelSpec("test_vit", "random", "mhsa", 2, options=(("reg_tokens", 4),)),
-        ModelSpec("swin_tiny_patch4_window7_224", "random", "mhsa", 3, input_size=(64, 96)),
-    ],
-    ids=["tokens", "NHWC"],
-)
-def test_block_works_on_the_image_and_leaves_prefix_tokens_alone(spec: ModelSpec) -> None:
-    model = load(spec, "cpu")
-    assert spec.stage is not None
-    stage = model.stages[spec.stage - 1]
-    wrapper = model.module.get_submodule(stage.name)
-    wrapper.block = Plus()
-    outputs = []
-    handles = [
-        part.register_forward_hook(lambda _m, _i, out: outputs.append(out)) for part in (wrapper.wrapped, wrapper)
-    ]
-    with torch.inference_mode():
-        wrapper.gate.fill_(1.0)
-        model.logits(torch.randn(1, 3, *model.input_size))
-    for handle in handles:
-        handle.remove()
-    inner, outer = outputs
-    change = outer - inner
-    columns = torch.arange(float(stage.grid[1]))
-    if stage.layout == "tokens":
-        assert stage.prefix == 5
-        assert torch.equal(outer[:, :5], inner[:, :5])
-        change = change[:, 5:].unflatten(1, stage.grid)
-    torch.testing.assert_close(change, columns.view(1, 1, -1, 1).expand_as(change), atol=1e-5, rtol=0)
-
-
-def test_wrapper_delegates_and_survives_deepcopy() -> None:
-    model = load("random/test_vit+mhsa@2", "cpu")
-    wrapper = model.module.get_submodule("blocks.1")
-    assert wrapper.attn is wrapper.wrapped.attn
-    with pytest.raises(AttributeError):
-        _ = wrapper.nothing_of_that_name
-    twin = copy.deepcopy(model.module)
-    x = torch.randn(1, 3, *model.input_size)
-    with torch.inference_mode():
-        assert torch.equal(twin(x), model.module(x))
-        twin.get_submodule("blocks.1").gate.fill_(1.0)
-        assert not torch.equal(twin(x), model.module(x))
-
-
-def test_seed_and_parameters_reach_the_block() -> None:
-    def weights(text: str, **fields: object) -> Tensor:
-        return load(ModelSpec.parse(text, **fields), "cpu").module.get_submodule("layer3.block.query").weight
-
-    first = weights("random/test_resnet+mhsa@3#1")
-    assert torch.equal(first, weights("random/test_resnet+mhsa@3#1"))
-    assert not torch.equal(first, weights("random/test_resnet+mhsa@3#2"))
-    model = load(ModelSpec.parse("random/test_resnet+mhsa@3", block_options=(("heads", 2), ("position", "relative"))))
-    block = model.module.get_submodule("layer3.block")
-    assert (block.heads, block.position, block.grid) == (2, "relative", model.stages[2].grid)
-
-
-def test_only_the_gate_has_a_gradient_at_first() -> None:
-    model = load("random/test_resnet+mhsa@3", "cpu")
-    wrapper = model.module.get_submodule("layer3")
-    for parameter in (wrapper.gate, *wrapper.block.parameters()):
-        parameter.requires_grad_(True)
-    model.logits(torch.randn(1, 3, *model.input_size))[0, 0].backward()
-    assert wrapper.gate.grad.abs() > 0
-    assert all(parameter.grad.abs().max() == 0 for parameter in wrapper.block.parameters())
-
-
-@pytest.mark.parametrize(
-    ("text", "side", "said"),
-    [
-        ("random/test_vit+mhsa@6", None, r"has no effect.*stage 5 or earlier.*average"),
-        ("random/deit_tiny_distilled_patch16_224+coord@12", 64, "has no effect"),
-        ("random/test_resnet+mhsa@9", None, r"no stage 9.*1 \(layer1, .*4 \(layer4, "),
-        ("random/hiera_tiny_224+mhsa@2", 64, "raster order.*stages that can: 4"),
-        ("random/hrnet_w18_small+mhsa@2", 64, "several tensors"),
-        ("random/tnt_s_legacy_patch16_224+mhsa@3", None, "several tensors"),
-        ("random/crossvit_9_240+mhsa@2", None, "one module"),
-        ("random/coat_tiny+mhsa@3", 64, "one module.*stages that can: 1"),
-    ],
-)
-def test_where_a_block_cannot_stand_the_reason_is_the_error(text: str, side: int | None, said: str) -> None:
-    with pytest.raises(InsertionError, match=said):
-        load(sized(text, side), "cpu")
-
-
-def test_unknown_block_offers_the_known_ones() -> None:
-    with pytest.raises(UnknownNameError, match="mhsa"):
-        load("random/test_resnet+mhas@3", "cpu")
-
-
-def test_class_token_model_that_pools_by_average_takes_a_block_at_the_end() -> None:
-    spec = ModelSpec.parse("random/test_vit+mhsa@6", options=(("global_pool", "avg"),))
-    assert load(spec, "cpu").inserted == "blocks.5.block"
+    assert math.isclose(mask[0, 0].item(), 22.0, abs_tol=1e-4)

@@ -167,8 +167,8 @@ def test_coordinate_gates_are_the_modules_own() -> None:
     model = load("random/resnet18+coord@3")
     image = noise(model)
     maps = [one for one in capture(model, image) if one.kind == "gate"]
-    assert [one.grid for one in maps] == [(14, 14), (14, 1), (1, 14)]
-    product, rows, columns = (full(one)[:, 0, :, 0] for one in maps)
+    assert [one.grid for one in maps] == [(14, 1), (1, 14), (14, 14)]
+    rows, columns, product = (full(one)[:, 0, :, 0] for one in maps)
     assert torch.equal(product.view(2, -1, 14, 14), rows.view(2, -1, 14, 1) * columns.view(2, -1, 1, 14))
     path = maps[0].layer.split(" ")[0]
     module = model.module.get_submodule(path)

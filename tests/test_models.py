@@ -281,7 +281,7 @@ def test_a_file_with_a_trained_block_fills_the_block_too(tmp_path: Path) -> None
         source.module.get_submodule("layer2").gate.fill_(0.5)
     save_file(source.module.state_dict(), tmp_path / "w.safetensors")
     model = load(ModelSpec.parse("random/test_resnet+mhsa@2", weights_file=str(tmp_path / "w.safetensors")), "cpu")
-    assert model.state_of("layer2.block.query") == "file"
+    assert model.state_of("layer2.block.projections") == "file"
     with torch.inference_mode():
         assert torch.equal(model.logits(noise(model)), source.logits(noise(model)))
     with pytest.raises(WeightsError, match="inserts none"):
@@ -630,7 +630,7 @@ def test_state_of_each_module() -> None:
 def test_state_of_a_block_in_a_pretrained_model(real_specs: dict[str, str]) -> None:
     plain = load(real_specs["vit_tiny_patch16_224"], "cpu")
     model = load(real_specs["vit_tiny_patch16_224"] + "+mhsa@6", "cpu")
-    assert model.state_of("blocks.5.block") == model.state_of("blocks.5.block.query") == "identity-init"
+    assert model.state_of("blocks.5.block") == model.state_of("blocks.5.block.projections") == "identity-init"
     assert model.state_of("blocks.5.wrapped.attn") == model.state_of("blocks.50") == "pretrained"
     assert model.parameters == plain.parameters + 4 * 192 * 193 + 1
     with torch.inference_mode():

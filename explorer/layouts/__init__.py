@@ -19,16 +19,18 @@ from torch import nn
 from explorer.layouts.operations import Call, Frame, Operation
 from explorer.layouts.placers import unplaced
 from explorer.layouts.table import TABLE, Row, layouts_of, row_of, why_none
-from explorer.layouts.weights import Computed, DotProduct, Spread, Strips
+from explorer.layouts.weights import Computed, Cross, DotProduct, Path, Spread, Strips
 from explorer.types import KINDS, AttentionMap, WeightsState
 
 __all__ = [
     "NO_POSITION",
     "TABLE",
     "Computed",
+    "Cross",
     "DotProduct",
     "Frame",
     "Operation",
+    "Path",
     "Row",
     "Spread",
     "Strips",

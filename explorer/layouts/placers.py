@@ -11,7 +11,7 @@ from torch import Tensor
 
 from explorer.layouts.grids import expected_prefixes, fit_grid, positions, prefix_names, square, windows, with_prefix
 from explorer.layouts.operations import Call, Operation, Placed
-from explorer.layouts.weights import Computed, DotProduct, Spread, Strips
+from explorer.layouts.weights import Computed, Cross, DotProduct, Path, Spread, Strips
 from explorer.types import Layout, Weights
 
 _POOLING = "one query, the same row for every place: what is pooled into the answer"
@@ -77,6 +77,18 @@ def tokens(call: Call, order: str | None = None, note: str = "", prefix_name: st
     name = "tokens" if query_grid == grid else "pooled keys" if query_grid[0] > grid[0] else "pooled queries"
     layout = Layout(name, grid, key_index, query_grid, with_prefix(query_grid, prefix), names)
     return [Placed(weights, layout, note=note)]
+
+
+def whole_map(call: Call) -> list[Placed]:
+    """A module that is given features (B, C, H, W) attends over all their places: the grid is known, not guessed."""
+    grid = _given(call)
+    return [Placed(_weights(call), Layout("tokens", grid, positions(grid), grid, positions(grid)))]
+
+
+def _given(call: Call) -> tuple[int, int]:
+    """(H, W) of the features (B, C, H, W) that the module was given."""
+    _, _, height, width = call.frame.shapes[0]
+    return height, width
 
 
 def _windowed(call: Call, name: str, grid: tuple[int, int], index: Tensor, order: str | None = None) -> list[Placed]:
@@ -250,6 +262,53 @@ def context(call: Call, note: str = "") -> list[Placed]:
     return [Placed(Computed(flat), layout, "context", note=note)]
 
 
+def one_context(call: Call) -> list[Placed]:
+    """One score a place, softmax over all places of the features (B, C, H, W) that the module was given."""
+    grid, scores = _given(call), call.operations[0].weights
+    assert scores is not None
+    layout = Layout("context scores", grid, positions(grid))
+    unit = f"softmax over {grid[0] * grid[1]} positions, the same for every query"
+    return [Placed(Computed(scores.reshape(call.batch, 1, 1, 1, -1)), layout, "context", unit)]
+
+
+def axes(call: Call) -> list[Placed]:
+    """Row and column attention: each along its lines, and last what a place reads from both."""
+    grid = _given(call)
+    order = "(b g) h"
+    first, second = (_weights(call, order, index) for index in (0, 1))
+    assert isinstance(first, DotProduct)
+    assert isinstance(second, DotProduct)
+    names = [operation.frames[-1].path.rsplit(".", 1)[-1] for operation in call.operations]
+    column, row = (first, second) if names == ["column", "row"] else (second, first)
+    rows, columns = windows(grid, (1, grid[1])), windows(grid, (grid[0], 1))
+    everywhere = positions(grid)
+    both: Placed
+    layout = Layout("row and column", grid, everywhere, grid, everywhere)
+    if call.module.merge == "sequence":
+        note = "the path of two steps, along the column and then along the row; of the weights alone, without values"
+        both = Placed(Path(row, column), layout, "axial", "product of two softmaxes: sums to 1", note, "path")
+    else:
+        note = "row and column attention are added; drawn is the mean of their weights"
+        both = Placed(Cross(row, column), layout, "axial", "mean of two softmaxes: sums to 1", note, "cross")
+    return [
+        Placed(
+            column,
+            Layout("columns", grid, columns, grid, columns),
+            "axial",
+            f"softmax over {grid[0]} positions of the column",
+            part="column",
+        ),
+        Placed(
+            row,
+            Layout("rows", grid, rows, grid, rows),
+            "axial",
+            f"softmax over {grid[1]} positions of the row",
+            part="row",
+        ),
+        both,
+    ]
+
+
 def channels(call: Call) -> list[Placed]:
     """Attention between channels: a matrix a head (XCiT, EdgeNeXt, DaViT), never a picture of the image."""
     return [Placed(_weights(call), None, "channel", "softmax over channels")]
@@ -281,7 +340,7 @@ def gate_pictures(call: Call) -> list[Placed]:
 
 
 def gate_strips(call: Call) -> list[Placed]:
-    """Coordinate attention: a gate a row, a gate a column, and their product."""
+    """Coordinate attention: a gate a row, a gate a column, and last their product, the picture to look at first."""
     first, second = (operation.weights for operation in call.operations)
     assert first is not None
     assert second is not None
@@ -294,9 +353,9 @@ def gate_strips(call: Call) -> list[Placed]:
         )
 
     return [
-        Placed(Strips(rows, columns), Layout("gate", grid, positions(grid)), "gate", part="rows x columns"),
         strip(rows, (grid[0], 1), "rows"),
         strip(columns, (1, grid[1]), "columns"),
+        Placed(Strips(rows, columns), Layout("gate", grid, positions(grid)), "gate", part="rows x columns"),
     ]
 
 

@@ -7,6 +7,7 @@ from functools import partial
 
 from torch import nn
 
+from explorer.blocks import Block
 from explorer.layouts import placers
 from explorer.layouts.operations import Placer
 
@@ -33,7 +34,11 @@ _SQUEEZE = Row("channel gate", placers.squeezed, ("gate",))
 #: Which attention module has which layout on the image; key: source file without ending, dot, class.
 TABLE: dict[str, Row] = {
     # inserted blocks
-    "mhsa.MultiHeadSelfAttention": _TOKENS,
+    "mhsa.MultiHeadSelfAttention": Row("tokens", placers.whole_map),
+    "axial.Axial": Row("rows and columns", placers.axes),
+    "channel.ChannelAttention": _CHANNELS,
+    "linear.LinearAttention": Row("context scores", placers.one_context),
+    "c2f_gate.C2fGate": Row("gate", placers.gate_pictures, ("gate",)),
     # plain token sequences
     "attention.Attention": _TOKENS,
     "attention.AttentionRope": _TOKENS,
@@ -59,7 +64,7 @@ TABLE: dict[str, Row] = {
     "cait.TalkingHeadAttn": Row("tokens", partial(placers.tokens, note=_TALKING)),
     "attention2d.Attention2d": _TOKENS,
     "bottleneck_attn.BottleneckAttn": Row("tokens", partial(placers.tokens, order="(b g h)")),
-    "non_local_attn.NonLocalAttn": _TOKENS,
+    "non_local_attn.NonLocalAttn": Row("tokens", placers.whole_map),
     "diff_attention.DiffAttention": Row("tokens", placers.several_softmaxes),
     "tnt.Attention": Row("windows and tokens", placers.inner_and_outer),
     "gemma4_vit.Gemma4Attention": _TOKENS,
@@ -153,6 +158,9 @@ def layouts_of(module: nn.Module) -> tuple[str, ...]:
 
 def why_none(module: nn.Module) -> str:
     """Why a model shows no attention map, in a sentence."""
+    blocks = (child.no_map for child in module.modules() if isinstance(child, Block) and child.no_map)
+    if reasons := " ".join(dict.fromkeys(blocks)):
+        return reasons
     name = type(module).__name__
     if "EfficientVit" in name:
         return "Its linear attention has no softmax."
