@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from types import MappingProxyType
@@ -16,9 +17,21 @@ from explorer import layouts
 from explorer.attribution import METHODS, answer
 from explorer.errors import ParameterError
 from explorer.images import read_image
+from explorer.lab import motion
+from explorer.lab.scenes import Scene, render
 from explorer.models import Model
 from explorer.transforms import Transform
-from explorer.types import Attribution, ClassScore, Comparison, ModelView, Point, Prediction
+from explorer.types import (
+    AttentionMap,
+    Attribution,
+    ClassScore,
+    Comparison,
+    ModelView,
+    Point,
+    Prediction,
+    PulledBack,
+    Weights,
+)
 
 #: How many classes a prediction names.
 TOP = 5
@@ -40,16 +53,34 @@ def versions() -> Mapping[str, str]:
     return MappingProxyType(found)
 
 
+def seen(model: Model, image: Any, transform: Transform = Transform()) -> Tensor:  # noqa: B008 - frozen
+    """What does the model see of a picture or a scene, moved?
+
+    Args:
+        model: a live model.
+        image: a picture in any form that `read_image` takes, or a Scene, which is rendered at the model's input size.
+        transform: the move, in pixels of this model's input.
+
+    Returns (1, 3, H, W) float32 in 0..1, on the model's device.
+    """
+    if not isinstance(image, Scene):
+        return transform.apply(model.preprocess(read_image(image).image))
+    height, width = model.input_size
+    if height != width:
+        raise ParameterError(f"scenes are square; '{model.spec}' looks at {width} x {height} px, choose another model")
+    return render(motion.moved(image, transform, model.input_size), height).images.to(model.device)
+
+
 def predict(model: Model, image: Any, top: int = TOP) -> Prediction:
     """What does the model answer?
 
     Args:
         model: a live model.
-        image: a picture in any form that `read_image` takes.
+        image: a picture in any form that `read_image` takes, or a Scene.
         top: how many classes, best first.
     """
     with model.lock, torch.inference_mode():
-        logits = model.logits(model.preprocess(read_image(image).image))
+        logits = model.logits(seen(model, image))
     return prediction(model, logits[0], top)
 
 
@@ -63,6 +94,67 @@ def prediction(model: Model, logits: Tensor, top: int = TOP) -> Prediction:
     return Prediction(tuple(ClassScore(i, model.label(i), float(probabilities[i]), float(logits[i])) for i in order))
 
 
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One model's answers about one picture: half of a view, and worth keeping while the other half moves.
+
+    Attributes:
+        image: what the model saw, (3, H, W) float32 in 0..1 on the CPU.
+        prediction: its answer.
+        maps: its attention maps.
+        attribution: of its answer, or None.
+        notes: what has to be said beside it.
+    """
+
+    image: Tensor
+    prediction: Prediction
+    maps: tuple[AttentionMap, ...]
+    attribution: Attribution | None
+    notes: tuple[str, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        tensors = [self.image] if self.attribution is None else [self.image, self.attribution.values]
+        held = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+        return held + sum(one.weights.nbytes for one in self.maps)
+
+
+def look(
+    model: Model,
+    image: Any,
+    transform: Transform = Transform(),  # noqa: B008 - frozen
+    method: str | None = "gradcam",
+    target: int | None = None,
+    progress: Callable[[float], None] | None = None,
+    **parameters: Any,
+) -> Side:
+    """What does one model answer about one picture, moved? One forward pass, and at most one backward pass.
+
+    Args:
+        model: a live model.
+        image: as for `seen`, and ``transform`` too.
+        transform: the move, in pixels of this model's input.
+        method: an attribution method, or None for none. Where it cannot serve the model, the notes say why.
+        target: class to explain, or None for the first.
+        progress: told the share done, from 0 to 1; what it raises cancels.
+        parameters: the method's parameters.
+    """
+    notes = []
+    refused = METHODS[method].unavailable(model) if method else None
+    if refused:
+        notes.append(f"{method}: {refused}")
+    chosen = None if refused else method
+    batch = seen(model, image, transform)
+    result = answer(model, batch, target=target, method=chosen, progress=progress, **(parameters if chosen else {}))
+    if model.headless:
+        notes.append(model.headless_reason)
+    if not result.maps:
+        notes.append(f"no attention map: {layouts.why_none(model.module)}")
+    attribution = result.attributions[0] if result.attributions else None
+    return Side(batch[0].cpu(), prediction(model, result.logits[0]), tuple(result.maps), attribution, tuple(notes))
+
+
 def compare(
     models: Sequence[Model],
     image: Any,
@@ -73,11 +165,15 @@ def compare(
     progress: Callable[[float], None] | None = None,
     **parameters: Any,
 ) -> Comparison:
-    """Compare models on a picture before and after a transform: one call, one batch a model.
+    """Compare models on a picture before and after a transform.
+
+    Of a Scene the object alone moves: it is rendered anew at each model's own input size, the background stays, and
+    zoom and turn are about the object's centre. The query and the maps that are pulled back keep their places on the
+    object. Mirrors, borders and a centre do not apply.
 
     Args:
         models: one to six live models.
-        image: a picture in any form that `read_image` takes.
+        image: a picture in any form that `read_image` takes, or a Scene.
         transform: the move, in pixels of the first model's input. A model with another input size gets the same share
             of its frame; its view says how many pixels that is.
         method: an attribution method, or None for none. Where it cannot serve a model, the view's notes say why.
@@ -88,87 +184,104 @@ def compare(
         parameters: the method's parameters.
 
     Raises:
-        ParameterError: no model, too many, or a parameter that does not exist.
+        ParameterError: no model, too many, a parameter that does not exist, or a move that a scene cannot make.
     """
     if not 1 <= len(models) <= MAX_MODELS:
         raise ParameterError(f"1 to {MAX_MODELS} models can be compared, got {len(models)}")
-    picture = read_image(image).image
+    picture = image if isinstance(image, Scene) else read_image(image)
     height, width = models[0].input_size
     place = Point(*query) if query is not None else Point(width / 2, height / 2)
     if not (0 <= place.x < width and 0 <= place.y < height):
         raise ParameterError(f"query ({place.x:g}, {place.y:g}) lies outside the {width} x {height} px input")
     rows = []
-    for number, model in enumerate(models):
+    sides = 1 if transform.is_identity else 2
+    done = 0
+    for model in models:
         rows_factor, columns_factor = model.input_size[0] / height, model.input_size[1] / width
+        own = transform.scaled(columns_factor, rows_factor)
 
-        def told(share: float, done: int = number) -> None:
-            if progress is not None:
-                progress((done + share) / len(models))
+        def side(move: Transform, target: int | None, model: Model = model) -> Side:
+            nonlocal done
+            before = done
 
-        rows.append(
-            _view(
-                model,
-                picture,
-                transform.scaled(columns_factor, rows_factor),
-                method,
-                Point(place.x * columns_factor, place.y * rows_factor),
-                target,
-                told,
-                parameters,
-            )
-        )
-    return Comparison(tuple(rows), str(transform), method or "none", versions())
+            def told(share: float) -> None:
+                if progress is not None:
+                    progress((before + share) / (sides * len(models)))
+
+            found = look(model, picture, move, method, target, told, **parameters)
+            done += 1
+            return found
+
+        first = side(Transform(), target)
+        second = first if sides == 1 else side(own, target_of(first, target))
+        rows.append(view(model, picture, own, first, second, Point(place.x * columns_factor, place.y * rows_factor)))
+    words = motion.in_words(transform) if isinstance(picture, Scene) else str(transform)
+    return Comparison(tuple(rows), words, method or "none", versions())
 
 
-def _view(
-    model: Model,
-    picture: Any,
-    transform: Transform,
-    method: str | None,
-    query: Point,
-    target: int | None,
-    progress: Callable[[float], None],
-    parameters: Mapping[str, Any],
-) -> ModelView:
-    before = model.preprocess(picture)
-    # The identity runs one image, so that "not moved" costs half and its answers are the picture's own.
-    batch = before if transform.is_identity else torch.cat([before, transform.apply(before)])
-    after = len(batch) - 1
-    notes = []
-    refused = METHODS[method].unavailable(model) if method else None
-    if refused:
-        notes.append(f"{method}: {refused}")
-    result = answer(
-        model,
-        batch,
-        target=target,
-        method=None if refused else method,
-        progress=progress,
-        **({} if refused or not method else parameters),
-    )
-    if model.headless:
-        notes.append(model.headless_reason)
-    if not result.maps:
-        notes.append(f"no attention map: {layouts.why_none(model.module)}")
-    moved = transform.point(query, model.input_size)
-    inside = 0 <= moved.x < model.input_size[1] and 0 <= moved.y < model.input_size[0]
+def target_of(before: Side, target: int | None = None) -> int | None:
+    """The class that is explained after a move: that of the picture before, so that both maps are of one answer."""
+    return before.prediction.top[0].index if target is None and before.prediction.top else target
+
+
+def view(model: Model, image: Any, transform: Transform, before: Side, after: Side, query: Point) -> ModelView:
+    """Put the two halves of a view together.
+
+    Args:
+        model: who answered.
+        image: as for `seen`.
+        transform: the move, in pixels of this model's input.
+        before: about the picture as it was; ``after`` the same for the identity.
+        after: about the picture as moved.
+        query: in pixels of this model's input, before the move.
+    """
+    if isinstance(image, Scene):
+        transform = motion.about_object(image, transform, model.input_size)
+    to = transform.point(query, model.input_size)
+    inside = 0 <= to.x < model.input_size[1] and 0 <= to.y < model.input_size[0]
     attributions: tuple[Attribution, Attribution] | None = None
-    pulled = difference = None
-    if result.attributions:
-        attributions = (result.attributions[0], result.attributions[after])
-        pulled = transform.pull_back(attributions[1].values, model.input_size)
-        difference = torch.where(pulled.valid, pulled.values - attributions[0].values, 0)
+    pulled: PulledBack | None = None
+    difference: Tensor | None = None
+    if before.attribution is not None and after.attribution is not None:
+        attributions = (before.attribution, after.attribution)
+        pulled = transform.pull_back(after.attribution.values, model.input_size)
+        difference = torch.where(pulled.valid, pulled.values - before.attribution.values, 0)
+    maps = before.maps
+    if after is not before:
+        maps = tuple(
+            replace(one, weights=_Pair(one.weights, two.weights))
+            for one, two in zip(before.maps, after.maps, strict=True)
+        )
     return ModelView(
         spec=str(model.spec),
         state=model.state,
         device=str(model.device),
-        images=(batch[0].cpu(), batch[after].cpu()),
-        predictions=(prediction(model, result.logits[0]), prediction(model, result.logits[after])),
-        maps=tuple(result.maps),
+        images=(before.image, after.image),
+        predictions=(before.prediction, after.prediction),
+        maps=maps,
         attributions=attributions,
         pulled_back=pulled,
         difference=difference,
-        queries=(query, moved if inside else None),
+        queries=(query, to if inside else None),
         shift=(transform.dx, transform.dy),
-        notes=tuple(notes),
+        notes=tuple(dict.fromkeys((*before.notes, *after.notes))),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    """Weights of a picture before and after a move, as a batch of two that ran one by one."""
+
+    before: Weights
+    after: Weights
+
+    @property
+    def shape(self) -> tuple[int, int, int, int, int]:
+        return (2, *self.before.shape[1:])
+
+    @property
+    def nbytes(self) -> int:
+        return self.before.nbytes + self.after.nbytes
+
+    def block(self, item: int, group: int, start: int, stop: int) -> Tensor:
+        return (self.before, self.after)[item].block(0, group, start, stop)
