@@ -9,6 +9,7 @@ ExplorerError
 |   `-- InsertionError    a block that this backbone cannot take at this stage
 |-- NoAttentionError      a forward pass in which no attention was seen
 |-- MethodError           an attribution method that cannot serve this model
+|-- TrainingError         a training run that cannot begin or go on
 `-- BusyError             too much is asked for at once
 """
 
@@ -63,6 +64,10 @@ class NoAttentionError(ExplorerError):
 
 class MethodError(ExplorerError):
     """An attribution method cannot serve this model."""
+
+
+class TrainingError(ExplorerError):
+    """A training run cannot begin or go on."""
 
 
 class BusyError(ExplorerError):

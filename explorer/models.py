@@ -33,6 +33,7 @@ from explorer.blocks.insertion import insert
 from explorer.cache import Bounded
 from explorer.errors import ExplorerError, ModelError, ParameterError, UnknownNameError, WeightsError
 from explorer.images import MAX_ASPECT
+from explorer.lab import networks, scenes
 from explorer.labels import class_names, headless_reason
 from explorer.seeding import Seeded
 from explorer.stages import Stage, find_stages
@@ -216,7 +217,7 @@ def load(spec: ModelSpec | str, device: str | None = None) -> Model:
     spec = ModelSpec.parse(spec) if isinstance(spec, str) else spec
     where = choose_device(device)
     if spec.origin == "lab":
-        raise ModelError(f"'{spec}': this version ships no laboratory models; use a timm name, or random/NAME")
+        return _laboratory(spec, where)
     if spec.block is not None and spec.block not in BLOCKS:
         raise UnknownNameError("block", spec.block, BLOCKS)  # before anything is fetched
     source = _resolve(spec.backbone)
@@ -294,6 +295,40 @@ def load(spec: ModelSpec | str, device: str | None = None) -> Model:
         nbytes=_bytes(module),
         parameters=sum(parameter.numel() for parameter in module.parameters()),
         transform=create_transform(**data, normalize=False),
+    )
+
+
+def _laboratory(spec: ModelSpec, device: torch.device) -> Model:
+    """One of the laboratory's trained models, as `load` gives it."""
+    if spec.options or spec.block_options or spec.preprocessing:
+        raise ParameterError(f"'{spec}': a laboratory model is as it was trained; it takes no options")
+    module, model = networks.trained(spec)
+    module.requires_grad_(False).eval().to(device)
+    height, width = spec.input_size or (networks.SIZE, networks.SIZE)
+    stages, _ = find_stages(module, torch.zeros(1, 3, height, width, device=device))
+    state: WeightsState = "lab" if spec.weights_file is None else "file"
+    data: dict[str, Any] = {"input_size": (3, height, width), "interpolation": "bicubic", "crop_pct": 1.0}
+    mean, std = (networks.MEAN,) * 3, (networks.STD,) * 3
+    return Model(
+        spec=spec,
+        module=module,
+        architecture=model.backbone,
+        input_size=(height, width),
+        mean=mean,
+        std=std,
+        interpolation=data["interpolation"],
+        crop_pct=data["crop_pct"],
+        labels=scenes.CLASSES,
+        num_classes=len(scenes.CLASSES),
+        headless_reason="",
+        stages=stages,
+        device=device,
+        state=state,
+        inserted="layer3.block" if model.backbone == "resnet" else None,
+        inserted_state=state,
+        nbytes=_bytes(module),
+        parameters=sum(parameter.numel() for parameter in module.parameters()),
+        transform=create_transform(**data, mean=mean, std=std, normalize=False),
     )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from explorer.blocks.base import BLOCKS, Block, Option
-from explorer.blocks.parts import channels_last, channels_second, divisor
+from explorer.blocks.parts import channels_last, channels_second, divisor, resized
 from explorer.types import MapKind
 
 
@@ -36,9 +37,11 @@ class Axial(Block):
 
     Row attention: per head softmax(Q K^T / sqrt(d_h)) V inside each row, over W positions; column attention inside each
     column, over H. Each has its own Q, K, V and output projections. ``merge``: sum (both from x, added) or sequence
-    (column first, then row: two steps reach every place).
+    (column first, then row: two steps reach every place). ``position``: none; absolute (a learnt vector per place,
+    added to x, interpolated to the grid at hand).
 
-    Cost: 8 n d^2 + 2 n (H + W) d multiply-adds, O(n^1.5 d) beside the projections on a square; 8 d (d + 1) parameters.
+    Cost: 8 n d^2 + 2 n (H + W) d multiply-adds, O(n^1.5 d) beside the projections on a square; 8 d (d + 1) parameters,
+    and d rows columns for absolute positions, rows and columns those of the grid it was made for.
     Map: a row map (h, H, W, W) and a column map (h, W, H, H): a cross for each query. In sequence also their composed
     path, E[(i, j), (a, b)] = C[j, i, a] R[a, j, b].
     Source: Ho et al., "Axial Attention in Multidimensional Transformers", 2019; Wang et al., "Axial-DeepLab", 2020.
@@ -48,6 +51,7 @@ class Axial(Block):
     options: ClassVar = {
         "heads": Option(0, "number of heads, a divisor of the channels; 0: nearest to 32 channels each", 0, 64),
         "merge": Option("sum", "both from x and added, or column first and then row", choices=("sum", "sequence")),
+        "position": Option("none", "what it knows of places", choices=("none", "absolute")),
     }
     residual: ClassVar[bool] = True
     kind: ClassVar[MapKind | None] = "axial"
@@ -55,12 +59,16 @@ class Axial(Block):
     def __init__(self, channels: int, grid: tuple[int, int] = (14, 14), **options: Any) -> None:
         super().__init__(channels, grid)
         settings = self.settings(options)
-        self.merge = settings["merge"]
+        self.merge, self.position = settings["merge"], settings["position"]
         self.heads = divisor(channels, settings["heads"], "heads")
         self.row, self.column = Line(channels, self.heads), Line(channels, self.heads)
+        if self.position == "absolute":
+            self.places = nn.Parameter(nn.init.trunc_normal_(torch.empty(1, channels, *grid), std=0.02))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C, H, W)."""
+        if self.position == "absolute":
+            x = x + resized(self.places, *x.shape[-2:])
         x = channels_last(x)
         columns = self.column(x.transpose(1, 2)).transpose(1, 2)
         return channels_second(self.row(columns) if self.merge == "sequence" else self.row(x) + columns)
@@ -71,5 +79,6 @@ class Axial(Block):
         return 8 * n * d * d + 2 * n * (height + width) * d
 
     def parameter_count(self) -> int:
-        """8 d (d + 1)."""
-        return 8 * self.channels * (self.channels + 1)
+        """8 d (d + 1), and the positions'."""
+        places = self.channels * self.grid[0] * self.grid[1] if self.position == "absolute" else 0
+        return 8 * self.channels * (self.channels + 1) + places

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from explorer.blocks.base import BLOCKS, Block, Option
-from explorer.blocks.parts import channels_last, channels_second, divisor
+from explorer.blocks.parts import channels_last, channels_second, divisor, resized
 from explorer.types import MapKind
 
 
@@ -51,7 +51,7 @@ class MultiHeadSelfAttention(Block):
         """(B, C, H, W) to (B, C, H, W)."""
         batch, channels, height, width = x.shape
         if self.position == "absolute":
-            x = x + _resized(self.places, height, width)
+            x = x + resized(self.places, height, width)
         # (3, B, heads, n, d_h), without a copy
         split = self.projections(channels_last(x)).view(batch, height * width, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         query, key, value = split.unbind(0)
@@ -61,7 +61,7 @@ class MultiHeadSelfAttention(Block):
 
     def _relative(self, height: int, width: int) -> Tensor:
         """The bias of every (query, key) pair: (1, heads, n, n)."""
-        table = _resized(self.bias, 2 * height - 1, 2 * width - 1)[0]
+        table = resized(self.bias, 2 * height - 1, 2 * width - 1)[0]
         device = table.device
         dy = torch.arange(height, device=device)[:, None] - torch.arange(height, device=device) + height - 1
         dx = torch.arange(width, device=device)[:, None] - torch.arange(width, device=device) + width - 1
@@ -83,9 +83,3 @@ class MultiHeadSelfAttention(Block):
             "relative": self.heads * (2 * rows - 1) * (2 * columns - 1),
         }
         return 4 * self.channels * (self.channels + 1) + places[self.position]
-
-
-def _resized(values: Tensor, rows: int, columns: int) -> Tensor:
-    if values.shape[-2:] == (rows, columns):
-        return values
-    return F.interpolate(values.float(), (rows, columns), mode="bilinear", align_corners=True).to(values.dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from explorer.errors import ParameterError
@@ -24,6 +25,13 @@ def divisor(channels: int, asked: int, what: str) -> int:
 def between(channels: int, reduction: int) -> int:
     """Channels of a bottleneck: ``channels`` / ``reduction``, at least 8, and never more than there are."""
     return max(channels // reduction, min(channels, 8))
+
+
+def resized(places: Tensor, rows: int, columns: int) -> Tensor:
+    """Interpolate learnt positions (1, C, rows made for, columns made for) to the grid at hand."""
+    if places.shape[-2:] == (rows, columns):
+        return places
+    return F.interpolate(places.float(), (rows, columns), mode="bilinear", align_corners=True).to(places.dtype)
 
 
 def channels_last(x: Tensor) -> Tensor:

@@ -42,7 +42,7 @@ ARRANGEMENTS = {
 }
 CLASSES = (*SHAPES[:8], *ARRANGEMENTS)
 #: Radius of an object of scale 1: its circumscribed circle, roughly, or half the extent of an arrangement.
-RADIUS = 0.23
+RADIUS = 0.27
 #: Radius of one part of an arrangement, and the distance of the parts' centres at gap 1; shares of RADIUS.
 PART, SPREAD = 0.56, 1.2
 
@@ -148,7 +148,7 @@ class Distribution:
 #: What the laboratory's models are trained on: the object near the centre, one size.
 CENTRED = Distribution()
 #: The counter-experiment: the object anywhere, at sizes from half to one and a half.
-AUGMENTED = Distribution(shift=0.26, scales=(0.5, 1.5))
+AUGMENTED = Distribution(shift=0.21, scales=(0.5, 1.5))
 
 
 @dataclass(frozen=True, eq=False)
@@ -307,7 +307,7 @@ def _edge(values: Tensor, softness: float = 0.35) -> Tensor:
     return (values / softness + 0.5).clamp(0, 1)
 
 
-_PERIOD = 0.42  # of a pattern, in radii of the object: 4.6 px at 48 px
+_PERIOD = 0.42  # of a pattern, in radii of the object: 5.4 px at 48 px
 
 
 def _wave(x: Tensor) -> Tensor:

@@ -1,0 +1,208 @@
+"""The laboratory's networks: two timm backbones, each with every block, equal in parameters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import safetensors
+import timm
+import torch
+from timm.layers.mlp import Mlp
+from timm.models.metaformer import MetaFormer
+from torch import nn
+
+from explorer.blocks import BLOCKS
+from explorer.blocks.insertion import Inserted
+from explorer.errors import UnknownNameError, WeightsError
+from explorer.lab.scenes import CLASSES
+from explorer.resources import asset
+from explorer.seeding import Seeded
+from explorer.stages import Stage
+from explorer.types import ModelSpec
+from explorer.weights import check_readable, lay_over, read_tensors
+
+#: Height and width of the laboratory's pictures, px.
+SIZE = 48
+#: Width and depth of the MetaFormer's one stage; its stem gives a grid of 12 x 12.
+WIDTH, DEPTH, GRID = 48, 3, (12, 12)
+#: The grid of the ResNet's third stage, after which the block stands.
+RESNET_GRID = (6, 6)
+#: Mean and standard deviation by which pictures in 0..1 are normalised.
+MEAN, STD = 0.5, 0.25
+#: The file beside the weights that says what each is.
+MANIFEST = "manifest.json"
+#: Channels of the ResNet's first three stages (timm's, but a narrower third, so that blocks of d^2 parameters fit).
+_RESNET_CHANNELS = (32, 48, 32)
+#: Parameters of blocks that differ from the block's own defaults. Attention over places gets positions, as in its
+#: papers; the note's gate a quarter of the channels, as at full width it alone would exceed a network's parameters.
+BLOCK_OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "mhsa": {"position": "absolute"},
+    "axial": {"position": "absolute"},
+    "c2f_gate": {"width": WIDTH // 4},
+}
+RESNET_BLOCK_OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "mhsa": {"position": "absolute"},
+    "axial": {"position": "absolute"},
+    "c2f_gate": {"width": 32},
+}
+#: Suffix of models trained with shift and scale augmentation, and the blocks that have one.
+AUGMENTED_SUFFIX = "-aug"
+AUGMENTED_BLOCKS = ("none", "mhsa", "axial", "coord", "ca_c2f")
+
+
+@dataclass(frozen=True)
+class LabModel:
+    """One of the laboratory's models, untrained or trained.
+
+    Attributes:
+        block: name in BLOCKS.
+        backbone: "metaformer" or "resnet".
+        augmented: whether it is trained with shift and scale augmentation.
+    """
+
+    block: str
+    backbone: str = "metaformer"
+    augmented: bool = False
+
+    @classmethod
+    def of(cls, spec: ModelSpec) -> LabModel:
+        """Read a spec with origin "lab"; raises UnknownNameError for one the laboratory does not have."""
+        name = str(ModelSpec(spec.backbone, "lab", spec.block, spec.stage))
+        known = {str(model.spec()): model for model in all_models()}
+        if name not in known:
+            raise UnknownNameError("laboratory model", name, known)
+        return known[name]
+
+    def spec(self, seed: int = 0) -> ModelSpec:
+        """The spec of this model: lab/<block>, lab/<block>-aug or lab/resnet+<block>."""
+        if self.backbone == "resnet":
+            return ModelSpec("resnet", "lab", self.block, seed=seed)
+        return ModelSpec(self.block + AUGMENTED_SUFFIX * self.augmented, "lab", seed=seed)
+
+
+def all_models() -> list[LabModel]:
+    """Every model of the experiment: each block in both backbones, and the counter-experiment."""
+    return [
+        *(LabModel(block) for block in BLOCKS),
+        *(LabModel(block, "resnet") for block in BLOCKS),
+        *(LabModel(block, augmented=True) for block in AUGMENTED_BLOCKS),
+    ]
+
+
+def file_name(model: LabModel, seed: int) -> str:
+    """The name of a model's weights file, without ending."""
+    return str(model.spec()).removeprefix("lab/").replace("+", "-") + f"-{seed}"
+
+
+def build(model: LabModel, seed: int, width: int | None = None) -> nn.Module:
+    """Build a network with weights drawn from a seed: (B, 3, 48, 48), normalised, to (B, 12) logits.
+
+    Args:
+        model: which.
+        seed: of the weights.
+        width: of the MLPs (MetaFormer) or of the last stage (ResNet), where it is known; else `width_of` finds it.
+    """
+    width = width_of(model) if width is None else width
+    with Seeded(seed):
+        return _MAKERS[model.backbone](model.block, width)
+
+
+def width_of(model: LabModel) -> int:
+    """The width of the adjustable part that brings the parameters nearest to those of all models of the set-up."""
+    aim, low, high = _AIMS[model.backbone]
+
+    def parameters(width: int) -> int:
+        with torch.device("meta"):  # counting needs no memory
+            network = _MAKERS[model.backbone](model.block, width)
+        return sum(parameter.numel() for parameter in network.parameters())
+
+    while high - low > 1:  # their number grows with the width
+        middle = (low + high) // 2
+        low, high = (middle, high) if parameters(middle) <= aim else (low, middle)
+    return min((low, high), key=lambda width: abs(parameters(width) - aim))
+
+
+def _metaformer(block: str, hidden: int) -> nn.Module:
+    """A one-stage MetaFormer whose token mixer is the block; MLPs of the given hidden width."""
+    network = MetaFormer(
+        depths=(DEPTH,), dims=(WIDTH,), token_mixers=nn.Identity, num_classes=len(CLASSES), use_mlp_head=False
+    )
+    for layer in network.get_submodule("stages.0.blocks").children():
+        layer.token_mixer = BLOCKS[block](WIDTH, GRID, **BLOCK_OPTIONS.get(block, {}))
+        layer.mlp = Mlp(WIDTH, hidden, act_layer=nn.ReLU, bias=False, use_conv=True)
+        layer.mlp.apply(network._init_weights)
+    return network
+
+
+def _resnet(block: str, last: int) -> nn.Module:
+    """timm's test_resnet with the block after stage 3 and a last stage of the given width.
+
+    Dilated to an output stride of 8, so that the block sees a grid of 6 x 6 and not of 3 x 3.
+    """
+    network = timm.create_model(
+        "test_resnet", num_classes=len(CLASSES), channels=(*_RESNET_CHANNELS, last), output_stride=8
+    )
+    channels = 4 * _RESNET_CHANNELS[2]
+    made = BLOCKS[block](channels, RESNET_GRID, **RESNET_BLOCK_OPTIONS.get(block, {}))
+    placed = Inserted(network.get_submodule("layer3"), made, Stage(3, "layer3", channels, 8, RESNET_GRID, "NCHW"))
+    placed.gate.data.fill_(1.0)  # trained from the start, there is nothing to protect: the gate is open
+    network.layer3 = placed
+    return network
+
+
+@lru_cache(maxsize=1)
+def manifest() -> Mapping[str, Mapping[str, Any]]:
+    """The record of every trained model that ships, by its spec; empty where none does."""
+    file = asset("checkpoints", MANIFEST)
+    if not file.is_file():
+        return MappingProxyType({})
+    records = json.loads(file.read_text(encoding="utf-8"))["models"]
+    return MappingProxyType({record["spec"]: record for record in records})
+
+
+def available() -> tuple[str, ...]:
+    """Specs of the trained models that ship."""
+    return tuple(manifest())
+
+
+def trained(spec: ModelSpec) -> tuple[nn.Module, LabModel]:
+    """Build a trained network: one that ships, or one whose weights ``spec.weights_file`` holds.
+
+    Raises UnknownNameError for a model or a seed that there is not, and WeightsError for a file that does not fit.
+    """
+    model = LabModel.of(spec)
+    if spec.weights_file is not None:
+        file = Path(spec.weights_file)
+        record = read_record(file)
+        if record["spec"] != str(model.spec(record["seed"])):
+            raise WeightsError(f"'{file.name}' holds '{record['spec']}', not '{model.spec()}'")
+    elif str(model.spec(spec.seed)) in manifest():
+        record = dict(manifest()[str(model.spec(spec.seed))])
+        file = asset("checkpoints", record["file"])
+    else:
+        raise UnknownNameError("trained model", str(model.spec(spec.seed)), available())
+    network = build(model, record["seed"], record["width"])
+    lay_over(network, read_tensors(file), file.name)
+    return network, model
+
+
+def read_record(file: Path) -> dict[str, Any]:
+    """The record that training wrote into a weights file; raises WeightsError for a file of another kind."""
+    check_readable(file)
+    with safetensors.safe_open(file, framework="pt") as opened:
+        text = (opened.metadata() or {}).get("record")
+    if text is None:
+        raise WeightsError(f"'{file.name}' was not written by explorer train: it has no record of its training")
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+_MAKERS: Mapping[str, Callable[[str, int], nn.Module]] = {"metaformer": _metaformer, "resnet": _resnet}
+#: Parameters that every network of a set-up comes as near to as its width, within these bounds, allows.
+_AIMS = {"metaformer": (92_000, 1, 8 * WIDTH), "resnet": (330_000, 8, 256)}

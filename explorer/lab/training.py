@@ -1,0 +1,375 @@
+"""Train the laboratory's models: one recipe, the same pictures for all, resumable at any moment."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import multiprocessing
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from explorer.blocks import BLOCKS
+from explorer.errors import ParameterError, TrainingError
+from explorer.lab import scenes
+from explorer.lab.networks import MANIFEST, MEAN, SIZE, STD, LabModel, build, file_name, read_record, width_of
+from explorer.lab.scenes import AUGMENTED, CENTRED, Distribution
+
+#: Seed of the stream of training scenes, the same for every model, and of the scenes that training is judged on.
+TRAINING_STREAM, JUDGING_STREAM = 1, 2
+#: Scenes that a finished run is judged on, in each of the conditions below.
+JUDGED = 1000
+#: Seconds between two checkpoints of a run.
+CHECKPOINT_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How is every model of the laboratory trained?
+
+    Attributes:
+        images: how many pictures there are; every model of a set-up sees the same ones.
+        epochs: how often each is seen.
+        batch: pictures a step.
+        rate: highest learning rate, of AdamW; it rises over the first tenth and falls along a cosine to zero.
+        decay: weight decay of matrices and kernels.
+        clip: largest norm of the gradient.
+        distribution: which scenes; the augmented models take AUGMENTED's shifts and scales instead.
+    """
+
+    images: int = 10_000
+    epochs: int = 3
+    batch: int = 64
+    rate: float = 1e-2
+    decay: float = 0.05
+    clip: float = 1.0
+    distribution: Distribution = field(default=CENTRED)
+
+    @property
+    def steps(self) -> int:
+        """Steps of one training run."""
+        return self.epochs * (self.images // self.batch)
+
+    def learning_rate(self, step: int) -> float:
+        """The learning rate of a step, counted from 0."""
+        warm = max(1, self.steps // 10)
+        if step < warm:
+            return self.rate * (step + 1) / warm
+        return self.rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self.steps - warm)))
+
+    def scenes_for(self, model: LabModel) -> Distribution:
+        """Which scenes a model is trained on."""
+        if not model.augmented:
+            return self.distribution
+        return replace(self.distribution, shift=AUGMENTED.shift, scales=AUGMENTED.scales)
+
+
+#: The recipe of each set-up. A ResNet has convolutions beside its block and learns the task in a third of the time.
+RECIPES: Mapping[str, Recipe] = {"metaformer": Recipe(), "resnet": Recipe(epochs=1)}
+
+
+@lru_cache(maxsize=2)  # the centred set and the augmented one, each shared by all runs of a process
+def pictures(distribution: Distribution, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Render a training set: (count, 3, 48, 48) uint8 pictures and (count,) labels, on the device."""
+    images = torch.empty(count, 3, SIZE, SIZE, dtype=torch.uint8, device=device)
+    labels = torch.empty(count, dtype=torch.int64, device=device)
+    for start in range(0, count, 1024):
+        which = torch.arange(start, min(start + 1024, count), device=device)
+        rendered = scenes.render(scenes.draw(TRAINING_STREAM, which, distribution), SIZE)
+        images[which] = (rendered.images * 255).round().to(torch.uint8)
+        labels[which] = rendered.labels
+    return images, labels
+
+
+def autocast_type(model: LabModel, device: torch.device) -> torch.dtype | None:
+    """The dtype in which this device trains this model fastest, or None for float32 throughout.
+
+    bfloat16 where there are units for it: a GPU, or a CPU with AMX for convolutions (attention with heads this small
+    was twice as fast in float32 there).
+    """
+    if device.type == "cuda":
+        return torch.bfloat16
+    if device.type == "cpu" and BLOCKS[model.block].kind not in ("pairwise", "axial", "channel"):
+        return torch.bfloat16 if torch.cpu._is_amx_tile_supported() else None
+    return None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is: the model's spec, steps done and in all, and the running mean of the loss."""
+
+    spec: str
+    step: int
+    steps: int
+    loss: float
+
+
+def train(
+    model: LabModel,
+    seed: int,
+    folder: Path,
+    recipe: Recipe | None = None,
+    device: torch.device | str = "cpu",
+    progress: Callable[[Progress], None] | None = None,
+) -> dict[str, Any]:
+    """Train one model from one seed; return its record. The same on the same machine, interrupted or not.
+
+    Args:
+        model: which.
+        seed: of its first weights and of the order of the pictures.
+        folder: gets ``NAME.safetensors`` (float16, the record in its metadata) and, while training, ``NAME.resume``,
+            from which an interrupted run goes on as if nothing had happened.
+        recipe: how; the set-up's own of RECIPES if None.
+        device: where.
+        progress: told after every step; what it raises interrupts.
+
+    Raises:
+        TrainingError: the loss is no number, or the folder holds a started run of another recipe.
+    """
+    device, recipe = torch.device(device), recipe or RECIPES[model.backbone]
+    name = file_name(model, seed)
+    started, spec = folder / f"{name}.resume", str(model.spec(seed))
+    folder.mkdir(parents=True, exist_ok=True)
+    images, labels = pictures(recipe.scenes_for(model), recipe.images, device)
+    width = width_of(model)
+    network = build(model, seed, width).to(device).to(memory_format=torch.channels_last).train()
+    weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
+    others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
+    optimiser = torch.optim.AdamW(
+        [{"params": weights, "weight_decay": recipe.decay}, {"params": others, "weight_decay": 0.0}], lr=recipe.rate
+    )
+    made = json.dumps({"recipe": asdict(recipe), "data": scenes.DATA_VERSION, "width": width}, sort_keys=True)
+    step, loss_mean, seconds = 0, float("nan"), 0.0
+    if started.is_file():
+        saved = torch.load(started, map_location=device, weights_only=True)
+        if saved["made"] != made:
+            raise TrainingError(f"'{started}' is a run of {spec} with another recipe; remove it, or choose a new --out")
+        network.load_state_dict(saved["network"])
+        optimiser.load_state_dict(saved["optimiser"])
+        step, loss_mean, seconds = saved["step"], saved["loss"], saved["seconds"]
+    dtype = autocast_type(model, device)
+    begun = kept = time.monotonic()
+    for which in _batches(recipe, seed, step, device):
+        for group in optimiser.param_groups:
+            group["lr"] = recipe.learning_rate(step)
+        batch = normalised(images[which]).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(device.type, dtype) if dtype else contextlib.nullcontext():
+            logits = network(batch)
+        loss = F.cross_entropy(logits.float(), labels[which])
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
+        optimiser.step()
+        step += 1
+        if device.type == "cpu" or step % 20 == 0 or step == recipe.steps:  # reading the loss waits for a GPU
+            value = loss.item()
+            if not math.isfinite(value):
+                raise TrainingError(f"{spec}: the loss is {value} at step {step}; try a lower rate than {recipe.rate}")
+            loss_mean = value if math.isnan(loss_mean) else loss_mean + 0.05 * (value - loss_mean)
+        if time.monotonic() - kept > CHECKPOINT_SECONDS and step < recipe.steps:
+            kept = time.monotonic()
+            _write(
+                started,
+                lambda file, now=step, mean=loss_mean, spent=seconds + kept - begun: torch.save(  # type: ignore[misc]
+                    {
+                        "made": made,
+                        "network": network.state_dict(),
+                        "optimiser": optimiser.state_dict(),
+                        "step": now,
+                        "loss": mean,
+                        "seconds": spent,
+                    },
+                    file,
+                ),
+            )
+        if progress is not None:
+            progress(Progress(spec, step, recipe.steps, loss_mean))
+    seconds += time.monotonic() - begun
+    network.eval()
+    exact = judge(network, device)
+    halved = {
+        name: value.half() if value.is_floating_point() else value for name, value in network.state_dict().items()
+    }
+    network.load_state_dict(halved)
+    record = {
+        "spec": spec,
+        "block": model.block,
+        "backbone": model.backbone,
+        "augmented": model.augmented,
+        "seed": seed,
+        "width": width,
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "accuracy": judge(network, device),
+        "accuracy_float32": exact,
+        "n": JUDGED,
+        "loss": loss_mean,
+        "seconds": round(seconds, 1),
+        "recipe": {**asdict(recipe), "distribution": asdict(recipe.scenes_for(model))},
+        "data_version": scenes.DATA_VERSION,
+        "commit": _commit(),
+        "device": _device_name(device),
+        "dtype": str(dtype or torch.float32).removeprefix("torch."),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "timm": version("timm")},
+    }
+    tensors = {key: value.detach().cpu().contiguous() for key, value in halved.items()}
+    _write(folder / f"{name}.safetensors", lambda file: save_file(tensors, file, {"record": json.dumps(record)}))
+    started.unlink(missing_ok=True)
+    return record
+
+
+def normalised(images: Tensor) -> Tensor:
+    """Bring uint8 pictures to what the networks read."""
+    return (images.float() / 255 - MEAN) / STD
+
+
+def _batches(recipe: Recipe, seed: int, done: int, device: torch.device) -> Iterator[Tensor]:
+    """The pictures of every step from ``done`` on; the order depends on the seed and the epoch alone."""
+    per_epoch = recipe.images // recipe.batch
+    for epoch in range(done // per_epoch, recipe.epochs):
+        order = torch.randperm(recipe.images, generator=torch.Generator().manual_seed(1_000_003 * seed + epoch))
+        skipped = max(0, done - epoch * per_epoch)
+        yield from order[: per_epoch * recipe.batch].to(device).view(per_epoch, recipe.batch)[skipped:].unbind(0)
+
+
+def judge(network: nn.Module, device: torch.device) -> dict[str, float]:
+    """Accuracy on held-out scenes: in distribution, shifted by 8 px, at 0.7 of the size, and with swapped cues."""
+    which = torch.arange(JUDGED, device=device)
+    own = scenes.draw(JUDGING_STREAM, which)
+    conditions = {
+        "in distribution": own,
+        "shifted right 8 px": own.moved(dx=8 / SIZE),
+        "scale 0.7": own.moved(zoom=0.7),
+        "texture and background of other classes": scenes.draw(
+            JUDGING_STREAM, which, replace(CENTRED, texture_agreement=0.0, background_agreement=0.0)
+        ),
+    }
+    found = {}
+    for name, some in conditions.items():
+        rendered = scenes.render(some, SIZE)
+        images = (rendered.images * 255).round().to(torch.uint8)
+        with torch.inference_mode():
+            answers = torch.cat([network(normalised(part)).argmax(1) for part in images.split(250)])
+        found[name] = float((answers == rendered.labels).double().mean())
+    return found
+
+
+def _write(path: Path, save: Callable[[Path], Any]) -> None:
+    """Write a file whole or not at all."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    save(unfinished)
+    os.replace(unfinished, path)
+
+
+def _commit() -> str:
+    """The commit of the code, with + where the working tree differs; "" where there is no git."""
+
+    def git(*words: str) -> str:
+        here = Path(__file__).parent
+        done = subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, timeout=10, check=True)
+        return done.stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + "+" * bool(git("status", "--porcelain", "--untracked-files=no", "--", "."))
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"cuda: {torch.cuda.get_device_name(device)}"
+    return f"{device.type}: {platform.machine()}, {torch.get_num_threads()} threads"
+
+
+# ---- the grid -------------------------------------------------------------------------------------------------------
+
+
+def write_manifest(folder: Path) -> dict[str, Any]:
+    """Gather the records of all weights in a folder, with the hash of each file, into its manifest; return it."""
+    models = []
+    for file in sorted(folder.glob("*.safetensors")):
+        models.append({**read_record(file), "file": file.name, "sha256": sha256(file.read_bytes()).hexdigest()})
+    manifest = {"models": sorted(models, key=lambda record: (record["backbone"], record["augmented"], record["spec"]))}
+    _write(folder / MANIFEST, lambda file: file.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8"))
+    return manifest
+
+
+def train_grid(
+    runs: Sequence[tuple[LabModel, int]],
+    folder: Path,
+    recipe: Recipe | None = None,
+    device: torch.device | str = "cpu",
+    workers: int = 1,
+    progress: Callable[[Progress], None] | None = None,
+    finished: Callable[[dict[str, Any]], None] | None = None,
+) -> dict[str, Any]:
+    """Train many models, those that are finished already left out; return the manifest of the folder.
+
+    Args:
+        runs: (model, seed) pairs.
+        folder: where weights, started runs and the manifest are.
+        recipe: the same for all; each set-up's own of RECIPES if None.
+        device: where.
+        workers: processes; each takes its share of the CPU's cores.
+        progress: told after every step (with one worker) of each run.
+        finished: told each run's record.
+    """
+    if workers < 1:
+        raise ParameterError(f"workers is {workers}; at least one process trains")
+    waiting = [
+        (model, seed) for model, seed in runs if not (folder / f"{file_name(model, seed)}.safetensors").is_file()
+    ]
+
+    def done(record: dict[str, Any]) -> None:
+        write_manifest(folder)
+        if finished is not None:
+            finished(record)
+
+    if workers == 1:
+        for model, seed in waiting:
+            done(train(model, seed, folder, recipe, device, progress))
+    else:
+        threads = max(1, torch.get_num_threads() // workers)
+        with ProcessPoolExecutor(
+            workers, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(threads, os.getpid())
+        ) as pool:
+            futures = [pool.submit(_train_here, model, seed, folder, recipe, str(device)) for model, seed in waiting]
+            try:
+                for future in as_completed(futures):
+                    done(future.result())
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    return write_manifest(folder)
+
+
+_parent = 0
+
+
+def _begin(threads: int, parent: int) -> None:
+    global _parent
+    _parent = parent
+    torch.set_num_threads(threads)
+
+
+def _train_here(model: LabModel, seed: int, folder: Path, recipe: Recipe | None, device: str) -> dict[str, Any]:
+    def alive(_: Progress) -> None:
+        # A parent that was killed cannot stop its workers; the run goes on from its checkpoint another time.
+        if os.getppid() != _parent:
+            os._exit(1)
+
+    return train(model, seed, folder, recipe, device, alive)
