@@ -247,8 +247,8 @@ def draw(seed: int, indices: Tensor, distribution: Distribution = CENTRED) -> Sc
 
 
 # ---- signed distance functions --------------------------------------------------------------------------------------
-# Each takes coordinates in radii of the object, y down, and gives the distance to its edge, negative inside. They are
-# exact near the edge, which is where antialiasing looks.
+# Each takes coordinates in radii of the object, y down, and gives the distance to its edge, negative inside: exact near
+# the edge, where antialiasing looks, but for the tips and inner corners of shapes made of two, where it is a bound.
 
 
 def _box(x: Tensor, y: Tensor, half_width: float, half_height: float) -> Tensor:
