@@ -45,7 +45,7 @@ class _Result:
 
     record: dict[str, Any]
     lines: list[str]
-    sheet: Callable[[], Sheet]
+    sheet: Callable[[], Sheet] | None = None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,12 +58,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = _parser(arguments).parse_args(arguments)
         if options.command == "serve":
             return _serve(options)
-        if options.out is not None:
-            _check_out(options.out)
+        drawing = getattr(options, "out", None)  # commands that draw nothing have no such flag
+        if drawing is not None:
+            _check_out(drawing)
         # Nothing but the answer on standard output, whatever a library prints.
         with contextlib.redirect_stdout(sys.stderr):
             result: _Result = options.run(options)
-            files = _write(result, options.out, options.command) if options.out is not None else []
+            files = _write(result, drawing, options.command) if drawing is not None else []
         if options.json:
             record = {"command": options.command, **result.record, **({"files": files} if files else {})}
             print(json.dumps(_plain(record), ensure_ascii=False, allow_nan=False))
@@ -119,6 +120,30 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     compare = command("compare", _compare, "Compare models on a picture before and after a move.")
     bench = command("bench", _bench, "What does seeing attention cost? Ratios against the bare model, in one process.")
     bench.add_argument("--repeats", type=int, default=15, metavar="N", help="alternating runs a pair (%(default)s)")
+    train = command("train", _train, "Train laboratory models: one recipe, the same scenes, only the block differs.")
+    train.add_argument(
+        "spec",
+        nargs="*",
+        metavar="SPEC",
+        help="lab/BLOCK, lab/resnet+BLOCK or lab/BLOCK-aug, also with #SEED; all if none",
+    )
+    train.add_argument(
+        "--seeds", type=int, default=3, metavar="N", help="seeds 0 to N - 1 of each that names none (%(default)s)"
+    )
+    train.add_argument(
+        "--out", dest="folder", default="out/checkpoints", metavar="DIR", help="weights and manifest (%(default)s)"
+    )
+    train.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="processes that share the cores (%(default)s)"
+    )
+    train.add_argument("--device", help="cpu, cuda, cuda:1 or mps; the best there is if left out")
+    for name, kind, text in (
+        ("images", int, "pictures"),
+        ("epochs", int, "times each is seen"),
+        ("batch", int, "pictures a step"),
+        ("rate", float, "highest learning rate"),
+    ):
+        train.add_argument(f"--{name}", type=kind, metavar="N", help=f"{text}; the set-up's own if left out")
     asked = arguments[0] if arguments else ""
     for one in (predict, attend, attribute, compare, bench):
         _add_picture(one, moves=asked == one.prog.rpartition(" ")[2])
@@ -544,6 +569,55 @@ def _bench(options: argparse.Namespace) -> _Result:
     return _listing("bench", rows, lines)
 
 
+def _train(options: argparse.Namespace) -> _Result:
+    from tqdm import tqdm
+
+    from explorer.lab.networks import LabModel, all_models
+    from explorer.lab.training import RECIPES, Progress, train_grid
+    from explorer.models import choose_device
+    from explorer.types import ModelSpec
+
+    if options.seeds < 1:
+        raise ParameterError(f"--seeds is {options.seeds}; at least one seed is trained")
+    given = {
+        name: value for name in ("images", "epochs", "batch", "rate") if (value := getattr(options, name)) is not None
+    }
+    wanted = [(text, ModelSpec.parse(text)) for text in options.spec] or [("", model.spec()) for model in all_models()]
+    # Seeds outermost: a grid that is interrupted has every model before it has one of them often.
+    runs = [
+        (LabModel.of(spec), seed)
+        for seed in range(max(options.seeds, *(spec.seed + 1 for _, spec in wanted)))
+        for text, spec in wanted
+        if (seed == spec.seed if "#" in text else seed < options.seeds)
+    ]
+    folder = Path(options.folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ParameterError(f"--out: '{folder}' cannot be made: {error.strerror}") from error
+    device = choose_device(options.device)
+    lines: list[str] = []
+    with tqdm(total=len(runs), unit="run", disable=None, file=sys.stderr) as bar:
+
+        def stepped(now: Progress) -> None:
+            bar.set_postfix_str(
+                f"{now.spec} step {now.step}/{now.steps}, loss {now.loss:.3f}", refresh=now.step % 10 == 0
+            )
+
+        def finished(record: dict[str, Any]) -> None:
+            bar.update()
+            accuracy = record["accuracy"]["in distribution"]
+            lines.append(f"{record['spec']}: {100 * accuracy:.1f} % of {record['n']} scenes, {record['seconds']:.0f} s")
+
+        for backbone, own in RECIPES.items():
+            part = [run for run in runs if run[0].backbone == backbone]
+            if part:
+                manifest = train_grid(
+                    part, folder, dataclasses.replace(own, **given), device, options.workers, stepped, finished
+                )
+    return _Result({"folder": str(folder), **manifest}, [*lines, f"{folder / 'manifest.json'}"])
+
+
 def _context(picture: Picture, found: Comparison | str) -> dict[str, Any]:
     from explorer.compare import versions
 
@@ -684,6 +758,7 @@ def _check_out(out: str) -> None:
 def _write(result: _Result, out: str, command: str) -> list[str]:
     from explorer.figures import save
 
+    assert result.sheet is not None  # commands that draw nothing take no --out
     sheet = result.sheet()
     files = []
     for path in _targets(out, command):

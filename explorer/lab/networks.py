@@ -113,6 +113,7 @@ def build(model: LabModel, seed: int, width: int | None = None) -> nn.Module:
         return _MAKERS[model.backbone](model.block, width)
 
 
+@lru_cache(maxsize=64)
 def width_of(model: LabModel) -> int:
     """The width of the adjustable part that brings the parameters nearest to those of all models of the set-up."""
     aim, low, high = _AIMS[model.backbone]

@@ -60,6 +60,13 @@ class Recipe:
     clip: float = 1.0
     distribution: Distribution = field(default=CENTRED)
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.batch <= self.images or self.epochs < 1 or not self.rate > 0:
+            raise ParameterError(
+                f"{self.images} images, {self.epochs} epochs, batches of {self.batch}, rate {self.rate}: at least one "
+                f"epoch, a batch no larger than the images, and a rate above 0 are needed"
+            )
+
     @property
     def steps(self) -> int:
         """Steps of one training run."""
