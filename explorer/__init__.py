@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from explorer.compare import compare as compare
     from explorer.compare import predict as predict
     from explorer.errors import ExplorerError as ExplorerError
+    from explorer.lab.scenes import Scene as Scene
+    from explorer.lab.scenes import render as render
     from explorer.models import Model as Model
     from explorer.models import load as load
     from explorer.transforms import Transform as Transform
@@ -43,6 +45,8 @@ _HOME = {
     "compare": "compare",
     "predict": "compare",
     "ExplorerError": "errors",
+    "Scene": "lab.scenes",
+    "render": "lab.scenes",
     "Model": "models",
     "load": "models",
     "Transform": "transforms",

@@ -28,12 +28,13 @@ from explorer.errors import ExplorerError, NoAttentionError, ParameterError, Unk
 if TYPE_CHECKING:
     from explorer.figures import Sheet
     from explorer.images import Picture
+    from explorer.lab.scenes import Scene
     from explorer.models import Model
     from explorer.transforms import Transform
     from explorer.types import AttentionMap, Attribution, Comparison, ModelSpec, ModelView, Point, Prediction
 
 _DESCRIPTION = "See what attention does to a vision model: move what is in the picture, compare what models attend to."
-_SPEC = "[random/]BACKBONE[+BLOCK@STAGE][#SEED], e.g. resnet50.a1_in1k+mhsa@3; BACKBONE is a timm name"
+_SPEC = "[random/ | lab/]BACKBONE[+BLOCK@STAGE][#SEED], e.g. resnet50.a1_in1k+mhsa@3; BACKBONE is a timm name"
 #: Attribution methods are asked for by these; both need the methods' own flags.
 _EXPLAINING = ("attribute", "compare")
 _DEFAULT_METHOD = "gradcam"
@@ -146,7 +147,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         train.add_argument(f"--{name}", type=kind, metavar="N", help=f"{text}; the set-up's own if left out")
     asked = arguments[0] if arguments else ""
     for one in (predict, attend, attribute, compare, bench):
-        _add_picture(one, moves=asked == one.prog.rpartition(" ")[2])
+        _add_picture(one, moves=asked == one.prog.rpartition(" ")[2], scenes=one is not bench)
     for one in (attend, compare):
         text = "the place asked about, px of the first model's input before the move, or a token's name: class"
         one.add_argument("--query", metavar="X,Y", help=f"{text} (the middle)")
@@ -164,13 +165,18 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     return parser
 
 
-def _add_picture(parser: argparse.ArgumentParser, moves: bool) -> None:
+def _add_picture(parser: argparse.ArgumentParser, moves: bool, scenes: bool) -> None:
     """Picture and models; the moves too, which takes importing torch."""
     from explorer.images import samples
 
-    parser.add_argument(
-        "--image", required=True, metavar="FILE", help=f"a picture, or a sample: {', '.join(samples())}"
-    )
+    shown = parser.add_mutually_exclusive_group(required=True)
+    shown.add_argument("--image", metavar="FILE", help=f"a picture, or a sample: {', '.join(samples())}")
+    if scenes:
+        shown.add_argument(
+            "--scene",
+            metavar="NAME=VALUE,...",
+            help="a procedural scene instead, as in label=star,texture=dots,scale=0.8; its object is what moves",
+        )
     parser.add_argument("--model", action="append", required=True, metavar="SPEC", help=f"repeatable: {_SPEC}")
     parser.add_argument("--device", help="cpu, cuda, cuda:1 or mps; the best there is if left out")
     parser.add_argument("--seed", type=int, help="of random weights, inserted blocks and noise (0)")
@@ -284,14 +290,36 @@ def _layer(options: argparse.Namespace) -> int | str | None:
     return int(text) if text is not None and re.fullmatch(r"-?\d+", text) else text
 
 
-def _picture(options: argparse.Namespace) -> Picture:
+def _picture(options: argparse.Namespace) -> Picture | Scene:
+    return _read(options) if options.scene is None else _scene(options.scene)
+
+
+def _read(options: argparse.Namespace) -> Picture:
     from explorer.images import read_image, samples
 
     shipped = samples()
     return read_image(shipped.get(options.image, options.image))
 
 
-def _answers(options: argparse.Namespace, method: str | None) -> tuple[Picture, list[Model], Comparison]:
+def _scene(text: str) -> Scene:
+    from explorer.lab.scenes import Scene
+
+    kinds = {one.name: one.type for one in dataclasses.fields(Scene)}
+    given: dict[str, Any] = {}
+    for part in filter(None, text.split(",")):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals:
+            raise ParameterError(f"--scene is NAME=VALUE,... as in label=star,scale=0.8; got '{part}'")
+        if name not in kinds:
+            raise UnknownNameError("property of a scene", name, kinds)
+        try:
+            given[name] = {"int": int, "float": float}.get(str(kinds[name]), str)(value)
+        except ValueError:
+            raise ParameterError(f"--scene: {name} is a number, got '{value}'") from None
+    return Scene(**given)
+
+
+def _answers(options: argparse.Namespace, method: str | None) -> tuple[Picture | Scene, list[Model], Comparison]:
     """Read the picture and every flag first, then load the models, which may take minutes, and ask them."""
     from explorer.attribution import METHODS
     from explorer.compare import MAX_MODELS, compare
@@ -415,33 +443,37 @@ def _listing(name: str, rows: list[dict[str, Any]], lines: list[str]) -> _Result
 def _predict(options: argparse.Namespace) -> _Result:
     if options.top < 1:
         raise ParameterError(f"--top is 1 or more, got {options.top}")
-    from explorer.compare import prediction
+    import torch
+
+    from explorer.compare import prediction, seen
+    from explorer.images import Picture
+    from explorer.lab import motion
     from explorer.models import choose_device, load
 
     picture, transform, specs = _picture(options), _transform(options), _specs(options)
     device = str(choose_device(options.device))
     models = [load(spec, device) for spec in specs]
-    rows, lines, sheets = [], _about(picture, str(transform)), []
-    import torch
+    words = str(transform) if isinstance(picture, Picture) else motion.in_words(transform)
+    rows, lines, sheets = [], _about(picture, words), []
 
     for model in models:
         first = models[0].input_size
         move = transform.scaled(model.input_size[1] / first[1], model.input_size[0] / first[0])
         with model.lock, torch.inference_mode():
-            seen = move.apply(model.preprocess(picture.image))
-            answer = prediction(model, model.logits(seen)[0], options.top)
-        head = _head(str(model.spec), model.state, str(model.device), seen.shape[-2:])
+            shown = seen(model, picture, move)
+            answer = prediction(model, model.logits(shown)[0], options.top)
+        head = _head(str(model.spec), model.state, str(model.device), shown.shape[-2:])
         rows.append({**head, **_prediction(answer)})
         lines += [_title(head), *(f"  {one.probability:7.2%}  {one.label} ({one.index})" for one in answer.top)]
         lines += [f"  {answer.reason}"] if answer.reason else []
-        sheets.append((answer, seen[0].cpu(), str(model.spec), model.state))
+        sheets.append((answer, shown[0].cpu(), str(model.spec), model.state))
 
     def sheet() -> Sheet:
         from explorer.figures import joined, prediction_sheet
 
-        return joined(f"Prediction. Picture: {transform}", [prediction_sheet(*one) for one in sheets])
+        return joined(f"Prediction. Picture: {words}", [prediction_sheet(*one) for one in sheets])
 
-    return _Result({**_context(picture, str(transform)), "models": rows}, lines, sheet)
+    return _Result({**_context(picture, words), "models": rows}, lines, sheet)
 
 
 def _attend(options: argparse.Namespace) -> _Result:
@@ -557,7 +589,7 @@ def _bench(options: argparse.Namespace) -> _Result:
     from explorer.bench import run
     from explorer.models import choose_device, load
 
-    picture, specs = _picture(options), _specs(options)
+    picture, specs = _read(options), _specs(options)
     device = str(choose_device(options.device))
     measured = run([load(spec, device) for spec in specs], picture.image, options.repeats)
     rows = [dataclasses.asdict(one) for one in measured]
@@ -618,16 +650,26 @@ def _train(options: argparse.Namespace) -> _Result:
     return _Result({"folder": str(folder), **manifest}, [*lines, f"{folder / 'manifest.json'}"])
 
 
-def _context(picture: Picture, found: Comparison | str) -> dict[str, Any]:
+def _context(picture: Picture | Scene, found: Comparison | str) -> dict[str, Any]:
     from explorer.compare import versions
+    from explorer.images import Picture
 
-    image = {"name": picture.name, "width": picture.image.width, "height": picture.image.height, "notes": picture.notes}
+    shown: dict[str, Any]
+    if isinstance(picture, Picture):
+        width, height = picture.image.size
+        shown = {"image": {"name": picture.name, "width": width, "height": height, "notes": picture.notes}}
+    else:
+        shown = {"scene": dataclasses.asdict(picture)}
     transform = found if isinstance(found, str) else found.transform
-    return {"image": image, "transform": transform, "versions": dict(versions())}
+    return {**shown, "transform": transform, "versions": dict(versions())}
 
 
-def _about(picture: Picture, transform: str) -> list[str]:
-    return [f"{picture.name}: {transform}", *picture.notes]
+def _about(picture: Picture | Scene, transform: str) -> list[str]:
+    from explorer.images import Picture
+
+    if isinstance(picture, Picture):
+        return [f"{picture.name}: {transform}", *picture.notes]
+    return [f"scene of {picture.label}, {picture.texture}, on {picture.background}: {transform}"]
 
 
 def _head(spec: str, state: str, device: str, input_size: Sequence[int]) -> dict[str, Any]:

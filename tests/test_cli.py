@@ -21,6 +21,7 @@ from explorer.attribution import METHODS
 from explorer.blocks import BLOCKS
 from explorer.cli import main
 from explorer.images import read_image, samples
+from explorer.lab import networks
 from explorer.transforms import Transform
 from explorer.types import Point
 
@@ -380,3 +381,55 @@ def test_a_reader_that_leaves_early_is_no_error(light: dict[str, str]) -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait() == 0
+
+
+# ------------------------------------------------------------------------------------------------ the laboratory
+
+
+@pytest.mark.skipif(not networks.available(), reason="no trained models in this tree")
+def test_scenes_are_pictures_too(answer: Any) -> None:
+    record = answer(
+        "predict --scene label=star,texture=dots,seed=3 --model lab/conv --model lab/ca_c2f --dx 8 --device cpu"
+    )
+    assert record["scene"]["label"] == "star"
+    scene = explorer.Scene(label="star", texture="dots", seed=3, dx=8 / 48)
+    for row in record["models"]:
+        expected = explorer.predict(explorer.load(row["model"], "cpu"), scene).top[0]
+        assert row["prediction"][0]["label"] == expected.label
+        assert row["prediction"][0]["probability"] == pytest.approx(expected.probability, abs=1e-6)
+        assert row["weights"] == "lab"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("predict --model lab/conv --scene label=stra", "unknown label 'stra'. Did you mean star"),
+        ("predict --model lab/conv --scene colour=red", "unknown property of a scene 'colour'"),
+        ("predict --model lab/conv --scene scale=big", "scale is a number, got 'big'"),
+        ("predict --model lab/conv --scene star", "NAME=VALUE"),
+        ("predict --model lab/conv --scene scale=99", "scale is 99.0; it is a number from 0.1 to 4"),
+        ("train lab/none --batch 0", "a batch no larger than the images"),
+        ("train lab/none --rate -1", "a rate above 0"),
+        ("train lab/nothing", "unknown laboratory model 'lab/nothing'"),
+        ("train lab/none --seeds 0", "--seeds is 0"),
+    ],
+)
+def test_a_bad_scene_or_recipe_is_one_line(
+    line: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(shlex.split(line)) == 2
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert error.count("\n") == 1
+    assert message in error
+
+
+def test_train_writes_weights_and_manifest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "weights"
+    small = "--images 64 --epochs 1 --batch 32 --device cpu --json"
+    assert main(shlex.split(f"train lab/conv#1 --out {shlex.quote(str(folder))} {small}")) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert [one["spec"] for one in record["models"]] == ["lab/conv#1"]
+    assert (folder / "conv-1.safetensors").is_file()
+    assert json.loads((folder / "manifest.json").read_text())["models"] == record["models"]
