@@ -145,6 +145,28 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         ("rate", float, "highest learning rate"),
     ):
         train.add_argument(f"--{name}", type=kind, metavar="N", help=f"{text}; the set-up's own if left out")
+    fit = command(
+        "fit", _fit, "Fine-tune an inserted block: an untrained one behind a closed gate shows nothing learnt."
+    )
+    fit.add_argument("spec", metavar="SPEC", help="a model with a block, as in resnet50.a1_in1k+mhsa@3")
+    shown = fit.add_mutually_exclusive_group(required=True)
+    text = "a folder with one folder of pictures a class, or with train and val that have"
+    shown.add_argument("--images", metavar="DIR", help=text)
+    shown.add_argument("--scenes", type=int, nargs="?", const=1000, metavar="N", help="N procedural scenes (1000)")
+    fit.add_argument("--all", action="store_true", help="train the whole network, not the block and its gate alone")
+    text = "what to write; see --weights of the other commands (%(default)s)"
+    fit.add_argument("--out", dest="file", default="fitted.safetensors", metavar="FILE", help=text)
+    fit.add_argument("--input-size", metavar="PX|HxW", help="the model's input; its own if left out")
+    fit.add_argument("--device", help="cpu, cuda, cuda:1 or mps; the best there is if left out")
+    for name, kind, text in (
+        ("epochs", int, "times each picture is seen at most (20)"),
+        ("rate", float, "highest learning rate (0.002)"),
+        ("batch", int, "pictures a step (32)"),
+        ("patience", int, "epochs without improvement before it stops (4)"),
+        ("held-out", float, "share of each class that is held out (0.2)"),
+        ("seed", int, "of a new classifier and of the order (0)"),
+    ):
+        fit.add_argument(f"--{name}", type=kind, metavar="N", help=text)
     asked = arguments[0] if arguments else ""
     for one in (predict, attend, attribute, compare, bench):
         _add_picture(one, moves=asked == one.prog.rpartition(" ")[2], scenes=one is not bench)
@@ -235,12 +257,7 @@ def _add_method(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> No
 def _specs(options: argparse.Namespace) -> list[ModelSpec]:
     from explorer.types import ModelSpec
 
-    fields: dict[str, Any] = {}
-    if options.input_size is not None:
-        match = re.fullmatch(r"(\d+)(?:x(\d+))?", options.input_size)
-        if match is None:
-            raise ParameterError(f"--input-size is a number of pixels or HEIGHTxWIDTH, got '{options.input_size}'")
-        fields["input_size"] = (int(match[1]), int(match[2] or match[1]))
+    fields: dict[str, Any] = {"input_size": _input_size(options)}
     if options.weights is not None:
         if len(options.model) > 1:
             raise ParameterError(f"--weights belongs to one model, got {len(options.model)}")
@@ -254,6 +271,15 @@ def _specs(options: argparse.Namespace) -> list[ModelSpec]:
         one if has or options.seed is None else dataclasses.replace(one, seed=options.seed)
         for one, has in zip(specs, named)
     ]
+
+
+def _input_size(options: argparse.Namespace) -> tuple[int, int] | None:
+    if options.input_size is None:
+        return None
+    match = re.fullmatch(r"(\d+)(?:x(\d+))?", options.input_size)
+    if match is None:
+        raise ParameterError(f"--input-size is a number of pixels or HEIGHTxWIDTH, got '{options.input_size}'")
+    return int(match[1]), int(match[2] or match[1])
 
 
 def _transform(options: argparse.Namespace) -> Transform:
@@ -648,6 +674,39 @@ def _train(options: argparse.Namespace) -> _Result:
                     part, folder, dataclasses.replace(own, **given), device, options.workers, stepped, finished
                 )
     return _Result({"folder": str(folder), **manifest}, [*lines, f"{folder / 'manifest.json'}"])
+
+
+def _fit(options: argparse.Namespace) -> _Result:
+    from tqdm import tqdm
+
+    from explorer.lab.fitting import FitProgress, FitRecipe, fit
+    from explorer.types import ModelSpec
+
+    file = Path(options.file)
+    if file.suffix != ".safetensors" or not file.parent.is_dir() or not os.access(file.parent, os.W_OK):
+        raise ParameterError(f"--out is a .safetensors file in a folder that can be written, got '{file}'")
+    names = ("epochs", "rate", "batch", "patience", "held_out", "seed", "scenes")
+    given = {name: value for name in names if (value := getattr(options, name)) is not None}
+    recipe = FitRecipe(**given, whole=options.all)
+    spec = ModelSpec.parse(options.spec, input_size=_input_size(options))
+    with tqdm(unit="step", disable=None, file=sys.stderr) as bar:
+
+        def stepped(now: FitProgress) -> None:
+            bar.total = now.epochs * now.steps
+            bar.set_postfix_str(f"epoch {now.epoch}/{now.epochs}, loss {now.loss:.3f}", refresh=False)
+            bar.update()
+
+        found = fit(spec, options.images, recipe, options.device, stepped)
+    found.save(file)
+    before, after = found.record["before"], found.record["after"]
+    lines = [
+        f"{spec}: {100 * before['accuracy']:.1f} % before, {100 * after['accuracy']:.1f} % after, of "
+        f"{found.record['held_out']} held-out pictures (loss {before['loss']:.3f}, {after['loss']:.3f})",
+        *(f"  {note}" for note in found.notes),
+        f"wrote {file}",
+    ]
+    record = {**found.record, "history": found.history, "notes": found.notes, "file": str(file)}
+    return _Result(record, lines)
 
 
 def _context(picture: Picture | Scene, found: Comparison | str) -> dict[str, Any]:

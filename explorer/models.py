@@ -39,13 +39,16 @@ from explorer.seeding import Seeded
 from explorer.stages import Stage, find_stages
 from explorer.types import ModelSpec, WeightsState
 from explorer.weights import (
+    FITTED,
     check_finite,
     check_readable,
+    fingerprint,
     folder_weights,
     hub_file,
     hub_weights,
     lay_over,
     read_config,
+    read_note,
     read_tensors,
 )
 
@@ -225,18 +228,22 @@ def load(spec: ModelSpec | str, device: str | None = None) -> Model:
     _check_size(spec, source, arguments)
     overlay: dict[str, Any] = {}
     state: WeightsState = "random" if spec.origin == "random" else "pretrained"
-    tensors = None
+    tensors, fitted = None, None
     if spec.weights_file is not None:
-        state, tensors = "file", read_tensors(spec.weights_file)
+        tensors, fitted = read_tensors(spec.weights_file), _fitted(spec)
+    if tensors is not None and (fitted is None or fitted["whole"]):
+        state = "file"
     elif state == "pretrained":
         overlay = _only(source.weights())
     module = _build(source, arguments, spec.seed, overlay)
+    if fitted is not None:
+        _expect(module, fitted, spec)
     path = overlay.get("file")
     if path is not None:
         check_finite(_trained(module), spec.backbone)
     data = _data_config(spec, source, module)
     height, width = data["input_size"][1:]
-    if tensors is not None and not _has_block(tensors):
+    if tensors is not None and fitted is None and not _has_block(tensors):
         lay_over(module, tensors, str(spec.weights_file))
         tensors = None
     module.requires_grad_(False).eval().to(where)
@@ -264,7 +271,7 @@ def load(spec: ModelSpec | str, device: str | None = None) -> Model:
     if spec.block is not None:
         inserted = insert(module, stages, spec, probe)
         if tensors is not None:
-            lay_over(module, tensors, str(spec.weights_file))
+            lay_over(module, tensors, str(spec.weights_file), partly=fitted is not None and not fitted["whole"])
             inserted_state = "file"
     elif tensors is not None:
         raise WeightsError(
@@ -275,6 +282,9 @@ def load(spec: ModelSpec | str, device: str | None = None) -> Model:
     config = module.pretrained_cfg
     reason = headless_reason(source.architecture, config, num_classes)  # type: ignore[arg-type]
     num_classes = 0 if reason else num_classes
+    labels = class_names(config, num_classes) if num_classes else ()  # type: ignore[arg-type]
+    if fitted is not None and fitted["classes"]:
+        labels, num_classes, reason = tuple(fitted["classes"]), len(fitted["classes"]), ""
     return Model(
         spec=spec,
         module=module,
@@ -284,7 +294,7 @@ def load(spec: ModelSpec | str, device: str | None = None) -> Model:
         std=data["std"],
         interpolation=data["interpolation"],
         crop_pct=float(data["crop_pct"]),
-        labels=class_names(config, num_classes) if num_classes else (),  # type: ignore[arg-type]
+        labels=labels,
         num_classes=num_classes,
         headless_reason=reason,
         stages=stages,
@@ -484,6 +494,29 @@ def _data_config(spec: ModelSpec, source: _Source, module: nn.Module) -> dict[st
     elif fixed is not None:
         height, width = (fixed, fixed) if isinstance(fixed, int) else fixed
     return {**data, "input_size": (3, int(height), int(width)), "mean": tuple(data["mean"]), "std": tuple(data["std"])}
+
+
+def _fitted(spec: ModelSpec) -> dict[str, Any] | None:
+    """The record of `explorer fit` in the spec's weights file, or None; raises WeightsError for another model's."""
+    record = read_note(str(spec.weights_file), FITTED)
+    if record is None:
+        return None
+    name, wanted = Path(str(spec.weights_file)).name, ("spec", "backbone", "whole", "classes")
+    if missing := [one for one in wanted if one not in record]:
+        raise WeightsError(f"'{name}': its record of explorer fit lacks '{missing[0]}'")
+    if record["spec"] != str(spec):
+        raise WeightsError(f"'{name}' was fitted for '{record['spec']}', not for '{spec}'")
+    return record
+
+
+def _expect(module: nn.Module, fitted: Mapping[str, Any], spec: ModelSpec) -> None:
+    """Check that a backbone is the one a block was fitted to, and give it the classes of the fit."""
+    if not fitted["whole"] and fingerprint(module) != fitted["backbone"]:
+        raise WeightsError(
+            f"'{Path(str(spec.weights_file)).name}' was fitted to other weights of '{spec.backbone}' than those here"
+        )
+    if fitted["classes"]:
+        module.reset_classifier(len(fitted["classes"]))  # type: ignore[operator]
 
 
 def _has_block(tensors: Mapping[str, Tensor]) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from torch import Tensor, nn
 
 from explorer.errors import ModelError, WeightsError
 
+#: Names under which a weights file's metadata tells how it was made: by explorer train, and by explorer fit.
+RECORD, FITTED = "record", "fitted"
 #: Seconds to wait for the hub's first answer; its own retries take half a minute.
 HUB_SECONDS = 5.0
 
@@ -137,10 +140,44 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     return safetensors.torch.load_file(file, device="cpu")
 
 
-def lay_over(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
-    """Put tensors in the place of all weights of a module; a WeightsError names the first that does not fit."""
+def read_note(path: str | Path, name: str) -> dict[str, Any] | None:
+    """The JSON object that a safetensors file carries under a name in its metadata, or None; raises WeightsError."""
+    file = Path(path)
+    check_readable(file)
+    with safetensors.safe_open(file, framework="pt") as opened:
+        text = (opened.metadata() or {}).get(name)
+    try:
+        note = None if text is None else json.loads(text)
+    except ValueError:
+        raise WeightsError(f"'{file.name}': its metadata '{name}' is not readable JSON") from None
+    if note is not None and not isinstance(note, dict):
+        raise WeightsError(f"'{file.name}': its metadata '{name}' is not a JSON object")
+    return note
+
+
+def fingerprint(module: nn.Module, without: str = "") -> str:
+    """SHA-256 of a network's tensors, as it was before a block was inserted.
+
+    ``without``: path of the inserted block's wrapper with a dot, or "" where there is none.
+    """
+    digest = sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        if without and name.startswith(without):
+            if not name.startswith(f"{without}wrapped."):
+                continue
+            name = without + name.removeprefix(f"{without}wrapped.")
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def lay_over(module: nn.Module, tensors: Mapping[str, Tensor], source: str, partly: bool = False) -> None:
+    """Put tensors in the place of a module's weights; a WeightsError names the first that does not fit.
+
+    ``partly``: weights that ``tensors`` does not have stay as they are; otherwise it has all.
+    """
     own = module.state_dict()
-    missing = [name for name in own if name not in tensors]
+    missing = [] if partly else [name for name in own if name not in tensors]
     unexpected = [name for name in tensors if name not in own]
     differing = [name for name in own if name in tensors and own[name].shape != tensors[name].shape]
     if missing or unexpected or differing:
@@ -157,7 +194,7 @@ def lay_over(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> N
             )
         raise WeightsError(f"'{source}' does not fit this model: " + "; ".join(parts))
     check_finite(tensors, source)
-    module.load_state_dict(dict(tensors))
+    module.load_state_dict(dict(tensors), strict=not partly)
 
 
 def check_finite(tensors: Mapping[str, Tensor], source: str) -> None:

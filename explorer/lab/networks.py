@@ -10,7 +10,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import safetensors
 import timm
 import torch
 from timm.layers.mlp import Mlp
@@ -25,7 +24,7 @@ from explorer.resources import asset
 from explorer.seeding import Seeded
 from explorer.stages import Stage
 from explorer.types import ModelSpec
-from explorer.weights import check_readable, lay_over, read_tensors
+from explorer.weights import RECORD, lay_over, read_note, read_tensors
 
 #: Height and width of the laboratory's pictures, px.
 SIZE = 48
@@ -195,13 +194,10 @@ def trained(spec: ModelSpec) -> tuple[nn.Module, LabModel]:
 
 def read_record(file: Path) -> dict[str, Any]:
     """The record that training wrote into a weights file; raises WeightsError for a file of another kind."""
-    check_readable(file)
-    with safetensors.safe_open(file, framework="pt") as opened:
-        text = (opened.metadata() or {}).get("record")
-    if text is None:
+    record = read_note(file, RECORD)
+    if record is None:
         raise WeightsError(f"'{file.name}' was not written by explorer train: it has no record of its training")
-    found: dict[str, Any] = json.loads(text)
-    return found
+    return record
 
 
 _MAKERS: Mapping[str, Callable[[str, int], nn.Module]] = {"metaformer": _metaformer, "resnet": _resnet}

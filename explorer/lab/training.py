@@ -29,6 +29,7 @@ from explorer.errors import ParameterError, TrainingError
 from explorer.lab import scenes
 from explorer.lab.networks import MANIFEST, MEAN, SIZE, STD, LabModel, build, file_name, read_record, width_of
 from explorer.lab.scenes import AUGMENTED, CENTRED, Distribution
+from explorer.weights import RECORD
 
 #: Seed of the stream of training scenes, the same for every model, and of the scenes that training is judged on.
 TRAINING_STREAM, JUDGING_STREAM = 1, 2
@@ -234,7 +235,7 @@ def train(
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "timm": version("timm")},
     }
     tensors = {key: value.detach().cpu().contiguous() for key, value in halved.items()}
-    _write(folder / f"{name}.safetensors", lambda file: save_file(tensors, file, {"record": json.dumps(record)}))
+    _write(folder / f"{name}.safetensors", lambda file: save_file(tensors, file, {RECORD: json.dumps(record)}))
     started.unlink(missing_ok=True)
     return record
 

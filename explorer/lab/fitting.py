@@ -1,0 +1,385 @@
+"""Fine-tune an inserted block on a folder of pictures or on scenes, so that it becomes more than identity-init."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from timm.data.imagenet_info import ImageNetInfo
+from torch import Tensor, nn
+
+from explorer.errors import ImageError, ParameterError, TrainingError
+from explorer.images import SUFFIXES, read_image
+from explorer.lab import scenes
+from explorer.models import Model, load
+from explorer.registry import parameter
+from explorer.seeding import Seeded
+from explorer.types import ModelSpec
+from explorer.weights import FITTED, fingerprint
+
+#: Seeds of the streams of scenes that a block is fitted and judged on.
+FITTING_STREAM, HELD_OUT_STREAM = 11, 12
+
+
+@dataclass(frozen=True)
+class FitRecipe:
+    """How is an inserted block fitted?
+
+    Attributes:
+        epochs: how often each picture is seen at most.
+        rate: highest learning rate, of AdamW; it falls along a cosine.
+        batch: pictures a step; halved where memory does not suffice.
+        patience: epochs without a lower loss on the held-out pictures after which it stops.
+        held_out: share of each class's pictures that is never trained on, where the folder has no train and val.
+        scenes: how many scenes are trained on, where it is scenes; a quarter as many are held out.
+        whole: train the whole network, not the block and its gate alone.
+        seed: of a new classifier and of the order.
+    """
+
+    epochs: int = parameter(20, "times each picture is seen at most", 1, 10_000)
+    rate: float = parameter(2e-3, "highest learning rate", 1e-9, 10.0)
+    batch: int = parameter(32, "pictures a step", 1, 4096)
+    patience: int = parameter(4, "epochs without improvement before it stops", 1, 10_000)
+    held_out: float = parameter(0.2, "share of each class that is held out", 0.01, 0.9)
+    scenes: int = parameter(1000, "scenes to train on, with --scenes", 16, 1_000_000)
+    whole: bool = parameter(False, "train the whole network, not the block alone")
+    seed: int = parameter(0, "of a new classifier and of the order", 0, 2**31 - 1)
+
+    def __post_init__(self) -> None:
+        for name, rules in ((one.name, one.metadata) for one in self.__dataclass_fields__.values()):
+            value, low, high = getattr(self, name), rules["low"], rules["high"]
+            if low is not None and not low <= value <= high:
+                raise ParameterError(f"{name} is {value}; it lies from {low:g} to {high:g}")
+
+
+@dataclass(frozen=True)
+class FitProgress:
+    """Where a fit is: epoch and step, counted from 1, and the loss of this step."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What a fit gave.
+
+    Attributes:
+        tensors: the trained tensors by their name in the network: block, gate and a new classifier, or all.
+        record: provenance: spec, backbone, classes, recipe, device, versions, accuracy and loss before and after.
+        history: one record an epoch: loss of training, loss and accuracy on the held-out pictures.
+        notes: what has to be said beside it (pictures that could not be read, an early end, ...).
+    """
+
+    tensors: Mapping[str, Tensor]
+    record: Mapping[str, Any]
+    history: tuple[Mapping[str, float], ...]
+    notes: tuple[str, ...] = field(default=())
+
+    def save(self, path: str | Path) -> Path:
+        """Write a safetensors file that ``load(ModelSpec(..., weights_file=path))`` reads; whole or not at all."""
+        path = Path(path)
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+        text = json.dumps({**self.record, "history": self.history, "notes": self.notes})
+        save_file(dict(self.tensors), unfinished, {FITTED: text})
+        os.replace(unfinished, path)
+        return path
+
+
+@dataclass(frozen=True, eq=False)
+class _Data:
+    """Pictures at a model's input size: (n, 3, H, W) uint8 and (n,) targets, some held out."""
+
+    classes: tuple[str, ...]
+    images: Tensor
+    targets: Tensor
+    held_images: Tensor
+    held_targets: Tensor
+    notes: tuple[str, ...] = ()
+
+
+def fit(
+    spec: ModelSpec | str,
+    images: str | Path | None = None,
+    recipe: FitRecipe = FitRecipe(),
+    device: str | None = None,
+    progress: Callable[[FitProgress], None] | None = None,
+) -> Fitted:
+    """Train the inserted block of a model and its gate (or the whole network) to name pictures' classes.
+
+    Behind its closed gate (g = 0) a fresh block changes nothing, so only the gate has a gradient at first; the block
+    begins to learn one step later. The backbone is frozen, its batch norms keep their statistics. The model's own
+    classifier is kept where it knows the folder's classes; otherwise a new one is trained too.
+
+    Args:
+        spec: a model with a block, as in ``resnet50.a1_in1k+mhsa@3``.
+        images: a folder with one folder a class (or with ``train`` and ``val`` that have), or None for scenes.
+        recipe: how.
+        device: where, or None to choose.
+        progress: told after every step; a KeyboardInterrupt ends the fit and keeps its best weights.
+
+    Raises:
+        ParameterError: a spec without a block, a folder that does not do.
+        TrainingError: the loss is no number, or memory does not suffice for a single picture.
+    """
+    spec = ModelSpec.parse(spec) if isinstance(spec, str) else spec
+    if spec.block is None or spec.origin == "lab":
+        raise ParameterError(f"'{spec}' has no inserted block to fit; write for example 'resnet50.a1_in1k+mhsa@3'")
+    model = load(spec, device)
+    if not model.num_classes:
+        raise ParameterError(f"'{spec}' has no classifier to fit a block with: {model.headless_reason}")
+    data = _scenes(model, recipe) if images is None else _folder(model, Path(images), recipe)
+    network = model.module
+    if not isinstance(model.inserted, str):
+        raise ParameterError(f"'{spec}' has no inserted block to fit")
+    place = model.inserted.rsplit(".", 1)[0]
+    backbone = fingerprint(network, f"{place}.")
+    own = None if images is None else own_classes(model, data.classes)
+    if own is None:
+        with Seeded(recipe.seed):
+            network.reset_classifier(len(data.classes))  # type: ignore[operator]
+        network.to(model.device)
+    else:
+        index = torch.tensor(own)
+        data = _Data(
+            data.classes, data.images, index[data.targets], data.held_images, index[data.held_targets], data.notes
+        )
+    wrapper = network.get_submodule(place)
+    parts: list[nn.Module] = [network] if recipe.whole else [wrapper.get_submodule("block")]
+    head = () if own is not None else tuple(_classifier(network))
+    gate = wrapper.get_parameter("gate")
+    trained = list(dict.fromkeys([*(p for part in parts for p in part.parameters()), gate, *head]))
+    names = _names(network, place, recipe.whole, own is None)
+    with model.lock:
+        return _fit(model, network, parts, trained, names, data, recipe, backbone, own is None, progress)
+
+
+def _fit(
+    model: Model,
+    network: nn.Module,
+    parts: Sequence[nn.Module],
+    trained: Sequence[nn.Parameter],
+    names: Sequence[str],
+    data: _Data,
+    recipe: FitRecipe,
+    backbone: str,
+    new_head: bool,
+    progress: Callable[[FitProgress], None] | None,
+) -> Fitted:
+    def kept() -> dict[str, Tensor]:
+        state = network.state_dict()
+        return {name: state[name].detach().cpu().clone().contiguous() for name in names}
+
+    batch, notes = recipe.batch, list(data.notes)
+    before = _judge(model, data, batch)
+    best, best_epoch, history = (before, kept()), 0, []
+    optimiser = torch.optim.AdamW(trained, lr=recipe.rate, weight_decay=0.01)
+    try:
+        for one in trained:
+            one.requires_grad_(True)
+        for epoch in range(1, recipe.epochs + 1):
+            for part in parts:
+                part.train()
+            total, epoch_done = 0.0, False
+            while not epoch_done:
+                try:
+                    total = _epoch(model, optimiser, trained, data, recipe, batch, epoch, progress)
+                    epoch_done = True
+                except torch.OutOfMemoryError:
+                    optimiser.zero_grad()
+                    if batch == 1:
+                        raise TrainingError(f"'{model.spec}': memory does not suffice for a single picture") from None
+                    batch //= 2
+                    notes.append(f"memory did not suffice: batches of {batch}")
+            for part in parts:
+                part.eval()
+            after = _judge(model, data, batch)
+            history.append({"epoch": epoch, "loss": total, "held_out_loss": after[0], "held_out_accuracy": after[1]})
+            if after[0] < best[0][0]:
+                best, best_epoch = (after, kept()), epoch
+            elif epoch - best_epoch >= recipe.patience:
+                notes.append(f"stopped after epoch {epoch}: the held-out loss was lowest after epoch {best_epoch}")
+                break
+    except KeyboardInterrupt:
+        notes.append(f"interrupted; the weights are those after epoch {best_epoch}")
+    finally:
+        optimiser.zero_grad()
+        network.requires_grad_(False).eval()
+    record = {
+        "spec": str(model.spec),
+        "backbone": backbone,
+        "whole": recipe.whole,
+        "classes": list(data.classes) if new_head else None,
+        "recipe": asdict(recipe),
+        "device": str(model.device),
+        "pictures": len(data.targets),
+        "held_out": len(data.held_targets),
+        "before": {"loss": before[0], "accuracy": before[1]},
+        "after": {"loss": best[0][0], "accuracy": best[0][1]},
+        "best_epoch": best_epoch,
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "timm": version("timm")},
+    }
+    return Fitted(best[1], record, tuple(history), tuple(notes))
+
+
+def _epoch(
+    model: Model,
+    optimiser: torch.optim.Optimizer,
+    trained: Sequence[nn.Parameter],
+    data: _Data,
+    recipe: FitRecipe,
+    batch: int,
+    epoch: int,
+    progress: Callable[[FitProgress], None] | None,
+) -> float:
+    """One epoch; its mean loss."""
+    order = torch.randperm(len(data.targets), generator=torch.Generator().manual_seed(1_000_003 * recipe.seed + epoch))
+    # A batch of one has no variance, which a batch norm in the block would divide by.
+    batches = [part for part in order.split(batch) if len(part) > 1 or len(order) == 1]
+    total = 0.0
+    for step, which in enumerate(batches, start=1):
+        share = (epoch - 1 + step / len(batches)) / recipe.epochs
+        for group in optimiser.param_groups:
+            group["lr"] = recipe.rate * 0.5 * (1 + math.cos(math.pi * share))
+        loss = F.cross_entropy(model.logits(_shown(data.images[which], model)), data.targets[which].to(model.device))
+        value = loss.item()
+        if not math.isfinite(value):
+            raise TrainingError(f"'{model.spec}': the loss is {value} in epoch {epoch}; try a rate below {recipe.rate}")
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(trained, 1.0)
+        optimiser.step()
+        total += value * len(which)
+        if progress is not None:
+            progress(FitProgress(epoch, recipe.epochs, step, len(batches), value))
+    return total / sum(len(part) for part in batches)
+
+
+def _judge(model: Model, data: _Data, batch: int) -> tuple[float, float]:
+    """Loss and accuracy on the held-out pictures."""
+    loss = right = 0.0
+    with torch.inference_mode():
+        for images, targets in zip(data.held_images.split(batch), data.held_targets.split(batch)):
+            logits = model.logits(_shown(images, model))
+            targets = targets.to(logits.device)
+            loss += float(F.cross_entropy(logits.float(), targets, reduction="sum"))
+            right += float((logits.argmax(1) == targets).sum())
+    return loss / len(data.held_targets), right / len(data.held_targets)
+
+
+def _shown(images: Tensor, model: Model) -> Tensor:
+    return images.to(model.device).float().div(255)
+
+
+def _classifier(network: nn.Module) -> Iterator[nn.Parameter]:
+    found = network.get_classifier()  # type: ignore[operator]
+    for part in found if isinstance(found, (tuple, list)) else (found,):
+        yield from part.parameters()
+
+
+def _names(network: nn.Module, place: str, whole: bool, new_head: bool) -> list[str]:
+    """Names of the tensors that a fit changes."""
+    state = network.state_dict()
+    if whole:
+        return list(state)
+    head = {id(one) for one in _classifier(network)} if new_head else set()
+    named = {name for name, one in network.named_parameters() if id(one) in head}
+    return [name for name in state if name in named or name == f"{place}.gate" or name.startswith(f"{place}.block.")]
+
+
+# ---- the pictures ---------------------------------------------------------------------------------------------------
+
+
+def own_classes(model: Model, folders: Sequence[str]) -> list[int] | None:
+    """The model's classes that folders are named after (by index, name or ImageNet's synset), or None if not all."""
+    known = {str(index): index for index in range(model.num_classes)}
+    for index, label in reversed(list(enumerate(model.labels))):
+        known[label.lower()] = known[label.split(",")[0].lower()] = index
+    if model.num_classes == 1000 and model.labels:
+        known |= {name: index for index, name in enumerate(ImageNetInfo().label_names())}
+    found = [known.get(name.lower().replace("_", " "), known.get(name)) for name in folders]
+    return None if None in found else [index for index in found if index is not None]
+
+
+def _folder(model: Model, folder: Path, recipe: FitRecipe) -> _Data:
+    if not folder.is_dir():
+        raise ParameterError(f"there is no folder '{folder}'; a folder with one folder of pictures a class is expected")
+    parts = (
+        [folder / "train", folder / "val"] if (folder / "train").is_dir() and (folder / "val").is_dir() else [folder]
+    )
+    classes = sorted({one.name for part in parts for one in part.iterdir() if one.is_dir() and one.name[0] != "."})
+    if len(classes) < 2:
+        raise ParameterError(
+            f"'{folder}' has {len(classes)} folders of pictures ({', '.join(classes) or 'none'}); one a class, and at "
+            f"least two classes, are expected"
+        )
+    unread: list[str] = []
+    images: list[list[Tensor]] = [[], []]
+    targets: list[list[int]] = [[], []]
+    for target, name in enumerate(classes):
+        for number, part in enumerate(parts):
+            files = sorted(file for file in (part / name).glob("*") if file.suffix.lower() in SUFFIXES)
+            read = [image for file in files if (image := _read(model, file, unread)) is not None]
+            if len(parts) == 1:
+                if len(read) < 2:
+                    raise ParameterError(
+                        f"'{folder / name}' has {len(read)} pictures that can be read; at least two are needed, one to "
+                        f"train on and one to hold out"
+                    )
+                order = torch.randperm(len(read), generator=torch.Generator().manual_seed(recipe.seed)).tolist()
+                held = min(len(read) - 1, max(1, round(recipe.held_out * len(read))))
+                split = [[read[i] for i in order[held:]], [read[i] for i in order[:held]]]
+            else:
+                split = [read, []] if number == 0 else [[], read]
+            for side in (0, 1):
+                images[side] += split[side]
+                targets[side] += [target] * len(split[side])
+    if not targets[0] or not targets[1]:
+        raise ParameterError(f"'{folder}': no picture in {'train' if not targets[0] else 'val'}")
+    notes: tuple[str, ...] = ()
+    if unread:
+        shown = ", ".join(unread[:3]) + (", ..." if len(unread) > 3 else "")
+        notes = (f"{len(unread)} pictures could not be read and were left out: {shown}",)
+    stacked = [torch.cat(one) for one in images]
+    return _Data(tuple(classes), stacked[0], torch.tensor(targets[0]), stacked[1], torch.tensor(targets[1]), notes)
+
+
+def _read(model: Model, file: Path, unread: list[str]) -> Tensor | None:
+    try:
+        return (model.preprocess(read_image(file).image) * 255).round().to(torch.uint8).cpu()
+    except ImageError:
+        unread.append(f"{file.parent.name}/{file.name}")
+        return None
+
+
+def _scenes(model: Model, recipe: FitRecipe) -> _Data:
+    height, width = model.input_size
+    if height != width:
+        raise ParameterError(f"scenes are square; '{model.spec}' looks at {width} x {height} px")
+
+    def rendered(stream: int, count: int) -> tuple[Tensor, Tensor]:
+        pieces = [
+            scenes.render(scenes.draw(stream, which), height, model.device) for which in torch.arange(count).split(256)
+        ]
+        images = torch.cat([(piece.images * 255).round().to(torch.uint8).cpu() for piece in pieces])
+        return images, torch.cat([piece.labels.cpu() for piece in pieces])
+
+    return _Data(
+        scenes.CLASSES,
+        *rendered(FITTING_STREAM, recipe.scenes),
+        *rendered(HELD_OUT_STREAM, max(1, recipe.scenes // 4)),
+        notes=("scenes, not photographs",),
+    )

@@ -1,0 +1,229 @@
+"""Fitting a block: only it changes, it learns what only it can, and what is written loads as what was fitted."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+
+from explorer.cli import main
+from explorer.errors import ParameterError, TrainingError, WeightsError
+from explorer.lab import fitting
+from explorer.lab.fitting import FitRecipe, fit, own_classes
+from explorer.models import load
+from explorer.types import ModelSpec
+
+SPEC = "random/test_resnet+mhsa@3"
+SIZE = (64, 64)
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+QUICK = FitRecipe(epochs=3, batch=8, patience=10)
+
+
+def _spec(text: str = SPEC, **fields: object) -> ModelSpec:
+    return ModelSpec.parse(text, input_size=SIZE, **fields)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes by colour, ten noisy pictures each."""
+    folder = tmp_path_factory.mktemp("pictures")
+    noise = np.random.default_rng(0)
+    for name, channel in (("red", 0), ("blue", 2)):
+        (folder / name).mkdir()
+        for number in range(10):
+            pixels = noise.integers(0, 90, (64, 64, 3), dtype=np.uint8)
+            pixels[..., channel] += 120
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    return folder
+
+
+def test_only_the_block_its_gate_and_a_new_classifier_change(pictures, tmp_path):
+    untouched = load(_spec())
+    model = load(_spec())
+    before = copy.deepcopy(model.module.state_dict())
+    found = fit(_spec(), pictures, QUICK)
+    assert found.tensors.keys() == {
+        *(name for name in before if name.startswith("layer3.block.") or name == "layer3.gate"),
+        "fc.weight",
+        "fc.bias",
+    }
+    assert found.tensors["layer3.gate"] != 0
+    fitted = _loaded(found, tmp_path)
+    after = fitted.module.state_dict()
+    for name, tensor in before.items():
+        if name not in found.tensors:
+            assert torch.equal(after[name], tensor), name
+    assert any(not torch.equal(after[name], before[name]) for name in before if name.startswith("layer3.block."))
+    # a model that others use is not touched
+    assert torch.equal(untouched.module.layer3.gate, torch.zeros(()))
+
+
+def _loaded(found, folder):
+    return load(_spec(weights_file=str(found.save(folder / "fitted.safetensors"))))
+
+
+def test_accuracy_rises_and_the_file_gives_it_again(pictures, tmp_path):
+    found = fit(_spec(), pictures, FitRecipe(epochs=12, batch=8, patience=12, rate=5e-3))
+    assert found.record["after"]["loss"] < found.record["before"]["loss"]
+    assert found.record["after"]["accuracy"] == 1.0
+    model = _loaded(found, tmp_path)
+    assert model.labels == ("blue", "red")
+    assert (model.state, model.inserted_state, model.num_classes) == ("random", "file", 2)
+    for index, name in enumerate(model.labels):
+        image = model.preprocess(Image.open(pictures / name / "0.png"))
+        assert int(model.logits(image).argmax()) == index
+    with safe_open(tmp_path / "fitted.safetensors", "pt") as opened:
+        record = json.loads(opened.metadata()["fitted"])
+    assert record["spec"] == SPEC
+    assert record["versions"]["torch"] == torch.__version__
+
+
+def test_the_same_seed_gives_the_same_tensors(pictures):
+    first, again = fit(_spec(), pictures, QUICK), fit(_spec(), pictures, QUICK)
+    assert all(torch.equal(first.tensors[name], again.tensors[name]) for name in first.tensors)
+
+
+def test_early_end_keeps_the_best_weights(pictures):
+    # At this rate the loss only rises, so the weights from before the first epoch are the best.
+    found = fit(_spec(), pictures, FitRecipe(epochs=30, batch=8, patience=2, rate=9.0))
+    assert len(found.history) < 30
+    assert any("stopped after epoch" in note for note in found.notes)
+    losses = [found.record["before"]["loss"], *(one["held_out_loss"] for one in found.history)]
+    assert found.record["after"]["loss"] == min(losses)
+    assert found.record["best_epoch"] == losses.index(min(losses))
+
+
+def test_an_interrupt_keeps_what_there_is(pictures):
+    def stop(now):
+        if now.epoch == 2:
+            raise KeyboardInterrupt
+
+    found = fit(_spec(), pictures, QUICK, progress=stop)
+    assert len(found.history) == 1
+    assert any("interrupted" in note for note in found.notes)
+
+
+def test_whole_trains_everything(pictures, tmp_path):
+    found = fit(_spec(), pictures, FitRecipe(epochs=1, batch=8, whole=True))
+    model = _loaded(found, tmp_path)
+    assert found.tensors.keys() == model.module.state_dict().keys()
+    assert (model.state, model.inserted_state) == ("file", "file")
+
+
+def test_scenes(tmp_path):
+    found = fit(_spec(), None, FitRecipe(epochs=1, batch=16, scenes=32))
+    assert found.record["held_out"] == 8
+    assert len(_loaded(found, tmp_path).labels) == 12
+
+
+def test_memory_that_does_not_suffice_halves_the_batch(pictures, monkeypatch):
+    calls = []
+    own = fitting._epoch
+
+    def scarce(model, optimiser, trained, data, recipe, batch, epoch, progress):
+        calls.append(batch)
+        if batch > 2:
+            raise torch.OutOfMemoryError
+        return own(model, optimiser, trained, data, recipe, batch, epoch, progress)
+
+    monkeypatch.setattr(fitting, "_epoch", scarce)
+    found = fit(_spec(), pictures, FitRecipe(epochs=1, batch=8))
+    assert calls == [8, 4, 2]
+    assert any("batches of 2" in note for note in found.notes)
+
+
+def test_a_loss_that_is_no_number_is_an_error(pictures, monkeypatch):
+    monkeypatch.setattr(fitting.F, "cross_entropy", lambda *_, **__: torch.tensor(float("nan"), requires_grad=True))
+    with pytest.raises(TrainingError, match=r"the loss is nan in epoch 1; try a rate below 0\.002"):
+        fit(_spec(), pictures, QUICK)
+
+
+def test_unreadable_pictures_are_named_and_left_out(pictures, tmp_path):
+    folder = tmp_path / "some"
+    shutil.copytree(pictures, folder)
+    (folder / "red" / "broken.png").write_bytes(b"no picture")
+    found = fit(_spec(), folder, FitRecipe(epochs=1))
+    assert any("1 pictures could not be read" in note and "red/broken.png" in note for note in found.notes)
+
+
+def test_train_and_val_folders_are_used_as_they_are(pictures, tmp_path):
+    for part, numbers in (("train", range(6)), ("val", range(6, 9))):
+        for name in ("red", "blue"):
+            (tmp_path / part / name).mkdir(parents=True)
+            for number in numbers:
+                shutil.copy(pictures / name / f"{number}.png", tmp_path / part / name)
+    found = fit(_spec(), tmp_path, FitRecipe(epochs=1))
+    assert (found.record["pictures"], found.record["held_out"]) == (12, 6)
+
+
+def test_bad_input_is_refused_before_training(pictures, tmp_path):
+    with pytest.raises(ParameterError, match="no inserted block"):
+        fit("random/test_resnet", pictures)
+    with pytest.raises(ParameterError, match="there is no folder"):
+        fit(_spec(), tmp_path / "nowhere")
+    (tmp_path / "one").mkdir()
+    with pytest.raises(ParameterError, match="1 folders"):
+        fit(_spec(), tmp_path)
+    (tmp_path / "two").mkdir()
+    with pytest.raises(ParameterError, match="0 pictures"):
+        fit(_spec(), tmp_path)
+    with pytest.raises(ParameterError, match="epochs is 0"):
+        FitRecipe(epochs=0)
+
+
+def test_a_fitted_block_belongs_to_its_model(pictures, tmp_path):
+    file = str(fit(_spec(), pictures, FitRecipe(epochs=1)).save(tmp_path / "fitted.safetensors"))
+    with pytest.raises(WeightsError, match="was fitted for 'random/test_resnet\\+mhsa@3'"):
+        load(_spec("random/test_resnet+mhsa@2", weights_file=file))
+    with pytest.raises(WeightsError, match="was fitted for"):
+        load(_spec(SPEC + "#5", weights_file=file))
+
+
+def test_own_classes_are_found_by_index_name_and_synset():
+    class Known:
+        num_classes = 1000
+        labels = (*(f"label {i}" for i in range(999)), "Samoyed, Samoyede")
+
+    assert own_classes(Known, ["7", "label 3", "samoyed"]) == [7, 3, 999]
+    assert own_classes(Known, ["n01440764"]) == [0]
+    assert own_classes(Known, ["7", "spoon of mine"]) is None
+
+
+def test_the_command(pictures, tmp_path, capsys):
+    file = tmp_path / "block.safetensors"
+    line = ["fit", SPEC, "--images", str(pictures), "--epochs", "1", "--input-size", "64", "--out", str(file)]
+    assert main([*line, "--json", "--device", "cpu"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["file"] == str(file)
+    assert record["held_out"] == 4
+    picture = str(pictures / "red" / "0.png")
+    shown = ["predict", "--model", SPEC, "--image", picture, "--input-size", "64", "--weights", str(file), "--json"]
+    assert main(shown) == 0
+    answer = json.loads(capsys.readouterr().out)["models"][0]["prediction"]
+    assert {one["label"] for one in answer} == {"red", "blue"}
+    assert main(["fit", SPEC, "--images", str(pictures), "--out", str(tmp_path / "x.bin")]) == 2
+    assert "--out is a .safetensors file" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the folder with real weights is absent")
+def test_real_weights_keep_their_classifier(tmp_path):
+    """Two ImageNet classes by index: MobileNet's own head stays, its answers are right before and after."""
+    weights = f"local-dir:{DATA / 'weights' / 'mobilenetv2_100'}+coord@4"
+    model = load(weights)
+    picture = DATA / "photos" / "samoyed.png"
+    index = int(model.logits(model.preprocess(Image.open(picture))).argmax())
+    for target in (index, (index + 1) % 1000):
+        (tmp_path / str(target)).mkdir()
+        for number in range(2):
+            shutil.copy(picture, tmp_path / str(target) / f"{number}.png")
+    found = fit(weights, tmp_path, FitRecipe(epochs=1, batch=2))
+    assert found.record["classes"] is None
+    assert not any("classifier" in name for name in found.tensors)
+    assert found.record["before"]["accuracy"] == 0.5  # the same picture under two names
