@@ -9,23 +9,30 @@
   };
 
   explorer.controls = ({ element, trigger, props }) => {
-    const { moves, methods, method: firstMethod } = props.options;
-    const question = { method: firstMethod, query: { x: 0.5, y: 0.5 }, parameters: {} };
+    const { moves, methods, method: firstMethod, scene: sceneFields } = props.options;
+    const question = { method: firstMethod, query: { x: 0.5, y: 0.5 }, parameters: {}, scene: props.value.scene || null };
     for (const move of moves) question[move.name] = move.default;
     let frame = [224, 224];
     const fields = {};
 
     const publish = (ask = true) => {
       props.value = JSON.parse(JSON.stringify(question));
+      // What is rendered anew is neither mirrored nor filled in.
+      if (question.scene) for (const move of moves) if (move.picture) delete props.value[move.name];
       if (ask) {
         explorer.tell("asked", question);
         trigger("input");
       }
     };
 
-    /** What other parts may change: {dx, dy, query, ...}; `ask` false where no answer is needed. */
+    /** What other parts may change: {dx, dy, query, scene, ...}; `ask` false where no answer is needed. */
     explorer.question = {
       get: () => question,
+      /** (height, width) of the first model's input, whose pixels the move is in. */
+      frame: () => frame,
+      /** Whether an answer is to the question as it is now, wherever it is asked from. */
+      isAnsweredBy: ({ at }) => moves.every((move) => (question.scene && move.picture) || at[move.name] === question[move.name])
+        && (question.scene ? explorer.scenery.same(at.scene, question.scene) : !at.scene),
       set: (change, ask = true) => {
         Object.assign(question, change);
         show();
@@ -40,12 +47,13 @@
       const id = `move-${move.name}`;
       const slider = make("input", { type: "range", id, step: move.log ? 0.01 : move.step, "aria-label": move.label });
       const number = make("input", {
-        type: "number", step: move.step, min: move.low, max: move.high, "aria-label": `${move.label}, ${move.unit || "factor"}`,
+        type: "number", step: "any", min: move.low, max: move.high, "aria-label": `${move.label}, ${move.unit || "factor"}`,
       });
       const limits = () => {
         const reach = move.share ? Math.round(move.share * frame[along[move.name]]) : null;
         slider.min = toSlider(reach === null ? move.low : -reach);
         slider.max = toSlider(reach === null ? move.high : reach);
+        if (move.share) slider.step = question.scene ? move.step / 8 : move.step;
       };
       slider.addEventListener("input", () => {
         question[move.name] = fromSlider(Number(slider.value));
@@ -81,17 +89,30 @@
       fields[move.name] = { show: () => { box.checked = question[move.name]; } };
       return make("div", { class: "field plain", title: move.text }, make("label", { for: id, text: move.label }), box);
     };
-    const draw = (move) => (move.low != null ? numeric(move) : other(move));
+    const draw = (move) => {
+      const drawn = move.low != null ? numeric(move) : other(move);
+      const { show: put } = fields[move.name];
+      fields[move.name].show = () => { put(); drawn.hidden = Boolean(question.scene && move.picture); };
+      return drawn;
+    };
 
     const reset = make("button", { type: "button", class: "quiet", text: "Reset", onclick: () => {
       for (const move of moves) question[move.name] = move.default;
       show();
       publish();
     } });
+    const further = make("summary");
     const moved = make("fieldset", {},
       make("legend", { text: "Move" }), reset,
       ...moves.filter((move) => !move.advanced).map(draw),
-      make("details", {}, make("summary", { text: "Turn, mirror, border" }), ...moves.filter((move) => move.advanced).map(draw)));
+      make("details", {}, further, ...moves.filter((move) => move.advanced).map(draw)));
+
+    const scene = explorer.sceneFields(sceneFields, () => question.scene, (change) => {
+      question.scene = { ...question.scene, ...change };
+      show();
+      publish();
+    });
+    const made = make("details", { class: "made" }, make("summary", { text: "Scene" }), ...scene.elements);
 
     const place = (axis, index) => {
       const id = `query-${axis}`;
@@ -171,6 +192,10 @@
 
     function show() {
       for (const field of Object.values(fields)) field.show();
+      write(further, question.scene ? "Turn" : "Turn, mirror, border");
+      made.hidden = !question.scene;
+      scene.show();
+      explorer.source(question.scene);
     }
     explorer.hear("frame", (size) => {
       if (size[0] === frame[0] && size[1] === frame[1]) return;
@@ -178,7 +203,7 @@
       show();
     });
 
-    element.querySelector(".part").replaceChildren(moved, asking,
+    element.querySelector(".part").replaceChildren(made, moved, asking,
       make("fieldset", {}, make("legend", { text: "Attribution" }), select, title, parameters, costly));
     show();
     showMethod();

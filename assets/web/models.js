@@ -13,9 +13,16 @@
   const join = ({ origin, backbone, block, stage, seed }) =>
     origin + backbone + (block ? `+${block}${stage ? `@${stage}` : ""}` : "") + seed;
 
+  /** "lab/resnet+mhsa#1" in its parts. */
+  const splitLab = (text) => {
+    const match = /^lab\/(resnet\+)?([A-Za-z0-9_]+?)(-aug)?(?:#(\d+))?$/.exec(text.trim());
+    return match && { setup: match[1] ? "ResNet" : match[3] ? "augmented" : "MetaFormer", block: match[2], seed: match[4] || "0" };
+  };
+
   explorer.models = ({ element, trigger, props }) => {
-    const { most, colours, names: listed, short, blocks } = props.options;
+    const { most, colours, names: listed, short, blocks, lab } = props.options;
     const names = listed.split("\n");
+    const trained = lab.map((text) => ({ text, ...splitLab(text) }));
     let models = [...props.value];
     const editors = [];
 
@@ -28,13 +35,14 @@
     /** Names that hold every word typed; those that begin with it first, then the shorter ones. */
     const search = (text) => {
       const { origin, backbone } = split(text);
-      const words = backbone.toLowerCase().split(/[\s]+/).filter(Boolean);
+      const laboratory = origin === "lab/";
+      const words = (laboratory ? text : backbone).toLowerCase().split(/[\s]+/).filter(Boolean);
       if (!words.length) return short;
       const own = short.filter((name) => words.every((word) => name.toLowerCase().includes(word)));
       const found = [];
       for (const name of names) if (words.every((word) => name.includes(word))) found.push(name);
       found.sort((a, b) => b.startsWith(words[0]) - a.startsWith(words[0]) || a.length - b.length || (a < b ? -1 : 1));
-      return [...new Set([...own, ...found.slice(0, SHOWN).map((name) => origin + name)])].slice(0, SHOWN);
+      return [...new Set([...own, ...found.slice(0, SHOWN).map((name) => (laboratory || name.startsWith("lab/") ? name : origin + name))])].slice(0, SHOWN);
     };
 
     const editor = (index) => {
@@ -53,16 +61,45 @@
       const stage = make("input", { type: "number", min: 1, max: 99, class: "stage", "aria-label": `Stage after which the block of model ${index + 1} stands` });
       const after = make("label", { class: "after" }, make("span", { text: "after stage" }), stage);
       const remove = make("button", { type: "button", class: "remove", title: "Remove this model", "aria-label": `Remove model ${index + 1}`, text: "×" });
+      const choices = ["block", "setup", "seed"].map((name) => make("select", {
+        "aria-label": `${{ block: "Block", setup: "Set-up", seed: "Seed" }[name]} of model ${index + 1}`,
+        onchange: (event) => relabel(name, event.target.value),
+      }));
+      const chooser = make("div", { class: "laboratory" }, ...choices);
       let active = -1;
+
+      /** The trained model with one property changed, and as many others kept as there are models for. */
+      const relabel = (name, value) => {
+        const own = splitLab(models[index]);
+        const rest = ["block", "setup", "seed"].filter((other) => other !== name);
+        const likeness = (one) => rest.reduce((sum, other, rank) => sum + (one[other] === own[other]) * (4 >> rank), 0);
+        const found = trained.filter((one) => one[name] === value).sort((a, b) => likeness(b) - likeness(a));
+        if (found.length) commit(found[0].text);
+      };
+      const showLab = (own) => {
+        ["block", "setup", "seed"].forEach((name, at) => {
+          const values = [...new Set(trained.map((one) => one[name]))];
+          const select = choices[at];
+          if (select.dataset.values !== values.join()) {
+            select.dataset.values = values.join();
+            select.replaceChildren(...values.map((value) => make("option", { value, text: name === "seed" ? `seed ${value}` : value })));
+          }
+          select.value = own[name];
+        });
+      };
 
       const show = () => {
         const parts = split(models[index]);
         if (document.activeElement !== input) input.value = models[index];
         input.title = models[index];
-        weights.value = parts.origin === "lab/" ? "" : parts.origin;
+        const own = trained.some(({ text }) => text === models[index]) && splitLab(models[index]);
+        chooser.hidden = !own;
+        if (own) showLab(own);
+        weights.hidden = block.hidden = parts.origin === "lab/";
+        weights.value = parts.origin;
         block.value = parts.block;
         stage.value = parts.stage;
-        after.hidden = !parts.block;
+        after.hidden = !parts.block || parts.origin === "lab/";
         remove.hidden = models.length < 2;
       };
       const commit = (text) => {
@@ -117,7 +154,7 @@
 
       return { show, input, element: make("div", { class: "editor" },
         make("span", { class: "dot", "aria-hidden": "true" }),
-        make("div", { class: "combo" }, input, list), weights, block, after), remove };
+        make("div", { class: "combo" }, input, list), weights, block, after, chooser), remove };
     };
 
     const add = make("button", { type: "button", class: "add", text: "+ Add a model" });

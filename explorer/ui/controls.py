@@ -10,21 +10,23 @@ from typing import Any
 
 from explorer.attribution import METHODS, method_of
 from explorer.errors import ParameterError
+from explorer.lab.scenes import Scene
 from explorer.transforms import Transform
 from explorer.types import ModelSpec, Point
+from explorer.ui.scene import parse_scene
 
 MAX_MODELS = 6
 #: Characters of a model's name: longer than any of timm's, short enough to be repeated in a message.
 MAX_SPEC_CHARS = 300
 #: How far the sliders reach where that differs from what the library accepts, and how finely they step; a shift's
-#: range is a share of the frame, as its pixels differ from model to model.
+#: range is a share of the frame, as its pixels differ from model to model. "picture": a scene has no use for it.
 _SLIDERS: Mapping[str, Mapping[str, Any]] = {
     "dx": {"label": "Shift right", "share": 0.5, "step": 1},
     "dy": {"label": "Shift down", "share": 0.5, "step": 1},
     "zoom": {"label": "Zoom", "step": 0.05, "log": True},
     "angle": {"label": "Turn", "low": -180, "high": 180, "step": 1, "advanced": True},
-    "flip": {"label": "Mirror", "advanced": True},
-    "border": {"label": "Border", "advanced": True},
+    "flip": {"label": "Mirror", "advanced": True, "picture": True},
+    "border": {"label": "Border", "advanced": True, "picture": True},
 }
 DEFAULT_METHOD = "gradcam"
 
@@ -38,12 +40,14 @@ class Question:
         query: where attention is asked from, as a share (0 to 1) of the frame before the move.
         method: attribution method.
         parameters: the method's parameters, as sorted pairs.
+        scene: what is moved, or None for the picture in the picture's place.
     """
 
     transform: Transform = Transform()  # noqa: RUF009 - frozen
     query: Point = Point(0.5, 0.5)  # noqa: RUF009
     method: str = DEFAULT_METHOD
     parameters: tuple[tuple[str, Any], ...] = ()
+    scene: Scene | None = None
 
 
 def moves() -> list[dict[str, Any]]:
@@ -102,7 +106,8 @@ def parse_question(asked: Any) -> Question:
         raise ParameterError("parameters is an object with the names of the method's parameters")
     parameters = {name: value for name, value in given.items() if value is not None}
     method_of(method, parameters)  # raises for names and values that it does not take
-    return Question(transform, _query(asked.get("query")), method, tuple(sorted(parameters.items())))
+    scene = parse_scene(asked.get("scene"))
+    return Question(transform, _query(asked.get("query")), method, tuple(sorted(parameters.items())), scene)
 
 
 def _query(value: Any) -> Point:

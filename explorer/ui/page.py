@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 import threading
 from collections.abc import Sequence
@@ -14,19 +15,35 @@ import gradio as gr
 import timm
 
 from explorer.images import MAX_BYTES
+from explorer.lab import networks
 from explorer.types import ModelSpec
+from explorer.ui.answers import Answers
 from explorer.ui.stage import head
 from explorer.ui.tabs import compare
 
-#: What the page opens with: both work offline, and both say that they have learnt nothing.
-FIRST_MODELS = ("random/vit_tiny_patch16_224", "random/resnet18+mhsa@3")
+#: What the page opens with: trained alike, they differ in one block, and work offline.
+FIRST_MODELS = ("lab/conv", "lab/mhsa", "lab/axial", "lab/ca_c2f")
+#: What it opens with where none of those ships: they say of themselves that they have learnt nothing.
+UNTRAINED = ("random/vit_tiny_patch16_224", "random/resnet18+mhsa@3")
 #: Requests waiting at most; beyond it a visitor is told that the page is busy.
 WAITING = 64
 
 _INTRO = (
-    "Move or rescale what is in the picture and see what each model attends to, what its answer rests on, and whether "
-    "that follows the object. Click a picture to ask from there, drag it to move it."
+    "Drag the object, rescale it, or change what it is made of, and see what each model answers, what it attends to "
+    "and what its answer rests on. Click a place to ask from there."
 )
+
+
+def opening() -> tuple[tuple[str, ...], str]:
+    """The models of the first view, and what has to be said about them, or ""."""
+    there = tuple(text for text in FIRST_MODELS if text in networks.available())
+    missing = [text for text in FIRST_MODELS if text not in there]
+    if not missing:
+        return there, ""
+    gone = f"No trained weights of {', '.join(missing)} came with this installation"
+    if there:
+        return there, f"{gone}; the others are shown."
+    return UNTRAINED, f"{gone}; the models shown have learnt nothing."
 
 
 def build(
@@ -35,20 +52,20 @@ def build(
     """Build the page.
 
     Args:
-        models: specs on opening, 1 to 6; FIRST_MODELS if None. A wrong one raises ParameterError.
+        models: specs on opening, 1 to 6; those of `opening` if None. A wrong one raises ParameterError.
         folders: whether visitors may name ``local-dir:`` folders of this machine.
         device: where models run, or None to choose.
         warm: load the first models in the background now, not when the first visitor asks for them.
     """
-    first = tuple(models) if models else FIRST_MODELS
+    first, notice = (tuple(models), "") if models else opening()
     for text in first:
         ModelSpec.parse(text)
-    answers = compare.Answers(folders, first if models else (), device)
+    answers = Answers(folders, first if models else (), device)
     if warm:
         threading.Thread(target=lambda: [answers.model(text) for text in first], daemon=True).start()
     with gr.Blocks(title="Attention Explorer", delete_cache=(3600, 3600), analytics_enabled=False) as page:
         gr.HTML(
-            html_template=f"<header><h1>Attention Explorer</h1><p>{_INTRO}</p></header>",
+            html_template=f"<header><h1>Attention Explorer</h1><p>{_INTRO}</p>{_notice(notice)}</header>",
             js_on_load=None,
             apply_default_css=False,
             elem_id="masthead",
@@ -56,6 +73,10 @@ def build(
         compare.draw(answers, first, timm.list_models() + timm.list_pretrained())
     page.queue(max_size=WAITING, default_concurrency_limit=4)
     return page
+
+
+def _notice(text: str) -> str:
+    return f'<p class="notice" role="status">{html.escape(text)}</p>' if text else ""
 
 
 def serve(

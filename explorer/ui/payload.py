@@ -25,6 +25,7 @@ from torch import Tensor
 
 from explorer.transforms import Transform
 from explorer.types import KINDS, WEIGHTS_STATES, AttentionMap, ModelView, Point, Prediction
+from explorer.ui.moved import Moved
 
 #: Bytes of attention rows in a live text; maps beyond it give the mean of their heads until the move has settled.
 LIVE_BYTES = 1_500_000
@@ -32,6 +33,8 @@ LIVE_BYTES = 1_500_000
 BANK_BYTES = 6_000_000
 #: Largest side of a matrix without a place on the image; larger ones are averaged in blocks, and say so.
 MATRIX_SIDE = 96
+#: Pictures of at most this many pixels a side are sent as they are.
+EXACT_SIDE = 112
 
 
 @dataclass(frozen=True)
@@ -69,26 +72,22 @@ class _Blob:
 def live(
     slots: Sequence[ModelView | Failure],
     asked: Sequence[str],
-    transform: Transform,
+    moved: Moved,
     query: Point,
     key: str,
-    frame: tuple[int, int],
     method: str,
     pending: str = "",
-    notes: Sequence[str] = (),
 ) -> str:
     """Return the text that follows a move.
 
     Args:
         slots: a view or a failure for each model, in the order asked for; the views hold the queries.
         asked: the models' texts as they were asked for, one a slot.
-        transform: the move in pixels of ``frame``.
+        moved: what is shown, and how it is moved.
         query: as a share of the frame before the move.
         key: names the answer; a bank of the same key belongs to it.
-        frame: (height, width) of the first model's input, px.
         method: the attribution method asked for.
         pending: why there is no attribution yet although the method can serve the model, or "".
-        notes: what has to be said about the picture.
     """
     blob, images = _Blob(), _Images()
     rows: list[dict[str, Any]] = []
@@ -97,16 +96,18 @@ def live(
         if isinstance(slot, Failure):
             rows.append({"asked": text, "spec": slot.spec, "error": slot.problem})
         else:
-            rows.append({"asked": text, **_row(slot, transform, frame, blob, images, full, pending)})
+            rows.append({"asked": text, **_row(slot, moved, blob, images, full, pending)})
     return json.dumps(
         {
             "key": key,
-            "transform": str(transform),
-            "identity": transform.is_identity,
-            "frame": list(frame),
+            "transform": moved.words,
+            "identity": moved.transform.is_identity,
+            "frame": list(moved.frame),
+            "truth": moved.truth,
+            "at": moved.asked(),
             "query": {"x": query.x, "y": query.y},
             "method": method,
-            "notes": list(notes),
+            "notes": list(moved.notes),
             "rows": rows,
             "images": images.texts,
             "complete": full,
@@ -147,38 +148,9 @@ def bank(slots: Sequence[ModelView | Failure], key: str, complete: bool) -> str:
     return json.dumps({"key": key, "rows": rows, "blob": blob.text()}, allow_nan=False)
 
 
-def nbytes(view: ModelView) -> int:
-    """Bytes that a view holds."""
-    total = sum(one.weights.nbytes for one in view.maps)
-    tensors = [*view.images]
-    if view.attributions is not None:
-        tensors += [one.values for one in view.attributions]
-    if view.pulled_back is not None:
-        tensors += [view.pulled_back.values, view.pulled_back.valid]
-    if view.difference is not None:
-        tensors.append(view.difference)
-    return total + sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-
-
-def asked_again(view: ModelView, transform: Transform, query: Point) -> ModelView:
-    """The same answers, asked from another place: a view with its queries replaced.
-
-    Args:
-        view: any view of this move.
-        transform: the move, in this model's pixels.
-        query: as a share of the frame before the move.
-    """
-    height, width = view.images[0].shape[-2:]
-    before = Point(query.x * width, query.y * height)
-    moved = transform.point(before, (height, width))
-    inside = 0 <= moved.x < width and 0 <= moved.y < height
-    return dataclasses.replace(view, queries=(before, moved if inside else None))
-
-
 def _row(
     view: ModelView,
-    transform: Transform,
-    frame: tuple[int, int],
+    moved: Moved,
     blob: _Blob,
     images: _Images,
     full: bool,
@@ -192,13 +164,22 @@ def _row(
         "device": view.device,
         "size": [height, width],
         "shift": list(view.shift),
-        "notes": list(view.notes),
-        "move": _move(transform.scaled(width / frame[1], height / frame[0]), (height, width)),
+        "notes": [*view.notes, *_strangers(view, moved)],
+        "move": _move(moved.places((height, width)), (height, width)),
         "images": [images.add(image) for image in view.images],
         "predictions": [_prediction(one) for one in view.predictions],
         "maps": [_map(one, view, blob, mean=not full) for one in view.maps],
         "attribution": _attribution(view, blob, pending),
     }
+
+
+def _strangers(view: ModelView, moved: Moved) -> list[str]:
+    """What has to be said where a model is shown what it was not made for."""
+    if view.state == "lab" and not moved.truth:
+        return ["Trained on scenes alone: its classes are shapes, whatever the photograph shows."]
+    if view.state in ("pretrained", "identity-init") and moved.truth:
+        return ["Trained on photographs: no scene's class is among its own."]
+    return []
 
 
 def _move(transform: Transform, frame: tuple[int, int]) -> dict[str, Any]:
@@ -230,9 +211,11 @@ class _Images:
                 return index
         pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
         file = io.BytesIO()
-        Image.fromarray(pixels).save(file, "JPEG", quality=88)
+        # Of few pixels each one is looked at.
+        kind = "PNG" if max(image.shape[1:]) <= EXACT_SIDE else "JPEG"
+        Image.fromarray(pixels).save(file, kind, quality=88)
         self._known.append(image)
-        self.texts.append("data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii"))
+        self.texts.append(f"data:image/{kind.lower()};base64," + base64.b64encode(file.getvalue()).decode("ascii"))
         return len(self.texts) - 1
 
 
@@ -250,8 +233,11 @@ def _items(one: AttentionMap) -> tuple[int, int]:
 
 def _map(one: AttentionMap, view: ModelView, blob: _Blob, mean: bool) -> dict[str, Any]:
     layout = one.layout
+    module, _, part = one.layer.partition(" (")
     described: dict[str, Any] = {
         "layer": one.layer,
+        "module": module,
+        "part": part.removesuffix(")"),
         "mechanism": one.mechanism,
         "kind": one.kind,
         "kind_title": KINDS[one.kind],

@@ -13,7 +13,11 @@ import gradio as gr
 
 from explorer.resources import asset
 
-_SCRIPTS = ("core.js", "colours.js", "controls.js", "models.js", "samples.js", "stage.js")
+#: In the order in which they need each other.
+_SCRIPTS = (
+    *("core.js", "colours.js", "pointing.js", "maps.js", "panel.js", "scene.js"),
+    *("controls.js", "models.js", "samples.js", "row.js", "stage.js"),
+)
 _STYLES = ("page.css",)
 
 

@@ -14,16 +14,17 @@ import pytest
 import torch
 from PIL import Image
 
-import explorer.ui.tabs.compare as tab
-from explorer.compare import compare
+from explorer.compare import compare, look
 from explorer.errors import ParameterError
 from explorer.images import read_image, samples
 from explorer.models import load
 from explorer.transforms import Transform
 from explorer.types import Point
+from explorer.ui import answers as shared
 from explorer.ui import payload
+from explorer.ui.answers import Answers
 from explorer.ui.controls import parse_models, parse_question, parse_spec
-from explorer.ui.tabs.compare import Answers, Handlers, first_sample
+from explorer.ui.handlers import Handlers, first_sample
 from explorer.ui.upload import pick
 
 from .unpack import Unpacked
@@ -150,12 +151,12 @@ def test_models_that_fail_leave_the_others_alone(handlers, picked):
 
 
 def test_defect_in_one_model_is_a_sentence(handlers, picked, monkeypatch):
-    def broken(models, *args, **kwargs):
-        if "vit" in str(models[0].spec):
+    def broken(model, *args, **kwargs):
+        if "vit" in str(model.spec):
             raise RuntimeError("secret path /srv/x")
-        return compare(models, *args, **kwargs)
+        return look(model, *args, **kwargs)
 
-    monkeypatch.setattr(tab, "compare", broken)
+    monkeypatch.setattr(shared, "look", broken)
     got = Unpacked(handlers.answer(picked, [VIT, CNN], {"dx": 7}))
     assert "log" in got.data["rows"][0]["error"]
     assert "secret" not in json.dumps(got.data["rows"][0])
@@ -294,10 +295,25 @@ def test_nobody_waits_for_a_model_another_is_loading(handlers, picked, monkeypat
         assert Unpacked(other.result(60)).data["rows"][0]["predictions"]
 
 
+def test_a_drag_asks_the_unmoved_picture_once(picked, monkeypatch):
+    asked = []
+
+    def counted(model, image, transform, *args, **kwargs):
+        asked.append((str(model.spec), str(transform)))
+        return look(model, image, transform, *args, **kwargs)
+
+    monkeypatch.setattr(shared, "look", counted)
+    mine = Handlers(Answers(folders=False))
+    for step in (0, 4, 8, 4):
+        mine.answer(picked, [CNN], {"dx": step})
+    assert asked == [(CNN, "not moved"), (CNN, "4 px right; border zero"), (CNN, "8 px right; border zero")]
+
+
 def test_answers_keep_no_graph(handlers, picked):
     handlers.answer(picked, [VIT], {"dx": 11})
-    views = [view for view, _ in handlers.answers.views._kept.values()]
-    assert views
-    assert all(not image.requires_grad for view in views for image in view.images)
-    assert handlers.answers.views.nbytes <= handlers.answers.views.max_bytes
+    sides = [side for side, _ in handlers.answers.sides._kept.values()]
+    assert sides
+    assert all(not side.image.requires_grad for side in sides)
+    assert not any(side.attribution.values.requires_grad for side in sides if side.attribution is not None)
+    assert handlers.answers.sides.nbytes <= handlers.answers.sides.max_bytes
     assert torch.is_grad_enabled()

@@ -1,0 +1,142 @@
+"""What all sessions share: live models, what they answered, and the turn to compute."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from explorer.cache import Bounded
+from explorer.compare import Side, look, target_of, view
+from explorer.errors import BusyError, ExplorerError
+from explorer.models import Model, ModelStore
+from explorer.transforms import Transform
+from explorer.types import ModelView, Point
+from explorer.ui.controls import Question, parse_spec
+from explorer.ui.moved import Moved
+from explorer.ui.payload import Failure
+
+log = logging.getLogger(__name__)
+
+#: Bytes of live models, and of answers, kept for all sessions together.
+MODELS_BYTES = 4 * 2**30
+ANSWERS_BYTES = 512 * 2**20
+#: Forward passes at once. One uses every core already; more only make each slower.
+COMPUTING = 1
+#: Seconds a request waits for its turn to compute before it is told to come back.
+PATIENCE = 90.0
+
+_STILL = Transform()
+
+
+class Cancelled(Exception):
+    """Raised inside a computation that nobody waits for any more."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Live models and answers, both bounded, and the turn to compute.
+
+    Attributes:
+        folders: whether any ``local-dir:`` folder of this machine may be named.
+        named: specs given at launch; a folder among them is allowed to everyone.
+        device: where models run, or None to choose.
+    """
+
+    folders: bool
+    named: tuple[str, ...] = ()
+    device: str | None = None
+    models: ModelStore = field(default_factory=lambda: ModelStore(MODELS_BYTES))
+    sides: Bounded[Hashable, Side] = field(default_factory=lambda: Bounded(ANSWERS_BYTES, lambda side: side.nbytes))
+    turn: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(COMPUTING))
+
+    def model(self, text: str) -> Model | Failure:
+        """Return the live model of a text, or why there is none. Only those who ask for it wait for its loading."""
+        try:
+            return self.models.get(parse_spec(text, self.folders, self.named), self.device)
+        except ExplorerError as error:
+            return Failure(text, str(error))
+        except Exception:
+            log.exception("loading %s", text)
+            return Failure(text, "could not be loaded; the server's log says why")
+
+    def view(
+        self,
+        model: Model,
+        moved: Moved,
+        question: Question,
+        method: str | None,
+        progress: Callable[[float], None] | None = None,
+    ) -> ModelView | Failure:
+        """Return one model's view, each half kept from before or computed now.
+
+        The half before the move is the same at every step of a drag: a step costs one picture, not two.
+        """
+        move = moved.on(model.input_size)
+        halves = 1 if move.is_identity else 2
+
+        def part(number: int) -> Callable[[float], None] | None:
+            return None if progress is None else lambda share: progress((number + share) / halves)
+
+        try:
+            before = after = self._side(model, moved, _STILL, question, method, None, part(0))
+            if halves == 2:
+                after = self._side(model, moved, move, question, method, target_of(before), part(1))
+        except ExplorerError as error:
+            return Failure(str(model.spec), str(error))
+        except Cancelled:
+            raise
+        except Exception:
+            log.exception("asking %s", model.spec)
+            return Failure(str(model.spec), "failed on this picture; the server's log says why")
+        height, width = model.input_size
+        query = Point(question.query.x * width, question.query.y * height)
+        return view(model, moved.source, move, before, after, query)
+
+    def has(self, model: Model, moved: Moved, question: Question) -> bool:
+        """Whether both halves of an answer are kept."""
+        moves = {_STILL, moved.on(model.input_size)}
+        return all(_name(model, moved, move, question, question.method) in self.sides for move in moves)
+
+    def _side(
+        self,
+        model: Model,
+        moved: Moved,
+        move: Transform,
+        question: Question,
+        method: str | None,
+        target: int | None,
+        progress: Callable[[float], None] | None,
+    ) -> Side:
+        def make() -> Side:
+            with self._turn(progress):
+                chosen: dict[str, Any] = dict(question.parameters) if method else {}
+                return look(model, moved.source, move, method, target, progress, **chosen)
+
+        return self.sides.get(_name(model, moved, move, question, method), make)
+
+    @contextmanager
+    def _turn(self, progress: Callable[[float], None] | None) -> Iterator[None]:
+        waited = 0.0
+        while not self.turn.acquire(timeout=0.25):
+            waited += 0.25
+            if progress is not None:
+                progress(0.0)  # a cancelled request must not wait for its turn
+            elif waited >= PATIENCE:
+                raise BusyError("many are asking at once; move a slider to try again")
+        try:
+            yield
+        finally:
+            self.turn.release()
+
+
+def _name(model: Model, moved: Moved, move: Transform, question: Question, method: str | None) -> Hashable:
+    """What an answer depends on; the class explained follows from these, as the page asks for no other.
+
+    Two loads of one spec are told apart by device and bytes; weights of one spec never change.
+    """
+    loaded = (repr(model.spec), str(model.device), model.nbytes)
+    return (loaded, moved.key, move, method, question.parameters if method else ())

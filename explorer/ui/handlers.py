@@ -1,0 +1,194 @@
+"""What the page's events call; plain functions of plain values, each checked here and nowhere else."""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from explorer.attribution import METHODS
+from explorer.errors import ExplorerError
+from explorer.images import samples
+from explorer.models import Model
+from explorer.types import ModelView
+from explorer.ui import payload
+from explorer.ui.answers import Answers, Cancelled
+from explorer.ui.controls import Question, parse_models, parse_question
+from explorer.ui.moved import Moved
+from explorer.ui.scene import layers
+from explorer.ui.upload import Picked, pick
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A checked request with its live models."""
+
+    moved: Moved
+    question: Question
+    texts: tuple[str, ...]
+    models: tuple[Model | payload.Failure, ...]
+
+    def key(self, complete: bool) -> str:
+        """Name the matrices that belong to the answer; where they hold rows too, these depend on the query."""
+        place = None if complete else self.question.query
+        named = repr((self.moved.key, self.texts, self.question.transform, place))
+        return hashlib.sha256(named.encode()).hexdigest()[:16]
+
+
+class Handlers:
+    """The events of the page's first tab."""
+
+    def __init__(self, answers: Answers) -> None:
+        self.answers = answers
+
+    def answer(self, picture: Picked | None, models: Any, question: Any, last: str = "") -> str:
+        """Answer one question for every model: the text that follows a drag.
+
+        Args:
+            picture: what is in the picture's place now; not looked at where the question has a scene.
+            models: texts of the models.
+            question: the controls' value.
+            last: where the session's last good picture lies on the server, for a place that was emptied.
+        """
+        return self._live(self._ask(picture, models, question, last))
+
+    def bank(self, picture: Picked | None, models: Any, question: Any, last: str = "") -> str:
+        """Deliver whole attention matrices for an answer that has settled."""
+        asked = self._ask(picture, models, question, last)
+        slots = self._slots(asked)
+        complete = payload.is_complete(slots)
+        return payload.bank(slots, asked.key(complete), complete)
+
+    def layers(self, question: Any) -> str:
+        """Deliver the layers of the question's scene, which the browser moves over each other; "" without a scene."""
+        scene = _checked(parse_question, question).scene
+        return "" if scene is None else layers(scene)
+
+    def attribute(
+        self, picture: Picked | None, models: Any, question: Any, last: str = ""
+    ) -> Iterator[tuple[Any, Any]]:
+        """Compute a costly attribution step by step: yields (the page's text or nothing new, progress).
+
+        The work runs in a thread of its own, as gradio advances this generator from several and the work holds
+        thread-bound state. Closing the generator cancels it at its next step.
+        """
+        asked = self._ask(picture, models, question, last)
+        live = [one for one in asked.models if isinstance(one, Model)]
+        news: queue.Queue[tuple[int, float] | None] = queue.Queue()
+        cancelled = threading.Event()
+
+        def work() -> None:
+            try:
+                for number, model in enumerate(live):
+
+                    def told(share: float, number: int = number) -> None:
+                        if cancelled.is_set():
+                            raise Cancelled
+                        news.put((number, share))
+
+                    self.answers.view(model, asked.moved, asked.question, asked.question.method, told)
+            except Cancelled:
+                pass
+            finally:
+                news.put(None)
+
+        worker = threading.Thread(target=work, name="attribution", daemon=True)
+        worker.start()
+        try:
+            while (told := news.get()) is not None:
+                while news.qsize() > 1:  # only the latest news is worth a message
+                    told = news.get() or told
+                number, share = told
+                yield gr.skip(), {"share": (number + share) / len(live), "model": str(live[number].spec)}
+            yield self._live(asked), {"share": 1.0, "model": ""}
+        finally:
+            cancelled.set()
+
+    def choose(self, picture: Picked | None, last: str, refused: int) -> tuple[str, int]:
+        """Take a new picture, or say what is wrong with it.
+
+        Returns where the last good picture lies, and how many were refused: a change of that puts the last good one
+        back. The place itself is left alone meanwhile, for the next picture may already be on its way into it.
+        """
+        if picture is None:
+            return last, refused
+        if picture.image is None:
+            gr.Warning(sentence(picture.problem), duration=12, title="This picture cannot be used")
+            return last, refused + 1
+        return picture.path, refused
+
+    def sample(self, name: Any) -> str:
+        """Return the file of a sample photograph by its name."""
+        known = samples()
+        if name not in known:
+            raise gr.Error(f"there is no sample '{str(name)[:40]}'", print_exception=False)
+        return str(known[name])
+
+    def _ask(self, picture: Picked | None, models: Any, question: Any, last: str) -> Asked:
+        checked, texts = _checked(parse_question, question), _checked(parse_models, models)
+        if checked.scene is None and (picture is None or (picture.image is None and last)):
+            picture = pick(last or first_sample())
+        found = tuple(self.answers.model(text) for text in texts)
+        frame = next((one.input_size for one in found if isinstance(one, Model)), (224, 224))
+        return Asked(_moved(checked, picture, frame), checked, tuple(texts), found)
+
+    def _slots(self, asked: Asked) -> list[ModelView | payload.Failure]:
+        """One answer a model. A costly method is shown where it was computed before, and never computed here."""
+        slots: list[ModelView | payload.Failure] = []
+        question = asked.question
+        for model in asked.models:
+            if isinstance(model, payload.Failure):
+                slots.append(model)
+                continue
+            method: str | None = question.method
+            if not METHODS[question.method].live and not self.answers.has(model, asked.moved, question):
+                method = None
+            view = self.answers.view(model, asked.moved, question, method)
+            if isinstance(view, ModelView) and method is None:
+                refused = METHODS[question.method].unavailable(model)
+                if refused:
+                    view = replace(view, notes=(*view.notes, f"{question.method}: {refused}"))
+            slots.append(view)
+        return slots
+
+    def _live(self, asked: Asked) -> str:
+        question = asked.question
+        pending = "" if METHODS[question.method].live else "press"
+        slots = self._slots(asked)
+        key = asked.key(payload.is_complete(slots))
+        return payload.live(slots, asked.texts, asked.moved, question.query, key, question.method, pending)
+
+
+def first_sample() -> Path:
+    """The photograph that stands in the picture's place on opening."""
+    return next(iter(samples().values()))
+
+
+def sentence(text: str) -> str:
+    """A message as a sentence; gradio shows errors as markup, so what could be markup is taken out."""
+    text = text.replace("<", "‹").replace(">", "›").strip()
+    return text[:1].upper() + text[1:]
+
+
+def _moved(question: Question, picture: Picked | None, frame: tuple[int, int]) -> Moved:
+    if question.scene is not None:
+        scene, transform = question.scene, question.transform
+        return _checked(lambda move: Moved.scene(scene, move, frame), transform)
+    assert picture is not None
+    if picture.image is None:
+        raise gr.Error(sentence(picture.problem), title="This picture cannot be used", print_exception=False)
+    return Moved(picture.image, picture.key, picture.notes, question.transform, frame)
+
+
+def _checked(read: Any, value: Any) -> Any:
+    """What a check makes of a value, its complaint as a message on the page."""
+    try:
+        return read(value)
+    except ExplorerError as error:
+        raise gr.Error(sentence(str(error)), print_exception=False) from error

@@ -1,0 +1,65 @@
+"""What is shown to the models, and how it is moved."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from PIL.Image import Image
+
+from explorer.lab import motion
+from explorer.lab.scenes import Scene
+from explorer.transforms import Transform
+
+_SCENE_NOTE = "The object is rendered anew at every step and the background stays: nothing is cut off or filled in."
+
+
+@dataclass(frozen=True, eq=False)
+class Moved:
+    """A picture or a scene, moved.
+
+    Attributes:
+        source: a picture, or a scene.
+        key: tells it from every other.
+        notes: what has to be said about it, a sentence each.
+        transform: the move, in pixels of ``frame``.
+        frame: (height, width) of the first model's input, px.
+    """
+
+    source: Image | Scene
+    key: str
+    notes: tuple[str, ...]
+    transform: Transform
+    frame: tuple[int, int]
+
+    @classmethod
+    def scene(cls, scene: Scene, transform: Transform, frame: tuple[int, int]) -> Moved:
+        """A scene, moved; raises ParameterError for a move that it cannot make."""
+        motion.moved(scene, transform, frame)
+        return cls(scene, repr(scene), (_SCENE_NOTE,), transform, frame)
+
+    @property
+    def truth(self) -> str:
+        """The class of a scene, "" for a picture."""
+        return self.source.label if isinstance(self.source, Scene) else ""
+
+    @property
+    def words(self) -> str:
+        """The move in words."""
+        return motion.in_words(self.transform) if isinstance(self.source, Scene) else str(self.transform)
+
+    def asked(self) -> dict[str, Any]:
+        """The move and the scene as the browser asked for them, so that it can tell an answer that is overtaken."""
+        move = {
+            field.name: getattr(self.transform, field.name) for field in fields(Transform) if field.name != "centre"
+        }
+        return {**move, "scene": asdict(self.source) if isinstance(self.source, Scene) else None}
+
+    def on(self, size: tuple[int, int]) -> Transform:
+        """The move in pixels of a frame of another size, (height, width)."""
+        return self.transform.scaled(size[1] / self.frame[1], size[0] / self.frame[0])
+
+    def places(self, size: tuple[int, int]) -> Transform:
+        """What becomes of places, in pixels of a frame of this size: of those on the object, where it is a scene."""
+        move = self.on(size)
+        return motion.about_object(self.source, move, size) if isinstance(self.source, Scene) else move

@@ -1,0 +1,125 @@
+"""Scenes on the page: what is offered, what may be changed, and the layers that follow the pointer in the browser."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from explorer.errors import ParameterError
+from explorer.lab.scenes import ARRANGEMENTS, PART, RADIUS, SPREAD, Scene, render
+
+#: The scenes of the strip: name -> (scene, what it shows). The first is shown on opening.
+PRESETS: Mapping[str, tuple[Scene, str]] = MappingProxyType(
+    {
+        "star": (Scene("star", "checks", "red gradient", seed=1), "A star; texture and background agree with it"),
+        "crescent": (
+            Scene("crescent", "zigzag", "green noise", seed=5),
+            "A crescent; texture and background agree with it",
+        ),
+        "arrangement": (
+            Scene("triangle above circle", "rays", "blue noise", seed=3),
+            "A triangle above a circle: the class is the arrangement of two parts",
+        ),
+        "conflict": (
+            Scene("heart", "stripes", "green gradient", seed=4),
+            "Shape against texture: a heart with the stripes of squares",
+        ),
+        "swapped": (
+            Scene("drop", "speckle", "red weave", seed=1),
+            "A swapped background: a drop before the background of rings",
+        ),
+    }
+)
+#: What moves an object is under Move, for every picture alike.
+_MOVED = ("dx", "dy", "scale", "angle")
+_OF_ARRANGEMENTS = ("tilt", "gap")
+#: Sides of the layers, px: of the background, and of the object, which fills its own.
+_BACKGROUND, _OBJECT = 384, 256
+
+
+def fields() -> list[dict[str, Any]]:
+    """Describe the controls of a scene, one per field that the page offers."""
+    described = []
+    for field in dataclasses.fields(Scene):
+        if field.name in _MOVED:
+            continue
+        whole = isinstance(field.default, int)
+        low, high = field.metadata["low"], field.metadata["high"]
+        described.append(
+            {
+                "name": field.name,
+                "default": field.default,
+                **field.metadata,
+                "choices": list(field.metadata["choices"]),
+                "whole": whole,
+                "step": None if low is None else 1 if whole or high - low > 10 else 0.05 if high > 1 else 0.01,
+                "arrangements": field.name in _OF_ARRANGEMENTS,
+            }
+        )
+    return described
+
+
+def presets() -> list[dict[str, Any]]:
+    """The strip's scenes for the browser: name, fields, words, thumbnail."""
+    made = render([scene for scene, _ in PRESETS.values()], 112).images
+    return [
+        {"name": name, "alt": alt, "scene": dataclasses.asdict(scene), "image": _uri(image)}
+        for (name, (scene, alt)), image in zip(PRESETS.items(), made)
+    ]
+
+
+def parse_scene(asked: Any) -> Scene | None:
+    """Check a scene sent by a browser; None for none. Raises ParameterError."""
+    if asked is None:
+        return None
+    if not isinstance(asked, Mapping):
+        raise ParameterError(f"a scene is an object with the names of its fields, got {type(asked).__name__}")
+    known = [field.name for field in dataclasses.fields(Scene)]
+    for name in asked:
+        if name not in known:
+            raise ParameterError(f"a scene has no field '{str(name)[:40]}'; it has: {', '.join(known)}")
+    return Scene(**{name: value for name, value in asked.items() if value is not None})
+
+
+@lru_cache(maxsize=64)
+def layers(scene: Scene) -> str:
+    """The scene as two pictures that the browser lays over each other while its object moves.
+
+    JSON: scene; background; object, with transparency, centred; and share, how wide the object's picture lies on the
+    scene's frame as it is. What models are shown is rendered by the library, never put together from these.
+    """
+    away = dataclasses.replace(scene, dx=1.0, dy=1.0, scale=0.1)
+    background = render(away, _BACKGROUND).images[0]
+    reach = PART * 1.1 + 0.5 * SPREAD * scene.gap if scene.label in ARRANGEMENTS else 1.15
+    scale = min(0.49 / (RADIUS * reach), 4.0)
+    # Twice as fine as it is sent, so that its edge is soft; without noise, which belongs to the picture.
+    alone = render(dataclasses.replace(scene, dx=0.0, dy=0.0, scale=scale, noise=0.0), 2 * _OBJECT)
+    mask = alone.masks.float()[:, None]
+    cover = torch.nn.functional.avg_pool2d(mask, 2)
+    colours = torch.nn.functional.avg_pool2d(alone.images * mask, 2) / cover.clamp(min=1e-6)
+    return json.dumps(
+        {
+            "scene": dataclasses.asdict(scene),
+            "background": _uri(background),
+            "object": _uri(torch.cat([colours, cover], 1)[0]),
+            "share": scene.scale / scale,
+        }
+    )
+
+
+def _uri(image: Tensor) -> str:
+    """(3 or 4, H, W) in 0..1 as a data URI."""
+    pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "WEBP", quality=88)
+    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode("ascii")
