@@ -578,7 +578,7 @@ def test_weights_that_are_published_only_as_a_pickle_are_refused() -> None:
         ("resnet18.a1_in", UnknownNameError, "a1_in1k"),
         ("timm/resnet18", ParameterError, "hf-hub:timm/resnet18"),
         ("ftp:resnet18", ParameterError, "ftp"),
-        ("lab/ca_c2f", ModelError, "no laboratory models"),
+        ("lab/ca_c2", UnknownNameError, "lab/ca_c2f"),
         ("random/vit_7b_patch16_dinov3", ModelError, r"25\.\d GiB.*up to 6 GiB"),
     ],
 )

@@ -135,7 +135,9 @@ def train(
     device: torch.device | str = "cpu",
     progress: Callable[[Progress], None] | None = None,
 ) -> dict[str, Any]:
-    """Train one model from one seed; return its record. The same on the same machine, interrupted or not.
+    """Train one model from one seed; return its record.
+
+    The same on the same machine with as many threads, interrupted or not.
 
     Args:
         model: which.

@@ -54,6 +54,10 @@ class _Stop(Exception):
     pass
 
 
+def _stop(_progress):
+    raise _Stop
+
+
 @pytest.mark.parametrize("model", [LITTLE, LabModel("coord", "resnet")], ids=["conv", "resnet+coord"])
 def test_an_interrupted_run_ends_as_if_it_had_not_been(tmp_path, model):
     train(model, 0, tmp_path / "whole", SHORT)
@@ -76,8 +80,10 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(tmp_path, model):
 _CHILD = """
 import sys
 from pathlib import Path
+import torch
 from explorer.lab import training
 from explorer.lab.networks import LabModel
+torch.set_num_threads(int(sys.argv[2]))
 training.JUDGED, training.CHECKPOINT_SECONDS = 50, -1.0
 training.train(LabModel("conv"), 0, Path(sys.argv[1]), training.Recipe(images=96, epochs=40, batch=32))
 """
@@ -85,7 +91,7 @@ training.train(LabModel("conv"), 0, Path(sys.argv[1]), training.Recipe(images=96
 
 def test_a_killed_run_loses_nothing(tmp_path):
     long = replace(SHORT, epochs=40)
-    child = subprocess.Popen([sys.executable, "-c", _CHILD, str(tmp_path / "cut")])
+    child = subprocess.Popen([sys.executable, "-c", _CHILD, str(tmp_path / "cut"), str(torch.get_num_threads())])
     started = tmp_path / "cut" / "conv-0.resume"
     try:
         end = time.monotonic() + 120
@@ -106,11 +112,8 @@ def test_a_killed_run_loses_nothing(tmp_path):
 
 
 def test_a_run_of_another_recipe_is_not_continued(tmp_path):
-    def stop(progress):
-        raise _Stop
-
     with pytest.raises(_Stop):
-        train(LITTLE, 0, tmp_path, SHORT, progress=stop)
+        train(LITTLE, 0, tmp_path, SHORT, progress=_stop)
     with pytest.raises(TrainingError, match="another recipe"):
         train(LITTLE, 0, tmp_path, replace(SHORT, rate=0.5))
 
@@ -204,7 +207,7 @@ def test_models_of_a_set_up_are_equal_in_parameters(model):
 def test_only_the_block_mixes_space_beyond_the_stem(block):
     """A changed pixel reaches other places through the block alone: without it only the stem's window changes."""
     network = build(LabModel(block), 0).eval().double()
-    for name, module in list(network.named_modules()):
+    for name in [name for name, _ in network.named_modules()]:
         if name.endswith("token_mixer"):
             network.set_submodule(name, torch.nn.Identity())
     x = torch.rand(1, 3, 48, 48, dtype=torch.double)
