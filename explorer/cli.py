@@ -17,6 +17,7 @@ import math
 import os
 import re
 import sys
+import textwrap
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -24,8 +25,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from explorer.errors import ExplorerError, NoAttentionError, ParameterError, UnknownNameError
+from explorer.lab.command import add_flags as add_lab_flags
+from explorer.lab.command import run as run_lab
 
 if TYPE_CHECKING:
+    from explorer.blocks.explain import Explanation
     from explorer.figures import Sheet
     from explorer.images import Picture
     from explorer.lab.scenes import Scene
@@ -111,7 +115,9 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     models = command("models", _models, "List timm's models with parameters, input size and attention layouts.")
     models.add_argument("--search", default="", metavar="PART", help="a part of the name, or a pattern with * and ?")
     models.add_argument("--limit", type=int, default=25, metavar="N", help="at most so many (%(default)s)")
-    blocks = command("blocks", _blocks, "List the attention blocks that can be inserted into a backbone.")
+    blocks = command("blocks", _blocks, "List the attention blocks that can be inserted, or explain one.")
+    blocks.add_argument("name", nargs="?", metavar="NAME", help="explain this block; all are listed if left out")
+    blocks.add_argument("--measure", action="store_true", help="count and time its cost beside full attention's")
     methods = command("methods", _methods, "List the attribution methods with their parameters.")
 
     predict = command("predict", _predict, "What do models answer?")
@@ -167,6 +173,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         ("seed", int, "of a new classifier and of the order (0)"),
     ):
         fit.add_argument(f"--{name}", type=kind, metavar="N", help=text)
+    add_lab_flags(command("lab", _lab, "Measure the trained laboratory models, or show what was measured."))
     asked = arguments[0] if arguments else ""
     for one in (predict, attend, attribute, compare, bench):
         _add_picture(one, moves=asked == one.prog.rpartition(" ")[2], scenes=one is not bench)
@@ -424,20 +431,62 @@ def _models(options: argparse.Namespace) -> _Result:
     return _listing(f"models with '{options.search}'" if options.search else "models", rows, lines)
 
 
-def _blocks(options: argparse.Namespace) -> _Result:  # noqa: ARG001 - the contract of all commands
+def _blocks(options: argparse.Namespace) -> _Result:
     from explorer.blocks import BLOCKS
+    from explorer.blocks.explain import explain
 
-    rows = [
-        {
-            "name": name,
-            "question": _question(block),
-            "kind": block.kind,
-            "options": {key: dataclasses.asdict(option) for key, option in block.options.items()},
-            "text": inspect.getdoc(block),
-        }
-        for name, block in BLOCKS.items()
+    if options.name is not None:
+        return _block(options)
+    if options.measure:
+        raise ParameterError("--measure needs a block's name, as in explorer blocks axial --measure")
+    rows, lines = [], []
+    for name, block in BLOCKS.items():
+        one = explain(name)
+        rows.append({**_explained(one), "text": inspect.getdoc(block)})
+        lines.append(f"{name:10} {one.kind or 'no map':9} {one.question}")
+        lines.append(f"{'':20} cost {one.order}")
+    return _listing("blocks", rows, lines)
+
+
+def _block(options: argparse.Namespace) -> _Result:
+    from explorer.blocks.cost import measured_cost
+    from explorer.blocks.explain import explain
+
+    one = explain(options.name)
+    shown = f"{one.kind}: {one.kind_title}. {one.map}" if one.kind else "none."
+    parts = [
+        (f"{one.name}: {one.title}", (one.question, one.definition)),
+        ("Formula", (one.plain,)),
+        ("Cost, n = H W positions and d channels", (one.order, one.cost, one.correction)),
+        ("Map", (shown, one.means, one.means_not)),
+        ("Strengths", one.strengths),
+        ("Weaknesses", one.weaknesses),
+        ("Parameters", tuple(f"{key}: {about.help} ({about.default})" for key, about in one.options.items())),
+        ("Source", (one.source,)),
     ]
-    return _listing("blocks", rows, [f"{row['name']:20} {row['question']}" for row in rows])
+    lines: list[str] = []
+    for title, texts in parts:
+        if any(texts):
+            lines += [title, *(f"  {line}" for text in texts if text for line in textwrap.wrap(text, 110)), ""]
+    lines += ["In Python", *(f"  {line}".rstrip() for line in one.example.splitlines())]
+    record = _explained(one)
+    if options.measure:
+        measured = [measured_cost(name) for name in dict.fromkeys((one.name, "mhsa"))]
+        record["measured"] = [dataclasses.asdict(each) for each in measured]
+        lines += ["", "Measured, a forward pass of one picture (one thread)"]
+        for each in measured:
+            lines.append(f"  {each}")
+            lines += [
+                f"    {point.side:3} x {point.side:<3} n = {point.positions:<5} "
+                f"{point.multiply_adds / 1e6:10.3f} M multiply-adds {point.milliseconds:9.3f} ms"
+                for point in each.points
+            ]
+    return _Result(record, lines, _sheet_of(f"explorer: {one.name}", lines))
+
+
+def _explained(one: Explanation) -> dict[str, Any]:
+    """The explanation as plain values; its diagram stays behind."""
+    return {key: value for key, value in dataclasses.asdict(one).items() if key != "diagram"}
 
 
 def _methods(options: argparse.Namespace) -> _Result:  # noqa: ARG001 - the contract of all commands
@@ -458,12 +507,16 @@ def _methods(options: argparse.Namespace) -> _Result:  # noqa: ARG001 - the cont
 
 
 def _listing(name: str, rows: list[dict[str, Any]], lines: list[str]) -> _Result:
+    return _Result({"rows": rows}, lines, _sheet_of(f"explorer: {name}", lines))
+
+
+def _sheet_of(title: str, lines: list[str]) -> Callable[[], Sheet]:
     def sheet() -> Sheet:
         from explorer.figures import lines_sheet
 
-        return lines_sheet(f"explorer: {name}", [" ".join(line.split()) for line in lines])
+        return lines_sheet(title, [" ".join(line.split()) for line in lines])
 
-    return _Result({"rows": rows}, lines, sheet)
+    return sheet
 
 
 def _predict(options: argparse.Namespace) -> _Result:
@@ -625,6 +678,10 @@ def _bench(options: argparse.Namespace) -> _Result:
         for one in measured
     ]
     return _listing("bench", rows, lines)
+
+
+def _lab(options: argparse.Namespace) -> _Result:
+    return _Result(*run_lab(options))
 
 
 def _train(options: argparse.Namespace) -> _Result:
