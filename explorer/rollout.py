@@ -37,7 +37,7 @@ def why_not(maps: Sequence[AttentionMap]) -> str | None:
     """
     body, _ = split(maps)
     if not body:
-        return "no layer attends from position to position with a softmax"
+        return "no layer attends from every position to every position with one softmax"
     first = body[0].layout
     for number, one in enumerate(body):
         layout, (_, groups, _, queries, keys) = one.layout, one.weights.shape

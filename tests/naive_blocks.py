@@ -118,6 +118,8 @@ def _rows(line: Any, x: Tensor) -> tuple[Tensor, Tensor]:
 def axial(block: Any, x: Tensor) -> Naive:
     """The two maps as matrices over all places, so that their path is an ordinary product of matrices."""
     batch, _, height, width = x.shape
+    if block.position == "absolute":
+        x = x + block.places
     turned, down = _rows(block.column, x.transpose(2, 3))  # (B, heads, W, H query, H key)
     column = torch.zeros(batch, block.heads, height, width, height, width)
     row = torch.zeros(batch, block.heads, height, width, height, width)

@@ -37,6 +37,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("mhsa", {"position": "relative", "heads": 3}),
     ("axial", {"heads": 3}),
     ("axial", {"merge": "sequence"}),
+    ("axial", {"position": "absolute"}),
     ("channel", {"groups": 3}),
     ("channel", {"scale": "davit", "groups": 1}),
     ("c2f", {"bottlenecks": 3, "hidden": 5}),

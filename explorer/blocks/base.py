@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from explorer.blocks.about import About
 from explorer.errors import ParameterError
 from explorer.registry import Registry
 from explorer.types import MapKind
@@ -52,12 +53,14 @@ class Block(nn.Module):
         residual: whether it computes a residual (x + g block(x)) or replaces its input (x + g (block(x) - x)).
         kind: what kind of map it gives, or None for a block without one.
         no_map: why it has none, in a sentence; shown wherever its map is looked for.
+        about: what there is to say of it beyond its docstring; see `explorer.blocks.explain`.
     """
 
     options: ClassVar[Mapping[str, Option]]
     residual: ClassVar[bool]
     kind: ClassVar[MapKind | None]
     no_map: ClassVar[str] = ""
+    about: ClassVar[About]
 
     @classmethod
     def settings(cls, given: Mapping[str, Any]) -> dict[str, Any]:

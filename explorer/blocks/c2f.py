@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from explorer.blocks.about import INPUT, OUTPUT, About, Diagram, Node
 from explorer.blocks.base import BLOCKS, Block, Option
 from explorer.blocks.parts import ConvNormSilu
 from explorer.types import MapKind
@@ -47,6 +48,52 @@ class C2f(Block):
     residual: ClassVar[bool] = False
     kind: ClassVar[MapKind | None] = None
     no_map: ClassVar[str] = "C2f is made of convolutions and weighs no positions: what it looks at is an attribution's."
+    about: ClassVar = About(
+        title="C2f: CSP bottleneck with two convolutions",
+        formula=(
+            r"[p_0, p_1] = f_1(x),\qquad p_{k+1} = p_k + f_3(f_3(p_k)),\qquad "
+            r"\mathrm{out} = f_1\left([p_0, p_1, \dots, p_{m+1}]\right)"
+        ),
+        plain="[p0, p1] = f1(x); p(k+1) = p(k) + f3(f3(p(k))); out = f1([p0 .. p(m+1)]); f = conv + norm + SiLU",
+        order="O(n d^2)",
+        means="",
+        means_not="",
+        strengths=(
+            "Features of several receptive fields side by side, with short ways for the gradient.",
+            "Equivariant to translation as its convolutions are.",
+        ),
+        weaknesses=(
+            "Sees 2 m steps far: 5 x 5 places with one bottleneck.",
+            "Weighs its neighbours alike in every picture.",
+        ),
+        diagram=Diagram(
+            (
+                (INPUT,),
+                (Node("first", "1×1 to 2c, split in halves"),),
+                (Node("b", "3×3, 3×3, + skip", at=0.42),),
+                (Node("m", "… m in a row", at=0.42),),
+                (Node("cat", "all m + 2 pieces joined"),),
+                (Node("last", "1×1 to d"),),
+                (OUTPUT,),
+            ),
+            (
+                ("x", "first"),
+                ("first", "b"),
+                ("first", "cat", 0.86),
+                ("first", "cat", 0.93),
+                ("b", "m"),
+                ("b", "cat", 0.76),
+                ("m", "cat"),
+                ("cat", "last"),
+                ("last", "y"),
+            ),
+        ),
+        correction=(
+            'The study note spells the name out as "Cascaded Cross Fusion". C2f is the faster CSP bottleneck with two '
+            "convolutions (CSP: cross stage partial)."
+        ),
+        example={"bottlenecks": 2},
+    )
 
     def __init__(self, channels: int, grid: tuple[int, int] = (14, 14), **options: Any) -> None:
         super().__init__(channels, grid)

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from explorer.blocks.about import INPUT, OUTPUT, About, Diagram, Node
 from explorer.blocks.base import BLOCKS, Block, Option
 from explorer.types import MapKind
 
@@ -26,6 +27,52 @@ class C2fGate(Block):
     options: ClassVar = {"width": Option(0, "channels of the two 3x3 convolutions; 0: as many as the input", 0, 4096)}
     residual: ClassVar[bool] = False
     kind: ClassVar[MapKind | None] = "gate"
+    about: ClassVar = About(
+        title="The study note's gate",
+        formula=(
+            r"g = \sigma\left(w * (A * x + B * x)\right) \in (0,1)^{1\times H\times W},\qquad "
+            r"\mathrm{out} = x \odot g"
+        ),
+        plain="gate = sigmoid(conv1x1(conv3x3(x) + conv3x3(x))), one number a place; out = x * gate",
+        order="O(n d w)",
+        means="How much of each place is let through, the same for all its channels: 0 shuts it, 1 lets it pass.",
+        means_not=(
+            "It is no softmax: the places do not compete, and the numbers do not sum to anything. A gate near 1/2 "
+            "everywhere has learnt nothing."
+        ),
+        strengths=("One picture, easy to read.", "Equivariant to translation, but for the border."),
+        weaknesses=(
+            "Can only dim: no place receives anything from another.",
+            "Sees one step.",
+            "Its three convolutions equal a single 3×3 to one channel, since nothing nonlinear stands between them: "
+            "all parameters beyond 9 d + 1 are spent for nothing.",
+        ),
+        diagram=Diagram(
+            (
+                (INPUT,),
+                (Node("a", "3×3", at=0.3), Node("b", "3×3", at=0.6)),
+                (Node("sum", "+", "join", 0.45),),
+                (Node("g", "1×1 to one, sigmoid", "map", 0.45),),
+                (Node("times", "×", "join"),),
+                (OUTPUT,),
+            ),
+            (
+                ("x", "a"),
+                ("x", "b"),
+                ("a", "sum"),
+                ("b", "sum"),
+                ("sum", "g"),
+                ("g", "times"),
+                ("x", "times", 0.9),
+                ("times", "y"),
+            ),
+        ),
+        correction=(
+            "The study note calls this C2f. It is a spatial gate; as printed it keeps the input's channels whatever "
+            "number of output channels is asked for. It is kept here as printed, under a name of its own."
+        ),
+        example={"width": 16},
+    )
 
     def __init__(self, channels: int, grid: tuple[int, int] = (14, 14), **options: Any) -> None:
         super().__init__(channels, grid)

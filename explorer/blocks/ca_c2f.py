@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from timm.layers.coord_attn import CoordAttn
 from torch import Tensor, nn
 
+from explorer.blocks.about import INPUT, OUTPUT, About, Diagram, Node
 from explorer.blocks.base import BLOCKS, Option
 from explorer.blocks.c2f import C2F_OPTIONS, Bottleneck, C2f
 from explorer.types import MapKind
@@ -47,6 +48,53 @@ class CoordC2f(C2f):
     }
     kind: ClassVar[MapKind | None] = "gate"
     no_map: ClassVar[str] = ""
+    about: ClassVar = About(
+        title="C2f with coordinate attention",
+        formula=(
+            r"[p_0, p_1] = f_1(x),\qquad p_{k+1} = p_k + \mathrm{coord}\left(f_3(f_3(p_k))\right),\qquad "
+            r"\mathrm{out} = f_1\left([p_0, \dots, p_{m+1}]\right)"
+        ),
+        plain="as c2f with p(k+1) = p(k) + coord(f3(f3(p(k)))); other placements: coord(p + f3(f3(p))), coord(out)",
+        order="O(n d^2), of which coordinate attention adds next to nothing",
+        means="The gates of its coordinate attention: which rows and columns of the bottleneck's features pass.",
+        means_not=(
+            "With the gate on the branch, what it shuts still passes by the skip and by the other pieces: a dark place "
+            "is not an unused one."
+        ),
+        strengths=(
+            "Local features, with context along whole rows and columns.",
+            "Hardly dearer than C2f.",
+        ),
+        weaknesses=(
+            "No placement is canonical, so two works of this name may differ.",
+            "The gate has coordinate attention's limits: two strips, no order.",
+        ),
+        diagram=Diagram(
+            (
+                (INPUT,),
+                (Node("first", "1×1 to 2c, split in halves"),),
+                (Node("b", "3×3, 3×3", at=0.36),),
+                (Node("g", "coordinate gate", "map", 0.36),),
+                (Node("sum", "+", "join", 0.36),),
+                (Node("cat", "all m + 2 pieces joined"),),
+                (Node("last", "1×1 to d"),),
+                (OUTPUT,),
+            ),
+            (
+                ("x", "first"),
+                ("first", "b"),
+                ("first", "sum", 0.08),
+                ("first", "cat", 0.86),
+                ("first", "cat", 0.93),
+                ("b", "g"),
+                ("g", "sum"),
+                ("sum", "cat"),
+                ("cat", "last"),
+                ("last", "y"),
+            ),
+        ),
+        example={"placement": "branch"},
+    )
 
     def __init__(self, channels: int, grid: tuple[int, int] = (14, 14), **options: Any) -> None:
         settings = self.settings(options)

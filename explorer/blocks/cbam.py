@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from timm.layers.cbam import CbamModule
 from torch import Tensor
 
+from explorer.blocks.about import INPUT, OUTPUT, About, Diagram, Node
 from explorer.blocks.base import BLOCKS, Block, Option
 from explorer.blocks.parts import between
 from explorer.types import MapKind
@@ -28,6 +29,39 @@ class Cbam(Block):
     options: ClassVar = {"reduction": Option(16, "channels of the input per channel between", 1, 64)}
     residual: ClassVar[bool] = False
     kind: ClassVar[MapKind | None] = "gate"
+    about: ClassVar = About(
+        title="Convolutional block attention (CBAM)",
+        formula=(
+            r"x' = x \odot \sigma\left(f(\mathrm{mean}\, x) + f(\max x)\right),\qquad "
+            r"\mathrm{out} = x' \odot \sigma\left(w_{7\times7} * [\mathrm{mean}_C\, x';\ \max\nolimits_C x']\right)"
+        ),
+        plain="x' = x * sigmoid(f(mean) + f(max)) by channel; out = x' * sigmoid(conv7x7([mean, max over channels]))",
+        order="O(n d) for means, maxima and products, O(d^2 / r + 49 n) for the weights",
+        means="How much of each channel, and then of each place, is let through.",
+        means_not="Neither is a softmax: nothing competes. The gate of a place is the same for all channels.",
+        strengths=("What and where, one after the other, at little cost.",),
+        weaknesses=("Can only dim.", "The gate of a place sees three steps and two numbers a place."),
+        diagram=Diagram(
+            (
+                (INPUT,),
+                (Node("c", "mean, max, 1×1, sigmoid", "map", 0.42),),
+                (Node("times", "×", "join"),),
+                (Node("s", "mean, max, 7×7, sigmoid", "map", 0.42),),
+                (Node("again", "×", "join"),),
+                (OUTPUT,),
+            ),
+            (
+                ("x", "c"),
+                ("x", "times", 0.93),
+                ("c", "times"),
+                ("times", "s"),
+                ("times", "again", 0.93),
+                ("s", "again"),
+                ("again", "y"),
+            ),
+        ),
+        example={"reduction": 8},
+    )
 
     def __init__(self, channels: int, grid: tuple[int, int] = (14, 14), **options: Any) -> None:
         super().__init__(channels, grid)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from explorer.blocks.about import INPUT, OUTPUT, About, Diagram, Node
 from explorer.blocks.base import BLOCKS, Block, Option
 from explorer.blocks.parts import channels_last, channels_second, divisor
 from explorer.types import MapKind
@@ -33,6 +34,56 @@ class ChannelAttention(Block):
     }
     residual: ClassVar[bool] = True
     kind: ClassVar[MapKind | None] = "channel"
+    about: ClassVar = About(
+        title="Attention between channels",
+        formula=(
+            r"A = \mathrm{softmax}\!\left(\tau\, \hat Q^\top \hat K\right) \in \mathbb{R}^{d_g\times d_g},\qquad "
+            r"\mathrm{out} = W^O\,[V_1 A_1^\top;\dots;V_g A_g^\top]"
+        ),
+        plain="A = softmax(t Q^T K) between the d_g channels of a group, Q and K of (n, d_g); out = W^O [V A^T]",
+        order="O(n d^2 / g), and O(n d^2) for the projections: linear in n",
+        means=(
+            "Which channels are mixed into each channel, chosen from how alike the two are over the whole picture; "
+            "every row sums to 1. What place a channel stands for is seen in its activation, not here."
+        ),
+        means_not="It has no position: it is a matrix, and no picture of the image can be made of it.",
+        strengths=(
+            "Linear in the number of positions, with context from the whole picture.",
+            "Works at any size without positions to interpolate.",
+        ),
+        weaknesses=(
+            "Never moves anything from one place to another: places are mixed only inside the sums.",
+            "Knows nothing of where: shuffled places give a shuffled answer.",
+            "More groups are cheaper and keep channels of different groups apart.",
+        ),
+        diagram=Diagram(
+            (
+                (INPUT,),
+                (Node("q", "Q: 1×1"), Node("k", "K: 1×1"), Node("v", "V: 1×1")),
+                (Node("a", "softmax(t Qᵀ K), d_g × d_g", "map", 0.34),),
+                (Node("times", "×", "join", 0.5),),
+                (Node("o", "groups joined, 1×1"),),
+                (OUTPUT,),
+            ),
+            (
+                ("x", "q"),
+                ("x", "k"),
+                ("x", "v"),
+                ("q", "a"),
+                ("k", "a"),
+                ("a", "times"),
+                ("v", "times", 0.83),
+                ("times", "o"),
+                ("o", "y"),
+            ),
+        ),
+        correction=(
+            "The study note says that separable attention costs O(n d + n^2). Attention between channels costs "
+            "O(n d^2 / g) and is linear in n. Merely splitting Q, K and V into channel groups is multi-head attention "
+            "and saves nothing: the comparison has to be between channels."
+        ),
+        example={"groups": 2, "scale": "xcit"},
+    )
 
     def __init__(self, channels: int, grid: tuple[int, int] = (14, 14), **options: Any) -> None:
         super().__init__(channels, grid)

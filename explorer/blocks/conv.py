@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from explorer.blocks.about import INPUT, OUTPUT, About, Node, chain
 from explorer.blocks.base import BLOCKS, Block
 from explorer.types import MapKind
 
@@ -27,6 +28,29 @@ class DepthwiseConvolution(Block):
     residual: ClassVar[bool] = True
     kind: ClassVar[MapKind | None] = None
     no_map: ClassVar[str] = "A convolution weighs its neighbours alike in every image, so it has no map of this one."
+    about: ClassVar = About(
+        title="Depthwise 3×3 convolution",
+        formula=r"\mathrm{out}_{c,i,j} = b_c + \sum_{a,b=-1}^{1} w_{c,a,b}\; x_{c,i+a,j+b}",
+        plain="out[c,i,j] = b[c] + sum over a, b in -1..1 of w[c,a,b] x[c,i+a,j+b]",
+        order="O(n d)",
+        means="",
+        means_not="",
+        strengths=(
+            "Equivariant to translation: where the object goes, its features go, but for the border.",
+            "The cheapest block that mixes positions, and the prior that fits pictures: what is near belongs together.",
+        ),
+        weaknesses=(
+            "Sees one step; relations over a distance need many layers.",
+            "Weighs its neighbours alike in every picture.",
+            "Knows places all the same: the zeros beyond the border tell where it is.",
+        ),
+        diagram=chain(INPUT, Node("conv", "3×3, each channel by itself"), OUTPUT),
+        correction=(
+            "The study note says that convolution gives translation invariance. It gives equivariance (the features "
+            "move with the object), up to borders and stride; pooling over space gives invariance, and a stride "
+            "without low-pass filter breaks both."
+        ),
+    )
 
     def __init__(self, channels: int, grid: tuple[int, int] = (14, 14), **options: Any) -> None:
         super().__init__(channels, grid)

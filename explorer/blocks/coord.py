@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from timm.layers.coord_attn import CoordAttn
 from torch import Tensor
 
+from explorer.blocks.about import INPUT, OUTPUT, About, Diagram, Node
 from explorer.blocks.base import BLOCKS, Block, Option
 from explorer.types import MapKind
 
@@ -28,6 +29,53 @@ class Coord(Block):
     options: ClassVar = {"reduction": Option(32, "channels of the input per channel between", 1, 64)}
     residual: ClassVar[bool] = False
     kind: ClassVar[MapKind | None] = "gate"
+    about: ClassVar = About(
+        title="Coordinate attention",
+        formula=(
+            r"\mathrm{out}_{c,i,j} = x_{c,i,j}\; g^h_{c,i}\; g^w_{c,j},\qquad "
+            r"g^h = \sigma\!\left(W_h\, f(\mathrm{mean}_W\, x)\right),\ "
+            r"g^w = \sigma\!\left(W_w\, f(\mathrm{mean}_H\, x)\right)"
+        ),
+        plain="out[c,i,j] = x[c,i,j] gh[c,i] gw[c,j]; gh = sigmoid(Wh f(mean over W)), gw likewise over H",
+        order="O(n d) for the means and the products, O((H + W) d^2 / r) for the convolutions",
+        means=(
+            "How much of each row and of each column is let through, for each channel; their product is the gate of a "
+            "place."
+        ),
+        means_not=(
+            "The product is made of two strips and cannot outline an object: two bright spots make two more at the "
+            "corners between them. It knows which row and which column, not their order."
+        ),
+        strengths=("Context along whole rows and columns at almost no cost.", "A gate for every channel."),
+        weaknesses=(
+            "Can only dim: no place receives anything from another.",
+            "Permuting rows permutes the gate: above and below are alike to it.",
+            "A mean over a row hides how many objects are in it.",
+        ),
+        diagram=Diagram(
+            (
+                (INPUT,),
+                (Node("h", "mean of rows", at=0.24), Node("w", "mean of columns", at=0.66)),
+                (Node("f", "joined, 1×1, norm, hard-swish"),),
+                (Node("gh", "1×1, sigmoid", "map", 0.27), Node("gw", "1×1, sigmoid", "map", 0.67)),
+                (Node("times", "×", "join"),),
+                (OUTPUT,),
+            ),
+            (
+                ("x", "h"),
+                ("x", "w"),
+                ("h", "f"),
+                ("w", "f"),
+                ("f", "gh"),
+                ("f", "gw"),
+                ("gh", "times"),
+                ("gw", "times"),
+                ("x", "times", 0.95),
+                ("times", "y"),
+            ),
+        ),
+        example={"reduction": 8},
+    )
 
     def __init__(self, channels: int, grid: tuple[int, int] = (14, 14), **options: Any) -> None:
         super().__init__(channels, grid)

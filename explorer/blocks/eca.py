@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from timm.layers.eca import EcaModule
 from torch import Tensor
 
+from explorer.blocks.about import About, Node, gated
 from explorer.blocks.base import BLOCKS, Block
 from explorer.types import MapKind
 
@@ -26,6 +27,27 @@ class EfficientChannelAttention(Block):
     options: ClassVar = {}
     residual: ClassVar[bool] = False
     kind: ClassVar[MapKind | None] = "channel"
+    about: ClassVar = About(
+        title="Efficient channel attention",
+        formula=(
+            r"\mathrm{out}_c = x_c\; \sigma\Big("
+            r"\sum_{o=-\lfloor k/2\rfloor}^{\lfloor k/2\rfloor} w_o\, \bar x_{c+o}\Big)"
+        ),
+        plain="out[c] = x[c] * sigmoid(sum over o of w[o] mean[c + o])",
+        order="O(n d) for the mean and the product, O(k d) for the weights",
+        means="How much of each channel is let through, judged by its own mean and its neighbours'.",
+        means_not="It has no position: d numbers, shown as bars.",
+        strengths=("A handful of parameters in all.",),
+        weaknesses=(
+            "Assumes that neighbouring channels belong together; their order means nothing.",
+            "Blind to place; can only dim whole channels.",
+        ),
+        diagram=gated(
+            Node("m", "mean over all places"),
+            Node("f", "convolution along channels"),
+            Node("g", "sigmoid", "map"),
+        ),
+    )
 
     def __init__(self, channels: int, grid: tuple[int, int] = (14, 14), **options: Any) -> None:
         super().__init__(channels, grid)

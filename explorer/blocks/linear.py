@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from explorer.blocks.about import INPUT, OUTPUT, About, Diagram, Node
 from explorer.blocks.base import BLOCKS, Block
 from explorer.blocks.parts import channels_last, channels_second
 from explorer.types import MapKind
@@ -28,6 +29,55 @@ class LinearAttention(Block):
     options: ClassVar = {}
     residual: ClassVar[bool] = True
     kind: ClassVar[MapKind | None] = "context"
+    about: ClassVar = About(
+        title="Linear separable attention",
+        formula=(
+            r"s = \mathrm{softmax}(x W_I) \in \mathbb{R}^{n},\qquad c = \sum_i s_i\, x_i W_K,\qquad "
+            r"\mathrm{out} = W^O\left(\mathrm{ReLU}(x W_V) \odot c\right)"
+        ),
+        plain="s = softmax(x W_I) over n positions; c = sum of s K; out = W^O (ReLU(V) * c)",
+        order="O(n d), and O(n d^2) for the projections",
+        means=(
+            "How much each place counts in the one context vector that is handed to all places; the scores sum to 1."
+        ),
+        means_not="There is no query: every place has the same map, so it cannot show what one place looks at.",
+        strengths=(
+            "Linear in the number of positions.",
+            "One picture for the whole block: easy to read.",
+        ),
+        weaknesses=(
+            "All places receive the same context; two objects cannot ask for different things.",
+            "Knows nothing of where, without something before it that does.",
+        ),
+        diagram=Diagram(
+            (
+                (INPUT,),
+                (Node("i", "I: 1×1 to one"), Node("k", "K: 1×1"), Node("v", "V: 1×1")),
+                (Node("s", "softmax over n", "map", 0.17), Node("r", "ReLU", at=0.83)),
+                (Node("c", "sum over n: context", at=0.33),),
+                (Node("times", "×", "join", 0.5),),
+                (Node("o", "1×1"),),
+                (OUTPUT,),
+            ),
+            (
+                ("x", "i"),
+                ("x", "k"),
+                ("x", "v"),
+                ("i", "s"),
+                ("s", "c"),
+                ("k", "c", 0.5),
+                ("v", "r"),
+                ("c", "times"),
+                ("r", "times", 0.83),
+                ("times", "o"),
+                ("o", "y"),
+            ),
+        ),
+        correction=(
+            "The study note says that separable attention costs O(n d + n^2). This one costs O(n d), and O(n d^2) for "
+            "its projections; no term grows with n^2."
+        ),
+    )
 
     def __init__(self, channels: int, grid: tuple[int, int] = (14, 14), **options: Any) -> None:
         super().__init__(channels, grid)

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from explorer.blocks.about import INPUT, OUTPUT, About, Diagram, Node
 from explorer.blocks.base import BLOCKS, Block, Option
 from explorer.blocks.parts import channels_last, channels_second, divisor, resized
 from explorer.types import MapKind
@@ -33,6 +34,51 @@ class MultiHeadSelfAttention(Block):
     }
     residual: ClassVar[bool] = True
     kind: ClassVar[MapKind | None] = "pairwise"
+    about: ClassVar = About(
+        title="Multi-head self-attention",
+        formula=(
+            r"A = \mathrm{softmax}\!\left(\tfrac{Q K^\top}{\sqrt{d_h}} + B\right),\qquad "
+            r"\mathrm{out} = W^O\,[A_1 V_1;\dots;A_h V_h]"
+        ),
+        plain="A = softmax(Q K^T / sqrt(d_h) + B) over n positions, for each head; out = W^O [A V of every head]",
+        order="O(n^2 d), and O(n d^2) for the projections",
+        means="How much of each place's value flows into the query's place, for each head; every row sums to 1.",
+        means_not=(
+            "It is not what the answer rests on: values, the projection after them and later layers decide that. A "
+            "large weight on an empty background may be the place where a head puts what it does not need."
+        ),
+        strengths=(
+            "Reaches every place in one step, and chooses anew in every picture.",
+            "Its map is a picture for every query.",
+        ),
+        weaknesses=(
+            "Quadratic in the number of positions: four times the pixels cost sixteen times as much.",
+            "Without a position term it does not know where anything is: shuffled places give a shuffled answer.",
+            "Has to learn from data that near places belong together.",
+        ),
+        diagram=Diagram(
+            (
+                (INPUT,),
+                (Node("q", "Q: 1×1"), Node("k", "K: 1×1"), Node("v", "V: 1×1")),
+                (Node("a", "softmax(Q Kᵀ / √d_h + B)", "map", 0.34),),
+                (Node("times", "×", "join", 0.5),),
+                (Node("o", "heads joined, 1×1"),),
+                (OUTPUT,),
+            ),
+            (
+                ("x", "q"),
+                ("x", "k"),
+                ("x", "v"),
+                ("q", "a"),
+                ("k", "a"),
+                ("a", "times"),
+                ("v", "times", 0.83),
+                ("times", "o"),
+                ("o", "y"),
+            ),
+        ),
+        example={"heads": 4, "position": "relative"},
+    )
 
     def __init__(self, channels: int, grid: tuple[int, int] = (14, 14), **options: Any) -> None:
         super().__init__(channels, grid)

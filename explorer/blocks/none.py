@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from explorer.blocks.about import INPUT, OUTPUT, About, chain
 from explorer.blocks.base import BLOCKS, Block
 from explorer.types import MapKind
 
@@ -14,7 +15,8 @@ from explorer.types import MapKind
 class Nothing(Block):
     """What is there without a block? The identity, the control that every comparison needs.
 
-    Cost: nothing. Map: none.
+    Cost: nothing.
+    Map: none.
     Source: the control; nothing is claimed of it.
     """
 
@@ -22,6 +24,19 @@ class Nothing(Block):
     residual: ClassVar[bool] = False
     kind: ClassVar[MapKind | None] = None
     no_map: ClassVar[str] = "The identity mixes no positions, so there is nothing to show."
+    about: ClassVar = About(
+        title="No block",
+        formula=r"\mathrm{out} = x",
+        plain="out = x",
+        order="nothing",
+        means="",
+        means_not="",
+        strengths=(
+            "Tells what the rest of the network does alone: what another block adds is the difference to this.",
+        ),
+        weaknesses=("Mixes nothing: neither positions nor channels.",),
+        diagram=chain(INPUT, OUTPUT),
+    )
 
     def __init__(self, channels: int, grid: tuple[int, int] = (14, 14), **options: Any) -> None:
         super().__init__(channels, grid)

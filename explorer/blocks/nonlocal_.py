@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from timm.layers.non_local_attn import NonLocalAttn
 from torch import Tensor, nn
 
+from explorer.blocks.about import INPUT, OUTPUT, About, Diagram, Node
 from explorer.blocks.base import BLOCKS, Block, Option
 from explorer.blocks.parts import between
 from explorer.types import MapKind
@@ -28,6 +29,44 @@ class NonLocal(Block):
     options: ClassVar = {"reduction": Option(8, "channels of the input per channel of Q, K and V", 1, 64)}
     residual: ClassVar[bool] = False
     kind: ClassVar[MapKind | None] = "pairwise"
+    about: ClassVar = About(
+        title="The non-local block",
+        formula=(
+            r"A = \mathrm{softmax}\!\left(\tfrac{Q K^\top}{\sqrt{d}}\right),\qquad "
+            r"\mathrm{out} = x + \mathrm{norm}\left(W^O A V\right)"
+        ),
+        plain="A = softmax(Q K^T / sqrt(d)) over n positions, Q, K, V of m channels; out = x + norm(W^O A V)",
+        order="O(n^2 m), and O(n m d) for the projections",
+        means="How much of each place's value flows into the query's place; every row sums to 1.",
+        means_not="As of self-attention: not what the answer rests on.",
+        strengths=("Reaches every place in one step, with few channels.",),
+        weaknesses=("Quadratic in the number of positions.", "One head, and no position term."),
+        diagram=Diagram(
+            (
+                (INPUT,),
+                (Node("q", "Q: 1×1", at=0.16), Node("k", "K: 1×1", at=0.46), Node("v", "V: 1×1", at=0.76)),
+                (Node("a", "softmax(Q Kᵀ / √d)", "map", 0.31),),
+                (Node("times", "×", "join", 0.5),),
+                (Node("o", "1×1, norm"),),
+                (Node("sum", "+", "join"),),
+                (OUTPUT,),
+            ),
+            (
+                ("x", "q"),
+                ("x", "k"),
+                ("x", "v"),
+                ("q", "a"),
+                ("k", "a"),
+                ("a", "times"),
+                ("v", "times", 0.76),
+                ("times", "o"),
+                ("o", "sum"),
+                ("x", "sum", 0.97),
+                ("sum", "y"),
+            ),
+        ),
+        example={"reduction": 8},
+    )
 
     def __init__(self, channels: int, grid: tuple[int, int] = (14, 14), **options: Any) -> None:
         super().__init__(channels, grid)

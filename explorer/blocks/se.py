@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from timm.layers.squeeze_excite import SEModule
 from torch import Tensor
 
+from explorer.blocks.about import About, Node, gated
 from explorer.blocks.base import BLOCKS, Block, Option
 from explorer.blocks.parts import between
 from explorer.types import MapKind
@@ -27,6 +28,25 @@ class SqueezeExcite(Block):
     options: ClassVar = {"reduction": Option(16, "channels of the input per channel between", 1, 64)}
     residual: ClassVar[bool] = False
     kind: ClassVar[MapKind | None] = "channel"
+    about: ClassVar = About(
+        title="Squeeze and excitation",
+        formula=(
+            r"\mathrm{out}_c = x_c\; \sigma\left(W_2\, \mathrm{ReLU}(W_1\, \bar x)\right)_c,\qquad "
+            r"\bar x = \mathrm{mean}_{H,W}\, x"
+        ),
+        plain="out[c] = x[c] * sigmoid(W2 ReLU(W1 mean of x))[c]",
+        order="O(n d) for the mean and the product, O(d^2 / r) for the weights",
+        means="How much of each channel is let through, judged by the mean of the whole picture.",
+        means_not="It has no position: d numbers, shown as bars.",
+        strengths=("Context from the whole picture for almost nothing.", "Invariant to where the object is."),
+        weaknesses=("Blind to place: the mean has no where.", "Can only dim whole channels."),
+        diagram=gated(
+            Node("m", "mean over all places"),
+            Node("f", "1×1 to m, ReLU, 1×1"),
+            Node("g", "sigmoid", "map"),
+        ),
+        example={"reduction": 8},
+    )
 
     def __init__(self, channels: int, grid: tuple[int, int] = (14, 14), **options: Any) -> None:
         super().__init__(channels, grid)

@@ -1,0 +1,87 @@
+"""What a block says of itself beside its docstring, as data without markup: the page and the command draw it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Node:
+    """A box of a diagram.
+
+    Attributes:
+        name: what edges call it.
+        label: what is written in it.
+        role: "data" (what goes in and out), "step", "map" (a step whose numbers are shown as the block's map), or
+            "join" (a sum or a product, drawn as a circle).
+        at: its centre as a share of the width; None for boxes that share their row evenly.
+    """
+
+    name: str
+    label: str
+    role: Literal["data", "step", "map", "join"] = "step"
+    at: float | None = None
+
+
+@dataclass(frozen=True)
+class Diagram:
+    """Boxes in rows, from the input above to the output below, and arrows between them.
+
+    Attributes:
+        rows: the boxes.
+        edges: (from, to), or (from, to, share of the width that the arrow swings out to).
+    """
+
+    rows: tuple[tuple[Node, ...], ...]
+    edges: tuple[tuple[str, str] | tuple[str, str, float], ...]
+
+
+@dataclass(frozen=True)
+class About:
+    """What a block's docstring leaves out. n = H W positions, d channels, h heads, d_h = d / h.
+
+    Attributes:
+        title: its name in words.
+        formula: LaTeX.
+        plain: the formula for a terminal.
+        order: how its cost grows; the exact number is in the docstring.
+        means: what its map means; for a block without one, why it has none.
+        means_not: what must not be read into it.
+        strengths: each a sentence.
+        weaknesses: each a sentence.
+        diagram: how the numbers flow.
+        correction: what the study note says of it and what is so, or "".
+        example: parameters with which the example of use builds it.
+    """
+
+    title: str
+    formula: str
+    plain: str
+    order: str
+    means: str
+    means_not: str
+    strengths: tuple[str, ...]
+    weaknesses: tuple[str, ...]
+    diagram: Diagram
+    correction: str = ""
+    example: Mapping[str, Any] = field(default_factory=dict)
+
+
+#: The ends of every diagram.
+INPUT, OUTPUT = Node("x", "x (C, H, W)", "data"), Node("y", "out (C, H, W)", "data")
+
+
+def chain(*nodes: Node) -> Diagram:
+    """Boxes one below the other."""
+    edges = tuple((one.name, other.name) for one, other in pairwise(nodes))
+    return Diagram(tuple((node,) for node in nodes), edges)
+
+
+def gated(*nodes: Node) -> Diagram:
+    """Boxes one below the other whose last is a gate that multiplies the input."""
+    product = Node("times", "×", "join")
+    inner = chain(INPUT, *nodes, product, OUTPUT)
+    return Diagram(inner.rows, (*inner.edges, ("x", "times", 0.93)))
