@@ -458,9 +458,9 @@ def _by_area(mask: Tensor, grid: tuple[int, int]) -> Tensor:
 @lru_cache(maxsize=16)
 def _overlap(size: int, cells: int) -> Tensor:
     """(cells, size): the share of each cell that each of ``size`` pixels has, both lying evenly on one length."""
-    pixel, cell = torch.arange(size).double() / size, torch.arange(cells)[:, None].double() / cells
-    common = torch.minimum(pixel + 1 / size, cell + 1 / cells) - torch.maximum(pixel, cell)
-    return common.clamp(min=0) * cells
+    pixel, cell = torch.arange(size) * cells, torch.arange(cells)[:, None] * size  # left ends; whole numbers are exact
+    common = torch.minimum(pixel + cells, cell + size) - torch.maximum(pixel, cell)
+    return common.clamp(min=0).double() / size
 
 
 def _drawn(maps: Iterable[AttentionMap]) -> dict[str, AttentionMap]:
