@@ -19,7 +19,7 @@
     return match && { setup: match[1] ? "ResNet" : match[3] ? "augmented" : "MetaFormer", block: match[2], seed: match[4] || "0" };
   };
 
-  explorer.models = ({ element, trigger, props }) => {
+  explorer.models = ({ trigger, props, watch }) => {
     const { most, colours, names: listed, short, blocks, lab } = props.options;
     const names = listed.split("\n");
     const trained = lab.map((text) => ({ text, ...splitLab(text) }));
@@ -95,11 +95,12 @@
         const own = trained.some(({ text }) => text === models[index]) && splitLab(models[index]);
         chooser.hidden = !own;
         if (own) showLab(own);
-        weights.hidden = block.hidden = parts.origin === "lab/";
+        const brought = / file:[0-9a-f]+$/.test(models[index]);
+        weights.hidden = block.hidden = parts.origin === "lab/" || brought;
         weights.value = parts.origin;
         block.value = parts.block;
         stage.value = parts.stage;
-        after.hidden = !parts.block || parts.origin === "lab/";
+        after.hidden = !parts.block || parts.origin === "lab/" || brought;
         remove.hidden = models.length < 2;
       };
       const commit = (text) => {
@@ -173,6 +174,12 @@
       explorer.tell("models", models);
     };
 
+    // The server adds the model of a file that was brought.
+    watch("value", () => {
+      if (JSON.stringify(props.value) === JSON.stringify(models)) return;
+      models = [...props.value];
+      draw();
+    });
     explorer.chosen = { models: () => models, editor: (index) => editors[index], colour: (index) => colours[index], add };
     draw();
   };

@@ -16,6 +16,7 @@ from explorer.models import Model, ModelStore
 from explorer.transforms import Transform
 from explorer.types import ModelView, Point
 from explorer.ui.controls import Question, parse_spec
+from explorer.ui.fitted import Files, split
 from explorer.ui.moved import Moved
 from explorer.ui.payload import Failure
 
@@ -51,14 +52,17 @@ class Answers:
     device: str | None = None
     models: ModelStore = field(default_factory=lambda: ModelStore(MODELS_BYTES))
     sides: Bounded[Hashable, Side] = field(default_factory=lambda: Bounded(ANSWERS_BYTES, lambda side: side.nbytes))
+    files: Files = field(default_factory=Files)
     turn: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(COMPUTING))
 
     def model(self, text: str) -> Model | Failure:
         """Return the live model of a text, or why there is none. Only those who ask for it wait for its loading."""
+        name, digest = split(text)
         try:
-            return self.models.get(parse_spec(text, self.folders, self.named), self.device)
+            spec = parse_spec(name, self.folders, self.named)
+            return self.models.get(self.files.spec(spec, digest) if digest else spec, self.device)
         except ExplorerError as error:
-            return Failure(text, str(error))
+            return Failure(text, self.files.anonymous(str(error)))
         except Exception:
             log.exception("loading %s", text)
             return Failure(text, "could not be loaded; the server's log says why")

@@ -15,11 +15,13 @@ import gradio as gr
 from explorer.attribution import METHODS
 from explorer.errors import ExplorerError
 from explorer.images import samples
+from explorer.lab.scenes import CLASSES
 from explorer.models import Model
 from explorer.types import ModelView
 from explorer.ui import payload
 from explorer.ui.answers import Answers, Cancelled
-from explorer.ui.controls import Question, parse_models, parse_question
+from explorer.ui.controls import MAX_MODELS, Question, parse_models, parse_question, parse_spec
+from explorer.ui.fitted import split
 from explorer.ui.moved import Moved
 from explorer.ui.scene import layers
 from explorer.ui.upload import Picked, pick
@@ -130,6 +132,16 @@ class Handlers:
             raise gr.Error(f"there is no sample '{str(name)[:40]}'", print_exception=False)
         return str(known[name])
 
+    def bring(self, path: Any, models: Any) -> list[str]:
+        """Take a weights file that explorer fit wrote, and add its model to the models."""
+        texts = _checked(parse_models, models)
+        text, *_ = _checked(parse_models, [_checked(self.answers.files.add, Path(str(path)))])
+        _checked(lambda name: parse_spec(name, self.answers.folders, self.answers.named), split(text)[0])
+        if text in texts:
+            return texts
+        # A page that is full gives its last place to what was just brought.
+        return [*texts[: MAX_MODELS - 1], text]
+
     def _ask(self, picture: Picked | None, models: Any, question: Any, last: str) -> Asked:
         checked, texts = _checked(parse_question, question), _checked(parse_models, models)
         if checked.scene is None and (picture is None or (picture.image is None and last)):
@@ -150,10 +162,11 @@ class Handlers:
             if not METHODS[question.method].live and not self.answers.has(model, asked.moved, question):
                 method = None
             view = self.answers.view(model, asked.moved, question, method)
-            if isinstance(view, ModelView) and method is None:
-                refused = METHODS[question.method].unavailable(model)
-                if refused:
-                    view = replace(view, notes=(*view.notes, f"{question.method}: {refused}"))
+            if isinstance(view, ModelView):
+                notes = [*view.notes, *_strangers(model, asked.moved)]
+                if method is None and (refused := METHODS[question.method].unavailable(model)):
+                    notes.append(f"{question.method}: {refused}")
+                view = replace(view, notes=tuple(notes))
             slots.append(view)
         return slots
 
@@ -174,6 +187,15 @@ def sentence(text: str) -> str:
     """A message as a sentence; gradio shows errors as markup, so what could be markup is taken out."""
     text = text.replace("<", "‹").replace(">", "›").strip()
     return text[:1].upper() + text[1:]
+
+
+def _strangers(model: Model, moved: Moved) -> list[str]:
+    """What has to be said where a model is shown what it was not made for."""
+    if moved.truth and model.labels and moved.truth not in model.labels:
+        return ["This model knows no scenes: what it shows is none of its classes."]
+    if not moved.truth and model.labels == CLASSES:
+        return ["Trained on scenes alone: its classes are shapes, whatever the photograph shows."]
+    return []
 
 
 def _moved(question: Question, picture: Picked | None, frame: tuple[int, int]) -> Moved:

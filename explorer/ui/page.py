@@ -19,7 +19,7 @@ from explorer.lab import networks
 from explorer.types import ModelSpec
 from explorer.ui.answers import Answers
 from explorer.ui.stage import head
-from explorer.ui.tabs import compare
+from explorer.ui.tabs import blocks, compare, lab
 
 #: What the page opens with: trained alike, they differ in one block, and work offline.
 FIRST_MODELS = ("lab/conv", "lab/mhsa", "lab/axial", "lab/ca_c2f")
@@ -70,7 +70,13 @@ def build(
             apply_default_css=False,
             elem_id="masthead",
         )
-        compare.draw(answers, first, timm.list_models() + timm.list_pretrained())
+        with gr.Tabs(elem_id="tabs"):
+            with gr.Tab("Compare", id="compare"):
+                compare.draw(answers, first, timm.list_models() + timm.list_pretrained())
+            with gr.Tab("Blocks", id="blocks") as tab:
+                blocks.draw(answers, tab)
+            with gr.Tab("Laboratory", id="lab") as tab:
+                lab.draw(tab)
     page.queue(max_size=WAITING, default_concurrency_limit=4)
     return page
 

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from explorer.transforms import Transform
 from explorer.types import KINDS, WEIGHTS_STATES, AttentionMap, ModelView, Point, Prediction
+from explorer.ui.fitted import split
 from explorer.ui.moved import Moved
 
 #: Bytes of attention rows in a live text; maps beyond it give the mean of their heads until the move has settled.
@@ -96,7 +97,7 @@ def live(
         if isinstance(slot, Failure):
             rows.append({"asked": text, "spec": slot.spec, "error": slot.problem})
         else:
-            rows.append({"asked": text, **_row(slot, moved, blob, images, full, pending)})
+            rows.append({"asked": text, **_row(slot, moved, blob, images, full, pending), **_brought(slot, text)})
     return json.dumps(
         {
             "key": key,
@@ -115,6 +116,13 @@ def live(
         },
         allow_nan=False,
     )
+
+
+def _brought(view: ModelView, text: str) -> dict[str, str]:
+    """The state of a model that a visitor's file changed; its backbone's own stays beside it."""
+    if not split(text)[1]:
+        return {}
+    return {"state": "file", "state_title": f"{WEIGHTS_STATES['file']}; the rest of the model: {view.state}"}
 
 
 def bank(slots: Sequence[ModelView | Failure], key: str, complete: bool) -> str:
@@ -164,22 +172,13 @@ def _row(
         "device": view.device,
         "size": [height, width],
         "shift": list(view.shift),
-        "notes": [*view.notes, *_strangers(view, moved)],
+        "notes": list(view.notes),
         "move": _move(moved.places((height, width)), (height, width)),
         "images": [images.add(image) for image in view.images],
         "predictions": [_prediction(one) for one in view.predictions],
         "maps": [_map(one, view, blob, mean=not full) for one in view.maps],
         "attribution": _attribution(view, blob, pending),
     }
-
-
-def _strangers(view: ModelView, moved: Moved) -> list[str]:
-    """What has to be said where a model is shown what it was not made for."""
-    if view.state == "lab" and not moved.truth:
-        return ["Trained on scenes alone: its classes are shapes, whatever the photograph shows."]
-    if view.state in ("pretrained", "identity-init") and moved.truth:
-        return ["Trained on photographs: no scene's class is among its own."]
-    return []
 
 
 def _move(transform: Transform, frame: tuple[int, int]) -> dict[str, Any]:

@@ -17,8 +17,9 @@ from explorer.resources import asset
 _SCRIPTS = (
     *("core.js", "colours.js", "pointing.js", "maps.js", "panel.js", "scene.js"),
     *("controls.js", "models.js", "samples.js", "row.js", "stage.js"),
+    *("blocks.js", "sheet.js"),
 )
-_STYLES = ("page.css",)
+_STYLES = ("page.css", "tabs.css")
 
 
 def part(

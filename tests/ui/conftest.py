@@ -9,11 +9,13 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+PLAIN_MODELS = ("random/vit_tiny_patch16_224", "random/resnet18+mhsa@3")
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = next((path for path in ("/usr/bin/chromium", "/usr/bin/chromium-browser") if Path(path).exists()), None)
 FLAGS = [
@@ -35,10 +37,23 @@ def _free_port() -> int:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a page as anybody gets it: the two models of the first view, on a loopback address."""
+    """Address of a page as anybody gets it: the models of the first view, on a loopback address."""
+    with _serving(tmp_path_factory, "None") as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def plain_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a page that was started with two models of photographs."""
+    with _serving(tmp_path_factory, repr(PLAIN_MODELS)) as address:
+        yield address
+
+
+@contextmanager
+def _serving(tmp_path_factory: pytest.TempPathFactory, models: str) -> Iterator[str]:
     port = _free_port()
     log = tmp_path_factory.mktemp("server") / "log.txt"
-    code = f"from explorer.ui.page import serve; serve(port={port})"
+    code = f"from explorer.ui.page import serve; serve({models}, port={port})"
     with log.open("w") as file:
         process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
     address = f"http://127.0.0.1:{port}"

@@ -34,6 +34,8 @@ def draw(answers: Answers, models: Sequence[str], names: Sequence[str]) -> None:
     """
     handlers = Handlers(answers)
     opening, _ = next(iter(PRESETS.values()))
+    # Models of photographs are met with a photograph.
+    scene_first = any(text.startswith("lab/") for text in models)
     trained = networks.available()
     with gr.Row(elem_id="workbench", equal_height=False):
         with gr.Column(elem_id="bench", scale=0, min_width=300):
@@ -69,7 +71,7 @@ def draw(answers: Answers, models: Sequence[str], names: Sequence[str]) -> None:
                 label="Controls",
                 elem_id="controls",
                 options={"moves": moves(), "methods": methods(), "method": Question().method, "scene": fields()},
-                value={"scene": dataclasses.asdict(opening)},
+                value={"scene": dataclasses.asdict(opening) if scene_first else None},
                 events=("compute", "cancel"),
             )
         with gr.Column(elem_id="answers", scale=1, min_width=320):
@@ -94,6 +96,13 @@ def draw(answers: Answers, models: Sequence[str], names: Sequence[str]) -> None:
                 events=("settled",),
                 options={"palettes": {"sequential": list(SEQUENTIAL), "diverging": list(DIVERGING)}},
                 skeleton=_SKELETON,
+            )
+            file = gr.UploadButton(
+                "Load a fitted block (.safetensors)",
+                file_types=[".safetensors"],
+                type="filepath",
+                size="sm",
+                elem_id="bring",
             )
     store = part("bank", label="", elem_id="bank")
     progress = part("progress", label="", elem_id="progress")
@@ -130,6 +139,9 @@ def draw(answers: Answers, models: Sequence[str], names: Sequence[str]) -> None:
     listen(sample, "pick")(
         _picked(handlers), inputs=None, outputs=[picture, last], show_progress="hidden", api_visibility="private"
     ).then(handlers.answer, outputs=stage, trigger_mode="always_last", api_visibility="private", **live)
+    file.upload(handlers.bring, [file, chosen], chosen, show_progress="hidden", api_visibility="private").success(
+        handlers.answer, outputs=stage, trigger_mode="always_last", api_visibility="private", **live
+    )
     listen(scene, "wanted")(
         handlers.layers,
         inputs_kwargs={"question": controls},

@@ -1,0 +1,80 @@
+"""Weights files that visitors bring: what `explorer fit` or `explorer train` wrote, shown beside the other models."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import tempfile
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from explorer.errors import WeightsError
+from explorer.types import ModelSpec
+from explorer.weights import FITTED, RECORD, read_note
+
+#: Largest file, and bytes of all together; the oldest go first. Gradio refuses larger uploads before they are read.
+MAX_BYTES, KEPT_BYTES = 32 * 2**20, 512 * 2**20
+_TEXT = re.compile(r"(.+) file:([0-9a-f]{12})")
+
+
+@dataclass(eq=False)
+class Files:
+    """Files by the digest of their bytes, which only those know who have the file.
+
+    A model of one is named ``SPEC file:DIGEST`` on the page, SPEC being what the file says that it was made for.
+    """
+
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="explorer-weights-")))
+    _kept: OrderedDict[str, int] = field(default_factory=OrderedDict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, path: Path) -> str:
+        """Keep a copy of a file and return the text of its model.
+
+        Raises WeightsError for what is no such file, ParameterError for what it says that it was made for.
+        """
+        size = path.stat().st_size
+        if path.suffix != ".safetensors":
+            raise WeightsError(f"'{path.name}' is no safetensors file; give the one that explorer fit wrote")
+        if size > MAX_BYTES:
+            raise WeightsError(f"'{path.name}' has {size / 2**20:.0f} MB; at most {MAX_BYTES // 2**20} MB are taken")
+        try:
+            record = read_note(path, FITTED) or read_note(path, RECORD)
+        except WeightsError as error:
+            raise WeightsError(str(error).replace(str(path), path.name)) from None
+        if record is None or not isinstance(record.get("spec"), str):
+            raise WeightsError(
+                f"'{path.name}' does not say which model it is for; give the one that explorer fit wrote"
+            )
+        spec = ModelSpec.parse(record["spec"])
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+        with self._lock:
+            if digest not in self._kept:
+                shutil.copyfile(path, self._file(digest))
+                self._kept[digest] = size
+            self._kept.move_to_end(digest)
+            while sum(self._kept.values()) > KEPT_BYTES:
+                self._file(self._kept.popitem(last=False)[0]).unlink(missing_ok=True)
+        return f"{spec} file:{digest}"
+
+    def spec(self, spec: ModelSpec, digest: str) -> ModelSpec:
+        """The spec with the file of a digest laid over it; raises WeightsError where the file is gone."""
+        if not self._file(digest).is_file():
+            raise WeightsError(f"the file {digest} is no longer on the server; load it again")
+        return replace(spec, weights_file=str(self._file(digest)))
+
+    def anonymous(self, message: str) -> str:
+        """A message without the place of the files on the server."""
+        return message.replace(f"{self.folder}/", "")
+
+    def _file(self, digest: str) -> Path:
+        return self.folder / f"{digest}.safetensors"
+
+
+def split(text: str) -> tuple[str, str]:
+    """The spec's text and the digest of a model's text; the digest is "" for a model without a file."""
+    found = _TEXT.fullmatch(text.strip())
+    return (found.group(1), found.group(2)) if found else (text, "")

@@ -1,0 +1,175 @@
+"""The tab of the laboratory: what each block's bias did to models that differ in nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from statistics import mean
+from typing import Any
+
+import gradio as gr
+
+from explorer.errors import ExplorerError
+from explorer.lab.figures import PANELS, look_of
+from explorer.lab.networks import LabModel, manifest
+from explorer.lab.table import CONTROL, HEADLINES, NAME, Estimate, Headline, SetUp, findings, load_summary, load_table
+from explorer.resources import asset
+from explorer.types import ModelSpec
+from explorer.ui.stage import part
+
+#: Set-ups in words: (backbone, augmented) -> what stands on its button.
+SET_UPS = {
+    ("metaformer", False): "MetaFormer",
+    ("metaformer", True): "MetaFormer, trained with shifts and sizes",
+    ("resnet", False): "ResNet",
+}
+#: The panels in the order of the page: two that stand beside each other are equally high.
+ORDER = ("in distribution", "arrangement", "translation", "scale", "shape", "context", "patch-shuffle", "maps")
+_INTRO = (
+    "Small networks that differ in one block alone, trained alike from several seeds on scenes with the object in the "
+    "centre at one size. What they do with scenes unlike those is the bias that the block brought in. Bands and bars "
+    "are 95 % intervals over seeds; hollow marks and ~ say: not to be told from the control, which mixes nothing."
+)
+_NO_TABLE = "No table of measurements came with this installation. `explorer lab evaluate` writes one."
+
+
+def draw(tab: gr.Tab) -> None:
+    """Lay the tab out; ``tab``: figures are drawn when it is opened, not before."""
+    set_ups = there()
+    with gr.Column(elem_id="lab"):
+        gr.Markdown(_INTRO, elem_id="lab-intro")
+        if not set_ups:
+            gr.Markdown(_NO_TABLE)
+            return
+        with gr.Row(equal_height=False, elem_id="lab-choice"):
+            set_up = gr.Radio(set_ups, value=set_ups[0], label="Backbone and training", scale=0, min_width=350)
+            chosen = gr.CheckboxGroup(blocks_of(set_ups[0]), value=blocks_of(set_ups[0]), label="Blocks", scale=1)
+        sheet = part("sheet", "", label="Measurements in short", elem_id="lab-sheet")
+        with gr.Row(elem_id="lab-panels", equal_height=False):
+            plots = [gr.Plot(show_label=False, elem_classes=["panel-of-lab"], min_width=440) for _ in ORDER]
+        said = gr.Markdown(elem_id="lab-findings")
+        runs = part("sheet", "", label="The models and their training", elem_id="lab-runs")
+        with gr.Row():
+            for ending, words in (("json", "JSON"), ("parquet", "Parquet")):
+                gr.DownloadButton(
+                    f"Download the table, {words}", str(asset("lab", f"{NAME}.{ending}")), size="sm", scale=0
+                )
+    every = [said, sheet, runs, *plots]
+    quiet: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last"}
+    gr.on([tab.select, chosen.input], show, [set_up, chosen], every, api_name="laboratory", **quiet)
+    set_up.input(_offered, set_up, chosen, api_visibility="private", **quiet).then(
+        show, [set_up, chosen], every, api_visibility="private", **quiet
+    )
+
+
+def there() -> list[str]:
+    """The set-ups that were measured, in words."""
+    measured = {(row.backbone, row.augmented) for row in load_table()}
+    return [words for key, words in SET_UPS.items() if key in measured]
+
+
+def blocks_of(set_up: str) -> list[str]:
+    """The blocks that were measured in a set-up."""
+    return SetUp(load_table(), *_key(set_up)).blocks
+
+
+def show(set_up: Any, blocks: Any) -> list[Any]:
+    """Draw a set-up: its findings, the short table, the runs, and a figure for each panel."""
+    backbone, augmented = _key(set_up)
+    try:
+        wanted = [block for block in blocks_of(set_up) if block in (blocks or ())]
+        figures = [PANELS[name](load_summary(), backbone, augmented, wanted) for name in ORDER]
+    except ExplorerError as error:
+        raise gr.Error(str(error), print_exception=False) from error
+    lines = (f"- {_escaped(sentence)}" for sentence in findings(load_table(), backbone, augmented))
+    sentences = "\n".join(["### What the numbers say", "", *lines])
+    return [sentences, short(backbone, augmented, wanted), trained(backbone, augmented, wanted), *figures]
+
+
+def short(backbone: str, augmented: bool, blocks: Sequence[str]) -> str:
+    """The short table as JSON: a row a block, a column a bias."""
+    found = SetUp(load_table(), backbone, augmented)
+    rows = []
+    for block in blocks:
+        cells = []
+        for headline in HEADLINES:
+            one, gap = found.mean(block, headline.key), found.against_control(block, headline.key)
+            alike = gap is not None and bool(gap.includes_zero)
+            cells.append({"text": "–" if one is None else _cell(one, headline), "alike": alike})
+        rows.append({"name": block, "colour": look_of(block).colour, "cells": cells})
+    notes = [
+        "Accuracy and shape bias in %, BG-gap in points, maps as a multiple of an even spread; ± is half the 95 % "
+        f"interval. ~: not to be told from the control '{CONTROL}'. –: there is none."
+    ]
+    return _sheet("Measurements in short", [headline.name for headline in HEADLINES], rows, notes)
+
+
+def trained(backbone: str, augmented: bool, blocks: Sequence[str]) -> str:
+    """The table of runs as JSON: what each model is and what its training took; and the recipe."""
+    records: dict[str, list[Any]] = {block: [] for block in blocks}
+    for spec, record in manifest().items():
+        model = LabModel.of(ModelSpec.parse(spec))
+        if model.block in records and (model.backbone, model.augmented) == (backbone, augmented):
+            records[model.block].append(record)
+    rows = []
+    for block, own in records.items():
+        if not own:
+            continue
+        right = [100 * one["accuracy"]["in distribution"] for one in own]
+        seconds = [one["seconds"] for one in own]
+        texts = [
+            f"{own[0]['parameters']:,}".replace(",", " "),
+            str(own[0]["width"]),
+            str(len(own)),
+            f"{mean(right):.1f}" + (f" ({min(right):.1f} to {max(right):.1f})" if len(own) > 1 else ""),
+            f"{mean(seconds):.0f}",
+        ]
+        rows.append({"name": block, "colour": look_of(block).colour, "cells": [{"text": text} for text in texts]})
+    width = "width of stage 4" if backbone == "resnet" else "MLP width"
+    columns = ["parameters", width, "seeds", "accuracy, % (least to most)", "s per run"]
+    every = [one for own in records.values() for one in own]
+    return _sheet("The models and their training", columns, rows, _recipe(every[0]) if every else [])
+
+
+def _recipe(record: Any) -> list[str]:
+    recipe = record["recipe"]
+    scenes = recipe["distribution"]
+    low, high = scenes["scales"]
+    return [
+        f"Recipe, the same for every block: {recipe['images']} scenes, {recipe['epochs']} epochs, batches of "
+        f"{recipe['batch']}, AdamW with a highest rate of {recipe['rate']:g} and a decay of {recipe['decay']:g}, "
+        f"gradients clipped at {recipe['clip']:g}.",
+        f"Scenes: texture agrees with the class in {scenes['texture_agreement']:.0%}, background in "
+        f"{scenes['background_agreement']:.0%}; objects within {scenes['shift']:.0%} of the frame from the centre, "
+        f"{low:g} to {high:g} x the size, turned by at most {scenes['angle']:g}°.".replace("%", " %"),
+        f"Trained on {record['device']}, in {record['dtype']}, with torch {record['versions']['torch']} and timm "
+        f"{record['versions']['timm']}; accuracy on {record['n']} scenes that none was trained on.",
+    ]
+
+
+def _sheet(title: str, columns: Sequence[str], rows: Sequence[Any], notes: Sequence[str]) -> str:
+    return json.dumps({"title": title, "columns": columns, "rows": rows, "notes": notes})
+
+
+def _cell(one: Estimate, headline: Headline) -> str:
+    factor, digits = (100, 1 if headline.name == "BG-gap" else 0) if headline.percent else (1, 2)
+    half = "" if one.high is None else f" ± {(one.high - one.mean) * factor:.{digits}f}"
+    return f"{one.mean * factor:.{digits}f}{half}"
+
+
+def _offered(set_up: Any) -> Any:
+    """The blocks of a set-up, all chosen."""
+    blocks = blocks_of(set_up)
+    return gr.update(choices=blocks, value=blocks)
+
+
+def _key(set_up: Any) -> tuple[str, bool]:
+    for key, words in SET_UPS.items():
+        if words == set_up:
+            return key
+    raise gr.Error("There is no such set-up.", print_exception=False)
+
+
+def _escaped(text: str) -> str:
+    """A sentence whose signs Markdown leaves alone."""
+    return "".join(f"\\{sign}" if sign in "*_~<>[]`#|" else sign for sign in text)
