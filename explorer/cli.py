@@ -453,7 +453,7 @@ def _block(options: argparse.Namespace) -> _Result:
     from explorer.blocks.explain import explain
 
     one = explain(options.name)
-    shown = f"{one.kind}: {one.kind_title}. {one.map}" if one.kind else "none."
+    shown = f"{one.kind} ({one.kind_title}): {one.map}" if one.kind else ""
     parts = [
         (f"{one.name}: {one.title}", (one.question, one.definition)),
         ("Formula", (one.plain,)),
@@ -466,8 +466,9 @@ def _block(options: argparse.Namespace) -> _Result:
     ]
     lines: list[str] = []
     for title, texts in parts:
-        if any(texts):
-            lines += [title, *(f"  {line}" for text in texts if text for line in textwrap.wrap(text, 110)), ""]
+        wrapped = [line for text in texts if text for line in textwrap.wrap(text, 110, break_on_hyphens=False)]
+        if wrapped:
+            lines += [title, *(f"  {line}" for line in wrapped), ""]
     lines += ["In Python", *(f"  {line}".rstrip() for line in one.example.splitlines())]
     record = _explained(one)
     if options.measure:
