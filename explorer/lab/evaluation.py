@@ -108,7 +108,7 @@ class Pictures:
     """Pictures of one condition.
 
     Attributes:
-        images: (n, 3, size, size) uint8.
+        images: (n, 3, size, size) uint8, where the models are; all else is on the CPU.
         label: (n,) int64.
         texture: (n,) int64, the class that the texture goes with.
         masks: (n, size, size) bool, the object; None where nobody asks.
@@ -131,12 +131,12 @@ def pictures(per_class: int = PER_CLASS, size: int = SIZE, device: str = "cpu") 
     """Render everything that every model is shown: the pictures of each condition."""
     if per_class < 1:
         raise ParameterError(f"per_class is {per_class}; at least one picture of each class is needed")
-    where = torch.device(device)
+    where = torch.device(device if device.startswith("cuda") else "cpu")  # scenes need float64, which MPS lacks
 
     def rendered(some: Scenes, masks: bool = False) -> Pictures:
         got = render(some, size)
-        kept = got.masks if masks else None
-        return Pictures((got.images * 255).round().to(torch.uint8), got.labels, some.texture, kept)
+        images = (got.images * 255).round().to(torch.uint8).to(device)
+        return Pictures(images, got.labels.cpu(), some.texture.cpu(), got.masks.cpu() if masks else None)
 
     out: dict[Condition, Pictures] = {}
     plain = _balanced(STREAM, 4 * per_class, where)
@@ -196,9 +196,9 @@ def pictures(per_class: int = PER_CLASS, size: int = SIZE, device: str = "cpu") 
 
     whole = out[_ALL]
     for grid in GRIDS:
-        head = whole.images[: len(plain)]
+        cut = shuffled(whole.images[: len(plain)], grid)
         out["patch-shuffle", "shuffled", float(grid), "patches a side"] = Pictures(
-            shuffled(head, grid), plain.label, plain.texture
+            cut, whole.label[: len(plain)], whole.texture[: len(plain)]
         )
     return out
 
@@ -257,11 +257,11 @@ def shuffled(images: Tensor, grid: int) -> Tensor:
     if size % grid:
         raise ParameterError(f"pictures of {size} px cannot be cut into {grid} x {grid} equal patches")
     side = size // grid
-    order = hashed(keys_of(STREAM + 5, torch.arange(count, device=images.device)), grid * grid).argsort(1)
-    original = torch.arange(grid * grid, device=images.device)
-    order = torch.where((order == original).all(1, keepdim=True), order.flip(1), order)
+    order = hashed(keys_of(STREAM + 5, torch.arange(count)), grid * grid).argsort(1)
+    same = (order == torch.arange(grid * grid)).all(1, keepdim=True)
+    order = torch.where(same, order.flip(1), order).to(images.device)
     patches = images.view(count, channels, grid, side, grid, side).permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
-    patches = patches[torch.arange(count, device=images.device)[:, None], order]
+    patches = patches.gather(1, order[:, :, None, None, None].expand_as(patches))
     whole = patches.view(count, grid, grid, channels, side, side).permute(0, 3, 1, 4, 2, 5)
     return whole.reshape(count, channels, size, size)
 
@@ -315,8 +315,8 @@ def _exact() -> AbstractContextManager[None]:
 
 
 def _logits(model: Model, images: Tensor) -> Tensor:
-    """(n, 12) float32 for uint8 pictures."""
-    return torch.cat([model.logits(_floats(part, model)).float() for part in images.split(_BATCH)])
+    """(n, 12) float32 on the CPU for uint8 pictures."""
+    return torch.cat([model.logits(_floats(part, model)).float().cpu() for part in images.split(_BATCH)])
 
 
 def _floats(images: Tensor, model: Model) -> Tensor:
@@ -401,7 +401,7 @@ class _Head:
         for which in torch.arange(count).split(_BATCH):
             x01, target = _floats(some.images[which], model), said[which].tolist()
             found = answer(model, x01, target=target, maps=True, method=method)
-            masks = some.masks[which].cpu()
+            masks = some.masks[which]
             for layer, one in _drawn(found.maps).items():
                 native.setdefault((one.kind, layer), []).extend(map_ratios(one, masks))
             for one_picture, mask in zip(found.attributions or (), masks):
@@ -452,7 +452,7 @@ def mass_ratio(values: Tensor, mask: Tensor) -> float | None:
 def _by_area(mask: Tensor, grid: tuple[int, int]) -> Tensor:
     """The share of each cell of a grid that a mask (H, W) covers: (rows, columns) float64."""
     rows, columns = (_overlap(size, cells) for size, cells in zip(mask.shape, grid))
-    return rows @ mask.double().cpu() @ columns.T
+    return rows @ mask.cpu().double() @ columns.T
 
 
 @lru_cache(maxsize=16)
@@ -489,7 +489,7 @@ def map_ratios(one: AttentionMap, masks: Tensor) -> list[float]:
         keys = torch.cat([_by_area(mask, layout.key_grid).flatten(), torch.zeros(1, dtype=torch.float64)])
         on_object = on_image = 0.0
         for group in range(one.weights.shape[1]):
-            weights = one.weights.block(item, group, 0, one.weights.shape[3]).mean(0).double().cpu()
+            weights = one.weights.block(item, group, 0, one.weights.shape[3]).mean(0).cpu().double()
             index = layout.key_index[group if len(layout.key_index) > 1 else 0]
             asked = torch.ones(len(weights), dtype=torch.float64)
             if layout.query_grid is not None and layout.query_index is not None:

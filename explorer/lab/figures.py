@@ -326,7 +326,7 @@ def _curves(wanted: _Wanted, title: str, name: _Name, axis: str, labelled: Seque
                 x=[*x, *reversed(x)],
                 y=edge,
                 fill="toself",
-                fillcolor=_faded(look.colour, 0.16),
+                fillcolor=_faded(look.colour, 0.16 if len(wanted.blocks) <= 6 else 0.08),
                 line={"width": 0},
                 mode="lines",
                 hoverinfo="skip",

@@ -3,8 +3,8 @@
 Plain numbers: neither torch nor a plotting library is needed to read the table or to draw it.
 
 A model's *set-up* is its backbone and whether it was trained with augmentation; within a set-up only the block differs,
-and the block `none` is the control. Intervals are over seeds, which share their pictures: they say how far training
-the same model again moves a number, and pictures add nothing to the difference of two models.
+and the block `none` is the control. Intervals are over seeds: they say how far training the same model again moves a
+number. They do not cover the choice of pictures, which all models and seeds share; n says how many there are.
 """
 
 from __future__ import annotations
@@ -402,9 +402,12 @@ def findings(rows: Sequence[Row], backbone: str = "metaformer", augmented: bool 
     first, *rest = HEADLINES
     ranked = _ranked(found, first.key)
     if ranked:
+        same = _like_control(found, first.key)
+        listed = [f"{block} {_percent(one)}" for block, one in ranked if block not in same]
+        tail = [f"{block} {one.mean * 100:.0f} %" for block, one in ranked if block in same]
         out.append(
-            f"In distribution: {_joined([f'{block} {_percent(one)}' for block, one in ranked])}; chance is 8 %."
-            f"{_same_as_control(found, first.key, 'in accuracy')}"
+            f"In distribution: {_joined(listed)}; chance is 8 %."
+            + (f" Indistinguishable from the control {CONTROL}: {_joined(tail)}." if tail else "")
         )
     for headline in rest:
         if headline.before is not None:
@@ -441,39 +444,40 @@ def _loss(found: SetUp, headline: Headline) -> list[str]:
     if not lost:
         return []
     lost.sort(key=lambda one: -one[1].mean)
-    words = [
-        f"{block} loses {_points(change)}, {left.mean:.0%} left".replace("%", " %") for block, change, left in lost
-    ]
-    if len(words) > 6:
-        words = [*words[:3], "...", *words[-2:]]
-    same = [block for block, change, _ in lost if change.includes_zero]
-    tail = f" No loss beyond the chance of seeds: {_joined(same)}." if same else ""
-    return [f"{_WHEN[headline.name]} {'; '.join(words)}.{tail}"]
+    # Without an interval every loss is told; with one, those that seeds alone would not make.
+    told = [one for one in lost if not one[1].includes_zero]
+    words = [f"{block} {_loses(change)}, {left.mean * 100:.0f} % left" for block, change, left in told]
+    same = [f"{block} ({left.mean * 100:.0f} %)" for block, change, left in lost if change.includes_zero]
+    tail = f" No change beyond the chance of seeds: {_joined(same)}." if same else ""
+    return [f"{_WHEN[headline.name]} {'; '.join(_ends(words)) or 'no block is known to lose'}.{tail}"]
 
 
 def _level(found: SetUp, headline: Headline) -> list[str]:
     ranked = _ranked(found, headline.key)
     if not ranked:
         return []
-    shown = ranked if len(ranked) <= 6 else [*ranked[:3], *ranked[-3:]]
+
+    def listed(words: Callable[[Estimate], str]) -> str:
+        return _joined(_ends([f"{block} {words(one)}" for block, one in ranked]))
+
     if headline.name == "shape bias":
-        listed = _joined([f"{block} {_percent(one)}" for block, one in shown])
-        texture = [block for block, one in ranked if one.mean < 0.5]
-        tail = f" Texture wins over shape in {_joined(texture)}." if texture else " Shape wins over texture in all."
-        return [
-            f"Where shape and texture disagree, of the answers that name either the shape gets: {listed}.{tail}"
-            f"{_same_as_control(found, headline.key, 'in shape bias')}"
+        texture = [block for block, one in ranked if (one.mean if one.high is None else one.high) < 0.5]
+        shape = [block for block, one in ranked if (one.mean if one.low is None else one.low) > 0.5]
+        verdicts = [
+            f"{words} {_joined(blocks)}."
+            for words, blocks in (("Shape wins in", shape), ("Texture wins in", texture))
+            if blocks
         ]
+        said = f"Where shape and texture disagree, of the answers that name either the shape gets: {listed(_percent)}."
+        return [" ".join([said, *verdicts])]
     if headline.name == "BG-gap":
-        listed = _joined([f"{block} {_points(one)}" for block, one in shown])
         none = [block for block, one in ranked if one.includes_zero]
         tail = f" No gap beyond the chance of seeds: {_joined(none)}." if none else ""
-        return [f"Another class's background instead of the own costs: {listed}.{tail}"]
+        return [f"Another class's background instead of the own costs: {listed(_points)}.{tail}"]
     what = "The native map" if headline.name == "map on object" else "Grad-CAM"
-    listed = _joined([f"{block} {_times(one)}" for block, one in shown])
     below = [block for block, one in ranked if one.high is not None and one.high < 1]
     tail = f" Less than an even spread: {_joined(below)}." if below else ""
-    return [f"{what} has on the object, as a multiple of an even spread: {listed}.{tail}"]
+    return [f"{what} has on the object, as a multiple of an even spread: {listed(_times)}.{tail}"]
 
 
 def _counter(rows: Sequence[Row], found: SetUp, backbone: str) -> list[str]:
@@ -487,18 +491,23 @@ def _counter(rows: Sequence[Row], found: SetUp, backbone: str) -> list[str]:
             now = found.lost(block, headline.before, headline.key)
             before = plain.lost(block, headline.before, headline.key) if block in plain.blocks else None
             if now is not None and before is not None:
-                words.append(f"{block} {now.mean * 100:.0f} instead of {before.mean * 100:.0f}")
+                words.append(f"{block} {round(now.mean * 100)} instead of {round(before.mean * 100)}")
         if words:
             when = _WHEN[headline.name]
             out.append(f"{when}, models trained with shifts and sizes lose, in points: {_joined(words)}.")
     return out
 
 
-def _same_as_control(found: SetUp, key: Key, what: str) -> str:
-    same = [
+def _like_control(found: SetUp, key: Key) -> list[str]:
+    """The blocks whose difference from the control may be none."""
+    return [
         block for block in found.blocks if (gap := found.against_control(block, key)) is not None and gap.includes_zero
     ]
-    return f" Indistinguishable from the control {what}: {_joined(same)}." if same else ""
+
+
+def _ends(words: Sequence[str]) -> Sequence[str]:
+    """The first and last three of many."""
+    return words if len(words) <= 6 else [*words[:3], "...", *words[-3:]]
 
 
 def _joined(words: Sequence[str]) -> str:
@@ -520,6 +529,13 @@ def _percent(one: Estimate) -> str:
 def _points(one: Estimate) -> str:
     digits = 0 if abs(one.mean) >= 0.0995 else 1
     return f"{one.mean * 100:.{digits}f} points{_interval(one, digits)}"
+
+
+def _loses(change: Estimate) -> str:
+    if change.mean >= 0:
+        return f"loses {_points(change)}"
+    low, high = (None if end is None else -end for end in (change.high, change.low))
+    return f"gains {_points(Estimate(-change.mean, low, high, change.seeds))}"
 
 
 def _times(one: Estimate) -> str:

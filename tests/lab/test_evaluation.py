@@ -419,7 +419,7 @@ def test_sentences_come_from_the_numbers() -> None:
     text = "\n".join(findings(_some_rows()))
     assert "mhsa loses 80 points (80 to 80), 15 % left" in text
     assert "c2f loses 1.0 points" in text
-    assert "Indistinguishable from the control in accuracy: se." in text
+    assert "Indistinguishable from the control none: se 40 %." in text
     assert "mhsa 1.70" in text
     swapped = [replace(row, block={"mhsa": "c2f", "c2f": "mhsa"}.get(row.block, row.block)) for row in _some_rows()]
     assert "c2f loses 80 points" in "\n".join(findings(swapped))
