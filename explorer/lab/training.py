@@ -29,7 +29,7 @@ from explorer.errors import ParameterError, TrainingError
 from explorer.lab import scenes
 from explorer.lab.networks import MANIFEST, MEAN, SIZE, STD, LabModel, build, file_name, read_record, width_of
 from explorer.lab.scenes import AUGMENTED, CENTRED, Distribution
-from explorer.weights import RECORD
+from explorer.weights import RECORD, check_finite
 
 #: Seed of the stream of training scenes, the same for every model, and of the scenes that training is judged on.
 TRAINING_STREAM, JUDGING_STREAM = 1, 2
@@ -212,9 +212,10 @@ def train(
     seconds += time.monotonic() - begun
     network.eval()
     exact = judge(network, device)
-    halved = {
-        name: value.half() if value.is_floating_point() else value for name, value in network.state_dict().items()
-    }
+    # The running variances of batch norms may exceed float16's range, so buffers stay as they are.
+    parameters = dict(network.named_parameters())
+    halved = {name: value.half() if name in parameters else value for name, value in network.state_dict().items()}
+    check_finite(halved, spec)
     network.load_state_dict(halved)
     record = {
         "spec": spec,

@@ -234,6 +234,11 @@ class TestShipped:
         missing = {str(model.spec(seed)) for model in all_models() for seed in range(3)} - set(SHIPPED)
         assert not missing
 
+    def test_every_one_loads(self):
+        for spec in SHIPPED:
+            network, _ = networks.trained(ModelSpec.parse(spec))  # refuses weights that are not finite or do not fit
+            assert sum(parameter.numel() for parameter in network.parameters()) == SHIPPED[spec]["parameters"]
+
     def test_half_precision_changes_no_metric_by_more_than_half_a_point(self):
         for record in SHIPPED.values():
             for condition, value in record["accuracy"].items():
