@@ -333,16 +333,27 @@ def _curves(wanted: _Wanted, title: str, name: _Name, axis: str, labelled: Seque
                 showlegend=False,
                 legendgroup=block,
             )
+        line = {"color": look.colour, "dash": look.dash, "width": 3}
         figure.add_scatter(
             x=x,
             y=[100 * one.mean for one in found],
             mode="lines+markers",
-            name=f"{block} (control)" if block == CONTROL else block,
             legendgroup=block,
-            line={"color": look.colour, "dash": look.dash, "width": 3},
+            showlegend=False,
+            line=line,
             marker=_marker(look, [_same(one) for one in found]),
             text=[_hover(one, f"{one.value_of_condition:g} {one.unit}", percent=True) for one in found],
             hovertemplate="%{text}<extra></extra>",
+        )
+        # The legend would show the curve's first marker, hollow or not.
+        figure.add_scatter(
+            x=[None],
+            y=[None],
+            mode="lines+markers",
+            name=f"{block} (control)" if block == CONTROL else block,
+            legendgroup=block,
+            line=line,
+            marker=_marker(look, [False]),
         )
     ticks = sorted(places)
     words = [f"{one:g}" if labelled is None or one in labelled else "" for one in ticks]
