@@ -78,9 +78,9 @@
     const about = make("p", { class: "about" });
     const badge = make("span", { class: "badge" });
     const note = make("p", { class: "note", hidden: true });
-    const where = make("span", { class: "where" });
+    const where = make("bdi");
     const element = make("figure", { class: `panel ${name}` },
-      make("figcaption", {}, make("span", { class: "title", text: title }), where, badge),
+      make("figcaption", {}, make("span", { class: "title", text: title }), make("span", { class: "where" }, where), badge),
       make("div", { class: "frame" }, canvas, blank), scale, unit, reading, about, note);
     return { element, canvas, blank, low, high, strip, unit, scale, reading, where, about, badge, note, shown: null };
   };

@@ -72,6 +72,7 @@
     };
 
     const lay = choice("", { side: "side by side", below: "in rows" }, () => (isSide() ? "side" : "below"), (value) => { layout = value; soon(); });
+    lay.element.classList.add("lay");
     const status = make("span", { class: "status", role: "status" });
     const opacity = make("input", { type: "range", min: 0, max: 1, step: 0.01, value: now.look.opacity, "aria-label": "Opacity of the overlay" });
     opacity.addEventListener("input", () => { now.look.opacity = Number(opacity.value); soon(); });

@@ -58,7 +58,7 @@ def _serving(tmp_path_factory: pytest.TempPathFactory, models: str) -> Iterator[
         process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
     address = f"http://127.0.0.1:{port}"
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while True:
             try:
                 urllib.request.urlopen(address, timeout=5).close()
