@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from types import MappingProxyType
 from typing import Any
@@ -68,7 +68,13 @@ def seen(model: Model, image: Any, transform: Transform = Transform()) -> Tensor
     height, width = model.input_size
     if height != width:
         raise ParameterError(f"scenes are square; '{model.spec}' looks at {width} x {height} px, choose another model")
-    return render(motion.moved(image, transform, model.input_size), height).images.to(model.device)
+    return _rendered(motion.moved(image, transform, model.input_size), height).to(model.device)
+
+
+@lru_cache(maxsize=16)
+def _rendered(scene: Scene, size: int) -> Tensor:
+    """A scene's picture; models that are compared look at the same ones."""
+    return render(scene, size).images
 
 
 def predict(model: Model, image: Any, top: int = TOP) -> Prediction:

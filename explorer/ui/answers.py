@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+
 from explorer.cache import Bounded
 from explorer.compare import Side, look, target_of, view
 from explorer.errors import BusyError, ExplorerError
@@ -27,6 +29,8 @@ MODELS_BYTES = 4 * 2**30
 ANSWERS_BYTES = 512 * 2**20
 #: Forward passes at once. One uses every core already; more only make each slower.
 COMPUTING = 1
+#: Inputs up to this side, px, are computed on one thread.
+SMALL_SIDE = 64
 #: Seconds a request waits for its turn to compute before it is told to come back.
 PATIENCE = 90.0
 
@@ -116,7 +120,7 @@ class Answers:
         progress: Callable[[float], None] | None,
     ) -> Side:
         def make() -> Side:
-            with self._turn(progress):
+            with self._turn(progress), _threads(model):
                 chosen: dict[str, Any] = dict(question.parameters) if method else {}
                 return look(model, moved.source, move, method, target, progress, **chosen)
 
@@ -135,6 +139,20 @@ class Answers:
             yield
         finally:
             self.turn.release()
+
+
+@contextmanager
+def _threads(model: Model) -> Iterator[None]:
+    """One thread for a network so small that a second one costs twice the processor and saves no time."""
+    before = torch.get_num_threads()
+    few = model.device.type == "cpu" and max(model.input_size) <= SMALL_SIDE
+    if few:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        if few:
+            torch.set_num_threads(before)
 
 
 def _name(model: Model, moved: Moved, move: Transform, question: Question, method: str | None) -> Hashable:
