@@ -43,9 +43,8 @@
     const arrange = () => {
       list.classList.toggle("side", isSide());
       const answered = now.answer ? now.answer.rows.filter((row) => !row.error) : [];
-      // One scene that all see alike is shown once, beside its controls.
-      list.classList.toggle("alike", isSide() && Boolean(explorer.question.get().scene) && answered.length > 0
-        && answered.every((row) => row.images[1] === answered[0].images[1]));
+      // One scene that all see alike is shown once, beside its controls; until they have answered they may.
+      list.classList.toggle("alike", isSide() && Boolean(explorer.question.get().scene) && answered.every((row) => row.images[1] === answered[0].images[1]));
       lay.show();
       token.hidden = !answered.some((row) => row.maps.some((map) => map.prefix.length));
     };

@@ -63,7 +63,9 @@ def build(
     answers = Answers(folders, first if models else (), device)
     if warm:
         threading.Thread(target=lambda: [answers.model(text) for text in first], daemon=True).start()
-    with gr.Blocks(title="Attention Explorer", delete_cache=(3600, 3600), analytics_enabled=False) as page:
+    with gr.Blocks(
+        title="Attention Explorer", delete_cache=(3600, 3600), analytics_enabled=False, fill_width=True
+    ) as page:
         gr.HTML(
             html_template=f"<header><h1>Attention Explorer</h1><p>{_INTRO}</p>{_notice(notice)}</header>",
             js_on_load=None,

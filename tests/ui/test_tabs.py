@@ -58,8 +58,8 @@ needs_table = pytest.mark.skipif(not load_table(), reason="no table of measureme
 def test_a_set_up_is_drawn_with_its_table_and_findings():
     set_up = lab.there()[0]
     wanted = lab.blocks_of(set_up)[:3]
-    said, sheet, runs, *figures = lab.show(set_up, wanted)
-    assert len(figures) == len(lab.ORDER)
+    said, sheet, runs = lab.tell(set_up, wanted)
+    assert len(lab.paint(set_up, wanted)) == len(lab.ORDER)
     assert "In distribution" in said
     rows = json.loads(sheet)["rows"]
     assert [row["name"] for row in rows] == wanted
@@ -72,15 +72,17 @@ def test_a_set_up_is_drawn_with_its_table_and_findings():
 @pytest.mark.parametrize(("set_up", "chosen"), [("Transformer", []), (None, None), (["MetaFormer"], [])])
 def test_unknown_set_ups_are_refused(set_up, chosen):
     with pytest.raises(gr.Error):
-        lab.show(set_up, chosen)
+        lab.tell(set_up, chosen)
+    with pytest.raises(gr.Error):
+        lab.paint(set_up, chosen)
 
 
 @needs_table
 def test_blocks_that_were_not_measured_are_left_out():
     set_up = lab.there()[0]
     known = lab.blocks_of(set_up)[0]
-    assert [row["name"] for row in json.loads(lab.show(set_up, [known, "no such block"])[1])["rows"]] == [known]
-    assert json.loads(lab.show(lab.there()[0], None)[1])["rows"] == []
+    assert [row["name"] for row in json.loads(lab.tell(set_up, [known, "no such block"])[1])["rows"]] == [known]
+    assert json.loads(lab.tell(set_up, None)[1])["rows"] == []
 
 
 # ---- files that visitors bring --------------------------------------------------------------------------------------

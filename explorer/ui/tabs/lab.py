@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from statistics import mean
 from typing import Any
 
 import gradio as gr
 
-from explorer.errors import ExplorerError
 from explorer.lab.figures import PANELS, look_of
 from explorer.lab.networks import LabModel, manifest
 from explorer.lab.table import CONTROL, HEADLINES, NAME, Estimate, Headline, SetUp, findings, load_summary, load_table
@@ -52,14 +52,18 @@ def draw(tab: gr.Tab) -> None:
         with gr.Row():
             for ending, words in (("json", "JSON"), ("parquet", "Parquet")):
                 gr.DownloadButton(
-                    f"Download the table, {words}", str(asset("lab", f"{NAME}.{ending}")), size="sm", scale=0
+                    f"Download the table, {words}",
+                    str(asset("lab", f"{NAME}.{ending}")),
+                    size="sm",
+                    scale=0,
+                    min_width=250,
                 )
-    every = [said, sheet, runs, *plots]
     quiet: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last"}
-    gr.on([tab.select, chosen.input], show, [set_up, chosen], every, api_name="laboratory", **quiet)
-    set_up.input(_offered, set_up, chosen, api_visibility="private", **quiet).then(
-        show, [set_up, chosen], every, api_visibility="private", **quiet
-    )
+    offered = set_up.input(_offered, set_up, chosen, api_visibility="private", **quiet)
+    # The words come at once, the figures when they are drawn.
+    for fill, outputs, name in ((tell, [said, sheet, runs], "laboratory"), (paint, plots, "laboratory_figures")):
+        gr.on([tab.select, chosen.input], fill, [set_up, chosen], outputs, api_name=name, **quiet)
+        offered.then(fill, [set_up, chosen], outputs, api_visibility="private", **quiet)
 
 
 def there() -> list[str]:
@@ -73,17 +77,29 @@ def blocks_of(set_up: str) -> list[str]:
     return SetUp(load_table(), *_key(set_up)).blocks
 
 
-def show(set_up: Any, blocks: Any) -> list[Any]:
-    """Draw a set-up: its findings, the short table, the runs, and a figure for each panel."""
+def tell(set_up: Any, blocks: Any) -> tuple[str, str, str]:
+    """Say what a set-up's numbers are: findings in Markdown, the short table and the runs as JSON."""
     backbone, augmented = _key(set_up)
-    try:
-        wanted = [block for block in blocks_of(set_up) if block in (blocks or ())]
-        figures = [PANELS[name](load_summary(), backbone, augmented, wanted) for name in ORDER]
-    except ExplorerError as error:
-        raise gr.Error(str(error), print_exception=False) from error
+    wanted = _wanted(set_up, blocks)
     lines = (f"- {_escaped(sentence)}" for sentence in findings(load_table(), backbone, augmented))
-    sentences = "\n".join(["### What the numbers say", "", *lines])
-    return [sentences, short(backbone, augmented, wanted), trained(backbone, augmented, wanted), *figures]
+    said = "\n".join(["### What the numbers say", "", *lines])
+    return said, short(backbone, augmented, wanted), trained(backbone, augmented, wanted)
+
+
+def paint(set_up: Any, blocks: Any) -> list[Any]:
+    """Draw a set-up: a figure for each panel."""
+    return list(_figures(*_key(set_up), _wanted(set_up, blocks)))
+
+
+@lru_cache(maxsize=32)
+def _figures(backbone: str, augmented: bool, blocks: tuple[str, ...]) -> tuple[Any, ...]:
+    return tuple(PANELS[name](load_summary(), backbone, augmented, blocks) for name in ORDER)
+
+
+def _wanted(set_up: Any, blocks: Any) -> tuple[str, ...]:
+    """Those blocks that were measured, in their order."""
+    chosen = blocks if isinstance(blocks, list) else []
+    return tuple(block for block in blocks_of(set_up) if block in chosen)
 
 
 def short(backbone: str, augmented: bool, blocks: Sequence[str]) -> str:
