@@ -35,7 +35,7 @@
     row.seen = panel("seen", "Seen");
     row.top = make("ol", { class: "top" });
     row.topReason = make("p", { class: "blank" });
-    row.key = make("p", { class: "key" }, make("span", { class: "swatch solid" }), "now", make("span", { class: "swatch thin" }), "before the move");
+    row.key = make("p", { class: "key" }, make("span", { class: "swatch solid" }), "now", make("span", { class: "swatch thin" }), "before");
     row.attention = panel("attention", "Attention");
     row.attribution = panel("attribution", "Attribution");
     row.layerDial = slider("Layer", `Layer of model ${index + 1}`, (value) => { row.layer = value; redraw(row); });
@@ -170,7 +170,7 @@
     const place = askedFrom(data, when);
     if (found === null) {
       const left = token === "point" && when === "after" && !place;
-      blank(part, left ? "The place asked from has left the picture. Click another, or move it back." : "This layer has no query at this place.");
+      blank(part, left ? `The place asked from ${now.answer.truth ? "moved with the object and " : ""}has left the picture. Click another, or move it back.` : "This layer has no query at this place.");
     } else {
       if (found.mean && row.head >= 0) lines.push("While it moves: the mean of all heads.");
       const values = headOf(found, cells, row.head);

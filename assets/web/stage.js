@@ -121,7 +121,7 @@
         const data = own && own.asked === name ? own : next.rows.find((one) => one.asked === name);
         if (data) { rows[index].data = data; present(rows[index]); }
       });
-      write(status, next.identity ? "Not moved." : `Moved ${next.transform}.`);
+      write(status, next.identity ? "Not moved." : `Moved: ${next.transform}.`);
       const lines = [...next.notes];
       if (next.rows.some((row) => row.state === "random")) lines.push(UNTRAINED);
       write(notes, lines.join(" "));

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from explorer.errors import WeightsError
@@ -20,16 +20,22 @@ MAX_BYTES, KEPT_BYTES = 32 * 2**20, 512 * 2**20
 _TEXT = re.compile(r"(.+) file:([0-9a-f]{12})")
 
 
-@dataclass(eq=False)
 class Files:
     """Files by the digest of their bytes, which only those know who have the file.
 
     A model of one is named ``SPEC file:DIGEST`` on the page, SPEC being what the file says that it was made for.
+
+    Args:
+        folder: where they are kept; None for a folder that goes with the process.
     """
 
-    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="explorer-weights-")))
-    _kept: OrderedDict[str, int] = field(default_factory=OrderedDict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self, folder: Path | None = None) -> None:
+        if folder is None:
+            self._home = tempfile.TemporaryDirectory(prefix="explorer-weights-")
+            folder = Path(self._home.name)
+        self.folder = folder
+        self._kept: OrderedDict[str, int] = OrderedDict()
+        self._lock = threading.Lock()
 
     def add(self, path: Path) -> str:
         """Keep a copy of a file and return the text of its model.

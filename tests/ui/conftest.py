@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 PLAIN_MODELS = ("random/vit_tiny_patch16_224", "random/resnet18+mhsa@3")
+FITTED_SPEC = "random/test_resnet+coord@3"
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = next((path for path in ("/usr/bin/chromium", "/usr/bin/chromium-browser") if Path(path).exists()), None)
 FLAGS = [
@@ -75,6 +76,15 @@ def _serving(tmp_path_factory: pytest.TempPathFactory, models: str) -> Iterator[
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+@pytest.fixture(scope="session")
+def fitted_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What explorer fit writes, after next to no training."""
+    from explorer.lab.fitting import FitRecipe, fit
+
+    made = fit(FITTED_SPEC, recipe=FitRecipe(epochs=1, scenes=16, batch=8, rate=0.05), device="cpu")
+    return made.save(tmp_path_factory.mktemp("fit") / "fitted.safetensors")
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ from explorer.ui.page import FIRST_MODELS
 from explorer.ui.scene import PRESETS
 from explorer.ui.upload import pick
 
-from .conftest import PLAIN_MODELS
+from .conftest import FITTED_SPEC, PLAIN_MODELS
 
 pytestmark = pytest.mark.browser
 
@@ -42,6 +42,12 @@ class Visit:
         self.urls: list[str] = []
         self.complaints: list[str] = []
         page.set_default_timeout(SLOW)
+        page.add_init_script(
+            """window.shifted = 0;
+            new PerformanceObserver((list) => {
+                for (const one of list.getEntries()) window.shifted += one.value;
+            }).observe({ type: "layout-shift", buffered: true });"""
+        )
         page.on("request", lambda request: self.urls.append(request.url))
         page.on("console", lambda line: self.complaints.append(line.text) if line.type == "error" else None)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
@@ -144,6 +150,7 @@ def test_opens_on_a_scene_with_four_trained_models_and_nothing_leaves_the_machin
     ]
     assert visit.page.locator("#picture").is_hidden()
     assert "rendered anew" in visit.page.locator("#stage .said").inner_text()
+    assert visit.page.evaluate("window.shifted") < 0.05
     visit.idle()
     assert visit.strangers() == []
     assert visit.complaints == []
@@ -242,6 +249,23 @@ def test_tabs_explain_the_blocks_and_report_the_laboratory(visit: Visit):
     assert visit.page.locator("#lab-runs tbody tr").count() >= 10
     assert visit.strangers() == []
     assert visit.complaints == []
+
+
+def test_a_fitted_block_joins_the_others_and_a_bad_file_is_refused(visit: Visit, fitted_file: Path, tmp_path: Path):
+    bad = tmp_path / "weights.safetensors"
+    bad.write_bytes(b"no tensors")
+    upload = visit.page.locator("#bring input[type=file], input[type=file][accept*='.safetensors']").first
+    upload.set_input_files(str(bad))
+    toast = visit.page.locator(".toast-body").first
+    toast.wait_for()
+    assert "not a readable safetensors file" in toast.inner_text()
+    upload.set_input_files(str(fitted_file))
+    row = visit.row(4)
+    row.locator(".top li").first.wait_for()
+    assert row.locator("input.name").input_value().startswith(FITTED_SPEC)
+    assert row.locator("header .badge").inner_text() == "file"
+    assert visit.row(0).locator("header .badge").inner_text() == "lab"
+    assert row.locator(".panel.attention canvas").is_visible()
 
 
 def _percent(share: float) -> str:

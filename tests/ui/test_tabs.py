@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
 
 import gradio as gr
 import pytest
@@ -14,7 +13,6 @@ from safetensors.torch import save_file
 from explorer.blocks import BLOCKS
 from explorer.blocks.explain import explain
 from explorer.compare import predict
-from explorer.lab.fitting import FitRecipe, fit
 from explorer.lab.scenes import CLASSES, Scene
 from explorer.lab.table import CONTROL, load_table
 from explorer.models import load
@@ -24,9 +22,8 @@ from explorer.ui.answers import Answers
 from explorer.ui.handlers import Handlers
 from explorer.ui.tabs import blocks, lab
 
+from .conftest import FITTED_SPEC
 from .unpack import Unpacked
-
-FITTED = "random/test_resnet+coord@3"
 
 
 @pytest.mark.parametrize("name", BLOCKS)
@@ -89,55 +86,48 @@ def test_blocks_that_were_not_measured_are_left_out():
 
 
 @pytest.fixture(scope="module")
-def file(tmp_path_factory) -> Path:
-    """What explorer fit writes, after next to no training."""
-    made = fit(FITTED, recipe=FitRecipe(epochs=1, scenes=16, batch=8, rate=0.05), device="cpu")
-    return made.save(tmp_path_factory.mktemp("fit") / "fitted.safetensors")
-
-
-@pytest.fixture(scope="module")
 def handlers() -> Handlers:
     return Handlers(Answers(folders=False))
 
 
-def test_a_fitted_block_stands_beside_the_others_with_its_state(handlers, file):
-    models = handlers.bring(str(file), ["lab/conv"])
+def test_a_fitted_block_stands_beside_the_others_with_its_state(handlers, fitted_file):
+    models = handlers.bring(str(fitted_file), ["lab/conv"])
     assert models[0] == "lab/conv"
-    assert models[1].startswith(f"{FITTED} file:")
-    assert handlers.bring(str(file), models) == models
+    assert models[1].startswith(f"{FITTED_SPEC} file:")
+    assert handlers.bring(str(fitted_file), models) == models
     scene = Scene("drop")
     got = Unpacked(handlers.answer(None, models, {"scene": {"label": "drop"}}))
     row = got.data["rows"][1]
     assert row["state"] == "file"
     assert "random" in row["state_title"]
     assert {one["state"] for one in row["maps"]} == {"file"}
-    expected = predict(load(ModelSpec.parse(FITTED, weights_file=str(file)), "cpu"), scene)
+    expected = predict(load(ModelSpec.parse(FITTED_SPEC, weights_file=str(fitted_file)), "cpu"), scene)
     assert [(one["label"], one["p"]) for one in row["predictions"][1]["top"]] == [
         (one.label, one.probability) for one in expected.top
     ]
     assert expected.top[0].label in CLASSES
 
 
-def test_a_full_page_gives_its_last_place(handlers, file):
-    models = handlers.bring(str(file), [f"lab/conv#{seed}" for seed in range(6)])
+def test_a_full_page_gives_its_last_place(handlers, fitted_file):
+    models = handlers.bring(str(fitted_file), [f"lab/conv#{seed}" for seed in range(6)])
     assert len(models) == 6
-    assert models[-1].startswith(FITTED)
+    assert models[-1].startswith(FITTED_SPEC)
 
 
-def test_a_file_that_is_gone_is_said(file):
+def test_a_file_that_is_gone_is_said(fitted_file):
     answers = Answers(folders=False)
-    text = answers.files.add(file)
+    text = answers.files.add(fitted_file)
     shutil.rmtree(answers.files.folder)
     failure = answers.model(text)
     assert "load it again" in failure.problem
 
 
-def test_old_files_make_room(file, monkeypatch, tmp_path):
-    monkeypatch.setattr(fitted, "KEPT_BYTES", file.stat().st_size + 10)
+def test_old_files_make_room(fitted_file, monkeypatch, tmp_path):
+    monkeypatch.setattr(fitted, "KEPT_BYTES", fitted_file.stat().st_size + 10)
     files = fitted.Files(tmp_path)
-    first = files.add(file)
+    first = files.add(fitted_file)
     other = tmp_path / "other.safetensors"
-    save_file({"a": torch.zeros(4)}, other, {"fitted": json.dumps({"spec": FITTED})})
+    save_file({"a": torch.zeros(4)}, other, {"fitted": json.dumps({"spec": FITTED_SPEC})})
     files.add(other)
     left = {path.name for path in tmp_path.iterdir()} - {"other.safetensors"}
     assert len(left) == 1
@@ -153,7 +143,7 @@ def test_bad_files_are_refused_in_a_sentence(handlers, tmp_path, monkeypatch, wh
         "json": {"fitted": "{"},
         "folder": {"fitted": json.dumps({"spec": "local-dir:/etc+mhsa@3"})},
         "long": {"fitted": json.dumps({"spec": "x" * 1000 + "+mhsa@3"})},
-        "large": {"fitted": json.dumps({"spec": FITTED})},
+        "large": {"fitted": json.dumps({"spec": FITTED_SPEC})},
     }
     if what in notes:
         save_file({"a": torch.zeros(4)}, path, notes[what])
@@ -169,7 +159,7 @@ def test_bad_files_are_refused_in_a_sentence(handlers, tmp_path, monkeypatch, wh
 
 def test_a_file_for_another_model_fails_in_its_row_alone(handlers, tmp_path):
     path = tmp_path / "odd.safetensors"
-    record = {"spec": FITTED, "backbone": "x", "whole": False, "classes": None}
+    record = {"spec": FITTED_SPEC, "backbone": "x", "whole": False, "classes": None}
     save_file({"a": torch.zeros(4)}, path, {"fitted": json.dumps(record)})
     models = handlers.bring(str(path), ["lab/conv"])
     good, bad = Unpacked(handlers.answer(None, models, {"scene": {}})).data["rows"]
