@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import textwrap
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -43,6 +45,7 @@ from explorer.weights import (
     check_finite,
     check_readable,
     fingerprint,
+    fitted_names,
     folder_weights,
     hub_file,
     hub_weights,
@@ -237,7 +240,7 @@ def load(spec: ModelSpec | str, device: str | None = None) -> Model:
         overlay = _only(source.weights())
     module = _build(source, arguments, spec.seed, overlay)
     if fitted is not None:
-        _expect(module, fitted, spec)
+        _expect(module, fitted, spec, tensors or {})
     path = overlay.get("file")
     if path is not None:
         check_finite(_trained(module), spec.backbone)
@@ -271,8 +274,13 @@ def load(spec: ModelSpec | str, device: str | None = None) -> Model:
     if spec.block is not None:
         inserted = insert(module, stages, spec, probe)
         if tensors is not None:
-            lay_over(module, tensors, str(spec.weights_file), partly=fitted is not None and not fitted["whole"])
-            inserted_state = "file"
+            place = inserted.rsplit(".", 1)[0]
+            part = fitted is not None and not fitted["whole"]
+            names = fitted_names(module, place, bool(fitted and fitted["classes"])) if part else None
+            lay_over(module, tensors, str(spec.weights_file), names)
+            # A fit that never got better keeps what it began with; to call that "file" would claim it had learnt.
+            if fitted is None or bool(module.get_parameter(f"{place}.gate") != 0):
+                inserted_state = "file"
     elif tensors is not None:
         raise WeightsError(
             f"'{spec.weights_file}' holds an inserted block, but '{spec}' inserts none; add +BLOCK@STAGE"
@@ -504,18 +512,35 @@ def _fitted(spec: ModelSpec) -> dict[str, Any] | None:
     name, wanted = Path(str(spec.weights_file)).name, ("spec", "backbone", "whole", "classes")
     if missing := [one for one in wanted if one not in record]:
         raise WeightsError(f"'{name}': its record of explorer fit lacks '{missing[0]}'")
+    classes = record["classes"]
+    named = isinstance(classes, list) and len(classes) > 1 and all(isinstance(one, str) for one in classes)
+    if not isinstance(record["whole"], bool) or not (classes is None or named):
+        raise WeightsError(f"'{name}': 'whole' or 'classes' of its record of explorer fit is of the wrong form")
     if record["spec"] != str(spec):
         raise WeightsError(f"'{name}' was fitted for '{record['spec']}', not for '{spec}'")
+    if (given := record.get("settings", {})) != (settings := fit_settings(spec)):
+        # Heads and the like change what the same tensors compute, not their shapes: nothing else would notice.
+        said = textwrap.shorten(str(given), 200)
+        raise WeightsError(f"'{name}' was fitted with the settings {said}, not with {settings}")
     return record
 
 
-def _expect(module: nn.Module, fitted: Mapping[str, Any], spec: ModelSpec) -> None:
+def fit_settings(spec: ModelSpec) -> dict[str, Any]:
+    """What changes a fitted model and has no place in its spec's text, as JSON gives it back."""
+    given = {name: dict(getattr(spec, name)) for name in ("options", "block_options", "preprocessing")}
+    found: dict[str, Any] = json.loads(json.dumps({name: one for name, one in given.items() if one}, default=str))
+    return found
+
+
+def _expect(module: nn.Module, fitted: Mapping[str, Any], spec: ModelSpec, tensors: Mapping[str, Tensor]) -> None:
     """Check that a backbone is the one a block was fitted to, and give it the classes of the fit."""
+    name = Path(str(spec.weights_file)).name
     if not fitted["whole"] and fingerprint(module) != fitted["backbone"]:
-        raise WeightsError(
-            f"'{Path(str(spec.weights_file)).name}' was fitted to other weights of '{spec.backbone}' than those here"
-        )
+        raise WeightsError(f"'{name}' was fitted to other weights of '{spec.backbone}' than those here")
     if fitted["classes"]:
+        # Before it is allocated: a record may name any number of classes.
+        if not any(one.ndim > 1 and len(one) == len(fitted["classes"]) for one in tensors.values()):
+            raise WeightsError(f"'{name}' names {len(fitted['classes'])} classes but has no classifier for so many")
         module.reset_classifier(len(fitted["classes"]))  # type: ignore[operator]
 
 

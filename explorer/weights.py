@@ -7,7 +7,7 @@ nothing else: none of its own ways to a ``.bin`` or ``.pth`` is ever taken.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -171,13 +171,30 @@ def fingerprint(module: nn.Module, without: str = "") -> str:
     return digest.hexdigest()
 
 
-def lay_over(module: nn.Module, tensors: Mapping[str, Tensor], source: str, partly: bool = False) -> None:
+def fitted_names(module: nn.Module, place: str, new_head: bool) -> list[str]:
+    """Names of the tensors that a fit changes with the backbone frozen: block, gate and a new classifier.
+
+    ``place``: path of the inserted block's wrapper.
+    """
+    head: set[int] = set()
+    if new_head:
+        found = module.get_classifier()  # type: ignore[operator]
+        for part in found if isinstance(found, (tuple, list)) else (found,):
+            head |= {id(one) for one in part.parameters()}
+    named = {name for name, one in module.named_parameters() if id(one) in head}
+    block = f"{place}.block."
+    return [name for name in module.state_dict() if name in named or name == f"{place}.gate" or name.startswith(block)]
+
+
+def lay_over(
+    module: nn.Module, tensors: Mapping[str, Tensor], source: str, names: Collection[str] | None = None
+) -> None:
     """Put tensors in the place of a module's weights; a WeightsError names the first that does not fit.
 
-    ``partly``: weights that ``tensors`` does not have stay as they are; otherwise it has all.
+    ``names``: what ``tensors`` has to hold, no less and no more, the others stay as they are; all of them if None.
     """
-    own = module.state_dict()
-    missing = [] if partly else [name for name in own if name not in tensors]
+    own = {name: one for name, one in module.state_dict().items() if names is None or name in names}
+    missing = [name for name in own if name not in tensors]
     unexpected = [name for name in tensors if name not in own]
     differing = [name for name in own if name in tensors and own[name].shape != tensors[name].shape]
     if missing or unexpected or differing:
@@ -194,7 +211,7 @@ def lay_over(module: nn.Module, tensors: Mapping[str, Tensor], source: str, part
             )
         raise WeightsError(f"'{source}' does not fit this model: " + "; ".join(parts))
     check_finite(tensors, source)
-    module.load_state_dict(dict(tensors), strict=not partly)
+    module.load_state_dict(dict(tensors), strict=names is None)
 
 
 def check_finite(tensors: Mapping[str, Tensor], source: str) -> None:

@@ -6,8 +6,9 @@ import json
 import math
 import os
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,11 @@ from torch import Tensor, nn
 from explorer.errors import ImageError, ParameterError, TrainingError
 from explorer.images import SUFFIXES, read_image
 from explorer.lab import scenes
-from explorer.models import Model, load
+from explorer.models import Model, fit_settings, load
 from explorer.registry import parameter
 from explorer.seeding import Seeded
 from explorer.types import ModelSpec
-from explorer.weights import FITTED, fingerprint
+from explorer.weights import FITTED, fingerprint, fitted_names
 
 #: Seeds of the streams of scenes that a block is fitted and judged on.
 FITTING_STREAM, HELD_OUT_STREAM = 11, 12
@@ -138,6 +139,9 @@ def fit(
     spec = ModelSpec.parse(spec) if isinstance(spec, str) else spec
     if spec.block is None or spec.origin == "lab":
         raise ParameterError(f"'{spec}' has no inserted block to fit; write for example 'resnet50.a1_in1k+mhsa@3'")
+    if spec.weights_file is not None:
+        # The result names its backbone by the spec's text, which could not say that this file belongs to it too.
+        raise ParameterError(f"a fit begins at published or random weights, not at a file; got '{spec.weights_file}'")
     model = load(spec, device)
     if not model.num_classes:
         raise ParameterError(f"'{spec}' has no classifier to fit a block with: {model.headless_reason}")
@@ -155,14 +159,17 @@ def fit(
     else:
         index = torch.tensor(own)
         data = _Data(
-            data.classes, data.images, index[data.targets], data.held_images, index[data.held_targets], data.notes
+            data.classes,
+            data.images,
+            index[data.targets],
+            data.held_images,
+            index[data.held_targets],
+            (*data.notes, _kept_head(model, data.classes, own)),
         )
     wrapper = network.get_submodule(place)
     parts: list[nn.Module] = [network] if recipe.whole else [wrapper.get_submodule("block")]
-    head = () if own is not None else tuple(_classifier(network))
-    gate = wrapper.get_parameter("gate")
-    trained = list(dict.fromkeys([*(p for part in parts for p in part.parameters()), gate, *head]))
-    names = _names(network, place, recipe.whole, own is None)
+    names = list(network.state_dict()) if recipe.whole else fitted_names(network, place, own is None)
+    trained = [one for name, one in network.named_parameters() if name in names]
     with model.lock:
         return _fit(model, network, parts, trained, names, data, recipe, backbone, own is None, progress)
 
@@ -184,29 +191,36 @@ def _fit(
         return {name: state[name].detach().cpu().clone().contiguous() for name in names}
 
     batch, notes = recipe.batch, list(data.notes)
-    before = _judge(model, data, batch)
-    best, best_epoch, history = (before, kept()), 0, []
     optimiser = torch.optim.AdamW(trained, lr=recipe.rate, weight_decay=0.01)
+
+    def within_memory(work: Callable[[int], Any]) -> Any:
+        nonlocal batch
+        while True:
+            try:
+                return work(batch)
+            except RuntimeError as error:
+                if not _no_memory(error):
+                    raise
+                optimiser.zero_grad()
+                if batch == 1:
+                    raise TrainingError(f"'{model.spec}': memory does not suffice for a single picture") from None
+                batch //= 2
+                notes.append(f"memory did not suffice: batches of {batch}")
+
+    before = within_memory(partial(_judge, model, data))
+    best, best_epoch, history = (before, kept()), 0, []
     try:
         for one in trained:
             one.requires_grad_(True)
         for epoch in range(1, recipe.epochs + 1):
             for part in parts:
                 part.train()
-            total, epoch_done = 0.0, False
-            while not epoch_done:
-                try:
-                    total = _epoch(model, optimiser, trained, data, recipe, batch, epoch, progress)
-                    epoch_done = True
-                except torch.OutOfMemoryError:
-                    optimiser.zero_grad()
-                    if batch == 1:
-                        raise TrainingError(f"'{model.spec}': memory does not suffice for a single picture") from None
-                    batch //= 2
-                    notes.append(f"memory did not suffice: batches of {batch}")
+            total = within_memory(
+                partial(_epoch, model, optimiser, trained, data, recipe, epoch=epoch, progress=progress)
+            )
             for part in parts:
                 part.eval()
-            after = _judge(model, data, batch)
+            after = within_memory(partial(_judge, model, data))
             history.append({"epoch": epoch, "loss": total, "held_out_loss": after[0], "held_out_accuracy": after[1]})
             if after[0] < best[0][0]:
                 best, best_epoch = (after, kept()), epoch
@@ -218,8 +232,11 @@ def _fit(
     finally:
         optimiser.zero_grad()
         network.requires_grad_(False).eval()
+    if best_epoch == 0:
+        notes.append("nothing was learnt: no epoch lowered the held-out loss, so the weights are those it began with")
     record = {
         "spec": str(model.spec),
+        "settings": fit_settings(model.spec),
         "backbone": backbone,
         "whole": recipe.whole,
         "classes": list(data.classes) if new_head else None,
@@ -247,8 +264,8 @@ def _epoch(
 ) -> float:
     """One epoch; its mean loss."""
     order = torch.randperm(len(data.targets), generator=torch.Generator().manual_seed(1_000_003 * recipe.seed + epoch))
-    # A batch of one has no variance, which a batch norm in the block would divide by.
-    batches = [part for part in order.split(batch) if len(part) > 1 or len(order) == 1]
+    # The last picture alone would say little, and has no variance for a batch norm on a 1 x 1 grid.
+    batches = [part for part in order.split(batch) if len(part) > 1 or batch == 1 or len(order) == 1]
     total = 0.0
     for step, which in enumerate(batches, start=1):
         share = (epoch - 1 + step / len(batches)) / recipe.epochs
@@ -284,20 +301,10 @@ def _shown(images: Tensor, model: Model) -> Tensor:
     return images.to(model.device).float().div(255)
 
 
-def _classifier(network: nn.Module) -> Iterator[nn.Parameter]:
-    found = network.get_classifier()  # type: ignore[operator]
-    for part in found if isinstance(found, (tuple, list)) else (found,):
-        yield from part.parameters()
-
-
-def _names(network: nn.Module, place: str, whole: bool, new_head: bool) -> list[str]:
-    """Names of the tensors that a fit changes."""
-    state = network.state_dict()
-    if whole:
-        return list(state)
-    head = {id(one) for one in _classifier(network)} if new_head else set()
-    named = {name for name, one in network.named_parameters() if id(one) in head}
-    return [name for name in state if name in named or name == f"{place}.gate" or name.startswith(f"{place}.block.")]
+def _no_memory(error: RuntimeError) -> bool:
+    # CUDA has a class for it; of MPS and the CPU it is only said.
+    said = str(error)
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in said or "can't allocate memory" in said
 
 
 # ---- the pictures ---------------------------------------------------------------------------------------------------
@@ -314,6 +321,13 @@ def own_classes(model: Model, folders: Sequence[str]) -> list[int] | None:
     return None if None in found else [index for index in found if index is not None]
 
 
+def _kept_head(model: Model, folders: Sequence[str], own: Sequence[int]) -> str:
+    """What is to be said where folders are the model's own classes: "0" may have been meant as a digit."""
+    pairs = [f"{folder} is {model.label(index)} ({index})" for folder, index in zip(folders[:3], own)]
+    more = ", ..." if len(folders) > 3 else ""
+    return f"the model's own classifier is kept: {', '.join(pairs)}{more}; rename the folders to train a new one"
+
+
 def _folder(model: Model, folder: Path, recipe: FitRecipe) -> _Data:
     if not folder.is_dir():
         raise ParameterError(f"there is no folder '{folder}'; a folder with one folder of pictures a class is expected")
@@ -324,7 +338,7 @@ def _folder(model: Model, folder: Path, recipe: FitRecipe) -> _Data:
     if len(classes) < 2:
         raise ParameterError(
             f"'{folder}' has {len(classes)} folders of pictures ({', '.join(classes) or 'none'}); one a class, and at "
-            f"least two classes, are expected"
+            f"least two classes, are expected (train and val go together)"
         )
     unread: list[str] = []
     images: list[list[Tensor]] = [[], []]
@@ -347,8 +361,10 @@ def _folder(model: Model, folder: Path, recipe: FitRecipe) -> _Data:
             for side in (0, 1):
                 images[side] += split[side]
                 targets[side] += [target] * len(split[side])
-    if not targets[0] or not targets[1]:
-        raise ParameterError(f"'{folder}': no picture in {'train' if not targets[0] else 'val'}")
+    if untrained := [name for target, name in enumerate(classes) if target not in targets[0]]:
+        raise ParameterError(f"'{folder}': no picture of '{untrained[0]}' to train on")
+    if not targets[1]:
+        raise ParameterError(f"'{folder}': no picture in val")
     notes: tuple[str, ...] = ()
     if unread:
         shown = ", ".join(unread[:3]) + (", ..." if len(unread) > 3 else "")

@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from explorer.cli import main
 from explorer.errors import ParameterError, TrainingError, WeightsError
@@ -67,6 +68,27 @@ def test_only_the_block_its_gate_and_a_new_classifier_change(pictures, tmp_path)
 
 def _loaded(found, folder):
     return load(_spec(weights_file=str(found.save(folder / "fitted.safetensors"))))
+
+
+def test_the_block_alone_learns_and_the_frozen_backbone_keeps_every_bit(pictures, tmp_path, monkeypatch):
+    """Folders named as the model's own classes: no classifier is trained, so only the block can have learnt it."""
+    for index, name in enumerate(("red", "blue")):
+        shutil.copytree(pictures / name, tmp_path / "own" / str(index))
+    made = []
+    monkeypatch.setattr(fitting, "load", lambda *given: made.append(load(*given)) or made[0])
+    found = fit(_spec(), tmp_path / "own", FitRecipe(epochs=25, batch=8, patience=25, rate=1e-2))
+    assert {name.split(".")[1] for name in found.tensors} == {"block", "gate"}
+    assert (found.record["before"]["accuracy"], found.record["after"]["accuracy"]) == (0.0, 1.0)
+    assert any("own classifier is kept: 0 is tench (0)" in note for note in found.notes)
+    network, fresh = made[0].module, load(_spec()).module.state_dict()
+    for name, tensor in network.state_dict().items():  # the network that was trained, its batch norms' buffers too
+        if name not in found.tensors:
+            assert torch.equal(tensor, fresh[name]), name
+    assert not any(one.requires_grad or one.grad is not None for one in network.parameters())
+    assert not any(part.training or part._forward_hooks or part._backward_hooks for part in network.modules())
+    network.load_state_dict(found.tensors, strict=False)
+    x = torch.rand(2, 3, *SIZE, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(_loaded(found, tmp_path).logits(x), made[0].logits(x))
 
 
 def test_accuracy_rises_and_the_file_gives_it_again(pictures, tmp_path):
@@ -139,6 +161,32 @@ def test_memory_that_does_not_suffice_halves_the_batch(pictures, monkeypatch):
     assert any("batches of 2" in note for note in found.notes)
 
 
+def test_batches_of_one(pictures):
+    assert len(fit(_spec(), pictures, FitRecipe(epochs=1, batch=1)).history) == 1
+
+
+def test_memory_that_does_not_suffice_for_judging(pictures, monkeypatch):
+    own = fitting._judge
+
+    def scarce(model, data, batch):
+        if batch > 4:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return own(model, data, batch)
+
+    monkeypatch.setattr(fitting, "_judge", scarce)
+    assert any("batches of 4" in note for note in fit(_spec(), pictures, FitRecipe(epochs=1, batch=8)).notes)
+    monkeypatch.setattr(fitting, "_no_memory", lambda _: False)
+    with pytest.raises(RuntimeError, match="can't allocate"):
+        fit(_spec(), pictures, FitRecipe(epochs=1, batch=8))
+
+
+def test_a_fit_that_learnt_nothing_is_not_called_fitted(pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(fitting, "_judge", lambda *_: (1.0, 0.5))
+    found = fit(_spec(), pictures, FitRecipe(epochs=1, batch=8))
+    assert any("nothing was learnt" in note for note in found.notes)
+    assert _loaded(found, tmp_path).inserted_state == "random"
+
+
 def test_a_loss_that_is_no_number_is_an_error(pictures, monkeypatch):
     monkeypatch.setattr(fitting.F, "cross_entropy", lambda *_, **__: torch.tensor(float("nan"), requires_grad=True))
     with pytest.raises(TrainingError, match=r"the loss is nan in epoch 1; try a rate below 0\.002"):
@@ -184,6 +232,66 @@ def test_a_fitted_block_belongs_to_its_model(pictures, tmp_path):
         load(_spec("random/test_resnet+mhsa@2", weights_file=file))
     with pytest.raises(WeightsError, match="was fitted for"):
         load(_spec(SPEC + "#5", weights_file=file))
+
+
+def test_settings_that_the_text_does_not_say_have_to_be_the_same(pictures, tmp_path):
+    heads = {"block_options": (("heads", 2),)}
+    file = str(fit(_spec(**heads), pictures, FitRecipe(epochs=1)).save(tmp_path / "fitted.safetensors"))
+    assert load(_spec(weights_file=file, **heads)).num_classes == 2
+    with pytest.raises(WeightsError, match=r"fitted with the settings.*heads.*not with"):
+        load(_spec(weights_file=file))
+    with pytest.raises(ParameterError, match="begins at published or random weights"):
+        fit(_spec(weights_file=file, **heads), pictures)
+
+
+@pytest.fixture(scope="module")
+def fitted_file(pictures, tmp_path_factory):
+    return fit(_spec(), pictures, FitRecipe(epochs=1)).save(tmp_path_factory.mktemp("file") / "fitted.safetensors")
+
+
+def _changed(source, target, tensors=None, **fields):
+    with safe_open(source, "pt") as opened:
+        record = json.loads(opened.metadata()["fitted"])
+    save_file(load_file(source) if tensors is None else tensors, target, {"fitted": json.dumps({**record, **fields})})
+    return _spec(weights_file=str(target))
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"classes": 7}, "wrong form"),
+        ({"classes": "ab"}, "wrong form"),
+        ({"classes": [1, 2]}, "wrong form"),
+        ({"whole": "yes"}, "wrong form"),
+        ({"classes": ["a"] * 100_000}, "names 100000 classes but has no classifier"),
+        ({"backbone": 3}, "other weights"),
+    ],
+)
+def test_a_record_is_not_believed(fitted_file, tmp_path, fields, said):
+    with pytest.raises(WeightsError, match=said):
+        load(_changed(fitted_file, tmp_path / "f.safetensors", **fields))
+
+
+def test_a_fitted_file_holds_what_was_trained_and_nothing_else(fitted_file, tmp_path):
+    """A part of a block would be labelled fitted; a tensor of the backbone would change what is called published."""
+    tensors = load_file(fitted_file)
+    less = {name: one for name, one in tensors.items() if name != "layer3.block.projections.weight"}
+    assert len(less) < len(tensors)
+    with pytest.raises(WeightsError, match="1 missing"):
+        load(_changed(fitted_file, tmp_path / "less.safetensors", less))
+    own = load(_spec()).module.state_dict()
+    more = {**tensors, "conv1.0.weight": own["conv1.0.weight"] + 1}
+    with pytest.raises(WeightsError, match="1 unexpected"):
+        load(_changed(fitted_file, tmp_path / "more.safetensors", more))
+
+
+def test_a_class_without_a_picture_to_train_on_is_refused(pictures, tmp_path):
+    for part, names in (("train", ("red", "blue")), ("val", ("red", "blue", "green"))):
+        for name in names:
+            (tmp_path / part / name).mkdir(parents=True)
+            shutil.copy(pictures / "red" / "0.png", tmp_path / part / name)
+    with pytest.raises(ParameterError, match="no picture of 'green' to train on"):
+        fit(_spec(), tmp_path)
 
 
 def test_own_classes_are_found_by_index_name_and_synset():

@@ -80,10 +80,11 @@ def _serving(tmp_path_factory: pytest.TempPathFactory, models: str) -> Iterator[
 
 @pytest.fixture(scope="session")
 def fitted_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What explorer fit writes, after next to no training."""
+    """What explorer fit writes, after next to no training, but enough that the block's gate has opened."""
     from explorer.lab.fitting import FitRecipe, fit
 
-    made = fit(FITTED_SPEC, recipe=FitRecipe(epochs=1, scenes=16, batch=8, rate=0.05), device="cpu")
+    made = fit(FITTED_SPEC, recipe=FitRecipe(epochs=2, scenes=128, batch=16, rate=0.002), device="cpu")
+    assert made.record["best_epoch"] > 0
     return made.save(tmp_path_factory.mktemp("fit") / "fitted.safetensors")
 
 
