@@ -154,7 +154,7 @@ class Handlers:
         """One answer a model. A costly method is shown where it was computed before, and never computed here."""
         slots: list[ModelView | payload.Failure] = []
         question = asked.question
-        for model in asked.models:
+        for text, model in zip(asked.texts, asked.models):
             if isinstance(model, payload.Failure):
                 slots.append(model)
                 continue
@@ -164,6 +164,10 @@ class Handlers:
             view = self.answers.view(model, asked.moved, question, method)
             if isinstance(view, ModelView):
                 notes = [*view.notes, *_strangers(model, asked.moved)]
+                if split(text)[1]:
+                    state = model.state if model.inserted is None else model.inserted_state
+                    notes.append(_WHOLE if model.state == "file" else _BROUGHT if state == "file" else _UNFITTED)
+                    view = replace(view, state=state)
                 if method is None and (refused := METHODS[question.method].unavailable(model)):
                     notes.append(f"{question.method}: {refused}")
                 view = replace(view, notes=tuple(notes))
@@ -187,6 +191,11 @@ def sentence(text: str) -> str:
     """A message as a sentence; gradio shows errors as markup, so what could be markup is taken out."""
     text = text.replace("<", "‹").replace(">", "›").strip()
     return text[:1].upper() + text[1:]
+
+
+_WHOLE = "All weights are from the file."
+_BROUGHT = "The block is from the file; the rest of the model is as it was before it was fitted."
+_UNFITTED = "The fit in this file learnt nothing: its gate is still closed, so the block changes no answer."
 
 
 def _strangers(model: Model, moved: Moved) -> list[str]:

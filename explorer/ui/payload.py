@@ -25,7 +25,6 @@ from torch import Tensor
 
 from explorer.transforms import Transform
 from explorer.types import KINDS, WEIGHTS_STATES, AttentionMap, ModelView, Point, Prediction
-from explorer.ui.fitted import split
 from explorer.ui.moved import Moved
 
 #: Bytes of attention rows in a live text; maps beyond it give the mean of their heads until the move has settled.
@@ -97,7 +96,7 @@ def live(
         if isinstance(slot, Failure):
             rows.append({"asked": text, "spec": slot.spec, "error": slot.problem})
         else:
-            rows.append({"asked": text, **_row(slot, moved, blob, images, full, pending), **_brought(slot, text)})
+            rows.append({"asked": text, **_row(slot, moved, blob, images, full, pending)})
     return json.dumps(
         {
             "key": key,
@@ -116,13 +115,6 @@ def live(
         },
         allow_nan=False,
     )
-
-
-def _brought(view: ModelView, text: str) -> dict[str, str]:
-    """The state of a model that a visitor's file changed; its backbone's own stays beside it."""
-    if not split(text)[1]:
-        return {}
-    return {"state": "file", "state_title": f"{WEIGHTS_STATES['file']}; the rest of the model: {view.state}"}
 
 
 def bank(slots: Sequence[ModelView | Failure], key: str, complete: bool) -> str:

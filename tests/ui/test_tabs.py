@@ -13,12 +13,15 @@ from safetensors.torch import save_file
 from explorer.blocks import BLOCKS
 from explorer.blocks.explain import explain
 from explorer.compare import predict
+from explorer.lab.networks import manifest
 from explorer.lab.scenes import CLASSES, Scene
 from explorer.lab.table import CONTROL, load_table
 from explorer.models import load
+from explorer.resources import asset
 from explorer.types import ModelSpec
 from explorer.ui import fitted
 from explorer.ui.answers import Answers
+from explorer.ui.fitted import split
 from explorer.ui.handlers import Handlers
 from explorer.ui.tabs import blocks, lab
 
@@ -99,13 +102,23 @@ def test_a_fitted_block_stands_beside_the_others_with_its_state(handlers, fitted
     got = Unpacked(handlers.answer(None, models, {"scene": {"label": "drop"}}))
     row = got.data["rows"][1]
     assert row["state"] == "file"
-    assert "random" in row["state_title"]
+    assert any("from the file" in note for note in row["notes"])
     assert {one["state"] for one in row["maps"]} == {"file"}
     expected = predict(load(ModelSpec.parse(FITTED_SPEC, weights_file=str(fitted_file)), "cpu"), scene)
     assert [(one["label"], one["p"]) for one in row["predictions"][1]["top"]] == [
         (one.label, one.probability) for one in expected.top
     ]
     assert expected.top[0].label in CLASSES
+
+
+def test_a_trained_laboratory_model_can_be_brought_too(handlers):
+    record = manifest()["lab/linear#1"]
+    (text,) = handlers.bring(str(asset("checkpoints", record["file"])), ["lab/conv"])[1:]
+    assert split(text)[0] == "lab/linear#1"
+    own, shipped = Unpacked(handlers.answer(None, [text, "lab/linear#1"], {"scene": {}})).data["rows"]
+    assert own["state"] == "file"
+    assert "All weights are from the file." in own["notes"]
+    assert own["predictions"] == shipped["predictions"]
 
 
 def test_a_full_page_gives_its_last_place(handlers, fitted_file):
