@@ -71,7 +71,7 @@ def seen(model: Model, image: Any, transform: Transform = Transform()) -> Tensor
     return _rendered(motion.moved(image, transform, model.input_size), height).to(model.device)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=4)
 def _rendered(scene: Scene, size: int) -> Tensor:
     """A scene's picture; models that are compared look at the same ones."""
     return render(scene, size).images

@@ -92,8 +92,10 @@ def body(name: str, costs: tuple[MeasuredCost, MeasuredCost] | None = None) -> s
 
 def _facts(found: Explanation) -> list[list[str]]:
     kind = f"{found.kind} ({found.kind_title}): " if found.kind else ""
+    if found.kind and found.kind_title.startswith(found.kind):
+        kind = f"{found.kind_title}: "
     facts = [["Map", kind + found.map], ["It means", found.means], ["It does not mean", found.means_not]]
-    return [[label, text] for label, text in [*facts, ["Source", found.source]] if text]
+    return [[label, text.replace("``", "")] for label, text in [*facts, ["Source", found.source]] if text]
 
 
 def _table(own: MeasuredCost, other: MeasuredCost) -> dict[str, Any]:
