@@ -16,9 +16,10 @@
     const fields = {};
 
     const publish = (ask = true) => {
-      props.value = JSON.parse(JSON.stringify(question));
+      const asked = JSON.parse(JSON.stringify(question));
       // What is rendered anew is neither mirrored nor filled in.
-      if (question.scene) for (const move of moves) if (move.picture) delete props.value[move.name];
+      if (question.scene) for (const move of moves) if (move.picture) delete asked[move.name];
+      props.value = asked;
       if (ask) {
         explorer.tell("asked", question);
         trigger("input");
@@ -188,14 +189,13 @@
     compute.addEventListener("click", explorer.compute);
     stop.addEventListener("click", () => { run(false); trigger("cancel"); });
     explorer.hear("progress", ({ share }) => { bar.value = share; if (share >= 1) run(false); });
-    explorer.hear("failed", () => run(false));
 
     function show() {
       for (const field of Object.values(fields)) field.show();
       write(further, question.scene ? "Turn" : "Turn, mirror, border");
       made.hidden = !question.scene;
       scene.show();
-      explorer.source(question.scene);
+      explorer.showSource(question.scene);
     }
     explorer.hear("frame", (size) => {
       if (size[0] === frame[0] && size[1] === frame[1]) return;

@@ -4,7 +4,7 @@ window.explorer = window.explorer || {};
 (() => {
   const explorer = window.explorer;
 
-  /** Parts talk to each other here: "models", "frame", "query", "asked", "progress". */
+  /** Parts talk to each other here: "models", "frame", "query", "ask", "asked", "answered", "bank", "hover", "progress". */
   explorer.bus = new EventTarget();
   explorer.tell = (type, detail) => explorer.bus.dispatchEvent(new CustomEvent(type, { detail }));
   explorer.hear = (type, listener) => explorer.bus.addEventListener(type, (event) => listener(event.detail));

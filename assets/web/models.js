@@ -4,6 +4,7 @@
   const { explorer } = window;
   const { make } = explorer;
   const SHOWN = 12;
+  const TITLES = { block: "Block", setup: "Set-up", seed: "Seed" };
 
   /** "random/resnet18+mhsa@3#1" in its parts; the text stays the truth, the selects only edit it. */
   const split = (text) => {
@@ -62,7 +63,7 @@
       const after = make("label", { class: "after" }, make("span", { text: "after stage" }), stage);
       const remove = make("button", { type: "button", class: "remove", title: "Remove this model", "aria-label": `Remove model ${index + 1}`, text: "×" });
       const choices = ["block", "setup", "seed"].map((name) => make("select", {
-        "aria-label": `${{ block: "Block", setup: "Set-up", seed: "Seed" }[name]} of model ${index + 1}`,
+        "aria-label": `${TITLES[name]} of model ${index + 1}`, title: TITLES[name],
         onchange: (event) => relabel(name, event.target.value),
       }));
       const chooser = make("div", { class: "laboratory" }, ...choices);
@@ -82,7 +83,7 @@
           const select = choices[at];
           if (select.dataset.values !== values.join()) {
             select.dataset.values = values.join();
-            select.replaceChildren(...values.map((value) => make("option", { value, text: name === "seed" ? `seed ${value}` : value })));
+            select.replaceChildren(...values.map((value) => make("option", { value, text: name === "seed" ? `#${value}` : value })));
           }
           select.value = own[name];
         });

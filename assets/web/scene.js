@@ -7,7 +7,8 @@
 
   const layers = new Map(); // a scene as text -> {scene, share, background, object}
   const named = (scene) => JSON.stringify(scene, Object.keys(scene).sort());
-  explorer.source = (scene) => { document.documentElement.dataset.source = scene ? "scene" : "picture"; };
+  /** Let the picture's place show the scene, or the picture where there is none. */
+  explorer.showSource = (scene) => { document.documentElement.dataset.source = scene ? "scene" : "picture"; };
 
   const learn = async (text) => {
     const { scene, share, ...uris } = JSON.parse(text);
@@ -62,7 +63,7 @@
     };
   };
 
-  explorer.scenery = { draw, preview, moveOf, same: (one, two) => Boolean(one && two) && named(one) === named(two) };
+  explorer.scenery = { preview, moveOf, same: (one, two) => Boolean(one && two) && named(one) === named(two) };
 
   /** Fields for what makes a scene, from its declaration; `get` gives the scene, `set(change)` changes it. */
   explorer.sceneFields = (described, get, set) => {
@@ -147,7 +148,6 @@
     const receive = async () => {
       if (typeof props.value !== "string" || !props.value) return;
       await learn(props.value);
-      explorer.tell("layers");
       soon();
     };
 

@@ -7,7 +7,7 @@
   const { makeRow, present, showSeen, showAttention, showAttribution, VIEWS } = explorer.rows;
   const SETTLED_MS = 250;
   //: From so many models on, they stand two to a line where a line is wide enough.
-  const SIDE_BY_SIDE = { models: 3, width: 860 };
+  const SIDE_BY_SIDE = { models: 3, width: 620, ample: 860 };
   const UNTRAINED = "Models marked random have learnt nothing: their maps show the architecture only. Choose “pretrained” to fetch learnt weights from the Hugging Face hub.";
   const OFFERED = { attention: ["after", "before"], attribution: ["after", "before", "pulled", "difference"] };
 
@@ -42,6 +42,7 @@
       || (layout === null && shownRows().length >= SIDE_BY_SIDE.models && list.clientWidth >= SIDE_BY_SIDE.width);
     const arrange = () => {
       list.classList.toggle("side", isSide());
+      list.classList.toggle("narrow", list.clientWidth < SIDE_BY_SIDE.ample);
       const answered = now.answer ? now.answer.rows.filter((row) => !row.error) : [];
       // One scene that all see alike is shown once, beside its controls; until they have answered they may.
       list.classList.toggle("alike", isSide() && Boolean(explorer.question.get().scene) && answered.every((row) => row.images[1] === answered[0].images[1]));
@@ -176,7 +177,6 @@
       }
     });
     explorer.hear("models", mount);
-    explorer.hear("status", (text) => write(status, text));
     new ResizeObserver(soon).observe(list);
 
     const begin = () => {
