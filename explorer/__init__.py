@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from explorer.lab.scenes import render as render
     from explorer.models import Model as Model
     from explorer.models import load as load
+    from explorer.probes import PROBES as PROBES
+    from explorer.probes import probe as probe
     from explorer.transforms import Transform as Transform
     from explorer.types import AttentionMap as AttentionMap
     from explorer.types import Attribution as Attribution
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from explorer.types import ModelSpec as ModelSpec
     from explorer.types import Point as Point
     from explorer.types import Prediction as Prediction
+    from explorer.types import ProbeResult as ProbeResult
 
 _HOME = {
     "METHODS": "attribution",
@@ -49,6 +52,8 @@ _HOME = {
     "render": "lab.scenes",
     "Model": "models",
     "load": "models",
+    "PROBES": "probes",
+    "probe": "probes",
     "Transform": "transforms",
     "AttentionMap": "types",
     "Attribution": "types",
@@ -56,6 +61,7 @@ _HOME = {
     "ModelSpec": "types",
     "Point": "types",
     "Prediction": "types",
+    "ProbeResult": "types",
 }
 
 __all__ = list(_HOME)

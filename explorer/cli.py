@@ -30,10 +30,10 @@ from explorer.lab.command import run as run_lab
 
 if TYPE_CHECKING:
     from explorer.blocks.explain import Explanation
-    from explorer.figures import Sheet
     from explorer.images import Picture
     from explorer.lab.scenes import Scene
     from explorer.models import Model
+    from explorer.sheet import Sheet
     from explorer.transforms import Transform
     from explorer.types import AttentionMap, Attribution, Comparison, ModelSpec, ModelView, Point, Prediction
 
@@ -915,7 +915,7 @@ def _check_out(out: str) -> None:
 
 
 def _write(result: _Result, out: str, command: str) -> list[str]:
-    from explorer.figures import save
+    from explorer.drawing import save
 
     assert result.sheet is not None  # commands that draw nothing take no --out
     sheet = result.sheet()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -54,3 +54,16 @@ def headless_reason(architecture: str, config: Mapping[str, Any], num_classes: i
     if num_classes in towers:
         return f"this is the image tower of a CLIP model; its {num_classes} outputs are an embedding, not classes"
     return ""
+
+
+def class_numbers(labels: Sequence[str], num_classes: int) -> dict[str, int]:
+    """What a folder of pictures may be named after: a class's index, name or, of ImageNet's thousand, synset.
+
+    Names are in lower case. Returns name -> number of the class.
+    """
+    known = {str(index): index for index in range(num_classes)}
+    for index, label in reversed(list(enumerate(labels))):
+        known[label.lower()] = known[label.split(",")[0].lower()] = index
+    if num_classes == 1000 and labels:
+        known |= {name: index for index, name in enumerate(ImageNetInfo().label_names())}
+    return known

@@ -7,10 +7,10 @@ parametrised tests are derived from them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, fields
 from typing import Any, Generic, TypeVar
 
-from explorer.errors import UnknownNameError
+from explorer.errors import ParameterError, UnknownNameError
 
 Entry = TypeVar("Entry")
 
@@ -27,6 +27,33 @@ def parameter(
     return field(
         default=default, metadata={"text": text, "low": low, "high": high, "unit": unit, "choices": tuple(choices)}
     )
+
+
+def check_fields(entry: Any) -> None:
+    """Check the values of an entry made of `parameter` fields against what they declare; raises ParameterError."""
+    name = type(entry).__name__
+    for one in fields(entry):
+        value, rules = getattr(entry, one.name), one.metadata
+        if value is None and one.default is None:
+            continue
+        if rules["choices"]:
+            if value not in rules["choices"]:
+                raise ParameterError(f"{name}: {one.name} is one of {', '.join(rules['choices'])}, got {value!r}")
+            continue
+        if "str" in str(one.type) or "bool" in str(one.type):
+            kind = str if "str" in str(one.type) else bool
+            if not isinstance(value, kind):
+                raise ParameterError(f"{name}: {one.name} is {_KINDS[kind]}, got {value!r}")
+            continue
+        whole = "int" in str(one.type)
+        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+            raise ParameterError(f"{name}: {one.name} is {_KINDS[int if whole else float]}, got {value!r}")
+        low, high = rules["low"], rules["high"]
+        if not ((low is None or value >= low) and (high is None or value <= high)):
+            raise ParameterError(f"{name}: {one.name} lies from {low} to {high} {rules['unit']}, got {value}".rstrip())
+
+
+_KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "True or False"}
 
 
 class Registry(Mapping[str, Entry], Generic[Entry]):

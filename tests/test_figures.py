@@ -18,25 +18,28 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from explorer import figures
+from explorer import drawing
+from explorer.drawing import save
 from explorer.errors import ParameterError
 from explorer.figures import (
-    DIVERGING,
-    MODEL_COLOURS,
-    SEQUENTIAL,
-    Bars,
-    Map,
-    Picture,
-    Section,
-    Sheet,
-    Words,
     attention_sheet,
     attribution_sheet,
     comparison_sheet,
     joined,
     lines_sheet,
     prediction_sheet,
-    save,
+)
+from explorer.sheet import (
+    DIVERGING,
+    MODEL_COLOURS,
+    SEQUENTIAL,
+    Bars,
+    Map,
+    Panel,
+    Picture,
+    Section,
+    Sheet,
+    Words,
 )
 from explorer.types import (
     AttentionMap,
@@ -123,13 +126,13 @@ def comparison(*rows: ModelView) -> Comparison:
     return Comparison(rows, "16 px right; border zero", "gradcam", {"torch": "2.8", "timm": "1.0.31"})
 
 
-def panels(sheet: Sheet) -> list[list[figures.Panel]]:
+def panels(sheet: Sheet) -> list[list[Panel]]:
     return [list(row) for section in sheet.sections for row in section.rows]
 
 
 def words(sheet: Sheet) -> str:
     """All text of the plotly figure, in one."""
-    return "\n".join(annotation.hovertext or "" for annotation in sheet.figure().layout.annotations)
+    return "\n".join(annotation.hovertext or "" for annotation in drawing.figure(sheet).layout.annotations)
 
 
 # -------------------------------------------------------------------------------------------------- the colours
@@ -202,7 +205,7 @@ def test_the_attention_drawn_is_the_row_asked_for() -> None:
         assert ("mean of heads" if head is None else f"head {head}") in shown.title
         assert ("from the class token" in shown.title) == (query == "class")
         assert shown.unit == "pretrained; softmax over 17 positions"
-        trace = next(trace for trace in sheet.figure().data if trace.type == "heatmap")
+        trace = next(trace for trace in drawing.figure(sheet).data if trace.type == "heatmap")
         np.testing.assert_array_equal(trace.z, expected.double().numpy())
         # cells of 16 px, their centres at 8, 24, ...
         assert (trace.x0, trace.dx, trace.y0, trace.dy) == (8, 16, 8, 16)
@@ -256,7 +259,7 @@ def test_signed_attributions_are_symmetric_about_zero() -> None:
     shown = panels(sheet)[0][1]
     assert isinstance(shown, Map)
     assert (shown.low, shown.high) == (-2, 2)
-    trace = next(trace for trace in sheet.figure().data if trace.type == "heatmap")
+    trace = next(trace for trace in drawing.figure(sheet).data if trace.type == "heatmap")
     assert trace.colorscale[5] == (0.5, "#F7F7F7")
     text = words(sheet)
     for said in ("vit: gradcam of cup (968)", "layer4", "weighted activation", "convergence delta -0.125", "a note"):
@@ -346,7 +349,7 @@ def test_sheets_of_several_models_stand_below_each_other() -> None:
     for said in ("two", "vit: prediction (pretrained", "resnet: prediction (pretrained", "torch 2.8"):
         assert said in words(both)
     assert "line two" in words(lines_sheet("list", ["line one", "line two"]))
-    assert lines_sheet("list", ["line one"]).image().size[0] >= 640
+    assert drawing.image(lines_sheet("list", ["line one"])).size[0] >= 640
 
 
 # ------------------------------------------------------------------------------------------ in the right places
@@ -355,7 +358,7 @@ def test_sheets_of_several_models_stand_below_each_other() -> None:
 def test_a_prediction_shows_what_the_model_saw() -> None:
     image = random(3, 20, 30)
     sheet = prediction_sheet(TOP, image, "vit", "random")
-    trace = next(trace for trace in sheet.figure().data if trace.type == "image")
+    trace = next(trace for trace in drawing.figure(sheet).data if trace.type == "image")
     with Image.open(io.BytesIO(base64.b64decode(trace.source.split(",")[1]))) as shown:
         np.testing.assert_array_equal(np.asarray(shown), (image * 255).round().byte().permute(1, 2, 0).numpy())
     text = words(sheet)
@@ -366,7 +369,7 @@ def test_a_prediction_shows_what_the_model_saw() -> None:
 
 def test_panels_of_a_figure_do_not_overlap_and_stay_inside() -> None:
     sheet = comparison_sheet(comparison(*(view(spec=f"model {k}") for k in range(6))))
-    layout = sheet.figure().layout
+    layout = drawing.figure(sheet).layout
     boxes = []
     for name in [name for name in layout if name.startswith("xaxis")]:
         x, y = layout[name].domain, layout["y" + name[1:]].domain
@@ -383,9 +386,9 @@ def test_the_png_has_the_colour_of_every_value_at_its_place() -> None:
     bound = float(values.abs().max())
     panel = Map("m", values, (64, 32), -bound, bound)
     sheet = Sheet("title", (Section("", ((panel,),)),))
-    ((_, box),) = figures._plan(sheet).maps
+    ((_, box),) = drawing._plan(sheet).maps
     assert box.height == 2 * box.width  # the frame's proportions
-    drawn = np.asarray(sheet.image())
+    drawn = np.asarray(drawing.image(sheet))
     scale = [[k / 10, colour] for k, colour in enumerate(DIVERGING)]
     for i, j in itertools.product(range(4), range(4)):
         place = float((values[i, j] + bound) / (2 * bound))
@@ -399,8 +402,8 @@ def test_the_png_marks_the_query_and_draws_bars_to_scale() -> None:
     sheet = Sheet(
         "t", (Section("", ((Picture("p", image, Point(16, 48)), Bars("b", (0.75, 0.25), 1.0, ("a", "b"))),)),)
     )
-    plan = figures._plan(sheet)
-    drawn = np.asarray(sheet.image()).astype(int)
+    plan = drawing._plan(sheet)
+    drawn = np.asarray(drawing.image(sheet)).astype(int)
     _, box = plan.pictures[0]
     red = (np.abs(drawn - (0xD0, 0, 0)).max(-1) == 0)[box.y : box.y + box.height, box.x : box.x + box.width]
     y, x = red.nonzero()
@@ -425,7 +428,7 @@ def test_png_needs_no_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     sheet = comparison_sheet(comparison(view()))
     path = save(sheet, tmp_path / "sheet.PNG")
     with Image.open(path) as image:
-        layout = sheet.figure().layout
+        layout = drawing.figure(sheet).layout
         assert image.size == (layout.width, layout.height)
 
 
@@ -477,8 +480,8 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 def test_long_words_are_cut_to_their_place() -> None:
     spec = "hf-hub:" + "a_very_long_name_" * 30
     sheet = comparison_sheet(comparison(view(spec=spec)))
-    plan = figures._plan(sheet)
+    plan = drawing._plan(sheet)
     for text in plan.texts:
-        shown = figures._cut(text.text, text.size, text.width)
-        assert text.x + figures._measure(shown, text.size) <= plan.width
-    assert sheet.image().size[0] < 2400
+        shown = drawing._cut(text.text, text.size, text.width)
+        assert text.x + drawing._measure(shown, text.size) <= plan.width
+    assert drawing.image(sheet).size[0] < 2400

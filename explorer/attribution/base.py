@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from explorer.errors import ParameterError
-from explorer.registry import Registry
+from explorer.registry import Registry, check_fields
 
 if TYPE_CHECKING:
     from explorer.layouts import Operation
@@ -63,24 +62,7 @@ class Method:
     unit: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
-        name = type(self).__name__
-        for one in fields(self):
-            value, rules = getattr(self, one.name), one.metadata
-            if value is None and one.default is None:
-                continue
-            if rules["choices"]:
-                if value not in rules["choices"]:
-                    raise ParameterError(f"{name}: {one.name} is one of {', '.join(rules['choices'])}, got {value!r}")
-                continue
-            whole = "int" in str(one.type)
-            if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-                kind = "a whole number" if whole else "a number"
-                raise ParameterError(f"{name}: {one.name} is {kind}, got {value!r}")
-            low, high = rules["low"], rules["high"]
-            if not ((low is None or value >= low) and (high is None or value <= high)):
-                raise ParameterError(
-                    f"{name}: {one.name} lies from {low} to {high} {rules['unit']}, got {value}".rstrip()
-                )
+        check_fields(self)
 
     @classmethod
     def unavailable(cls, model: Model) -> str | None:

@@ -16,12 +16,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
-from timm.data.imagenet_info import ImageNetInfo
 from torch import Tensor, nn
 
 from explorer.errors import ImageError, ParameterError, TrainingError
 from explorer.images import SUFFIXES, read_image
 from explorer.lab import scenes
+from explorer.labels import class_numbers
 from explorer.models import Model, fit_settings, load
 from explorer.registry import parameter
 from explorer.seeding import Seeded
@@ -312,11 +312,7 @@ def _no_memory(error: RuntimeError) -> bool:
 
 def own_classes(model: Model, folders: Sequence[str]) -> list[int] | None:
     """The model's classes that folders are named after (by index, name or ImageNet's synset), or None if not all."""
-    known = {str(index): index for index in range(model.num_classes)}
-    for index, label in reversed(list(enumerate(model.labels))):
-        known[label.lower()] = known[label.split(",")[0].lower()] = index
-    if model.num_classes == 1000 and model.labels:
-        known |= {name: index for index, name in enumerate(ImageNetInfo().label_names())}
+    known = class_numbers(model.labels, model.num_classes)
     found = [known.get(name.lower().replace("_", " "), known.get(name)) for name in folders]
     return None if None in found else [index for index in found if index is not None]
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from explorer.errors import ParameterError
 from explorer.resources import asset
+from explorer.statistics import student
 
 #: The block that mixes nothing, to which every other is compared.
 CONTROL = "none"
@@ -201,32 +202,6 @@ def difference(first: Mapping[int, float], second: Mapping[int, float]) -> Estim
 def _variance_of_mean(values: Sequence[float]) -> float:
     mean = math.fsum(values) / len(values)
     return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1) / len(values)
-
-
-@lru_cache(maxsize=64)
-def student(freedom: int) -> float:
-    """The 97.5 % quantile of Student's t with a whole number of degrees of freedom.
-
-    The finite sums of Abramowitz and Stegun, 26.7.3 and 26.7.4, inverted by bisection.
-    """
-
-    def within(t: float) -> float:
-        """P(|T| < t)."""
-        angle = math.atan2(t, math.sqrt(freedom))
-        sine, cosine = math.sin(angle), math.cos(angle)
-        term, total = (1.0, 1.0) if freedom % 2 == 0 else (cosine, cosine)
-        for k in range(2 if freedom % 2 == 0 else 3, freedom - 1, 2):
-            term *= cosine**2 * (k - 1) / k
-            total += term
-        if freedom % 2 == 0:
-            return sine * total
-        return 2 / math.pi * (angle + (sine * total if freedom > 1 else 0.0))
-
-    low, high = 0.0, 1000.0
-    for _ in range(80):
-        middle = (low + high) / 2
-        low, high = (middle, high) if within(middle) < 0.95 else (low, middle)
-    return (low + high) / 2
 
 
 # ---- the summary ----------------------------------------------------------------------------------------------------

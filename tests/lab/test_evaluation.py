@@ -29,7 +29,6 @@ from explorer.lab.table import (
     findings,
     key_of,
     read_table,
-    student,
     summary,
     write_table,
 )
@@ -37,6 +36,7 @@ from explorer.lab.training import JUDGING_STREAM, TRAINING_STREAM
 from explorer.layouts import Computed
 from explorer.models import Model
 from explorer.stages import find_stages
+from explorer.statistics import student
 from explorer.types import AttentionMap, Layout, ModelSpec
 
 SIZE = networks.SIZE

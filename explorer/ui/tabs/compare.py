@@ -10,9 +10,9 @@ from typing import Any
 import gradio as gr
 
 from explorer.blocks import BLOCKS
-from explorer.figures import DIVERGING, MODEL_COLOURS, SEQUENTIAL
 from explorer.images import alt_text, samples
 from explorer.lab import networks
+from explorer.sheet import DIVERGING, MODEL_COLOURS, SEQUENTIAL
 from explorer.ui.answers import Answers
 from explorer.ui.controls import MAX_MODELS, Question, methods, moves
 from explorer.ui.handlers import Handlers, first_sample

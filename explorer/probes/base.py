@@ -1,0 +1,148 @@
+"""What all probes share: how they are declared, how they run, what they yield."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, get_args
+
+from explorer.registry import Registry, check_fields
+from explorer.sheet import Section
+from explorer.statistics import bootstrap, wilson
+from explorer.types import Better, ProbeResult, Score
+
+if TYPE_CHECKING:
+    from explorer.models import Model
+    from explorer.probes.passes import Passes
+    from explorer.probes.stimuli import Shown, Stimuli
+
+Bias = Literal["locality", "translation", "relations", "scale", "context", "shape", "cost"]
+BIASES: tuple[Bias, ...] = get_args(Bias)
+#: What each bias asks, in one sentence.
+QUESTIONS: dict[Bias, str] = {
+    "locality": "How far does a model look, how far could it look, and how far does its evidence lie?",
+    "translation": "When things move, does the answer stay (invariance) and do features move along (equivariance)?",
+    "relations": "Does it matter where the parts are, to each other and in the frame?",
+    "scale": "Does the answer stay when things get smaller or larger?",
+    "context": "How much of the answer comes from what lies around the object?",
+    "shape": "Does the answer follow the shape or the texture?",
+    "cost": "What does each kind of attention cost as the image and the width grow?",
+}
+
+Row = dict[str, Any]
+"""One measurement: ``measure``, ``value``, ``unit``, ``n``, ``low``, ``high`` and the probe's own conditions."""
+
+
+class Step(NamedTuple):
+    """How far a probe is with one model, 0 to 1, and the rows that are new since the last step."""
+
+    share: float
+    rows: Sequence[Row] = ()
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a probe is run with, beside its own parameters.
+
+    Attributes:
+        passes: forward passes of the model, in batches that fit the memory.
+        seed: of every random choice.
+    """
+
+    passes: Passes
+    seed: int
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Measures one bias. Its fields are its parameters; its docstring's first line is the question that it answers.
+
+    A parameter named ``mode`` ("model" or "paper") says how pictures are brought to the input, one named ``border``
+    what fills in beside a picture that is moved; both stand in the result.
+    """
+
+    bias: ClassVar[Bias]
+    #: The formula in plain text, as it stands in the source.
+    formula: ClassVar[str]
+    #: Paper and equation or section.
+    source: ClassVar[str]
+    #: What this does not show, in one sentence.
+    limits: ClassVar[str]
+    #: Whether it looks at pictures or scenes at all.
+    looks: ClassVar[bool] = True
+    #: Whether its answer does not depend on the precision of the forward passes (shown by a test): bf16 may be used.
+    half: ClassVar[bool] = False
+    #: The measure of `scores` that stands for the probe beside other probes, or "" for none.
+    headline: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    def stimuli(self, images: Any, models: Sequence[Model], seed: int) -> Stimuli | None:  # noqa: ARG002
+        """What all models are shown where the probe has a layout of its own; None for the usual reading of images."""
+        return None
+
+    def measure(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:
+        """Measure one model.
+
+        Yields between steps, never while it holds the model's lock or is inside inference_mode: the generator is
+        advanced from several threads and may be closed at any yield. Raises MethodError, with the reason, where the
+        probe cannot serve the model.
+        """
+        raise NotImplementedError
+
+    def scores(self, rows: Sequence[Row]) -> list[Score]:
+        """The numbers that stand for one model's rows (complete or so far), ``rows[0]["model"]`` the model."""
+        raise NotImplementedError
+
+    def sections(self, result: ProbeResult) -> tuple[Section, ...]:
+        """How it is drawn: all models together, the colour of each that of its place in ``result.models``."""
+        raise NotImplementedError
+
+
+PROBES: Registry[type[Probe]] = Registry("probe")
+
+
+def row(
+    measure: str,
+    value: float,
+    unit: str,
+    n: int = 1,
+    interval: tuple[float | None, float | None] = (None, None),
+    **conditions: Any,
+) -> Row:
+    """Make a row; ``interval`` is its 95 % interval."""
+    low, high = interval
+    return {**conditions, "measure": measure, "value": value, "unit": unit, "n": n, "low": low, "high": high}
+
+
+def rate(measure: str, successes: float, n: int, **conditions: Any) -> Row:
+    """Make a row of a share of ``n`` with Wilson's interval."""
+    return row(measure, successes / n, "share", n, wilson(successes, n), **conditions)
+
+
+def mean(
+    measure: str,
+    values: Any,
+    unit: str,
+    statistic: Callable[[Any], float] | None = None,
+    seed: int = 0,
+    **conditions: Any,
+) -> Row:
+    """Make a row of the mean over items (images) with its bootstrap interval; see `statistics.bootstrap`."""
+    import numpy as np
+
+    array = np.asarray(values, dtype=np.float64)
+    middle = array.mean(0)
+    value = float(middle if statistic is None else statistic(middle))
+    return row(measure, value, unit, len(array), bootstrap(array, statistic, seed), **conditions)
+
+
+def score(rows: Sequence[Row], measure: str, better: Better, name: str = "", **conditions: Any) -> list[Score]:
+    """The score that one row of a model is, under ``name``; an empty list where the row is not there yet."""
+    for one in rows:
+        if one["measure"] == measure and all(one.get(key) == value for key, value in conditions.items()):
+            how = "" if one["low"] is None else "Wilson" if one["unit"] == "share" else "bootstrap over images"
+            values = (one["value"], one["unit"], one["low"], one["high"], one["n"])
+            return [Score(one["model"], name or measure, *values, better, how)]
+    return []

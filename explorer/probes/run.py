@@ -1,0 +1,160 @@
+"""Run a probe: one or several models, step by step or at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from explorer.compare import versions
+from explorer.errors import ExplorerError, MethodError, ParameterError
+from explorer.models import Model, load
+from explorer.probes import stimuli as shown_by
+from explorer.probes.base import PROBES, Probe, Row, Run
+from explorer.probes.passes import MEMORY, Passes
+from explorer.types import ModelSpec, ProbeResult, Score
+
+PRECISIONS: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def made(name: str, parameters: Mapping[str, Any]) -> Probe:
+    """Make a probe with its parameters; raises UnknownNameError, ParameterError."""
+    kind = PROBES[name]
+    known = [one.name for one in dataclasses.fields(kind)]
+    for given in parameters:
+        if given not in known:
+            raise ParameterError(f"{name} has no parameter '{given}'; it has: {', '.join(known) or 'none'}")
+    return kind(**parameters)
+
+
+def steps(
+    name: str,
+    models: Sequence[Model],
+    images: Any = None,
+    *,
+    seed: int = 0,
+    precision: str = "float32",
+    memory: int = MEMORY,
+    **parameters: Any,
+) -> Iterator[ProbeResult]:
+    """Run a probe and yield what it has measured so far after every step; the last one is complete.
+
+    The generator may be closed at any time, which ends the work. See `probe` for the arguments and errors.
+    """
+    one = made(name, parameters)
+    if not models:
+        raise ParameterError("a probe needs at least one model")
+    if precision not in PRECISIONS:
+        raise ParameterError(f"precision is one of {', '.join(PRECISIONS)}, got '{precision}'")
+    if precision != "float32" and not one.half:
+        able = ", ".join(other for other, kind in PROBES.items() if kind.half) or "none"
+        raise ParameterError(f"{name} is measured in float32 only; {precision} may be used for: {able}")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ParameterError(f"seed is 0, 1, 2, ..., got {seed!r}")
+    given = one.stimuli(images, models, seed) if one.looks else None
+    if one.looks and given is None and images is not None:
+        given = shown_by.read(images, seed)
+    rows: list[Row] = []
+    notes: list[str] = []
+    shows: dict[str, str] = {}
+    summary: dict[str, Score] = {}
+    failed: list[ExplorerError] = []
+    settings: Mapping[str, Any] = dataclasses.asdict(one)
+
+    def so_far(share: float) -> ProbeResult:
+        return ProbeResult(
+            probe=name,
+            bias=one.bias,
+            rows=list(rows),
+            summary=dict(summary),
+            notes=tuple(notes),
+            models=tuple(str(model.spec) for model in models),
+            parameters=settings,
+            stimuli=dict(shows),
+            mode=str(settings.get("mode", "model")),
+            seed=seed,
+            device=str(models[0].device),
+            dtype=precision,
+            versions=versions(),
+            share=share,
+        )
+
+    for number, model in enumerate(models):
+        own: list[Row] = []
+        try:
+            if one.looks:
+                seen = shown_by.Shown(model, given or shown_by.default(model, seed))
+                shows[str(model.spec)] = seen.stimuli.origin + (
+                    f", {seen.border(settings['border'])}" if "border" in settings else ""
+                )
+            else:
+                seen = shown_by.Shown(model, shown_by.Stimuli((), "nothing"))
+                shows[str(model.spec)] = "nothing"
+            run = Run(Passes(model, PRECISIONS[precision], memory), seed)
+            for step in one.measure(model, seen, run):
+                head = {"model": str(model.spec), "weights": model.state, "stimuli": shows[str(model.spec)]}
+                fresh = [{**head, **_finite(found)} for found in step.rows]
+                own += fresh
+                rows += fresh
+                if fresh:
+                    summary |= {f"{found.model}: {found.measure}": found for found in one.scores(own)}
+                yield so_far((number + step.share) / len(models))
+        except (MethodError, ParameterError) as error:
+            failed.append(error)
+            notes.append(f"{model.spec}: {error}")
+            if len(failed) == len(models):
+                raise
+            yield so_far((number + 1) / len(models))
+    yield so_far(1.0)
+
+
+def probe(
+    name: str,
+    models: Sequence[Model | ModelSpec | str] | Model | ModelSpec | str,
+    images: Any = None,
+    *,
+    seed: int = 0,
+    device: str | None = None,
+    precision: str = "float32",
+    memory: int = MEMORY,
+    progress: Callable[[float], None] | None = None,
+    **parameters: Any,
+) -> ProbeResult:
+    """Measure one bias of one or several models.
+
+    Args:
+        name: name in PROBES.
+        models: live models, specs or their text forms.
+        images: pictures, scenes, a folder, or how many scenes (see `probes.stimuli.read`); the probe's own folder
+            layout where it has one. None: models that know the laboratory's classes are shown scenes, others the
+            sample images.
+        seed: of every random choice.
+        device: where models given by name are loaded.
+        precision: "float32", or "bfloat16" for probes whose answer does not depend on it.
+        memory: bytes that a batch may take; halved where that is too much.
+        progress: told the share done, 0 to 1; what it raises ends the work.
+        parameters: of the probe.
+
+    Returns the rows, their summary and everything they depend on. A model that the probe cannot serve stands in the
+    notes; where it can serve none, the last one's error is raised.
+
+    Raises UnknownNameError, ParameterError, MethodError, and the errors of `load`.
+    """
+    several = [models] if isinstance(models, (Model, ModelSpec, str)) else models
+    live = [one if isinstance(one, Model) else load(one, device) for one in several]
+    result: ProbeResult | None = None
+    for result in steps(name, live, images, seed=seed, precision=precision, memory=memory, **parameters):
+        if progress is not None:
+            progress(result.share)
+    assert result is not None
+    return result
+
+
+def _finite(found: Row) -> Row:
+    """What JSON has no word for is no number."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in found.items()
+    }
