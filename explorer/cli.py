@@ -51,6 +51,8 @@ class _Result:
     record: dict[str, Any]
     lines: list[str]
     sheet: Callable[[], Sheet] | None = None
+    #: Writes the numbers as .csv or .json, where a command has more of them than a figure shows.
+    save: Callable[[Path], Path] | None = None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _serve(options)
         drawing = getattr(options, "out", None)  # commands that draw nothing have no such flag
         if drawing is not None:
-            _check_out(drawing)
+            _check_out(drawing, options.command)
         # Nothing but the answer on standard output, whatever a library prints.
         with contextlib.redirect_stdout(sys.stderr):
             result: _Result = options.run(options)
@@ -119,12 +121,15 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     blocks.add_argument("name", nargs="?", metavar="NAME", help="explain this block; all are listed if left out")
     blocks.add_argument("--measure", action="store_true", help="count and time its cost beside full attention's")
     methods = command("methods", _methods, "List the attribution methods with their parameters.")
+    probes = command("probes", _probes, "List the probes, each with the question it answers and its parameters.")
 
     predict = command("predict", _predict, "What do models answer?")
     predict.add_argument("--top", type=int, default=5, metavar="N", help="how many classes (%(default)s)")
     attend = command("attend", _attend, "What do models attend to?")
     attribute = command("attribute", _attribute, "What do models' answers rest on?")
     compare = command("compare", _compare, "Compare models on a picture before and after a move.")
+    probe = command("probe", _probe, "Measure one bias of models, as numbers with units and intervals.")
+    probe.add_argument("name", metavar="NAME", help="see explorer probes")
     bench = command("bench", _bench, "What does seeing attention cost? Ratios against the bare model, in one process.")
     bench.add_argument("--repeats", type=int, default=15, metavar="N", help="alternating runs a pair (%(default)s)")
     train = command("train", _train, "Train laboratory models: one recipe, the same scenes, only the block differs.")
@@ -187,9 +192,12 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         one.add_argument("--method", default=_DEFAULT_METHOD, help="see explorer methods (%(default)s)")
     if asked in _EXPLAINING:
         _add_method(attribute if asked == "attribute" else compare, arguments[1:])
-    for one in (models, blocks, methods, predict, attend, attribute, compare, bench):
+    _add_stimuli(probe)
+    if asked == "probe":
+        _add_probe(probe, arguments[1:])
+    for one in (models, blocks, methods, probes, predict, attend, attribute, compare, bench, probe):
         one.add_argument(
-            "--out", metavar="FILE|DIR", help="also draw it: a .png, a self-contained .html, or both in DIR"
+            "--out", metavar="FILE|DIR", help="also draw it: a .png, a self-contained .html, or all in DIR"
         )
     return parser
 
@@ -206,11 +214,7 @@ def _add_picture(parser: argparse.ArgumentParser, moves: bool, scenes: bool) -> 
             metavar="NAME=VALUE,...",
             help="a procedural scene instead, as in label=star,texture=dots,scale=0.8; its object is what moves",
         )
-    parser.add_argument("--model", action="append", required=True, metavar="SPEC", help=f"repeatable: {_SPEC}")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1 or mps; the best there is if left out")
-    parser.add_argument("--seed", type=int, help="of random weights, inserted blocks and noise (0)")
-    parser.add_argument("--input-size", metavar="PX|HxW", help="the models' input; their own if left out")
-    parser.add_argument("--weights", metavar="FILE", help="a safetensors file to lay over the (one) model")
+    _add_models(parser)
     group = parser.add_argument_group("move", "px of the first model's input; other inputs move by the same share")
     if not moves:
         return
@@ -229,6 +233,38 @@ def _add_picture(parser: argparse.ArgumentParser, moves: bool, scenes: bool) -> 
         group.add_argument(f"--{one.name}", dest=f"move_{one.name}", help=rules["text"] + choices + limits, **how)
 
 
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", action="append", required=True, metavar="SPEC", help=f"repeatable: {_SPEC}")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1 or mps; the best there is if left out")
+    parser.add_argument("--seed", type=int, help="of random weights, inserted blocks, noise and random choices (0)")
+    parser.add_argument("--input-size", metavar="PX|HxW", help="the models' input; their own if left out")
+    parser.add_argument("--weights", metavar="FILE", help="a safetensors file to lay over the (one) model")
+
+
+def _add_stimuli(parser: argparse.ArgumentParser) -> None:
+    """What a probe is run on: models, and pictures or scenes."""
+    _add_models(parser)
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--image", action="append", metavar="FILE", help="a picture or a sample's name, repeatable")
+    text = "a folder of pictures, those of one class in one folder; DOG_mask.png is the object of DOG.jpg"
+    shown.add_argument("--images", metavar="DIR", help=text)
+    shown.add_argument("--scenes", type=int, metavar="N", help="N procedural scenes, classes in turn")
+    shown.add_argument("--scene", metavar="NAME=VALUE,...", help="one procedural scene, as in label=star,texture=dots")
+    text = "bfloat16 where a probe's answer does not depend on it (%(default)s)"
+    parser.add_argument("--precision", default="float32", choices=("float32", "bfloat16"), help=text)
+
+
+def _add_probe(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
+    """Add the flags of the probe that is asked for; an unknown one is refused later, in words."""
+    from explorer.probes import PROBES
+
+    for name in arguments:
+        if name in PROBES:
+            group = parser.add_argument_group(name, _question(PROBES[name]))
+            _add_parameters(group, dataclasses.fields(PROBES[name]))
+            return
+
+
 def _add_method(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     """Add the flags of the attribution method that is asked for; an unknown one is refused later, in words."""
     finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -243,18 +279,27 @@ def _add_method(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> No
     if method not in METHODS:
         return
     fields = [one for one in dataclasses.fields(METHODS[method]) if one.name != "seed"]  # --seed is there for all
-    group = parser.add_argument_group(method, _question(METHODS[method]))
+    _add_parameters(parser.add_argument_group(method, _question(METHODS[method])), fields)
+
+
+def _add_parameters(group: Any, fields: Sequence[dataclasses.Field[Any]]) -> None:
+    """A flag for each parameter that an entry of a registry declares."""
     for one in fields:
         rules = one.metadata
         whole, real = "int" in str(one.type), "float" in str(one.type)
         default = "" if one.default is None else f" ({one.default})"
         choices = f": {', '.join(rules['choices'])}" if rules["choices"] and ":" not in rules["text"] else ""
+        how: dict[str, Any] = {
+            "type": int if whole else float if real else str,
+            "metavar": (rules["unit"] if rules["unit"] == "px" else "N" if whole or real else "NAME").upper(),
+        }
+        if "bool" in str(one.type):
+            how = {"action": argparse.BooleanOptionalAction, "default": None}
         group.add_argument(
             "--" + one.name.replace("_", "-"),
             dest=f"parameter_{one.name}",
-            type=int if whole else float if real else str,
-            metavar=(rules["unit"] if rules["unit"] == "px" else "N" if whole or real else "NAME").upper(),
             help=(rules["text"] + choices + default).replace("%", "%%"),
+            **how,
         )
 
 
@@ -507,6 +552,28 @@ def _methods(options: argparse.Namespace) -> _Result:  # noqa: ARG001 - the cont
     return _listing("methods", rows, lines)
 
 
+def _probes(_: argparse.Namespace) -> _Result:
+    from explorer.probes import PROBES
+
+    rows, lines = [], []
+    for name, probe in PROBES.items():
+        parameters = {one.name: {"default": one.default, **one.metadata} for one in dataclasses.fields(probe)}
+        rows.append(
+            {
+                "name": name,
+                "bias": probe.bias,
+                "question": _question(probe),
+                "formula": probe.formula,
+                "source": probe.source,
+                "limits": probe.limits,
+                "parameters": parameters,
+            }
+        )
+        flags = ", ".join(f"--{key.replace('_', '-')}" for key in parameters)
+        lines.append(f"{name:26} {_question(probe)}" + (f" [{flags}]" if flags else ""))
+    return _listing("probes", rows, lines)
+
+
 def _listing(name: str, rows: list[dict[str, Any]], lines: list[str]) -> _Result:
     return _Result({"rows": rows}, lines, _sheet_of(f"explorer: {name}", lines))
 
@@ -658,6 +725,35 @@ def _compare(options: argparse.Namespace) -> _Result:
         lines += [f"  {note}" for note in view.notes]
     record = {**_context(picture, found), "method": found.method, "models": rows}
     return _Result(record, lines, lambda: comparison_sheet(found, layer, options.head, token))
+
+
+def _probe(options: argparse.Namespace) -> _Result:
+    from tqdm import tqdm
+
+    from explorer.images import samples
+    from explorer.models import choose_device, load
+    from explorer.probes import PROBES, probe, sheet, spoken
+
+    kind = PROBES[options.name]
+    given = {one.name: getattr(options, f"parameter_{one.name}") for one in dataclasses.fields(kind)}
+    images: Any = options.images or options.scenes
+    if options.image is not None:
+        images = [str(samples().get(one, one)) for one in options.image]
+    elif options.scene is not None:
+        images = _scene(options.scene)
+    device = str(choose_device(options.device))
+    specs = _specs(options)
+    with tqdm(total=100, unit="%", disable=None, file=sys.stderr) as bar:
+        result = probe(
+            options.name,
+            [load(spec, device) for spec in specs],
+            images,
+            seed=options.seed or 0,
+            precision=options.precision,
+            progress=lambda share: bar.update(int(100 * share) - bar.n),
+            **{name: value for name, value in given.items() if value is not None},
+        )
+    return _Result(result.record(), spoken(result), lambda: sheet(result), result.save)
 
 
 # --------------------------------------------------------------------------------------------------- the records
@@ -894,24 +990,29 @@ def _plain(value: Any) -> Any:
 # ----------------------------------------------------------------------------------------------------- the files
 
 
+def _endings(command: str) -> tuple[str, ...]:
+    return (".png", ".html", ".csv", ".json") if command == "probe" else (".png", ".html")
+
+
 def _targets(out: str, command: str) -> Iterator[Path]:
     path = Path(out)
-    if path.suffix.lower() in (".png", ".html"):
+    if path.suffix.lower() in _endings(command):
         yield path
     else:
-        yield from (path / f"{command}.png", path / f"{command}.html")
+        yield from (path / f"{command}{ending}" for ending in _endings(command))
 
 
-def _check_out(out: str) -> None:
+def _check_out(out: str, command: str) -> None:
     """Refuse a place that cannot be written before minutes of work are spent on it."""
     path = Path(out)
     if path.is_dir():
         return
-    if path.suffix.lower() in (".png", ".html"):
+    if path.suffix.lower() in _endings(command):
         if not path.parent.is_dir():
             raise ParameterError(f"--out: there is no folder '{path.parent}'")
     elif path.suffix or path.exists():
-        raise ParameterError(f"--out is a .png or .html file, or a folder; got '{out}'")
+        *most, last = _endings(command)
+        raise ParameterError(f"--out is a {', '.join(most)} or {last} file, or a folder; got '{out}'")
 
 
 def _write(result: _Result, out: str, command: str) -> list[str]:
@@ -925,5 +1026,6 @@ def _write(result: _Result, out: str, command: str) -> list[str]:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ParameterError(f"--out: '{path.parent}' cannot be made: {error.strerror}") from error
-        files.append(str(save(sheet, path)))
+        numbers = result.save is not None and path.suffix.lower() in (".csv", ".json")
+        files.append(str(result.save(path) if numbers and result.save else save(sheet, path)))
     return files

@@ -19,8 +19,22 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from explorer import charts
 from explorer.errors import ParameterError
-from explorer.sheet import DIVERGING, SEQUENTIAL, Bars, Map, Panel, Picture, Sheet, Words, frame_of
+from explorer.sheet import (
+    DIVERGING,
+    SEQUENTIAL,
+    Bars,
+    Chart,
+    Map,
+    Panel,
+    Picture,
+    Radar,
+    Sheet,
+    Table,
+    Words,
+    frame_of,
+)
 from explorer.types import Point
 
 if TYPE_CHECKING:
@@ -32,6 +46,10 @@ _MARK = ("#FFFFFF", "#D00000")  # of a query: legible on any map
 # Pixels.
 _MARGIN, _GAP, _SIDE, _BAR, _LINE, _LABELS = 24, 28, 224, 14, 17, 150
 _TEXT, _HEADING, _TITLE = 12, 14, 18
+_CHART, _RADAR = (520, 320), (460, 380)
+_ROW, _WIDEST = 22, 340
+#: Room for numbers to the left of a map with axes, and below it.
+_BESIDE = (40, 40)
 
 
 def save(sheet: Sheet, path: str | Path) -> Path:
@@ -88,6 +106,7 @@ class _Plan:
     pictures: list[tuple[Picture, _Box]] = field(default_factory=list)
     maps: list[tuple[Map, _Box]] = field(default_factory=list)
     bars: list[tuple[Bars, _Box]] = field(default_factory=list)
+    charts: list[tuple[Chart | Radar, _Box]] = field(default_factory=list)
 
 
 def _slot(panel: Panel) -> int:
@@ -99,6 +118,11 @@ def _slot(panel: Panel) -> int:
 
 def _body(panel: Panel) -> tuple[int, int]:
     """(width, height) of the drawing itself: its frame fitted into a square, oblong ones a little wider."""
+    if isinstance(panel, (Chart, Radar)):
+        width, height = _CHART if isinstance(panel, Chart) else _RADAR
+        return width, height + _LINE * len(_legend(panel, 0, 0, width))
+    if isinstance(panel, Table):
+        return sum(_columns(panel)), _ROW * (len(panel.rows) + 1)
     if isinstance(panel, Picture):
         height, width = frame_of(panel.image)
     elif isinstance(panel, Map):
@@ -106,7 +130,29 @@ def _body(panel: Panel) -> tuple[int, int]:
     else:
         return _SIDE, _SIDE
     scale = min(_SIDE / height, 1.5 * _SIDE / width)
-    return max(8, round(width * scale)), max(8, round(height * scale))
+    left, below = _BESIDE if isinstance(panel, Map) and panel.axes else (0, 0)
+    return max(8, round(width * scale)) + left, max(8, round(height * scale)) + below
+
+
+def _columns(panel: Table) -> list[int]:
+    """Widths of a table's columns."""
+    cells = zip(panel.columns, *panel.rows)
+    return [14 + min(_WIDEST, round(max(_measure(text, _TEXT) for text in column)) + 14) for column in cells]
+
+
+def _legend(panel: Chart | Radar, x: int, y: int, width: int) -> list[list[tuple[_Box, _Text]]]:
+    """Lines of marks and names that fit the width."""
+    lines: list[list[tuple[_Box, _Text]]] = [[]]
+    place = x
+    for colour, name in charts.legend(panel):
+        takes = round(min(_measure(name, _TEXT), width - 16)) + 34
+        if place > x and place + takes > x + width:
+            lines.append([])
+            place = x
+        top = y + _LINE * (len(lines) - 1)
+        lines[-1].append((_Box(place, top + 3, 11, 11, colour), _Text(place + 16, top, name, width=takes - 18)))
+        place += takes
+    return lines
 
 
 def _plan(sheet: Sheet) -> _Plan:
@@ -151,7 +197,21 @@ def _plan_panel(plan: _Plan, panel: Panel, x: int, y: int, width: int) -> None:
     box = _Box(x, y, body_width, body_height)
     if isinstance(panel, Picture):
         plan.pictures.append((panel, box))
+    elif isinstance(panel, (Chart, Radar)):
+        lines = _legend(panel, x, y, body_width)
+        for mark, name in (one for line in lines for one in line):
+            plan.boxes.append(mark)
+            plan.texts.append(name)
+        tall = _LINE * len(lines)
+        plan.charts.append((panel, _Box(x, y + tall, body_width, body_height - tall)))
+    elif isinstance(panel, Table):
+        _plan_table(plan, panel, x, y)
     elif isinstance(panel, Map):
+        if panel.axes:
+            left, below = _BESIDE
+            box = _Box(x + left, y, body_width - left, body_height - below)
+            plan.texts += _ticks(panel, box)
+        x, body_width, body_height = box.x, box.width, box.height
         plan.maps.append((panel, box))
         right = x + body_width + _BAR + 12
         for share in (0.0, 0.5, 1.0):
@@ -170,6 +230,40 @@ def _plan_panel(plan: _Plan, panel: Panel, x: int, y: int, width: int) -> None:
         plan.texts.append(_Text(x, y - 2, f"{panel.high:.3g}", colour=_FAINT))
     elif isinstance(panel, Words):
         plan.texts.extend(_wrapped(panel.text, x, y, width))
+
+
+def _plan_table(plan: _Plan, panel: Table, x: int, y: int) -> None:
+    widths = _columns(panel)
+    for number, cells in enumerate((panel.columns, *panel.rows)):
+        top, left = y + _ROW * number, x
+        if number and panel.colours:
+            plan.boxes.append(_Box(x, top + 1, 5, _ROW - 6, panel.colours[number - 1]))
+        for text, width in zip(cells, widths):
+            plan.texts.append(_Text(left + 10, top, text, colour=_INK if number else _FAINT, width=width - 12))
+            left += width
+
+
+def _ticks(panel: Map, box: _Box) -> list[_Text]:
+    """The names of a map's axes and the numbers at their ends and middles."""
+    assert panel.axes is not None
+    height, width = panel.frame
+    across = [panel.origin.x + share * width for share in (0, 0.5, 1)]
+    down = [panel.origin.y + share * height for share in (0, 0.5, 1)]
+    below, right = box.y + box.height + 3, box.x + box.width
+    out = [
+        _Text(place, below, f"{value:g}", colour=_FAINT)
+        for value, place in zip(across, (box.x, box.x + box.width // 2 - 6, right - 20))
+    ]
+    out += [
+        _Text(box.x - _BESIDE[0], place, f"{value:g}", colour=_FAINT, width=_BESIDE[0] - 4)
+        for value, place in zip(down, (box.y, box.y + box.height // 2 - 8, box.y + box.height - 16))
+    ]
+    out.append(
+        _Text(
+            box.x, below + _LINE, f"across: {panel.axes[0]}; down: {panel.axes[1]}", colour=_FAINT, width=box.width + 60
+        )
+    )
+    return out
 
 
 def _bar_boxes(panel: Bars, box: _Box) -> list[_Box]:
@@ -258,6 +352,8 @@ def image(sheet: Sheet) -> Image.Image:
         canvas.paste(cells.resize((box.width, box.height), how), (box.x, box.y))
         scale = np.linspace(panel.high, panel.low, box.height)[:, None].repeat(_BAR, 1)
         canvas.paste(Image.fromarray(_coloured(panel, scale)), (box.x + box.width + 8, box.y))
+    for chart, box in plan.charts:
+        canvas.paste(charts.picture(chart, box.width, box.height), (box.x, box.y))
     for one in plan.boxes + [part for bars, box in plan.bars for part in _bar_boxes(bars, box)]:
         draw.rectangle((one.x, one.y, one.x + one.width - 1, one.y + one.height - 1), fill=one.colour)
     for mark, frame, box in _marks(plan):
@@ -336,13 +432,14 @@ def figure(sheet: Sheet) -> go.Figure:
         mark(picture, on)
     for panel, box in plan.maps:
         (height, width), (rows, columns) = panel.frame, panel.values.shape
-        on = axes(box, [0, width], [height, 0])
+        left, top = panel.origin
+        on = axes(box, [left, left + width], [top + height, top])
         anchors = _anchors(panel)
         drawn.add_heatmap(
             z=panel.values.detach().cpu().double().numpy(),
-            x0=width / columns / 2,
+            x0=left + width / columns / 2,
             dx=width / columns,
-            y0=height / rows / 2,
+            y0=top + height / rows / 2,
             dy=height / rows,
             zmin=panel.low,
             zmax=panel.high,
@@ -360,11 +457,30 @@ def figure(sheet: Sheet) -> go.Figure:
                 "outlinewidth": 0,
                 "showticklabels": False,
             },
-            hovertemplate="x %{x:.1f}, y %{y:.1f} px<br>%{z:.4g}<extra></extra>",
+            hovertemplate=_hover(panel),
             name=html.escape(panel.title),
             **on,
         )
         mark(panel, on)
+    for chart, box in plan.charts:
+        if isinstance(chart, Radar):
+            count += 1
+            name = f"polar{count}"
+            domain = {
+                "x": [(box.x + 60) / plan.width, (box.x + box.width - 60) / plan.width],
+                "y": [1 - (box.y + box.height - 30) / plan.height, 1 - (box.y + 30) / plan.height],
+            }
+            layout[name] = {**charts.polar(), "domain": domain}
+            drawn.add_traces([{**trace, "subplot": name} for trace in charts.traces(chart)])
+            continue
+        inner = _Box(box.x + 62, box.y + 14, box.width - 74, box.height - 64)
+        on = axes(inner, [0, 1], [0, 1], visible=True)
+        own, shapes, words = charts.placed(chart, count)
+        for name, one in own.items():
+            layout[name] |= one
+        layout["shapes"] += shapes
+        layout["annotations"] += words
+        drawn.add_traces([{**trace, **on} for trace in charts.traces(chart)])
     for bars, box in plan.bars:
         for one, label, value in zip(
             _bar_boxes(bars, box), bars.labels or map(str, range(len(bars.values))), bars.values
@@ -400,6 +516,11 @@ def figure(sheet: Sheet) -> go.Figure:
         )
     drawn.update_layout(layout)
     return drawn
+
+
+def _hover(panel: Map) -> str:
+    across, down = (html.escape(name) for name in panel.axes) if panel.axes else ("x, px", "y, px")
+    return f"{across}: %{{x:.4g}}<br>{down}: %{{y:.4g}}<br>%{{z:.4g}}<extra></extra>"
 
 
 def _rectangle(plan: _Plan, box: _Box) -> dict[str, Any]:

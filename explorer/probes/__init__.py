@@ -7,5 +7,6 @@ from __future__ import annotations
 
 from explorer.probes.base import BIASES, PROBES, QUESTIONS, Probe
 from explorer.probes.run import probe, steps
+from explorer.probes.show import sheet, spoken
 
-__all__ = ["BIASES", "PROBES", "QUESTIONS", "Probe", "probe", "steps"]
+__all__ = ["BIASES", "PROBES", "QUESTIONS", "Probe", "probe", "sheet", "spoken", "steps"]
