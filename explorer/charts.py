@@ -56,7 +56,9 @@ def span(panel: Chart, along: str) -> tuple[float, float]:
     else:
         margin = 0.05 * (high - low) or 0.5
         low, high = low - margin, high + margin
-    return low if one.low is None else one.low, high if one.high is None else one.high
+    # A little beyond what is declared, so that a point at its end is drawn whole.
+    room = 0.0 if one.log or one.low is None or one.high is None else 0.02 * (one.high - one.low)
+    return low if one.low is None else one.low - room, high if one.high is None else one.high + room
 
 
 def ticks(panel: Chart, along: str) -> list[tuple[float, str]] | None:
@@ -183,7 +185,7 @@ def axis(panel: Chart, along: str) -> dict[str, Any]:
 
 
 def _short(panel: Chart) -> bool:
-    return sum(len(name) for name in categories(panel)) < 60
+    return sum(len(name) + 2 for name in categories(panel)) < 36
 
 
 def figure(panel: Chart | Radar, title: bool = True) -> go.Figure:

@@ -155,6 +155,50 @@ def _legend(panel: Chart | Radar, x: int, y: int, width: int) -> list[list[tuple
     return lines
 
 
+def separate(panel: Panel) -> go.Figure:
+    """A panel as a figure of its own that takes the width it is given: for the page."""
+    import plotly.graph_objects as go
+
+    if isinstance(panel, (Chart, Radar)):
+        return charts.figure(panel)
+    if not isinstance(panel, Map):
+        raise ParameterError(f"only charts, radars and maps stand alone, got {type(panel).__name__}")
+    (height, width), (rows, columns), anchors = panel.frame, panel.values.shape, _anchors(panel)
+    across, down = (html.escape(name) for name in panel.axes or ("x, px", "y, px"))
+    heat = go.Heatmap(
+        z=panel.values.detach().cpu().double().numpy(),
+        x0=panel.origin.x + width / columns / 2,
+        dx=width / columns,
+        y0=panel.origin.y + height / rows / 2,
+        dy=height / rows,
+        zmin=panel.low,
+        zmax=panel.high,
+        colorscale=[[index / (len(anchors) - 1), colour] for index, colour in enumerate(anchors)],
+        colorbar={"title": {"text": html.escape(panel.unit), "side": "right"}, "thickness": 14, "outlinewidth": 0},
+        hovertemplate=_hover(panel),
+    )
+    plain = {"constrain": "domain", "showgrid": False, "zeroline": False, "ticks": "outside", "ticklen": 4}
+    return go.Figure(
+        heat,
+        {
+            "autosize": True,
+            "height": 430,
+            "title": {"text": html.escape(panel.title), "x": 0.01, "xanchor": "left", "font": {"size": 17}},
+            "font": {"family": "system-ui, sans-serif", "size": 14, "color": _INK},
+            "margin": {"l": 60, "r": 10, "t": 50, "b": 55},
+            "paper_bgcolor": _PAPER,
+            "plot_bgcolor": _INVALID,
+            "xaxis": {**plain, "title": {"text": across}, "range": [panel.origin.x, panel.origin.x + width]},
+            "yaxis": {
+                **plain,
+                "title": {"text": down},
+                "range": [panel.origin.y + height, panel.origin.y],
+                "scaleanchor": "x",
+            },
+        },
+    )
+
+
 def _plan(sheet: Sheet) -> _Plan:
     plan = _Plan()
     rows = [row for section in sheet.sections for row in section.rows]

@@ -452,6 +452,7 @@ class ProbeResult:
         dtype: of the forward passes.
         versions: package -> version.
         share: how much of the work is done, 0 to 1.
+        input_sizes: model -> (height, width) of its input, px.
     """
 
     probe: str
@@ -468,6 +469,7 @@ class ProbeResult:
     dtype: str
     versions: Mapping[str, str]
     share: float = 1.0
+    input_sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def of(self, model: str, **conditions: Any) -> list[dict[str, Any]]:
         """The rows of one model that have these values, in order."""

@@ -1,4 +1,4 @@
-// A table of the laboratory: a row a block.
+// A table: a row a block or a model, sorted by the column that is clicked.
 "use strict";
 (() => {
   const { explorer } = window;
@@ -6,13 +6,33 @@
 
   explorer.sheet = ({ element, props, watch }) => {
     const root = element.querySelector(".part");
+    let by = -1;
+    let upwards = true;
+    /** What a cell is sorted by: its number, said or read. */
+    const worth = (cell) => (cell.value !== undefined ? cell.value : parseFloat(String(cell.text).replace(/^~ ?/, "")));
+    const ordered = (rows) => {
+      if (by < 0) return rows;
+      const known = rows.filter(({ cells }) => cells[by] && !Number.isNaN(worth(cells[by])));
+      const rest = rows.filter((row) => !known.includes(row));
+      known.sort((a, b) => (worth(a.cells[by]) - worth(b.cells[by])) * (upwards ? 1 : -1));
+      return [...known, ...rest];
+    };
     const show = () => {
-      if (typeof props.value !== "string" || !props.value) return;
-      const { title, columns, rows, notes } = JSON.parse(props.value);
-      const head = make("tr", {}, make("th", { text: "block" }), ...columns.map((text) => make("th", { text })));
-      const body = rows.map(({ name, colour, cells }) => make("tr", {},
-        make("th", { scope: "row" }, make("span", { class: "mark", style: `background:${colour}` }), name),
-        ...cells.map(({ text, alike }) => make("td", { class: alike ? "alike" : "", title: alike ? "not to be told from the control" : "", text: alike ? `~ ${text}` : text }))));
+      if (typeof props.value !== "string" || !props.value) { root.replaceChildren(); return; }
+      const { title, first = "block", columns, rows, notes } = JSON.parse(props.value);
+      const sorter = (text, at) => {
+        const mark = at === by ? (upwards ? " ▲" : " ▼") : "";
+        const button = make("button", { type: "button", class: "sorter", title: "sort by this column", text: text + mark, onclick: () => {
+          upwards = at === by ? !upwards : false;
+          by = at;
+          show();
+        } });
+        return make("th", { scope: "col", "aria-sort": at === by ? (upwards ? "ascending" : "descending") : "none" }, button);
+      };
+      const head = make("tr", {}, make("th", { scope: "col", text: first }), ...columns.map(sorter));
+      const body = ordered(rows).map(({ name, colour, cells }) => make("tr", {},
+        make("th", { scope: "row" }, colour ? make("span", { class: "mark", style: `background:${colour}` }) : null, name),
+        ...cells.map(({ text, alike, title: said }) => make("td", { class: alike ? "alike" : "", title: alike ? "not to be told from the control" : said || "", text: alike ? `~ ${text}` : text }))));
       root.replaceChildren(make("h3", { text: title }),
         make("div", { class: "scroll" }, make("table", {}, make("thead", {}, head), make("tbody", {}, ...body))),
         ...notes.map((text) => make("p", { class: "hint", text })));

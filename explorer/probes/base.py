@@ -72,6 +72,8 @@ class Probe:
     looks: ClassVar[bool] = True
     #: Whether its answer does not depend on the precision of the forward passes (shown by a test): bf16 may be used.
     half: ClassVar[bool] = False
+    #: What a place in its figures is, which a click on the page goes to: a shift, a zoom or a layer.
+    link: ClassVar[Literal["", "shift", "zoom", "layer"]] = ""
     #: The measure of `scores` that stands for the probe beside other probes, or "" for none.
     headline: ClassVar[str] = ""
 

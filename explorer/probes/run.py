@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -39,7 +39,7 @@ def steps(
     precision: str = "float32",
     memory: int = MEMORY,
     **parameters: Any,
-) -> Iterator[ProbeResult]:
+) -> Generator[ProbeResult, None, None]:
     """Run a probe and yield what it has measured so far after every step; the last one is complete.
 
     The generator may be closed at any time, which ends the work. See `probe` for the arguments and errors.
@@ -80,6 +80,7 @@ def steps(
             dtype=precision,
             versions=versions(),
             share=share,
+            input_sizes={str(model.spec): model.input_size for model in models},
         )
 
     for number, model in enumerate(models):
@@ -88,7 +89,7 @@ def steps(
             if one.looks:
                 seen = shown_by.Shown(model, given or shown_by.default(model, seed))
                 shows[str(model.spec)] = seen.stimuli.origin + (
-                    f", {seen.border(settings['border'])}" if "border" in settings else ""
+                    f", border {settings['border']}" if "border" in settings and not seen.rendered else ""
                 )
             else:
                 seen = shown_by.Shown(model, shown_by.Stimuli((), "nothing"))

@@ -62,7 +62,9 @@ def sheet(result: ProbeResult) -> Sheet:
 
 def provenance(result: ProbeResult) -> str:
     """What a result depends on, in a line."""
-    shown = "; ".join(f"{model}: {what}" for model, what in result.stimuli.items())
+    alike = len(set(result.stimuli.values())) == 1
+    each = [f"{model}: {what}" for model, what in result.stimuli.items()]
+    shown = next(iter(result.stimuli.values())) if alike else "; ".join(each)
     parts = [f"{name} {value}" for name, value in result.parameters.items() if value not in (None, "")]
     packages = ", ".join(f"{name} {version}" for name, version in result.versions.items())
     said = [shown, ", ".join(parts), f"evaluation mode {result.mode}", f"seed {result.seed}"]
@@ -86,7 +88,7 @@ def number(score: Score) -> str:
     factor, unit = (100.0, "%") if percent else (1.0, score.unit)
 
     def short(value: float) -> str:
-        return f"{factor * value:.1f}" if percent else f"{value:.4g}"
+        return f"{factor * value:.1f}" if percent else f"{value:.3g}"
 
     interval = "" if score.low is None or score.high is None else f" ({short(score.low)} to {short(score.high)})"
     return f"{short(score.value)}{interval} {unit}".rstrip()
@@ -122,6 +124,16 @@ def summary_sheet(results: Sequence[ProbeResult]) -> Sheet:
         panels.append((_radar(models, whole, found, ways),))
     about = tuple(provenance(result) for result in results)
     return Sheet("Spatial inductive biases", (Section("", tuple(panels)), Section("", (), notes=about)))
+
+
+def whole_sheet(results: Sequence[ProbeResult]) -> Sheet:
+    """The summary, and every result below it."""
+    first = summary_sheet(results)
+    sections = [*first.sections]
+    for result in results:
+        own = sheet(result)
+        sections += [Section(own.title, ()), *own.sections]
+    return Sheet(first.title, tuple(sections))
 
 
 def _radar(

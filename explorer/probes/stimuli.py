@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from explorer.cache import Bounded
 from explorer.errors import MethodError, ParameterError
 from explorer.images import SUFFIXES, Picture, read_image, samples
 from explorer.lab import motion
@@ -136,9 +137,23 @@ def scenes(count: int, seed: int = 0) -> list[Scene]:
 
 
 def render_many(some: Sequence[Scene], size: int) -> tuple[Tensor, Tensor]:
-    """Images (n, 3, size, size) in 0..1 and masks (n, size, size) bool of scenes, on the CPU."""
-    rendered = render(Scenes.of(some), size)
-    return rendered.images, rendered.masks
+    """Images (n, 3, size, size) in 0..1 and masks (n, size, size) bool of scenes, on the CPU.
+
+    They are kept for the models to come, which are shown the same ones: rendering takes longer than a small network.
+    """
+
+    def make() -> tuple[Tensor, Tensor]:
+        # A tensor made under inference_mode could take part in no graph later.
+        with torch.inference_mode(False):
+            rendered = render(Scenes.of(some), size)
+            return rendered.images, rendered.masks
+
+    return _RENDERED.get((tuple(some), size), make)
+
+
+_RENDERED: Bounded[Any, tuple[Tensor, Tensor]] = Bounded(
+    256 * 2**20, lambda pair: sum(one.numel() * one.element_size() for one in pair)
+)
 
 
 class Shown:
@@ -173,7 +188,8 @@ class Shown:
         """(n, 3, H, W) float32 in 0..1 on the model's device: the stimuli, not moved."""
         if self.rendered:
             return render_many(self.scenes, self.model.input_size[0])[0].to(self.model.device)
-        return torch.cat([self.model.preprocess(one.source.image) for one in self.stimuli.items])  # type: ignore[union-attr]
+        with torch.inference_mode(False):
+            return torch.cat([self.model.preprocess(one.source.image) for one in self.stimuli.items])  # type: ignore[union-attr]
 
     @cached_property
     def masks(self) -> list[Tensor | None]:
@@ -218,8 +234,8 @@ class Shown:
         return True
 
     def border(self, name: str) -> str:
-        """The border policy in words, for the result."""
-        return "rendered anew" if self.rendered else f"border {name}"
+        """What fills in beside what is moved, in words."""
+        return "rendered anew" if self.rendered else name
 
 
 def _scene(scene: Scene) -> Stimulus:

@@ -68,21 +68,28 @@ def methods() -> list[dict[str, Any]]:
             "title": (method.__doc__ or name).strip().splitlines()[0],
             "live": method.live,
             "unit": method.unit,
-            "parameters": [
-                {
-                    "name": one.name,
-                    "default": one.default,
-                    "text": one.metadata.get("text", one.name),
-                    "low": one.metadata.get("low"),
-                    "high": one.metadata.get("high"),
-                    "unit": one.metadata.get("unit", ""),
-                    "choices": list(one.metadata.get("choices", ())),
-                    "whole": "int" in str(one.type),
-                }
-                for one in dataclasses.fields(method)
-            ],
+            "parameters": parameters_of(method),
         }
         for name, method in METHODS.items()
+    ]
+
+
+def parameters_of(entry: Any) -> list[dict[str, Any]]:
+    """Describe the parameters of a registry's entry: one control a field."""
+    return [
+        {
+            "name": one.name,
+            "default": one.default,
+            "text": one.metadata.get("text", one.name),
+            "low": one.metadata.get("low"),
+            "high": one.metadata.get("high"),
+            "unit": one.metadata.get("unit", ""),
+            "choices": list(one.metadata.get("choices", ())),
+            "whole": "int" in str(one.type),
+            "words": "str" in str(one.type),
+            "yes": "bool" in str(one.type),
+        }
+        for one in dataclasses.fields(entry)
     ]
 
 

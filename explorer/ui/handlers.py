@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -58,18 +58,18 @@ class Handlers:
             question: the controls' value.
             last: where the session's last good picture lies on the server, for a place that was emptied.
         """
-        return self._live(self._ask(picture, models, question, last))
+        return self._live(self.ask(picture, models, question, last))
 
     def bank(self, picture: Picked | None, models: Any, question: Any, last: str = "") -> str:
         """Deliver whole attention matrices for an answer that has settled."""
-        asked = self._ask(picture, models, question, last)
+        asked = self.ask(picture, models, question, last)
         slots = self._slots(asked)
         complete = payload.is_complete(slots)
         return payload.bank(slots, asked.key(complete), complete)
 
     def layers(self, question: Any) -> str:
         """Deliver the layers of the question's scene, which the browser moves over each other; "" without a scene."""
-        scene = _checked(parse_question, question).scene
+        scene = checked(parse_question, question).scene
         return "" if scene is None else layers(scene)
 
     def attribute(
@@ -80,7 +80,7 @@ class Handlers:
         The work runs in a thread of its own, as gradio advances this generator from several and the work holds
         thread-bound state. Closing the generator cancels it at its next step.
         """
-        asked = self._ask(picture, models, question, last)
+        asked = self.ask(picture, models, question, last)
         live = [one for one in asked.models if isinstance(one, Model)]
         news: queue.Queue[tuple[int, float] | None] = queue.Queue()
         cancelled = threading.Event()
@@ -134,21 +134,22 @@ class Handlers:
 
     def bring(self, path: Any, models: Any) -> list[str]:
         """Take a weights file that explorer fit wrote, and add its model to the models."""
-        texts = _checked(parse_models, models)
-        text, *_ = _checked(parse_models, [_checked(self.answers.files.add, Path(str(path)))])
-        _checked(lambda name: parse_spec(name, self.answers.folders, self.answers.named), split(text)[0])
+        texts = checked(parse_models, models)
+        text, *_ = checked(parse_models, [checked(self.answers.files.add, Path(str(path)))])
+        checked(lambda name: parse_spec(name, self.answers.folders, self.answers.named), split(text)[0])
         if text in texts:
             return texts
         # A page that is full gives its last place to what was just brought.
         return [*texts[: MAX_MODELS - 1], text]
 
-    def _ask(self, picture: Picked | None, models: Any, question: Any, last: str) -> Asked:
-        checked, texts = _checked(parse_question, question), _checked(parse_models, models)
-        if checked.scene is None and (picture is None or (picture.image is None and last)):
+    def ask(self, picture: Picked | None, models: Any, question: Any, last: str) -> Asked:
+        """Check a request and load its models; what is wrong with it is raised as a message on the page."""
+        asked, texts = checked(parse_question, question), checked(parse_models, models)
+        if asked.scene is None and (picture is None or (picture.image is None and last)):
             picture = pick(last or first_sample())
         found = tuple(self.answers.model(text) for text in texts)
         frame = next((one.input_size for one in found if isinstance(one, Model)), (224, 224))
-        return Asked(_moved(checked, picture, frame), checked, tuple(texts), found)
+        return Asked(_moved(asked, picture, frame), asked, tuple(texts), found)
 
     def _slots(self, asked: Asked) -> list[ModelView | payload.Failure]:
         """One answer a model. A costly method is shown where it was computed before, and never computed here."""
@@ -210,14 +211,14 @@ def _strangers(model: Model, moved: Moved) -> list[str]:
 def _moved(question: Question, picture: Picked | None, frame: tuple[int, int]) -> Moved:
     if question.scene is not None:
         scene, transform = question.scene, question.transform
-        return _checked(lambda move: Moved.scene(scene, move, frame), transform)
+        return checked(lambda move: Moved.scene(scene, move, frame), transform)
     assert picture is not None
     if picture.image is None:
         raise gr.Error(sentence(picture.problem), title="This picture cannot be used", print_exception=False)
     return Moved(picture.image, picture.key, picture.notes, question.transform, frame)
 
 
-def _checked(read: Any, value: Any) -> Any:
+def checked(read: Callable[[Any], Any], value: Any) -> Any:
     """What a check makes of a value, its complaint as a message on the page."""
     try:
         return read(value)

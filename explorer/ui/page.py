@@ -18,8 +18,10 @@ from explorer.images import MAX_BYTES
 from explorer.lab import networks
 from explorer.types import ModelSpec
 from explorer.ui.answers import Answers
+from explorer.ui.handlers import Handlers
+from explorer.ui.measuring import Measuring
 from explorer.ui.stage import head
-from explorer.ui.tabs import blocks, compare, lab
+from explorer.ui.tabs import biases, blocks, compare, lab
 
 #: What the page opens with: trained alike, they differ in one block, and work offline.
 FIRST_MODELS = ("lab/conv", "lab/mhsa", "lab/axial", "lab/ca_c2f")
@@ -61,6 +63,7 @@ def build(
     for text in first:
         ModelSpec.parse(text)
     answers = Answers(folders, first if models else (), device)
+    handlers = Handlers(answers)
     if warm:
         threading.Thread(target=lambda: [answers.model(text) for text in first], daemon=True).start()
     with gr.Blocks(
@@ -73,12 +76,15 @@ def build(
             elem_id="masthead",
         )
         with gr.Tabs(elem_id="tabs"):
-            with gr.Tab("Compare", id="compare"):
-                compare.draw(answers, first, timm.list_models() + timm.list_pretrained())
-            with gr.Tab("Blocks", id="blocks") as tab:
-                blocks.draw(answers, tab)
-            with gr.Tab("Laboratory", id="lab") as tab:
-                lab.draw(tab)
+            with gr.Tab("Compare", id="compare") as first_tab:
+                asked = compare.draw(handlers, first, timm.list_models() + timm.list_pretrained())
+            biases_tab = gr.Tab("Biases", id="biases")
+            with gr.Tab("Blocks", id="blocks") as blocks_tab:
+                blocks.draw(answers, blocks_tab)
+            with gr.Tab("Laboratory", id="lab") as lab_tab:
+                lab.draw(lab_tab)
+        with biases_tab:
+            biases.draw(Measuring(handlers), asked, [first_tab, blocks_tab, lab_tab])
     page.queue(max_size=WAITING, default_concurrency_limit=4)
     return page
 

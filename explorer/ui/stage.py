@@ -17,9 +17,9 @@ from explorer.resources import asset
 _SCRIPTS = (
     *("core.js", "colours.js", "pointing.js", "maps.js", "panel.js", "scene.js"),
     *("controls.js", "models.js", "samples.js", "row.js", "stage.js"),
-    *("blocks.js", "sheet.js"),
+    *("blocks.js", "sheet.js", "biases.js"),
 )
-_STYLES = ("page.css", "tabs.css")
+_STYLES = ("page.css", "tabs.css", "biases.css")
 
 
 def part(

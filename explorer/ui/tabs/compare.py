@@ -13,7 +13,6 @@ from explorer.blocks import BLOCKS
 from explorer.images import alt_text, samples
 from explorer.lab import networks
 from explorer.sheet import DIVERGING, MODEL_COLOURS, SEQUENTIAL
-from explorer.ui.answers import Answers
 from explorer.ui.controls import MAX_MODELS, Question, methods, moves
 from explorer.ui.handlers import Handlers, first_sample
 from explorer.ui.scene import PRESETS, fields, layers, presets
@@ -24,15 +23,16 @@ from explorer.ui.upload import pick, picture_input
 ANSWERING = 16
 
 
-def draw(answers: Answers, models: Sequence[str], names: Sequence[str]) -> None:
+def draw(handlers: Handlers, models: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
     """Lay the tab out inside the Blocks that are being built.
 
     Args:
-        answers: what all sessions share.
+        handlers: the tab's events.
         models: specs on opening.
         names: model names for the search.
+
+    Returns name -> component of what is asked here: picture, models, question and last.
     """
-    handlers = Handlers(answers)
     opening, _ = next(iter(PRESETS.values()))
     # Models of photographs are met with a photograph.
     scene_first = any(text.startswith("lab/") for text in models)
@@ -170,6 +170,7 @@ def draw(answers: Answers, models: Sequence[str], names: Sequence[str]) -> None:
     # An error must not leave the bar standing.
     computing.failure(_over, outputs=progress, show_progress="hidden", api_visibility="private")
     listen(controls, "cancel")(None, cancels=[computing], api_visibility="private")
+    return asked
 
 
 def _over() -> dict[str, Any]:

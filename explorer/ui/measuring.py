@@ -1,0 +1,303 @@
+"""Probes on the page: run in a thread of their own, streamed as they are measured, ended when nobody waits."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import json
+import logging
+import queue
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from explorer.drawing import save, separate
+from explorer.errors import BusyError, ExplorerError, ParameterError
+from explorer.models import Model
+from explorer.probes import PROBES, show, steps
+from explorer.probes.base import Bias
+from explorer.sheet import Chart, Map, Radar, Table, colour_of
+from explorer.types import ProbeResult
+from explorer.ui.answers import PATIENCE, Answers
+from explorer.ui.controls import parameters_of
+from explorer.ui.handlers import Handlers, checked, sentence
+from explorer.ui.payload import Failure
+
+log = logging.getLogger(__name__)
+
+#: Figures that a tab has room for; one that has fewer hides the rest.
+PLOTS = 8
+#: Bytes of a batch: small, so that a drag on the first tab waits for a short one only.
+BATCH = 2**28
+#: Seconds between two drawings of what has been measured so far: a figure takes the browser a third of one.
+PACE = 1.2
+
+Kept = dict[str, ProbeResult]
+"""A session's results by the probe's name."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A checked request: which probe, with which parameters, on what."""
+
+    name: str
+    parameters: Mapping[str, Any]
+    on_stage: bool
+
+    @classmethod
+    def parse(cls, asked: Any) -> Wanted:
+        """Check what a browser sent; raises ParameterError."""
+        if not isinstance(asked, Mapping) or not isinstance(asked.get("probe"), str):
+            raise ParameterError("a measurement is an object that names a probe")
+        name, given = asked["probe"], asked.get("parameters") or {}
+        kind = PROBES[name]
+        if not isinstance(given, Mapping):
+            raise ParameterError("parameters is an object with the names of the probe's parameters")
+        parameters = {str(key): value for key, value in given.items() if value is not None}
+        unknown = set(parameters) - {one.name for one in dataclasses.fields(kind)}
+        if unknown:
+            raise ParameterError(f"{name} has no parameter '{sorted(unknown)[0]}'")
+        kind(**parameters)
+        return cls(name, parameters, asked.get("shown") == "stage")
+
+
+class Measuring:
+    """The events of the tabs of biases."""
+
+    def __init__(self, handlers: Handlers) -> None:
+        self.handlers, self.answers = handlers, handlers.answers
+
+    def measure(
+        self, kept: Kept | None, picture: Any, models: Any, question: Any, asked: Any, last: str = ""
+    ) -> Iterator[tuple[Any, ...]]:
+        """Measure one bias of the page's models, step by step.
+
+        Yields the session's results, the state of the work, the scores, a table, and `PLOTS` figures. Closing the
+        generator ends the work at its next step.
+        """
+        wanted = checked(Wanted.parse, asked)
+        yield _state("Loading the models…", 0.0), *_skip(PLOTS + 3)
+        models, stage = self._asked(picture, models, question, last)
+        for result in self._stream(wanted, models, stage if wanted.on_stage else None):
+            kept = {**(kept or {}), wanted.name: result}
+            yield _state(_now(result), result.share, result.notes), kept, *shown(result)
+
+    def measure_all(
+        self, kept: Kept | None, picture: Any, models: Any, question: Any, last: str = ""
+    ) -> Iterator[tuple[Any, ...]]:
+        """Measure the one probe that stands for each bias, one after the other.
+
+        Yields the state of the work, the session's results, the table of models and biases, and the radar.
+        """
+        yield _state("Loading the models…", 0.0), *_skip(3)
+        models, _ = self._asked(picture, models, question, last)
+        names = [headline.probe for headline in show.HEADLINES.values()]
+        problems: list[str] = []
+        for number, name in enumerate(names):
+            try:
+                for result in self._stream(Wanted(name, {}, False), models, None):
+                    kept = {**(kept or {}), name: result}
+                    share = (number + result.share) / len(names)
+                    yield _state(f"{name}: {100 * result.share:.0f} %", share, problems), kept, *_skip(2)
+            except gr.Error as error:
+                problems.append(f"{name}: {error.message}")
+            yield _state(f"{name}: measured", (number + 1) / len(names), problems), kept, *summary(kept)
+
+    def _asked(self, picture: Any, models: Any, question: Any, last: str) -> tuple[list[Model], Any]:
+        """The page's live models, and what is on its stage."""
+        asked = self.handlers.ask(picture, models, question, last)
+        live = [one for one in asked.models if isinstance(one, Model)]
+        if len(live) < len(asked.models):
+            # Measured without it, the others would be drawn in each other's colours.
+            failed = "; ".join(f"{one.spec}: {one.problem}" for one in asked.models if isinstance(one, Failure))
+            raise gr.Error(sentence(f"{failed}. Take it out to measure the others"), print_exception=False)
+        return live, asked.moved.source
+
+    def _stream(self, wanted: Wanted, models: Sequence[Model], image: Any) -> Iterator[ProbeResult]:
+        """Results so far, not more often than they can be drawn; the last one is complete."""
+        news: queue.Queue[ProbeResult | Exception | None] = queue.Queue()
+        ended = threading.Event()
+        parameters = dict(wanted.parameters)
+
+        def work() -> None:
+            # One generator from one thread: it holds locks and modes that belong to a thread.
+            running = steps(wanted.name, models, image, memory=BATCH, **parameters)
+            try:
+                while not ended.is_set():
+                    with _Turn(self.answers, ended):
+                        if ended.is_set():
+                            break
+                        result = next(running, None)
+                    if result is None:
+                        break
+                    news.put(result)
+            except Exception as error:
+                news.put(error)
+            finally:
+                running.close()
+                news.put(None)
+
+        threading.Thread(target=work, name=f"probe {wanted.name}", daemon=True).start()
+        drawn = 0.0
+        try:
+            while (found := news.get()) is not None:
+                if isinstance(found, ExplorerError):
+                    raise gr.Error(sentence(str(found)), duration=15, print_exception=False)
+                if isinstance(found, Exception):
+                    log.error("measuring %s", wanted.name, exc_info=found)
+                    raise gr.Error("The measurement failed; the server's log says why.", print_exception=False)
+                if found.share < 1 and (time.monotonic() - drawn < PACE or not news.empty()):
+                    continue
+                drawn = time.monotonic()
+                yield found
+        finally:
+            ended.set()
+
+
+class _Turn:
+    """The turn to compute, for one step of a probe; between steps others have theirs."""
+
+    def __init__(self, answers: Answers, ended: threading.Event) -> None:
+        self._turn, self._ended, self._mine = answers.turn, ended, False
+
+    def __enter__(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not self._ended.is_set():
+            if self._turn.acquire(timeout=0.2):
+                self._mine = True
+                return
+            if time.monotonic() > deadline:
+                raise BusyError("many are asking at once; measure again in a minute")
+
+    def __exit__(self, *_: Any) -> None:
+        if self._mine:
+            self._turn.release()
+
+
+def shown(result: ProbeResult) -> tuple[Any, ...]:
+    """A result for the page: scores, a table if it has one, and the figures."""
+    sections = show.of(result).sections(result)
+    panels = [panel for section in sections for row in section.rows for panel in row]
+    tables = [panel for panel in panels if isinstance(panel, Table)]
+    drawn = [separate(panel) for panel in panels if isinstance(panel, (Chart, Radar, Map))][:PLOTS]
+    for figure, panel in zip(drawn, (one for one in panels if isinstance(one, (Chart, Radar, Map)))):
+        figure.update_layout(meta=_link(result, panel))
+    plots = [gr.update(value=figure, visible=True) for figure in drawn]
+    hidden = [gr.update(visible=False)] * (PLOTS - len(plots))
+    return scores(result), table(tables[0]) if tables else "", *plots, *hidden
+
+
+def summary(kept: Kept | None) -> tuple[str, Any]:
+    """The table of models and biases as JSON, and the radar, hidden where fewer than three biases are measured."""
+    drawn = show.summary_sheet(list((kept or {}).values()))
+    panels = [panel for section in drawn.sections for row in section.rows for panel in row]
+    tables = [table(panel) for panel in panels if isinstance(panel, Table)]
+    radars = [panel for panel in panels if isinstance(panel, Radar)]
+    radar = gr.update(value=separate(radars[0]), visible=True) if radars else gr.update(visible=False)
+    return tables[0] if kept else "", radar
+
+
+def export(kept: Kept | None) -> list[str]:
+    """Write everything a session has measured: CSV and JSON of every row, PNG and HTML of every figure."""
+    if not kept:
+        raise gr.Error("Nothing has been measured yet.", print_exception=False)
+    # gradio serves and deletes what lies in its own folder of temporary files.
+    folder = Path(tempfile.mkdtemp(prefix="biases-"))
+    results = list(kept.values())
+    files = [save(show.whole_sheet(results), folder / f"biases.{ending}") for ending in ("png", "html")]
+    records = folder / "biases.json"
+    records.write_text(
+        json.dumps([result.record() for result in results], ensure_ascii=False, allow_nan=False), encoding="utf-8"
+    )
+    rows = [{"probe": result.probe, **row} for result in results for row in result.rows]
+    together = dataclasses.replace(results[0], rows=rows).save(folder / "biases.csv")
+    return [str(path) for path in (together, records, *files)]
+
+
+def described(bias: Bias) -> list[dict[str, Any]]:
+    """What the browser has to know of a bias's probes."""
+    return [
+        {
+            "name": name,
+            "title": show.question(name),
+            "formula": kind.formula,
+            "source": kind.source,
+            "limits": kind.limits,
+            "looks": kind.looks,
+            "link": kind.link,
+            "parameters": parameters_of(kind),
+        }
+        for name, kind in PROBES.items()
+        if kind.bias == bias
+    ]
+
+
+def scores(result: ProbeResult) -> str:
+    """The summary of a result as JSON for a table: a row a model, a column a measure."""
+    measures = list(dict.fromkeys(score.measure for score in result.summary.values()))
+    if not measures:
+        return ""
+    found = {(score.model, score.measure): score for score in result.summary.values()}
+    better = {score.measure: score.better for score in result.summary.values()}
+    signs = {"higher": " ↑", "lower": " ↓", "none": ""}
+    rows = [
+        {
+            "name": model,
+            "colour": colour_of(place),
+            "cells": [
+                {"text": "–"}
+                if (one := found.get((model, measure))) is None
+                else {"text": show.number(one), "value": one.value, "title": f"n = {one.n}. {one.interval}".strip()}
+                for measure in measures
+            ],
+        }
+        for place, model in enumerate(result.models)
+    ]
+    counts = sorted({score.n for score in result.summary.values()})
+    over = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}, see each number"
+    notes = [f"95 % intervals in brackets; {over}. ↑ higher is better, ↓ lower is better.", show.provenance(result)]
+    columns = [measure + signs[better[measure]] for measure in measures]
+    return json.dumps({"title": "In numbers", "first": "model", "columns": columns, "rows": rows, "notes": notes})
+
+
+def table(panel: Table) -> str:
+    """A table as JSON for the browser."""
+    colours = panel.colours or ("",) * len(panel.rows)
+    rows = [
+        {"name": cells[0], "colour": colour, "cells": [{"text": text} for text in cells[1:]]}
+        for cells, colour in zip(panel.rows, colours)
+    ]
+    first, *columns = panel.columns
+    notes = [panel.unit] if panel.unit else []
+    return json.dumps({"title": panel.title, "first": first, "columns": columns, "rows": rows, "notes": notes})
+
+
+def _link(result: ProbeResult, panel: Any) -> dict[str, Any]:
+    """What a click in a figure goes to; read by assets/web/biases.js."""
+    link = PROBES[result.probe].link
+    if not link or isinstance(panel, Radar) or (link == "zoom" and not panel.x.log):
+        return {}
+    return {
+        "link": link,
+        "models": list(result.models),
+        "sizes": [list(result.input_sizes.get(model, ())) for model in result.models],
+        "title": html.unescape(panel.title),
+    }
+
+
+def _now(result: ProbeResult) -> str:
+    return "Measured" if result.share >= 1 else f"{100 * result.share:.0f} %"
+
+
+def _state(words: str, share: float, notes: Sequence[str] = ()) -> str:
+    return json.dumps({"words": words, "share": share, "notes": list(notes)})
+
+
+def _skip(count: int) -> list[Any]:
+    return [gr.skip()] * count

@@ -1,0 +1,123 @@
+"""The tabs of the biases: each measures the models of the first tab, and a last one puts them side by side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from explorer.probes import BIASES, QUESTIONS
+from explorer.ui.measuring import PLOTS, Measuring, described, export, summary
+from explorer.ui.stage import listen, part
+
+TITLES = {
+    "locality": "Locality",
+    "translation": "Translation",
+    "relations": "Arrangement",
+    "scale": "Scale",
+    "context": "Context",
+    "shape": "Shape",
+    "cost": "Cost",
+}
+_INTRO = "Measures the models that are chosen under Compare."
+
+
+def draw(measuring: Measuring, asked: dict[str, Any], others: list[gr.Tab]) -> None:
+    """Lay the tabs out.
+
+    Args:
+        measuring: runs the probes.
+        asked: name -> component that says what is measured: picture, models, question and last.
+        others: the page's other tabs; opening one ends what is being measured.
+    """
+    kept = gr.State({})
+    running: list[Any] = []
+    with gr.Tabs(elem_id="biases"):
+        inner = [(bias, gr.Tab(TITLES[bias], id=bias)) for bias in BIASES]
+        last = gr.Tab("All biases", id="all")
+    for bias, own in inner:
+        with own:
+            running.append(_bias(measuring, asked, kept, bias))
+    with last:
+        running.append(_all(measuring, asked, kept, last))
+    quiet: dict[str, Any] = {"cancels": running, "show_progress": "hidden", "api_visibility": "private"}
+    for one in (*(own for _, own in inner), last, *others):
+        one.select(None, **quiet)
+
+
+def _bias(measuring: Measuring, asked: dict[str, Any], kept: gr.State, bias: Any) -> Any:
+    controls = part(
+        "probe",
+        label=f"{TITLES[bias]}: what to measure",
+        events=("measure", "stop"),
+        options={"bias": bias, "question": QUESTIONS[bias], "intro": _INTRO, "probes": described(bias)},
+        elem_id=f"probe-{bias}",
+    )
+    state = part("working", "", label="State of the measurement", elem_id=f"state-{bias}")
+    scores = part("sheet", "", label="The measurements in numbers", elem_id=f"scores-{bias}")
+    with gr.Row(elem_id=f"plots-{bias}", elem_classes=["bias-plots"], equal_height=False):
+        plots = [
+            gr.Plot(show_label=False, visible=False, min_width=300, elem_classes=["bias-plot"]) for _ in range(PLOTS)
+        ]
+    table = part("sheet", "", label="Comparison", elem_id=f"table-{bias}")
+    event = listen(controls, "measure")(
+        measuring.measure,
+        inputs_kwargs={"kept": kept, **asked, "asked": controls},
+        outputs=[state, kept, scores, table, *plots],
+        show_progress="hidden",
+        concurrency_limit=4,
+        concurrency_id="measuring",
+        api_name=f"measure_{bias}",
+    )
+    event.failure(_failed, outputs=state, show_progress="hidden", api_visibility="private")
+    listen(controls, "stop")(_stopped, outputs=state, cancels=[event], show_progress="hidden", api_visibility="private")
+    return event
+
+
+def _all(measuring: Measuring, asked: dict[str, Any], kept: gr.State, tab: gr.Tab) -> Any:
+    controls = part(
+        "probe",
+        label="All biases: what to measure",
+        events=("measure", "stop"),
+        options={
+            "bias": "all",
+            "question": "How do the models compare over all biases?",
+            "intro": _INTRO + " One probe stands for each bias; what was measured under its own tab counts.",
+            "probes": [],
+        },
+        elem_id="probe-all",
+    )
+    state = part("working", "", label="State of the measurement", elem_id="state-all")
+    scores = part("sheet", "", label="Models and biases", elem_id="scores-all")
+    with gr.Row(elem_classes=["bias-plots"], equal_height=False, elem_id="plots-all"):
+        radar = gr.Plot(show_label=False, visible=False, min_width=300, elem_classes=["bias-plot"])
+    with gr.Row():
+        write = gr.Button("Export what was measured", size="sm", scale=0, min_width=240, elem_id="export")
+        files = gr.File(label="CSV, JSON, PNG, HTML", file_count="multiple", visible=False, elem_id="exported")
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    event = listen(controls, "measure")(
+        measuring.measure_all,
+        inputs_kwargs={"kept": kept, **asked},
+        outputs=[state, kept, scores, radar],
+        show_progress="hidden",
+        concurrency_limit=4,
+        concurrency_id="measuring",
+        api_name="measure_all",
+    )
+    event.failure(_failed, outputs=state, **quiet)
+    listen(controls, "stop")(_stopped, outputs=state, cancels=[event], **quiet)
+    tab.select(summary, kept, [scores, radar], **quiet)
+    write.click(_exported, kept, files, **quiet)
+    return event
+
+
+def _exported(kept: Any) -> Any:
+    return gr.update(value=export(kept), visible=True)
+
+
+def _stopped() -> str:
+    return '{"words": "Stopped. What was measured so far stays.", "share": 1, "notes": []}'
+
+
+def _failed() -> str:
+    return '{"words": "", "share": 1, "notes": []}'
