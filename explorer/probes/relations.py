@@ -398,7 +398,7 @@ KINDS = ("absolute", "relative", "rotary")
 
 def position_kinds(module: nn.Module) -> tuple[str, ...]:
     """Which kinds of learnt or computed position the network has, of `KINDS`."""
-    absolute, relative = _names(module)
+    absolute, relative = position_names(module)
     rotary = isinstance(module, Eva) and module.rope is not None
     return tuple(kind for kind, has in zip(KINDS, (absolute, relative, rotary)) if has)
 
@@ -411,7 +411,7 @@ def without_position(model: Model, kind: str) -> Model:
     """
     changed = _copied(model)
     module = changed.module
-    absolute, relative = _names(module)
+    absolute, relative = position_names(module)
     with torch.no_grad():
         for name in absolute if kind == "absolute" else relative if kind == "relative" else ():
             table = module.get_parameter(name)
@@ -437,7 +437,7 @@ def with_moved_position(model: Model, kind: str) -> Model | None:
     if kind == "relative":
         return None
     with torch.no_grad():
-        for name in _names(module)[0]:
+        for name in position_names(module)[0]:
             table = module.get_parameter(name)
             placed = _placed(table, model)
             if placed.grid is None:
@@ -499,7 +499,7 @@ def _placed(table: Tensor, model: Model) -> Placed:
     return Placed("tokens", 0, None)
 
 
-def _names(module: nn.Module) -> tuple[list[str], list[str]]:
+def position_names(module: nn.Module) -> tuple[list[str], list[str]]:
     """Names of the parameters that are absolute and relative positions."""
     names = [name for name, _ in module.named_parameters()]
     # The laboratory's attention calls its relative table "bias", as linear layers do theirs.
@@ -664,7 +664,7 @@ class Position(Probe):
         clean, _ = yield from collected(run.passes, len(images), partial(_window, images), 0, end / parts)
         done = 1
         for kind in kinds:
-            tables = 1 if kind == "rotary" else len(_names(model.module)[KINDS.index(kind)])
+            tables = 1 if kind == "rotary" else len(position_names(model.module)[KINDS.index(kind)])
             conditions: dict[str, Any] = {"kind": kind, "tables": tables}
             yield Step(end * done / parts, compared(clean, clean, shown.truth, run, position="unchanged", **conditions))
             for name, make in (("zeroed", without_position), ("moved", with_moved_position)):

@@ -1,0 +1,392 @@
+"""Scale: does the answer stay when things get smaller or larger, and what do the usual remedies change?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from explorer.errors import ExplorerError, MethodError
+from explorer.lab import motion
+from explorer.models import Model, load
+from explorer.probes.base import PROBES, Probe, Row, Run, Step, mean, score
+from explorer.probes.equivariance import lie_derivative
+from explorer.probes.passes import Passes, stage_features
+from explorer.probes.relations import Dash, collected, line, position_names, share, with_interval
+from explorer.probes.stimuli import Shown, render_many
+from explorer.registry import parameter
+from explorer.sheet import Axis, Chart, Line, Section, Table, colour_of
+from explorer.transforms import BORDERS, Border, Transform
+from explorer.types import Better, Point, ProbeResult, Score
+
+#: Smallest and largest zoom, and the range whose mean is the score.
+ZOOMS, RANGE = (0.25, 4.0), (0.5, 2.0)
+#: Scales of the image pyramid whose predictions are averaged.
+PYRAMID = tuple(2.0**power for power in (-1, -0.5, 0, 0.5, 1))
+#: Channels of every level of the feature pyramid (Lin 2017, section 3).
+FPN_WIDTH = 256
+#: Other test sizes over the model's own, rounded to multiples of what networks divide their input by.
+SIZES, MULTIPLE = (1 / 1.5, 1.5), 32
+#: Half the step of the central difference in log zoom where a scene is rendered anew.
+STEP = 0.01
+#: Unit of each measure, and which way it is better.
+MEASURES: dict[str, tuple[str, Better]] = {
+    "consistency": ("share", "higher"),
+    "p(original class)": ("probability", "higher"),
+    "cosine of the pooled feature": ("cosine", "higher"),
+}
+OVER = "over zoom 0.5 to 2"
+LIE = "scale Lie derivative"
+
+Read = Callable[[Tensor], tuple[Tensor, Tensor]]
+
+
+class Sized(NamedTuple):
+    """A model at one input size, what it is shown there, and how it is run."""
+
+    model: Model
+    shown: Shown
+    passes: Passes
+
+    @property
+    def size(self) -> str:
+        """Its input, as "224x224" (rows x columns, px)."""
+        return "{}x{}".format(*self.model.input_size)
+
+
+@PROBES.register("scale")
+@dataclass(frozen=True)
+class Scale(Probe):
+    """Does the answer stay when things get smaller or larger?
+
+    Zoom from 1/4 to 4 in equal steps of its logarithm, against the answer at zoom 1 with the same remedy. Variant
+    "resize": a picture is rescaled as a whole about its middle, antialiased, cropped or bordered; of a scene the object
+    is rendered anew. Variant "canvas": the object alone, cut out by its mask, is rescaled about its own centre on the
+    picture's mean colour. Zooms that a scene's object cannot take are left out.
+
+    Remedies: "pyramid", softmax averaged over an image pyramid (1/2 to 2) of the zoomed picture; "fpn", the stages'
+    features joined as in a feature pyramid network (lateral random orthogonal projections to 256 channels, nearest
+    upsampling and addition from the top down, no 3x3 convolution), pooled and concatenated: untrained, so it has a
+    cosine and no answer, and as it is pooled it weighs the stages' mean features; "test size", the model at 1/1.5 and
+    1.5 times its input size too, each against the answer at its own size and zoom 1.
+    """
+
+    bias: ClassVar = "scale"
+    formula: ClassVar[str] = (
+        "consistency(s) = mean over images of [argmax f(x_s) = argmax f(x_1)]; p(s) = softmax f(x_s) at argmax f(x_1); "
+        "Lie derivative = mean over outputs of |d f(x_s) / d log s| at s = 1"
+    )
+    source: ClassVar[str] = (
+        "Zhang 2019 (consistency, with zoom for shift); Gruver et al. 2023, equation 1 (Lie derivative); "
+        "Lin et al. 2017, section 3 (FPN); Touvron et al. 2019, FixRes (test size)"
+    )
+    limits: ClassVar[str] = (
+        "Enlarging crops a picture and shrinking adds a border, so what is seen changes along with its scale; the "
+        "variant canvas keeps the surroundings but takes the context away."
+    )
+    headline: ClassVar[str] = f"consistency {OVER}"
+
+    variant: str = parameter(
+        "resize", "what is rescaled: everything, or the object alone", choices=("resize", "canvas")
+    )
+    remedy: str = parameter("none", "what is done about it", choices=("none", "pyramid", "fpn", "test size"))
+    steps: int = parameter(9, "zooms from 1/4 to 4; 1 is always one of them", 5, 41)
+    border: Border = parameter("mean", "what fills in beside a smaller picture", choices=BORDERS)  # noqa: RUF009
+
+    def measure(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:
+        """Rows of each zoom, zoom 1 first, then of the zooms together and of the Lie derivative."""
+        which = _cut_out(shown) if self.variant == "canvas" else list(range(len(shown)))
+        zooms = [zoom for zoom in zoom_steps(self.steps) if shown.in_range(Transform(zoom=zoom))]
+        own = Sized(model, shown, run.passes)
+        sized = [own, *other_sizes(own)] if self.remedy == "test size" else [own]
+        parts, done = len(sized) * len(zooms) + 1, 0
+        original: tuple[Tensor, Tensor] | None = None
+        for one in sized:
+            read = self._reader(one, run.seed)
+            conditions = {"variant": self.variant, "remedy": self.remedy, "input": one.size}
+            truth = [one.shown.truth[index] for index in which]
+            values: dict[float, dict[str, Tensor]] = {}
+            for zoom in sorted(zooms, key=lambda zoom: zoom != 1):
+                make = partial(self._pictures, one.shown, which, zoom)
+                found = yield from collected(one.passes, len(which), make, done / parts, (done + 1) / parts, read)
+                done += 1
+                original = found if original is None else original
+                values[zoom] = self._compared(model, found, original)
+                rows = _rows(values[zoom], "", run.seed, zoom=zoom, **conditions)
+                known = [place for place, label in enumerate(truth) if label is not None]
+                if known and "consistency" in values[zoom]:
+                    labels = torch.tensor([truth[place] for place in known])
+                    right = found[0][known].argmax(1) == labels
+                    rows.append(share("accuracy", right.double(), zoom=zoom, **conditions))
+                yield Step(done / parts, rows)
+            inside = [zoom for zoom in zooms if RANGE[0] <= zoom <= RANGE[1] and zoom != 1]
+            if inside:
+                together = {name: torch.stack([values[zoom][name] for zoom in inside]).mean(0) for name in values[1.0]}
+                yield Step(done / parts, _rows(together, f" {OVER}", run.seed, zooms=len(inside), **conditions))
+        if self.variant == "resize" and self.remedy == "none":
+            yield from self._lie(own, run, done / parts)
+
+    def _pictures(self, shown: Shown, which: Sequence[int], zoom: float, start: int, stop: int) -> Tensor:
+        """Pictures ``start`` to ``stop`` of those that are shown, zoomed: (stop - start, 3, H, W)."""
+        if self.variant == "canvas":
+            return torch.cat([on_canvas(shown, index, zoom) for index in which[start:stop]])
+        move = Transform(zoom=zoom, border=self.border)
+        return torch.cat([shown.moved(index, [move]) for index in which[start:stop]])
+
+    def _reader(self, one: Sized, seed: int) -> Read:
+        """What is taken of a batch of pictures: probabilities (B, classes) and the pooled feature (B, width)."""
+        if self.remedy == "fpn":
+            return _fused(one.model, seed)
+
+        def answers(x01: Tensor) -> tuple[Tensor, Tensor]:
+            logits, pooled = one.passes.answers(x01)
+            return logits.softmax(1), pooled
+
+        return partial(pyramid, answers, border=self.border) if self.remedy == "pyramid" else answers
+
+    def _compared(
+        self, model: Model, found: tuple[Tensor, Tensor], original: tuple[Tensor, Tensor]
+    ) -> dict[str, Tensor]:
+        """Each measure of each picture: (n,) float64."""
+        cosine = F.cosine_similarity(found[1].double(), original[1].double(), dim=1)
+        values = {"cosine of the pooled feature": cosine}
+        if self.remedy == "fpn" or model.headless:
+            return values
+        said = original[0].argmax(1)
+        p = found[0].gather(1, said[:, None])[:, 0].double()
+        return {"consistency": (found[0].argmax(1) == said).double(), "p(original class)": p, **values}
+
+    def _lie(self, own: Sized, run: Run, begin: float) -> Iterator[Step]:
+        """The scale Lie derivative of the outputs: sampled for pictures, rendered anew for scenes."""
+        model, shown = own.model, own.shown
+        count = len(shown)
+        if shown.rendered:
+            ends = [Transform(zoom=math.exp(sign * STEP)) for sign in (-1, 1)]
+
+            def pair(start: int, stop: int) -> Tensor:
+                return torch.cat([shown.moved(k // 2, [ends[k % 2]]) for k in range(start, stop)])
+
+            outputs, _ = yield from collected(run.passes, 2 * count, pair, begin, 1.0)
+            slope = (outputs[1::2] - outputs[::2]) / (2 * STEP)
+        else:
+
+            def derived(x01: Tensor) -> tuple[Tensor, Tensor]:
+                found = lie_derivative(model.logits, x01, group="scale").float().cpu()
+                return found, found
+
+            def window(start: int, stop: int) -> Tensor:
+                return shown.images[start:stop]
+
+            slope, _ = yield from collected(run.passes, count, window, begin, 1.0, derived)
+        unit = "outputs per unit of log zoom"
+        conditions: dict[str, Any] = {"variant": self.variant, "remedy": self.remedy, "input": own.size}
+        yield Step(1.0, [mean(LIE, slope.abs().mean(1), unit, seed=run.seed, **conditions)])
+
+    def scores(self, rows: Sequence[Row]) -> list[Score]:
+        """The means over zoom 0.5 to 2, zoom 1 left out, at each input size; and the Lie derivative."""
+        own = rows[0]["input"]
+        found: list[Score] = []
+        for size in dict.fromkeys(one["input"] for one in rows):
+            for measure, (_, better) in MEASURES.items():
+                name = f"{measure} {OVER}" + ("" if size == own else f", input {size}")
+                found += score(rows, f"{measure} {OVER}", better, name, input=size)
+        return found + score(rows, LIE, "lower")
+
+    def sections(self, result: ProbeResult) -> tuple[Section, ...]:
+        """Every measure against zoom, and the means in a table."""
+        x = Axis("zoom (1: as it is; 2: twice as large)", log=True, low=ZOOMS[0], high=ZOOMS[1])
+        variant = result.parameters.get("variant", self.variant)
+        what = (
+            "The object alone, on the mean colour."
+            if variant == "canvas"
+            else "The whole picture, or the object of a scene."
+        )
+        panels = []
+        for measure, axis in (
+            ("p(original class)", "p(class answered at zoom 1)"),
+            ("consistency", "consistency with zoom 1 (share of pictures)"),
+            ("cosine of the pooled feature", "cosine with the feature at zoom 1"),
+            ("accuracy", "accuracy (share of pictures)"),
+        ):
+            curves = _curves(result, measure)
+            if curves:
+                low = None if measure.startswith("cosine") else 0
+                chart = Chart(measure[0].upper() + measure[1:], curves, x, Axis(axis, low=low, high=1), unit=what)
+                panels.append(chart)
+        made = [
+            Section(f"Smaller and larger; remedy: {result.parameters.get('remedy', self.remedy)}", (tuple(panels),))
+        ]
+        lines = []
+        colours = []
+        for number, name in enumerate(result.models):
+            for size in dict.fromkeys(one["input"] for one in result.of(name)):
+                cells = [f"{name}, input {size} px"]
+                for measure in (*(f"{one} {OVER}" for one in MEASURES), LIE):
+                    one = result.of(name, measure=measure, input=size)
+                    cells.append(with_interval(one[0]) if one else "-")
+                lines.append(tuple(cells))
+                colours.append(colour_of(number))
+        if lines:
+            head = ("Model", *(f"{one}, mean" for one in MEASURES), f"{LIE} (outputs per log zoom)")
+            unit = "Means over zoom 0.5 to 2, zoom 1 left out, with 95 % intervals over pictures."
+            made.append(Section("Over zoom 0.5 to 2", ((Table("Means", head, tuple(lines), tuple(colours), unit),),)))
+        return tuple(made)
+
+
+def zoom_steps(count: int) -> tuple[float, ...]:
+    """``count`` zooms in equal steps of the logarithm, to four digits, and 1."""
+    return tuple(sorted({round(float(zoom), 4) for zoom in np.geomspace(*ZOOMS, count)} | {1.0}))
+
+
+def on_canvas(shown: Shown, index: int, zoom: float) -> Tensor:
+    """The object of one stimulus, zoomed about its centre, on the mean colour of the picture: (1, 3, H, W) in 0..1.
+
+    Scenes are rendered anew and then cut out; pictures are cut out and then sampled, mask and colour together.
+    """
+    image = shown.images[index]
+    colour = image.mean((1, 2))[:, None, None]
+    if shown.rendered:
+        scene = motion.moved(shown.scenes[index], Transform(zoom=zoom), shown.model.input_size)
+        pictures, masks = (one.to(image.device) for one in render_many([scene], image.shape[-1]))
+        return torch.where(masks[:, None], pictures, colour)
+    mask = shown.masks[index]
+    assert mask is not None
+    cover = mask[None].to(image.dtype)
+    row, column = mask.nonzero().double().mean(0).tolist()
+    move = Transform(zoom=zoom, centre=Point(column + 0.5, row + 0.5), border="zero")
+    both = move.apply(torch.cat([image * cover, cover])[None])
+    return both[:, :3] + (1 - both[:, 3:]) * colour
+
+
+def pyramid(read: Read, x01: Tensor, border: Border) -> tuple[Tensor, Tensor]:
+    """What is read of pictures (B, 3, H, W), averaged over those pictures at the scales of `PYRAMID`."""
+    found = [read(Transform(zoom=zoom, border=border).apply(x01)) for zoom in PYRAMID]
+    return torch.stack([one for one, _ in found]).mean(0), torch.stack([two for _, two in found]).mean(0)
+
+
+def fuse(maps: Sequence[Tensor], laterals: Sequence[Tensor]) -> Tensor:
+    """Join features as a feature pyramid network does, and pool every level.
+
+    Args:
+        maps: (B, C_k, h_k, w_k), finest first.
+        laterals: (width, C_k), the 1x1 convolutions.
+
+    Returns (B, levels * width), finest first.
+    """
+    pooled: list[Tensor] = []
+    above: Tensor | None = None
+    for features, lateral in zip(reversed(maps), reversed(laterals)):
+        level = torch.einsum("oc,bchw->bohw", lateral, features)
+        if above is not None:
+            level = level + F.interpolate(above, level.shape[-2:], mode="nearest")
+        above = level
+        pooled.append(level.mean((2, 3)))
+    return torch.cat(pooled[::-1], 1)
+
+
+def orthogonal(width: int, channels: int, seed: int) -> Tensor:
+    """A random matrix (width, channels) whose shorter side is orthonormal."""
+    chance = torch.Generator().manual_seed(seed)
+    return torch.nn.init.orthogonal_(torch.empty(width, channels), generator=chance)
+
+
+def other_sizes(own: Sized) -> list[Sized]:
+    """The model at the other test sizes that it can be loaded for; raises MethodError, with the reason, for none."""
+    found: list[Sized] = []
+    reason = ""
+    for size in test_sizes(own.model.input_size):
+        try:
+            model = load(replace(own.model.spec, input_size=size), str(own.model.device))
+            shown = Shown(model, own.shown.stimuli)
+        except ExplorerError as error:
+            reason = str(error)
+            continue
+        if not _same_weights(own.model, model):
+            reason = "its weights are not those that its name stands for, so it cannot be loaded anew"
+            continue
+        passes = Passes(model, own.passes.dtype)
+        area = math.prod(own.model.input_size) / math.prod(size)
+        passes.size = max(1, int(own.passes.size * min(1.0, area)))
+        found.append(Sized(model, shown, passes))
+    if not found:
+        raise MethodError(f"{own.model.spec} cannot be given another test size: {reason}")
+    return found
+
+
+def test_sizes(own: tuple[int, int]) -> list[tuple[int, int]]:
+    """(height, width) of the other test sizes, px."""
+    sizes = [tuple(max(MULTIPLE, round(side * factor / MULTIPLE) * MULTIPLE) for side in own) for factor in SIZES]
+    return [(height, width) for height, width in dict.fromkeys(sizes) if (height, width) != own]
+
+
+def _same_weights(one: Model, two: Model) -> bool:
+    """Whether all parameters are equal, but for position tables, whose size may be the input's."""
+    here, there = dict(one.module.named_parameters()), dict(two.module.named_parameters())
+    if here.keys() != there.keys():
+        return False
+    absolute, relative = position_names(one.module)
+    return all(name in (*absolute, *relative) or torch.equal(here[name], there[name]) for name in here)
+
+
+def _cut_out(shown: Shown) -> list[int]:
+    """Which stimuli have an object that can be cut out; raises MethodError for none."""
+    which = [index for index, mask in enumerate(shown.masks) if mask is not None and bool(mask.any())]
+    if not which:
+        raise MethodError(
+            "variant canvas needs the object's mask and no picture has one: put NAME_mask.png, white on the object, "
+            "beside NAME, or show scenes"
+        )
+    return which
+
+
+def _fused(model: Model, seed: int) -> Read:
+    """Read the fused feature, twice; raises MethodError for a model without a pyramid of stages."""
+    stages = [one for one in model.stages if not one.problem]
+    if len({one.grid for one in stages}) < 2:
+        raise MethodError(f"{model.spec} has stages of one grid only, so there is no feature pyramid to join")
+    numbers = [one.number for one in stages]
+    # Finest first: some networks list their stages otherwise.
+    numbers.sort(key=lambda number: -math.prod(model.stages[number - 1].grid))
+    laterals: dict[int, Tensor] = {}
+
+    def read(x01: Tensor) -> tuple[Tensor, Tensor]:
+        maps = stage_features(model, x01, numbers)
+        for number in numbers:
+            if number not in laterals:
+                lateral = orthogonal(FPN_WIDTH, maps[number].shape[1], seed + number)
+                laterals[number] = lateral.to(maps[number])
+        fused = fuse([maps[number] for number in numbers], [laterals[number] for number in numbers]).float().cpu()
+        return fused, fused
+
+    return read
+
+
+def _rows(values: dict[str, Tensor], suffix: str, seed: int, **conditions: Any) -> list[Row]:
+    """A row of each measure: shares with Wilson's interval, the rest with the bootstrap's."""
+    return [
+        share(measure + suffix, per_image, **conditions)
+        if MEASURES[measure][0] == "share"
+        else mean(measure + suffix, per_image, MEASURES[measure][0], seed=seed, **conditions)
+        for measure, per_image in values.items()
+    ]
+
+
+def _curves(result: ProbeResult, measure: str) -> tuple[Line, ...]:
+    """One curve a model, and a dashed one for each other input size."""
+    dashes: tuple[Dash, ...] = ("solid", "dash", "dot")
+    curves = []
+    for number, name in enumerate(result.models):
+        rows = result.of(name, measure=measure)
+        sizes = list(dict.fromkeys(one["input"] for one in rows))
+        for place, size in enumerate(sizes):
+            called = name if len(sizes) == 1 else f"{name}, input {size} px"
+            some = [one for one in rows if one["input"] == size]
+            curves.append(line(some, "zoom", called, number, dash=dashes[place % len(dashes)]))
+    return tuple(curves)
