@@ -52,6 +52,10 @@ class About:
         means_not: what must not be read into it.
         strengths: each a sentence.
         weaknesses: each a sentence.
+        memory: how what it holds at once grows, beside input and parameters.
+        reach: how much of the picture one place is told of in one block.
+        use: where it belongs, and why.
+        difficulty: how hard it is to write, and what is hard.
         diagram: how the numbers flow.
         correction: what the study note says of it and what is so, or "".
         example: parameters with which the example of use builds it.
@@ -65,6 +69,10 @@ class About:
     means_not: str
     strengths: tuple[str, ...]
     weaknesses: tuple[str, ...]
+    memory: str
+    reach: str
+    use: str
+    difficulty: str
     diagram: Diagram
     correction: str = ""
     example: Mapping[str, Any] = field(default_factory=dict)

@@ -85,6 +85,10 @@ class Axial(Block):
             "n > 2 d + H + W.",
             "Merged by sum, it never sees what is off the cross.",
         ),
+        memory="O(n d) with a fused kernel; O(h n (H + W)) where the maps are written out",
+        reach="its row and its column in one step; all places in two (sequence)",
+        use="On large grids, where full attention is too dear: cheaper than it only where n > 2 d + H + W.",
+        difficulty="Moderate: two attentions over lines, and an order or a sum to choose.",
         diagram=Diagram(
             (
                 (INPUT,),

@@ -47,6 +47,10 @@ class C2fGate(Block):
             "Its three convolutions equal a single 3×3 to one channel, since nothing nonlinear stands between them: "
             "all parameters beyond 9 d + 1 are spent for nothing.",
         ),
+        memory="O(n w)",
+        reach="none: one step",
+        use="Where a cheap picture of which places pass is wanted; a single 3×3 does the same.",
+        difficulty="Easy: three convolutions and a product.",
         diagram=Diagram(
             (
                 (INPUT,),

@@ -69,6 +69,10 @@ class CoordC2f(C2f):
             "No placement is canonical, so two works of this name may differ.",
             "The gate has coordinate attention's limits: two strips, no order.",
         ),
+        memory="O(n c m), as C2f",
+        reach="its row and its column, by the gate's means; features 2 m steps far",
+        use="In a detector that has C2f, where context along rows and columns is wanted for little.",
+        difficulty="Moderate: C2f's, and a placement of the gate to choose.",
         diagram=Diagram(
             (
                 (INPUT,),

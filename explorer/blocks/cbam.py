@@ -41,6 +41,10 @@ class Cbam(Block):
         means_not="Neither is a softmax: nothing competes. The gate of a place is the same for all channels.",
         strengths=("What and where, one after the other, at little cost.",),
         weaknesses=("Can only dim.", "The gate of a place sees three steps and two numbers a place."),
+        memory="O(n d)",
+        reach="of channels all places, by mean and maximum; of places three steps",
+        use="In convolutional stages, where both which channel and which place matter.",
+        difficulty="Easy: two gates, one after the other.",
         diagram=Diagram(
             (
                 (INPUT,),

@@ -56,6 +56,10 @@ class ChannelAttention(Block):
             "Knows nothing of where: shuffled places give a shuffled answer.",
             "More groups are cheaper and keep channels of different groups apart.",
         ),
+        memory="O(n d), and d^2 / g for the map",
+        reach="all places, by sums over them; none is told from another",
+        use="On large grids and where the size of pictures changes: linear in n, and no positions to interpolate.",
+        difficulty="Easy: attention with its axes swapped; the scale of the products must not grow with n.",
         diagram=Diagram(
             (
                 (INPUT,),

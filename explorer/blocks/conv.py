@@ -44,6 +44,10 @@ class DepthwiseConvolution(Block):
             "Weighs its neighbours alike in every picture.",
             "Knows places all the same: the zeros beyond the border tell where it is.",
         ),
+        memory="O(n d)",
+        reach="none: one step; far places need many layers",
+        use="In early stages, where n is large and what matters is near.",
+        difficulty="Easy: one layer of every library.",
         diagram=chain(INPUT, Node("conv", "3×3, each channel by itself"), OUTPUT),
         correction=(
             "The study note says that convolution gives translation invariance. It gives equivariance (the features "

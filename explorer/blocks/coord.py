@@ -52,6 +52,10 @@ class Coord(Block):
             "Permuting rows permutes the gate: above and below are alike to it.",
             "A mean over a row hides how many objects are in it.",
         ),
+        memory="O(n d), of which the strips are O((H + W) d)",
+        reach="its row and its column, by their means",
+        use="In small networks for telephones, where a gate must cost next to nothing and know about place.",
+        difficulty="Easy: two means, two 1×1 and a product; joining and splitting the strips takes care.",
         diagram=Diagram(
             (
                 (INPUT,),

@@ -42,6 +42,10 @@ class EfficientChannelAttention(Block):
             "Assumes that neighbouring channels belong together; their order means nothing.",
             "Blind to place; can only dim whole channels.",
         ),
+        memory="O(n d)",
+        reach="all places, by their mean; none is told from another",
+        use="As squeeze and excitation, where even its weights are too many.",
+        difficulty="Easy: a mean, a convolution of k numbers and a product.",
         diagram=gated(
             Node("m", "mean over all places"),
             Node("f", "convolution along channels"),

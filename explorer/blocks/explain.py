@@ -33,6 +33,10 @@ class Explanation:
         means_not: what must not be read into it.
         strengths: each a sentence.
         weaknesses: each a sentence.
+        memory: how what it holds at once grows.
+        reach: how much of the picture one place is told of in one block.
+        use: where it belongs, and why.
+        difficulty: how hard it is to write, and what is hard.
         source: where it comes from.
         correction: what the study note says of it and what is so, or "".
         options: its parameters by name.
@@ -55,6 +59,10 @@ class Explanation:
     means_not: str
     strengths: tuple[str, ...]
     weaknesses: tuple[str, ...]
+    memory: str
+    reach: str
+    use: str
+    difficulty: str
     source: str
     correction: str
     options: Mapping[str, Option]
@@ -83,6 +91,10 @@ def explain(name: str) -> Explanation:
         means_not=about.means_not,
         strengths=about.strengths,
         weaknesses=about.weaknesses,
+        memory=about.memory,
+        reach=about.reach,
+        use=about.use,
+        difficulty=about.difficulty,
         source=parts["Source"],
         correction=about.correction,
         options=block.options,

@@ -49,6 +49,10 @@ class LinearAttention(Block):
             "All places receive the same context; two objects cannot ask for different things.",
             "Knows nothing of where, without something before it that does.",
         ),
+        memory="O(n d)",
+        reach="all places, by one context vector that is the same for every place",
+        use="On telephones and large grids, where every step that grows with n^2 is too dear.",
+        difficulty="Easy: three projections, one softmax, one sum.",
         diagram=Diagram(
             (
                 (INPUT,),

@@ -56,6 +56,13 @@ class MultiHeadSelfAttention(Block):
             "Without a position term it does not know where anything is: shuffled places give a shuffled answer.",
             "Has to learn from data that near places belong together.",
         ),
+        memory=(
+            "O(n d) with a fused kernel, which is used here where there is one; O(h n^2) where the map is written out"
+            " or has a relative bias"
+        ),
+        reach="all places in one step, chosen anew for each place",
+        use="In late stages, where n is small: at n > 2 d its products cost more than its projections.",
+        difficulty="Easy to write; fused kernels and positions that fit every size take care.",
         diagram=Diagram(
             (
                 (INPUT,),

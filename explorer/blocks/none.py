@@ -35,6 +35,10 @@ class Nothing(Block):
             "Tells what the rest of the network does alone: what another block adds is the difference to this.",
         ),
         weaknesses=("Mixes nothing: neither positions nor channels.",),
+        memory="nothing: the output is the input",
+        reach="none: nothing is mixed",
+        use="As the control beside every other block.",
+        difficulty="Trivial: the identity.",
         diagram=chain(INPUT, OUTPUT),
     )
 

@@ -41,6 +41,10 @@ class NonLocal(Block):
         means_not="As of self-attention: not what the answer rests on.",
         strengths=("Reaches every place in one step, with few channels.",),
         weaknesses=("Quadratic in the number of positions.", "One head, and no position term."),
+        memory="O(n^2): the map is written out",
+        reach="all places in one step, chosen anew for each place",
+        use="Once or twice in a late stage, where n is small; its map fills the memory on large grids.",
+        difficulty="Easy: three 1×1, one softmax and a sum.",
         diagram=Diagram(
             (
                 (INPUT,),

@@ -40,6 +40,10 @@ class SqueezeExcite(Block):
         means_not="It has no position: d numbers, shown as bars.",
         strengths=("Context from the whole picture for almost nothing.", "Invariant to where the object is."),
         weaknesses=("Blind to place: the mean has no where.", "Can only dim whole channels."),
+        memory="O(n d)",
+        reach="all places, by their mean; none is told from another",
+        use="In any convolutional stage, at almost no cost.",
+        difficulty="Easy: a mean, two 1×1 and a product.",
         diagram=gated(
             Node("m", "mean over all places"),
             Node("f", "1×1 to m, ReLU, 1×1"),

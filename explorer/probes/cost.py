@@ -1,0 +1,343 @@
+"""What does each kind of attention cost? Time, memory and multiply-adds of its block as the grid and the width grow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+
+from explorer.blocks import cost
+from explorer.blocks.explain import explain
+from explorer.errors import MethodError, ParameterError
+from explorer.lab.networks import LabModel
+from explorer.models import Model
+from explorer.probes.base import PROBES, Probe, Row, Run, Step, row, score
+from explorer.probes.passes import MEMORY, out_of_memory
+from explorer.probes.stimuli import Shown
+from explorer.registry import parameter
+from explorer.sheet import Axis, Chart, Line, Section, Table, colour_of
+from explorer.statistics import exponent
+from explorer.types import ProbeResult, Score
+
+AxisName = Literal["n", "d"]
+#: What is measured, and its unit.
+UNITS: Mapping[str, str] = {"time": "ms", "memory": "MiB", "multiply-adds": ""}
+#: Exponents are fitted over the largest sizes only: at small ones a call costs more than the work.
+FITTED = 5
+#: Rounds of timings; every round goes through all sizes, so that a busy minute disturbs all alike.
+ROUNDS = 5
+BACKWARD = "forward + backward"
+
+
+#: The column of an axis.
+PLACES: Mapping[AxisName, str] = {"n": "positions", "d": "channels"}
+#: Sides of grids, and widths, are at most these.
+SIDES, WIDTHS = 1024, 4096
+
+Theory = Mapping[tuple[str, AxisName], float]
+"""(quantity, axis) -> the power that it is expected to grow with."""
+
+
+@dataclass(frozen=True)
+class _Size:
+    """One grid and width of one block: what to call, and what was found: time (the shortest), memory, multiply-adds."""
+
+    axis: AxisName
+    side: int
+    channels: int
+    once: Callable[[], Any]
+    found: dict[str, float]
+
+    @property
+    def at(self) -> int:
+        """Where it stands on its axis."""
+        return self.side**2 if self.axis == "n" else self.channels
+
+
+@PROBES.register("cost")
+@dataclass(frozen=True)
+class Cost(Probe):
+    """What does a model's kind of attention cost as the number of positions n and the width d grow?
+
+    The subject is the block alone: the one that a model of the laboratory is named after, with its own defaults, or the
+    one inserted into a backbone, with the options given. A fresh one is made for every size and given one random image
+    (1, d, side, side), float32, n = side^2. Multiply-adds are counted (half of torch's count of FLOPs), memory is the
+    most that a call holds at once beside input and parameters, time is the shortest of several rounds; on a CPU that of
+    one thread. Exponents are slopes of the logarithms over the five largest sizes, with Student's t interval over
+    sizes; "theory" beside them is the leading power of the count, and at least 1 for what touches every position.
+    A size whose call is foreseen to take too long, or too much memory, is left out with those beyond it.
+    """
+
+    bias = "cost"
+    formula = "cost(n, d) = a n^p at fixed d (and a d^q at fixed n); p is the slope of log cost over log n"
+    source = (
+        "measured here; the leading terms are counted with torch.utils.flop_counter and stand with each block "
+        "(Vaswani et al. 2017, table 1, for attention over positions: n^2 d)"
+    )
+    limits = (
+        "Times are this machine's, for one image and one block alone; where calls or caches decide rather than the "
+        "work, the exponent differs from the theory's."
+    )
+    looks = False
+    headline = "time exponent in n"
+
+    sizes: str = parameter("24,32,48,64,96,128,192,256,384,512", "sides of the square grids, at fixed d")
+    channels: int = parameter(8, "width d while the grid grows; a small one lets n dominate", 1, 1024)
+    widths: str = parameter("16,32,64,128,256", "widths d, at a fixed grid")
+    side: int = parameter(32, "side of the grid while the width grows, and where blocks are compared", 1, 512)
+    direction: str = parameter("forward", "what is measured", choices=("forward", BACKWARD))
+    longest: float = parameter(1.0, "a size whose call would take longer is left out", 0.001, 60, "s")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        numbers("sizes", self.sizes, SIDES)
+        numbers("widths", self.widths, WIDTHS)
+
+    def measure(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:  # noqa: ARG002 - nothing is looked at
+        name, options = subject(model)
+        if model.device.type not in ("cpu", "cuda"):
+            raise MethodError(f"time and memory are measured on a CPU or a CUDA GPU, not on {model.device.type}")
+        theory = theories(name, self.channels, **options)
+        head: Row = {"block": name, "direction": self.direction}
+        rows: list[Row] = []
+        sizes: list[_Size] = []
+        for share, size in self._sizes(name, options, model.device, run, theory):
+            fresh = [] if size is None else [_row("memory", size, head), _row("multiply-adds", size, head)]
+            sizes += [] if size is None else [size]
+            rows += fresh
+            yield Step(0.3 * share, fresh)
+
+        timings = ROUNDS * len(sizes)
+        for number in range(timings):
+            size = sizes[number % len(sizes)]
+            with run.passes.exact():
+                found = cost.milliseconds(size.once, model.device, cost.repetitions(size.found["time"]))
+            size.found["time"] = min(size.found["time"], found)
+            fresh = [_row("time", size, head)] if number >= timings - len(sizes) else []
+            rows += fresh
+            yield Step(0.3 + 0.7 * (number + 1) / timings, fresh)
+
+        parameters = cost.made(name, self.channels, self.side, "meta", **options).parameter_count()
+        at: Row = {"positions": self.side**2, "channels": self.channels}
+        yield Step(1.0, [row("parameters", parameters, "", **head, **at), *fits(rows, theory)])
+
+    def _sizes(
+        self, name: str, options: Mapping[str, Any], device: torch.device, run: Run, theory: Theory
+    ) -> Iterator[tuple[float, _Size | None]]:
+        """Yield the share done, and each size that fits time and memory with all but its final time; or None."""
+        grids = sorted({*numbers("sizes", self.sizes, SIDES), self.side})
+        widths = numbers("widths", self.widths, WIDTHS)
+        planned: list[tuple[AxisName, int, int]] = [
+            *(("n", side, self.channels) for side in grids),
+            *(("d", self.side, width) for width in widths),
+        ]
+        before: dict[AxisName, _Size] = {}
+        full: set[AxisName] = set()
+        for done, (axis, side, channels) in enumerate(planned, 1):
+            size = None
+            at = side**2 if axis == "n" else channels
+            if axis in before and self._beyond(before[axis], at, theory["time", axis]):
+                full.add(axis)
+            if axis not in full:
+                try:
+                    with run.passes.exact():
+                        before[axis] = size = self._size(name, options, axis, (side, channels), device)
+                except ParameterError:
+                    if axis == "n":  # else a width that the options (heads, groups) do not divide
+                        raise
+                except RuntimeError as error:
+                    if not out_of_memory(error):
+                        raise
+                    full.add(axis)
+            yield done / len(planned), size
+
+    def _size(
+        self, name: str, options: Mapping[str, Any], axis: AxisName, at: tuple[int, int], device: torch.device
+    ) -> _Size:
+        side, channels = at
+        backward = self.direction == BACKWARD
+        once = cost.call(cost.made(name, channels, side, device, **options), side, device, backward)
+        found = {
+            "memory": cost.peak_memory(once, device) / 2**20,
+            "multiply-adds": cost.count(cost.made(name, channels, side, "meta", **options), side, backward),
+            "time": cost.milliseconds(once, device),
+        }
+        return _Size(axis, side, channels, once, found)
+
+    def _beyond(self, before: _Size, at: int, power: float) -> bool:
+        """Whether a size is foreseen to take too long; or, as if memory grew as fast as it can, too much."""
+        ratio = at / before.at
+        too_long = before.found["time"] * ratio**power > 1000 * self.longest
+        return too_long or before.found["memory"] * 2**20 * ratio**2 > MEMORY
+
+    def scores(self, rows: Sequence[Row]) -> list[Score]:
+        here = {"axis": "n", "positions": self.side**2}
+        where = f"at {self.side} x {self.side}, d = {self.channels}"
+        exponents = score(rows, self.headline, "lower")
+        return [
+            *(replace(one, interval="Student's t over sizes") for one in exponents if one.low is not None),
+            *(one for one in exponents if one.low is None),
+            *score(rows, "time", "lower", f"time {where}", **here),
+            *score(rows, "memory", "lower", f"memory {where}", **here),
+            *score(rows, "parameters", "none", f"parameters {where}"),
+        ]
+
+    def sections(self, result: ProbeResult) -> tuple[Section, ...]:
+        width, side, direction = (result.parameters[one] for one in ("channels", "side", "direction"))
+        at_width = f"{direction}, one image, d = {width}"
+        dashed = "dashed: the theory's power through the largest size"
+        alone = "" if result.device.startswith("cuda") else "one thread's own time; "
+        against_n = [
+            _chart(result, "time", "n", f"{at_width}; {alone}{dashed}"),
+            _chart(result, "memory", "n", f"{at_width}; beside input and parameters; {dashed}"),
+            _chart(result, "multiply-adds", "n", f"{at_width}; counted; {dashed}"),
+        ]
+        against_d = _chart(result, "time", "d", f"{direction}, one image, {side} x {side} positions; {alone}{dashed}")
+        words, colours = _comparison(result)
+        found = [
+            Section("Cost against the number of positions", tuple((one,) for one in against_n if one)),
+            Section("Cost against the width", ((against_d,),) if against_d else ()),
+            Section("The blocks side by side", ((Table("Comparison", COLUMNS, words, colours),),) if words else ()),
+        ]
+        return tuple(one for one in found if one.rows)
+
+
+def numbers(name: str, text: str, most: int) -> list[int]:
+    """Read "16, 24, 32": at least two different whole numbers from 1 to ``most``, ascending. Raises ParameterError."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and 1 <= int(part) <= most for part in parts) or len(set(map(int, parts))) < 2:
+        raise ParameterError(f"{name}: two or more different whole numbers from 1 to {most}, as 16,24,32; got '{text}'")
+    return sorted(set(map(int, parts)))
+
+
+def subject(model: Model) -> tuple[str, dict[str, Any]]:
+    """The name of a model's attention block, and the options given with it; raises MethodError where it has none."""
+    spec = model.spec
+    if spec.origin == "lab":
+        return LabModel.of(spec).block, {}
+    if spec.block is None:
+        raise MethodError(
+            f"{spec} has no attention block of the registry whose cost could be measured alone; take a model of the "
+            f"laboratory (lab/mhsa) or one with a block inserted ({spec}+mhsa@1)"
+        )
+    return spec.block, dict(spec.block_options)
+
+
+def theories(name: str, channels: int, **options: Any) -> Theory:
+    """The power that each quantity is expected to grow with on each axis, for large n or large d.
+
+    Of the multiply-adds the leading term of the count; of time the same, and 1 at least where anything is done, since
+    every number is touched; of memory see `cost.memory_power` (and nothing is claimed for its growth with d).
+    """
+    n, d = cost.powers(name, channels, **options)
+    least = 0.0 if name == "none" else 1.0
+    return {
+        ("time", "n"): max(n, least),
+        ("time", "d"): max(d, least),
+        ("multiply-adds", "n"): n,
+        ("multiply-adds", "d"): d,
+        ("memory", "n"): cost.memory_power(name, **options),
+    }
+
+
+def fits(rows: Sequence[Row], theory: Theory) -> list[Row]:
+    """The exponents of one model's measurements, over the largest sizes; none where fewer than two are above zero."""
+    found = []
+    for axis, place in PLACES.items():
+        for quantity in UNITS:
+            points = sorted((one[place], one["value"]) for one in rows if _is(one, quantity, axis) and one["value"] > 0)
+            if len(points) < 2:
+                continue
+            x, y = zip(*points[-FITTED:])
+            slope, low, high = exponent(x, y)
+            head = {key: rows[0][key] for key in ("block", "direction")}
+            found.append(
+                row(
+                    f"{quantity} exponent in {axis}",
+                    slope,
+                    "",
+                    len(x),
+                    (low, high),
+                    **head,
+                    quantity=quantity,
+                    axis=axis,
+                    theory=theory.get((quantity, axis)),
+                )
+            )
+    return found
+
+
+def _is(one: Row, quantity: str, axis: str) -> bool:
+    return one["measure"] == quantity and one.get("axis") == axis
+
+
+def _row(quantity: str, size: _Size, head: Mapping[str, Any]) -> Row:
+    repeats = ROUNDS + 1 if quantity == "time" else 1
+    return row(
+        quantity,
+        float(size.found[quantity]),
+        UNITS[quantity],
+        repeats,
+        **head,
+        quantity=quantity,
+        axis=size.axis,
+        positions=size.side**2,
+        channels=size.channels,
+    )
+
+
+def _chart(result: ProbeResult, quantity: str, axis: AxisName, said: str) -> Chart | None:
+    """All models' curves on logarithmic axes, each with its theory; None where there is nothing yet."""
+    lines: list[Line] = []
+    for number, model in enumerate(result.models):
+        points = [(one[PLACES[axis]], one["value"]) for one in result.of(model, measure=quantity, axis=axis)]
+        points = sorted((x, y) for x, y in points if y)
+        if not points:
+            continue
+        x, y = (tuple(map(float, part)) for part in zip(*points))
+        colour = colour_of(number)
+        lines.append(Line(model, x, y, colour=colour))
+        for fit in result.of(model, measure=f"{quantity} exponent in {axis}"):
+            if fit["theory"] is not None:
+                expected = tuple(y[-1] * (one / x[-1]) ** fit["theory"] for one in x)
+                lines.append(Line(f"{model}: {axis}^{fit['theory']:g}", x, expected, colour=colour, dash="dash"))
+    if not lines:
+        return None
+    unit = f", {UNITS[quantity]}" if UNITS[quantity] else ""
+    what = "positions n = H W" if axis == "n" else "width d, channels"
+    title = f"{quantity.capitalize()} against {'the number of positions' if axis == 'n' else 'the width'}"
+    return Chart(title, tuple(lines), Axis(what, log=True), Axis(f"{quantity}{unit}", log=True), unit=said)
+
+
+COLUMNS = (
+    *("model", "block", "complexity", "time exponent in n (95 %)", "theory", "time at the largest n"),
+    *("memory at the largest n", "memory grows", "global reach", "where to use", "how hard to implement"),
+)
+
+
+def _comparison(result: ProbeResult) -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
+    """The study note's table with measured numbers: words a model, and the models' colours."""
+    words, colours = [], []
+    for number, model in enumerate(result.models):
+        fitted = result.of(model, measure="time exponent in n")
+        if not fitted:
+            continue
+        fit, about = fitted[0], explain(fitted[0]["block"])
+        interval = "" if fit["low"] is None else f" ({fit['low']:.2f} to {fit['high']:.2f})"
+        largest = [
+            _largest(result.of(model, measure="time", axis="n"), "ms"),
+            _largest(result.of(model, measure="memory", axis="n"), "MiB"),
+        ]
+        measured = (f"{fit['value']:.2f}{interval}", f"{fit['theory']:g}", *largest)
+        words.append(
+            (model, about.title, about.order, *measured, about.memory, about.reach, about.use, about.difficulty)
+        )
+        colours.append(colour_of(number))
+    return tuple(words), tuple(colours)
+
+
+def _largest(rows: Sequence[Row], unit: str) -> str:
+    last = max(rows, key=lambda one: one["positions"])
+    return f"{last['value']:.3g} {unit} at n = {last['positions']}"
