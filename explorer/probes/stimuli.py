@@ -176,7 +176,7 @@ class Shown:
     @property
     def rendered(self) -> bool:
         """Whether these are scenes, which are rendered anew when their object moves, instead of pictures."""
-        return isinstance(self.stimuli.items[0].source, Scene)
+        return any(isinstance(one.source, Scene) for one in self.stimuli.items)
 
     @property
     def scenes(self) -> list[Scene]:

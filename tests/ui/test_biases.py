@@ -1,0 +1,245 @@
+"""The tabs of the biases, asked as plain functions and used in a real browser."""
+
+from __future__ import annotations
+
+import csv
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+
+import explorer
+from explorer.probes import BIASES, PROBES, show
+from explorer.ui.answers import Answers
+from explorer.ui.handlers import Handlers
+from explorer.ui.measuring import PLOTS, Measuring, Wanted, described, export, scores, summary
+
+MODELS = ["lab/conv", "lab/mhsa"]
+ASKED = {"probe": "consistency", "parameters": {"passes": 1}, "shown": "several"}
+SCENE = {"scene": {"label": "star"}}
+
+
+@pytest.fixture(scope="module")
+def measuring() -> Measuring:
+    return Measuring(Handlers(Answers(folders=False)))
+
+
+def test_a_measurement_streams_and_ends_with_the_librarys_numbers(measuring):
+    told = list(measuring.measure({}, None, MODELS, SCENE, ASKED))
+    assert all(len(one) == 4 + PLOTS for one in told)
+    states = [json.loads(one[0]) for one in told]
+    assert states[0]["share"] == 0
+    assert states[-1] == {"words": "Measured", "share": 1.0, "notes": []}
+    kept = told[-1][1]
+    own = explorer.probe("consistency", MODELS, passes=1)
+    assert kept["consistency"].rows == own.rows
+    table = json.loads(told[-1][2])
+    assert [row["name"] for row in table["rows"]] == MODELS
+    value = own.summary[f"{MODELS[0]}: consistency"].value
+    assert value in [cell.get("value") for cell in table["rows"][0]["cells"]]
+    assert any(one.get("visible") for one in told[-1][4:])
+
+
+def test_what_is_under_compare_can_be_measured(measuring):
+    asked = {**ASKED, "shown": "stage"}
+    *_, last = measuring.measure({}, None, MODELS, SCENE, asked)
+    assert last[1]["consistency"].stimuli[MODELS[0]].startswith("1 scene")
+
+
+def test_closing_ends_the_work_and_gives_the_turn_back(measuring):
+    running = measuring.measure({}, None, MODELS, SCENE, {"probe": "translation", "parameters": {"side": 33}})
+    for _ in range(2):
+        next(running)
+    running.close()
+    deadline = time.monotonic() + 30
+    while any(thread.name == "probe translation" for thread in threading.enumerate()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert measuring.answers.turn.acquire(timeout=1)
+    measuring.answers.turn.release()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        None,
+        {"probe": 3},
+        {"probe": "no such"},
+        {"probe": "consistency", "parameters": {"passes": 0}},
+        {"probe": "consistency", "parameters": {"size": 1}},
+        {"probe": "consistency", "parameters": []},
+    ],
+)
+def test_nothing_that_a_browser_sends_is_trusted(measuring, asked):
+    with pytest.raises(gr.Error):
+        next(measuring.measure({}, None, MODELS, SCENE, asked))
+
+
+def test_a_model_that_cannot_be_had_is_said(measuring):
+    running = measuring.measure({}, None, ["lab/conv", "lab/nothing"], SCENE, ASKED)
+    next(running)
+    with pytest.raises(gr.Error, match="lab/nothing"):
+        next(running)
+
+
+def test_a_probe_that_serves_no_model_says_why(measuring):
+    running = measuring.measure({}, None, ["random/test_resnet"], SCENE, {"probe": "shape-bias"})
+    next(running)
+    with pytest.raises(gr.Error) as caught:
+        list(running)
+    assert len(str(caught.value)) > 30
+
+
+@pytest.mark.parametrize("bias", BIASES)
+def test_the_page_knows_every_probe_from_its_declaration(bias):
+    told = described(bias)
+    assert [one["name"] for one in told] == [name for name, kind in PROBES.items() if kind.bias == bias]
+    for one in told:
+        assert one["title"].endswith("?")
+        assert one["formula"]
+        assert one["limits"]
+        Wanted.parse(
+            {"probe": one["name"], "parameters": {each["name"]: each["default"] for each in one["parameters"]}}
+        )
+    json.dumps(told)
+
+
+@pytest.fixture(scope="module")
+def kept() -> dict[str, Any]:
+    quick: dict[str, dict[str, Any]] = {"consistency": {"passes": 1}, "patch-shuffle": {"draws": 1}, "edges": {}}
+    return {name: explorer.probe(name, MODELS, 4, **given) for name, given in quick.items()}
+
+
+def test_the_summary_and_what_is_exported_hold_everything(kept):
+    table, radar = summary(kept)
+    assert [row["name"] for row in json.loads(table)["rows"]] == MODELS
+    assert radar["visible"]
+    files = {Path(path).suffix: Path(path) for path in export(kept)}
+    assert set(files) == {".csv", ".json", ".png", ".html"}
+    with files[".csv"].open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == sum(len(result.rows) for result in kept.values())
+    assert {row["probe"] for row in rows} == set(kept)
+    assert [one["probe"] for one in json.loads(files[".json"].read_text())] == list(kept)
+    text = files[".html"].read_text()
+    assert "consistency" in text
+    assert "https://cdn" not in text
+    assert summary({})[0] == ""
+    with pytest.raises(gr.Error, match="Nothing"):
+        export({})
+
+
+def test_scores_say_which_way_is_better(kept):
+    told = json.loads(scores(kept["consistency"]))
+    assert "consistency ↑" in told["columns"]
+    assert "95 %" in told["notes"][0]
+    assert show.provenance(kept["consistency"]) in told["notes"]
+
+
+# ---- in a browser ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def page(server: str, chromium: Any) -> Any:
+    page = chromium.new_page(viewport={"width": 1440, "height": 900})
+    page.set_default_timeout(120_000)
+    page.complaints = []
+    page.on("console", lambda line: page.complaints.append(line.text) if line.type == "error" else None)
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    page.goto(server)
+    page.locator("#stage article.model").first.wait_for()
+    page.get_by_role("tab", name="Biases").click()
+    yield page
+    page.close()
+
+
+def _open(page: Any, bias: str, probe: str) -> None:
+    page.locator("#biases").get_by_role("tab", name=bias, exact=True).click()
+    page.locator(f"#biases [role=radio][data-name={probe}]").click()
+
+
+def _measured(page: Any, bias: str) -> None:
+    page.locator(f"#state-{bias} .working span", has_text="Measured").wait_for()
+
+
+@pytest.mark.browser
+def test_a_shift_clicked_in_the_map_moves_the_picture(page: Any):
+    _open(page, "Translation", "translation")
+    page.locator("#probe-translation summary", has_text="Parameters").click()
+    side = page.locator("#translation-translation-side")
+    side.fill("3")
+    side.press("Enter")
+    page.locator("#shown-translation").select_option("stage")
+    page.locator("#probe-translation button", has_text="Measure").click()
+    _measured(page, "translation")
+    assert page.locator("#scores-translation tbody tr").count() == 4
+    plots = page.locator("#plots-translation .js-plotly-plot")
+    plots.first.wait_for()
+    assert plots.count() >= 2
+    box = plots.first.locator(".nsewdrag").first.bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 6, box["y"] + box["height"] / 2)
+    page.locator(".linked").wait_for()
+    assert page.evaluate("window.explorer.question.get().dx") == -1
+    assert page.evaluate("window.explorer.question.get().dy") == 0
+    page.locator(".linked button", has_text="Show").click()
+    assert page.locator("#move-dx").input_value() == "-1"
+    assert page.complaints == []
+
+
+@pytest.mark.browser
+def test_formula_source_and_limits_are_one_click_away(page: Any):
+    _open(page, "Shape", "edges")
+    assert "What this does not show" in page.locator("#probe-shape .probe-limits").inner_text()
+    page.locator("#probe-shape summary", has_text="Formula").click()
+    assert page.locator("#probe-shape .formula").is_visible()
+    page.locator("#probe-shape [role=radio][data-name=edges]").press("ArrowRight")
+    assert page.locator("#probe-shape [role=radio][aria-checked=true]").get_attribute("data-name") == "shape-bias"
+
+
+@pytest.mark.browser
+def test_leaving_the_tab_ends_the_work(page: Any):
+    _open(page, "Translation", "translation")
+    page.locator("#probe-translation summary", has_text="Parameters").click()
+    side = page.locator("#translation-translation-side")
+    side.fill("65")
+    side.press("Enter")
+    page.locator("#probe-translation button", has_text="Measure").click()
+    page.locator("#state-translation progress").wait_for()
+    # the page stays usable meanwhile
+    page.get_by_role("tab", name="Compare").click()
+    page.locator("#move-dx").fill("3")
+    page.locator("#move-dx").press("ArrowRight")
+    page.wait_for_function("explorer.now.answer && Math.abs(explorer.now.answer.at.dx) > 0")
+    page.get_by_role("tab", name="Biases").click()
+    before = page.locator("#state-translation .working").inner_text()
+    page.wait_for_timeout(2500)
+    assert page.locator("#state-translation .working").inner_text() == before
+    assert "Measured" not in before
+
+
+@pytest.mark.browser
+def test_stop_ends_the_work_and_keeps_what_there_is(page: Any):
+    _open(page, "Translation", "translation")
+    page.locator("#probe-translation summary", has_text="Parameters").click()
+    page.locator("#translation-translation-side").fill("65")
+    page.locator("#translation-translation-side").press("Enter")
+    page.locator("#probe-translation button", has_text="Measure").click()
+    page.locator("#probe-translation button", has_text="Stop").click()
+    page.locator("#state-translation .working span", has_text="Stopped").wait_for()
+    assert page.locator("#probe-translation button", has_text="Measure").is_enabled()
+
+
+@pytest.mark.browser
+def test_a_phone_shows_the_biases_without_scrolling_sideways(server: str, chromium: Any):
+    page = chromium.new_page(viewport={"width": 390, "height": 844})
+    page.set_default_timeout(120_000)
+    page.goto(server)
+    page.locator("#stage article.model").first.wait_for()
+    page.get_by_role("tab", name="Biases").click()
+    page.locator("#biases [role=radio][data-name=consistency], #biases [role=radio]").first.wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.close()
