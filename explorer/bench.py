@@ -133,41 +133,58 @@ def usual_way(model: Model, image: Tensor, n: int) -> Measured | None:
     return Measured("usual way / ours", str(model.spec), *times, n, "at least 2", note)
 
 
-def shifted_copies(model: Model, image: Tensor, n: int, side: int = 17, chunk: int = 17) -> Measured:
-    """A translation map's worth of shifted copies, made and answered, against the forward of ready-made inputs."""
-    height, width = model.input_size
-    step = max(1, round(min(height, width) / 32))
-    offsets = [step * (index - side // 2) for index in range(side)]
-    moves = [Transform(dx=dx, dy=dy) for dy in offsets for dx in offsets]
-    chunks = [moves[start : start + chunk] for start in range(0, len(moves), chunk)]
+def ready_made(model: Model, image: Tensor, side: int, size: int) -> list[Tensor]:
+    """A translation map's inputs, shifted by whole pixels and normalised: (size, 3, H, W) each, the last may be fewer.
 
-    def answers(inputs: Sequence[Tensor]) -> Tensor:
-        with model.lock, torch.inference_mode():
-            return torch.cat([model.module(batch) for batch in inputs])
+    At 224 x 224 px, 33 x 33 of them are 655 MB.
+    """
+    along = range(-(side // 2), side // 2 + 1)
+    moves = [Transform(dx, dy) for dy in along for dx in along]
+    return [model.normalise(apply_many(moves[start : start + size], image[0])) for start in range(0, len(moves), size)]
 
-    def made() -> Tensor:
-        with model.lock, torch.inference_mode():
-            return torch.cat([model.logits(apply_many(part, image[0])) for part in chunks])
 
-    ready = [model.normalise(apply_many(part, image[0])) for part in chunks]
-    assert torch.equal(made(), answers(ready))
-    times = _alternate(made, lambda: answers(ready), n)
-    return Measured(f"{len(moves)} shifts / bare batched forward", str(model.spec), *times, n, "at most 1.15")
+def translation_map(model: Model, picture: Any, n: int, side: int = 33) -> Measured:
+    """A translation map by its probe, from the picture to the rows, against the forward of ready-made inputs.
+
+    Args:
+        model: a live model with a classifier.
+        picture: a PIL image.
+        n: alternating runs.
+        side: side x side shifts, odd.
+    """
+    from explorer.probes import steps
+    from explorer.probes.passes import Passes
+
+    passes = Passes(model)
+    batches = ready_made(model, model.preprocess(picture), side, passes.size)
+
+    def probed() -> None:
+        for _ in steps("translation", [model], picture, side=side):
+            pass
+
+    def bare() -> None:
+        with passes.exact(), torch.inference_mode():
+            for batch in batches:
+                model.module(batch)
+
+    times = _alternate(probed, bare, n)
+    name = f"{side} x {side} translation map / bare batched forward"
+    return Measured(name, str(model.spec), *times, n, "at most 1.15", f"batches of {passes.size}")
 
 
 def run(
     models: Sequence[Model],
     picture: Any,
     repeats: int = 15,
-    side: int = 17,
+    side: int = 33,
 ) -> list[Measured]:
     """Measure every model on a picture.
 
     Args:
         models: live models.
         picture: a PIL image.
-        repeats: alternating runs a pair; a fifth of them for the shifts.
-        side: side x side shifts.
+        repeats: alternating runs a pair; a fifth of them for the translation map.
+        side: side x side shifts, odd.
     """
     out: list[Measured] = []
     for model in models:
@@ -176,5 +193,6 @@ def run(
         usual = usual_way(model, image, repeats)
         if usual is not None:
             out.append(usual)
-        out.append(shifted_copies(model, image, max(1, repeats // 5), side))
+        if not model.headless:
+            out.append(translation_map(model, picture, max(1, repeats // 5), side))
     return out

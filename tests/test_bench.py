@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import pytest
 import torch
 
-from explorer.bench import run, shifted_copies
+from explorer.bench import ready_made, run, translation_map
 from explorer.cli import main
 from explorer.images import read_image, samples
 from explorer.models import load
+from explorer.probes import probe
 
 
 def test_every_ratio_has_its_parts() -> None:
@@ -25,13 +27,24 @@ def test_every_ratio_has_its_parts() -> None:
         assert one.goal.startswith("at ")
 
 
-def test_shifted_copies_are_made_as_ready_made_ones_are() -> None:
+def test_the_translation_map_is_of_the_ready_made_inputs() -> None:
     model = load("random/test_resnet")
-    image = torch.rand(1, 3, *model.input_size, generator=torch.Generator().manual_seed(0))
-    assert shifted_copies(model, image, n=1, side=3, chunk=4).n == 1
+    picture = read_image(next(iter(samples().values()))).image
+    batches = ready_made(model, model.preprocess(picture), side=3, size=4)
+    assert [len(batch) for batch in batches] == [4, 4, 1]
+    with torch.inference_mode():
+        p = torch.cat([model.module(batch) for batch in batches]).softmax(1)
+    rows = [one for one in probe("translation", model, picture, side=3).rows if one["measure"] == "p(original class)"]
+    assert [(one["dx"], one["dy"]) for one in rows] == [(dx, dy) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
+    # The first answer is that in the middle.
+    assert [one["value"] for one in rows] == pytest.approx(p[:, int(p[4].argmax())].tolist(), rel=1e-4)
+    measured = translation_map(model, picture, n=1, side=3)
+    assert (measured.n, measured.goal) == (1, "at most 1.15")
+    assert measured.name.startswith("3 x 3 ")
 
 
-def test_the_command_prints_one_object(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_one_object(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("explorer.bench.run", partial(run, side=3))
     image = str(next(iter(samples().values())))
     assert (
         main(
