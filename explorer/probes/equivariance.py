@@ -42,7 +42,9 @@ class Equivariance(Probe):
     cells: a roll for whole cells; for fractions a Fourier shift where the border is "wrap", and linear interpolation
     otherwise. With "wrap" all cells are compared; with other borders those whose content both pictures show; of scenes,
     before whose still background the object is rendered anew, those that lie mostly on the object before and after,
-    while it lies wholly in the frame. Stages whose grid does not divide the input are left out.
+    while it lies wholly in the frame. What a network's own padding does at the frame's edge counts as error. Stages
+    whose grid does not divide the input are left out. The range in EQ-T is that of all channels together: a few very
+    large activations, as many ViTs have, raise it.
     """
 
     bias = "translation"
@@ -50,7 +52,7 @@ class Equivariance(Probe):
         "|f(Tx) - T f(x)| / |T f(x)| over valid cells and channels; "
         "EQ-T = 20 log10(max f - min f) - 10 log10(mean (f(Tx) - T f(x))^2), dB"
     )
-    source = "EQ-T: Karras et al. 2021 (NeurIPS), section 3.2 and appendix E.3, here for the features of a stage"
+    source = "EQ-T: Karras et al. 2021 (NeurIPS), there of a generator's images, here of the features of a stage"
     limits = (
         "Equivariance of features only: whether the answer stays (invariance) is another property, and features that "
         "hardly vary over the image have a small error whatever they do."
@@ -144,7 +146,7 @@ class Equivariance(Probe):
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         if not result.rows:
             return ()
-        how = sorted({f"{one['border']}, {one['compared']}" for one in result.rows})
+        how = sorted({f"border: {one['border']}; compared: {one['compared']}" for one in result.rows})
         charts = []
         for measure, axis in (
             (RELATIVE, Axis("|f(Tx) - T f(x)| / |T f(x)|", low=0.0)),
@@ -161,7 +163,7 @@ class Equivariance(Probe):
                     if some:
                         name = model if strides == 1 else f"{model}, half a stride"
                         stages.append(curve(name, colour, some, "stage", dash))
-            unit = f"{'; '.join(how)}. Bands: 95 % over images."
+            unit = f"{'; '.join(how).capitalize()}. Bands: 95 % over images."
             charts.append(
                 (
                     Chart(
@@ -341,7 +343,7 @@ class LieDerivative(Probe):
 
     bias = "translation"
     formula = "mean over outputs k and images x of |d/dt f_k(T_t x)| at t = 0, by (f(T_h x) - f(T_-h x)) / 2h"
-    source = "Gruver et al. 2023 (ICLR), equation 1 and section 4, for the invariance of the outputs"
+    source = "Gruver et al. 2023 (ICLR), the Lie derivative, here of the outputs, which should be invariant"
     limits = (
         "Invariance of the outputs to small moves only; logits of different models differ in scale, so compare the "
         "probabilities too."
@@ -401,9 +403,9 @@ class LieDerivative(Probe):
         if shown.rendered:
             how = "rendered anew"
         elif self.scheme == "fourier" and self.group.startswith("translation"):
-            how = "Fourier shift, border wrap"
+            how = "Fourier shift, border: wrap"
         else:
-            how = "bilinear, border reflect"
+            how = "bilinear, border: reflect"
         half = {"translation x": (width - 1) / 2, "translation y": (height - 1) / 2}.get(self.group, 1.0)
         # At the middle of the left and right edges, a unit of log zoom or a radian moves things by width / 2 px.
         per_px = 1.0 if self.group.startswith("translation") else 2 / width

@@ -45,7 +45,7 @@ class Translation(Probe):
         "p kept = mean p(c | T_t x) / mean p(c | x), c = argmax f(x), t over all non-zero shifts; "
         "flip rate = P(argmax f(T_t x) != c); cosine = cos(g(T_t x), g(x)), g the pooled feature"
     )
-    source = "Azulay & Weiss 2019 (JMLR 20:184), section 2; Zhang 2019 (ICML), figure 5"
+    source = "Azulay & Weiss 2019 (JMLR 20:184); Zhang 2019 (ICML), figure 1: p of the right class over diagonal shifts"
     limits = "Invariance of the answer only: whether features move along (equivariance) is another property."
     headline = "p kept"
     link = "shift"
@@ -297,8 +297,8 @@ class Consistency(Probe):
     bias = "translation"
     formula = "consistency = P(argmax f(T_a x) = argmax f(T_b x)), a, b ~ U{0..31}^2 px of 224, independent"
     source = (
-        "Zhang 2019 (ICML), section 4.1; wrap: Chaman & Dokmanic 2021 (CVPR), section 4; jaggedness: Azulay & Weiss "
-        "2019 (JMLR 20:184), section 2"
+        "crop: Zhang 2019 (ICML), classification consistency; wrap: Chaman & Dokmanic 2021 (CVPR), circular shifts; "
+        "jaggedness: Azulay & Weiss 2019 (JMLR 20:184)"
     )
     limits = "A model that is right more often agrees with itself more often: read it beside the accuracy."
     headline = "consistency"
@@ -398,9 +398,9 @@ class Consistency(Probe):
         ]
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
-        how = sorted({str(one["border"]) for one in result.rows})
-        if not how:
+        if not result.rows:
             return ()
+        how = "border: " + ", ".join(sorted({str(one["border"]) for one in result.rows}))
         charts = []
         for title, axis, names in (
             (
@@ -419,8 +419,10 @@ class Consistency(Probe):
                 rows = [one for name in names for one in result.of(model, measure=name)]
                 if rows:
                     lines.append(curve(model, colour_of(number), rows, "measure", joined=False))
-            charts.append(Chart(title, tuple(lines), Axis(""), axis, unit=f"{', '.join(how)}. Bars: 95 % over images."))
-        return (Section(f"Shift consistency (invariance), {', '.join(how)}", (tuple(charts),)),)
+            charts.append(
+                Chart(title, tuple(lines), Axis(""), axis, unit=f"{how.capitalize()}. Bars: 95 % over images.")
+            )
+        return (Section(f"Shift consistency (invariance), {how}", (tuple(charts),)),)
 
 
 def consistency_rows(looked: Looked, truth: Sequence[int | None], seed: int = 0, **conditions: Any) -> list[Row]:
