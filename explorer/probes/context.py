@@ -142,16 +142,15 @@ class Context(Probe):
         objects = Objects.of(shown)
         images, masks = objects.images, objects.masks[:, None]
         count = len(images)
-        filled = self._filling(model, images)
         clean = yield from probabilities(run, count, lambda start, stop: images[start:stop], 0.0, 0.1)
         original = clean.argmax(1)
         before = clean.gather(1, original[:, None])[:, 0]
         yield Step(0.1, [mean("p(original class)", before, "probability", seed=run.seed, view="clean")])
         for view, keep, begin in ((_WITHOUT, masks, 0.1), (_OBJECT, ~boxes(masks), 0.2), (_CUT, ~masks, 0.3)):
-            shows = torch.where(keep, images, filled)
 
-            def make(start: int, stop: int, shows: Tensor = shows) -> Tensor:
-                return shows[start:stop]
+            def make(start: int, stop: int, keep: Tensor = keep) -> Tensor:
+                some = images[start:stop]
+                return torch.where(keep[start:stop], some, self._filling(model, some))
 
             after = yield from probabilities(run, count, make, begin, begin + 0.1)
             yield Step(begin + 0.1, view_rows(view, before, after, original, run.seed))
@@ -182,7 +181,7 @@ class Context(Probe):
             ratio = mass_ratio(found.values.clamp(min=0), mask)
             if ratio is not None:  # a map that is nowhere positive has no mass to place
                 ratios.append(ratio)
-                energies.append(ratio * float(mask.double().mean()))
+                energies.append(ratio * float(mask.cpu().double().mean()))
             yield Step(0.6 + 0.4 * (place + 1) / count)
         if ratios:
             found_of = (
