@@ -29,8 +29,8 @@ from explorer.types import ProbeResult, Score
 
 #: Rows x columns of patches that a picture is cut into (Naseer 2021, figure 7 and its appendix).
 GRIDS = ((2, 2), (2, 4), (4, 4), (4, 8), (8, 8), (14, 14), (16, 16))
-#: Scenes drawn to tell arrangements from scenes of one part: sixteen of each class, before those that do not fit.
-DRAWN = 16 * len(CLASSES)
+#: Scenes drawn to tell arrangements from scenes of one part: twelve of each class, before those that do not fit.
+DRAWN = 12 * len(CLASSES)
 #: Turns of an arrangement's axis and distances of its parts that no model was trained on; largest gap tried for room.
 TILTS, GAPS = (25.0, 40.0), (1.4, 1.7)
 Dash = Literal["solid", "dash", "dot"]
