@@ -27,7 +27,7 @@ from explorer.registry import parameter
 from explorer.sheet import Axis, Chart, Line, Section, colour_of
 from explorer.types import ProbeResult, Score
 
-#: Rows x columns of patches that a picture is cut into (Naseer 2021, figure 7 and its appendix).
+#: Rows x columns of patches that a picture is cut into (Naseer 2021).
 GRIDS = ((2, 2), (2, 4), (4, 4), (4, 8), (8, 8), (14, 14), (16, 16))
 #: Scenes drawn to tell arrangements from scenes of one part: twelve of each class, before those that do not fit.
 DRAWN = 12 * len(CLASSES)

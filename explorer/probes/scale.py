@@ -84,7 +84,7 @@ class Scale(Probe):
         "Lie derivative = mean over outputs of |d f(x_s) / d log s| at s = 1"
     )
     source: ClassVar[str] = (
-        "Zhang 2019 (consistency, with zoom for shift); Gruver et al. 2023, equation 1 (Lie derivative); "
+        "Zhang 2019 (consistency, with zoom for shift); Gruver et al. 2023 (Lie derivative, here of the outputs); "
         "Lin et al. 2017, section 3 (FPN); Touvron et al. 2019, FixRes (test size)"
     )
     limits: ClassVar[str] = (
