@@ -98,7 +98,7 @@ class EffectiveReceptiveField(Probe):
         batch = max(1, min(_GRADIENTS, run.passes.size // 2))
         for start in range(0, len(shown), batch):
             with run.passes.exact():
-                maps = input_gradient(model, shown.images[start : start + batch], stage).double().cpu()
+                maps = input_gradient(model, shown.images[start : start + batch], stage).cpu().double()
             total += maps.sum(0)
             profiles += square_profile(maps)
             moments += second_moment(maps)
@@ -358,11 +358,11 @@ def distances(one: AttentionMap) -> Tensor:
 def _add(weights: Tensor, away: Tensor, key_index: Tensor, sums: Tensor, counts: Tensor) -> None:
     """Add queries' weights (heads, Q, Nk), distances (Q, Nk) px apart, to sums and counts (heads, 3)."""
     on_image, on_prefix = (key_index >= 0).to(weights), (key_index < -1).to(weights)
-    away = away.to(weights) * on_image
+    away = away.float().to(weights) * on_image
     far = (weights * away).sum(-1)
     held = weights @ on_image
     apart = torch.where(held > 0, far / held, 0.0)
-    sums += torch.stack([far.sum(1), apart.sum(1), (weights @ on_prefix).sum(1)], 1).double().cpu()
+    sums += torch.stack([far.sum(1), apart.sum(1), (weights @ on_prefix).sum(1)], 1).cpu().double()
     number = torch.full((len(weights),), float(weights.shape[1]))
     counts += torch.stack([number, (held > 0).sum(1).cpu(), number], 1)
 
