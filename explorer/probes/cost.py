@@ -187,14 +187,16 @@ class Cost(Probe):
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         width, side, direction = (result.parameters[one] for one in ("channels", "side", "direction"))
         at_width = f"{direction}, one image, d = {width}"
-        dashed = "dashed: the theory's power through the largest size"
+        dashed = "dashed: the power of the leading term, through the largest size"
         alone = "" if result.device.startswith("cuda") else "one thread's own time; "
         against_n = [
             _chart(result, "time", "n", f"{at_width}; {alone}{dashed}"),
             _chart(result, "memory", "n", f"{at_width}; beside input and parameters; {dashed}"),
             _chart(result, "multiply-adds", "n", f"{at_width}; counted; {dashed}"),
         ]
-        against_d = _chart(result, "time", "d", f"{direction}, one image, {side} x {side} positions; {alone}{dashed}")
+        against_d = _chart(
+            result, "time", "d", f"{direction}, one image, {side} x {side} positions; {alone}{dashed} (for large d)"
+        )
         words, colours = _comparison(result)
         found = [
             Section("Cost against the number of positions", tuple((one,) for one in against_n if one)),
