@@ -440,7 +440,8 @@ class ProbeResult:
     Attributes:
         probe: name in PROBES.
         bias: which spatial inductive bias it is about.
-        rows: tidy records: model, weights, stimuli, measure, value, unit, n, low, high, and the probe's own conditions.
+        rows: tidy records: model, weights, stimuli, measure, value, unit, n, low, high, interval (how it was had), and
+            the probe's own conditions.
         summary: "MODEL: MEASURE" -> the number that stands for its rows.
         notes: what has to be said beside it: models that it cannot serve and why, conditions that were left out.
         models: text form of every model asked for, in order; a model's colour is that of its place.

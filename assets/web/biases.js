@@ -155,10 +155,13 @@
       question.set({ zoom: number(point.x) });
       say(`The picture under Compare is rescaled to ${number(point.x)} times its size.`);
     } else if (meta.link === "layer") {
-      const model = meta.models.findIndex((one) => (point.data.name || "").startsWith(one));
-      const layer = Math.round(point.x);
-      explorer.tell("layer", { model, layer });
-      say(`Layer ${layer} of ${meta.models[Math.max(model, 0)]} is chosen under Compare.`);
+      // A place on the axis is a layer's number over their count.
+      const model = meta.models.findIndex((one) => [one, `${one}, heads`].includes(point.data.name));
+      const layers = meta.layers[model] || [];
+      const path = layers[Math.min(layers.length, Math.max(1, Math.round(point.x * layers.length))) - 1];
+      if (path === undefined) return;
+      explorer.tell("layer", { model, path });
+      say(`Layer ${path} of ${meta.models[model]} is chosen under Compare.`);
     }
   };
   explorer.followFigure = follow;

@@ -38,7 +38,13 @@
     row.key = make("p", { class: "key" }, make("span", { class: "swatch solid" }), "now", make("span", { class: "swatch thin" }), "before");
     row.attention = panel("attention", "Attention");
     row.attribution = panel("attribution", "Attribution");
-    explorer.hear("layer", ({ model, layer }) => { if (model === index) { row.layer = layer; redraw(row); } });
+    explorer.hear("layer", ({ model, path }) => {
+      const data = model === index && now.answer && now.answer.rows[index];
+      const found = data && data.maps ? layersOf(data.maps).findIndex(({ module }) => path === module || path.startsWith(`${module} (`)) : -1;
+      if (found < 0) return;
+      row.layer = found;
+      redraw(row);
+    });
     row.layerDial = slider("Layer", `Layer of model ${index + 1}`, (value) => { row.layer = value; redraw(row); });
     row.headDial = slider("Head", `Head of model ${index + 1}`, (value) => { row.head = value - 1; redraw(row); });
     row.parts = make("select", { "aria-label": `Part of the map of model ${index + 1}`, onchange: () => { row.part = row.parts.value; redraw(row); } });

@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from explorer.blocks import BLOCKS, Block
 from explorer.errors import ParameterError
+from explorer.seeding import Seeded
 
 #: Powers of n that a cost on a square grid can have: of the side, 0 to 4.
 _POWERS = (0.0, 0.5, 1.0, 1.5, 2.0)
@@ -107,8 +108,11 @@ def measured_cost(
 def made(block: str, channels: int, side: int, device: str | torch.device, **options: Any) -> Block:
     """Make a fresh block for a square grid, in eval mode; raises UnknownNameError, ParameterError."""
     kind = BLOCKS[block]
-    with torch.device(device):
-        return kind(channels, (side, side), **options).eval()
+    if torch.device(device).type == "meta":
+        with torch.device("meta"):
+            return kind(channels, (side, side), **options).eval()
+    with Seeded(0):  # a generator of the CPU's
+        return kind(channels, (side, side), **options).eval().to(device)
 
 
 def call(block: Block, side: int, device: str | torch.device, backward: bool = False) -> Callable[[], Any]:
@@ -116,7 +120,8 @@ def call(block: Block, side: int, device: str | torch.device, backward: bool = F
 
     Gradients are those of the input and of all parameters for an upstream gradient of ones; none is kept.
     """
-    x = torch.randn(1, block.channels, side, side, device=device, requires_grad=backward)
+    with Seeded(0):
+        x = torch.randn(1, block.channels, side, side).to(device).requires_grad_(backward)
     if not backward:
 
         def forward() -> None:

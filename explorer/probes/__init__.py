@@ -1,10 +1,23 @@
 """Probes: each measures one spatial inductive bias, as numbers with units, intervals and sources.
 
-Adding one is a file and an import below.
+Adding one is a file and an import below; their order is that in which they are listed and shown.
 """
 
+# ruff: noqa: I001 (their order says something)
 from __future__ import annotations
 
+# Importing a file registers its probes, in the order of the biases.
+from explorer.probes import (  # noqa: F401
+    receptive_field,
+    locality,
+    translation,
+    equivariance,
+    relations,
+    scale,
+    context,
+    shape,
+    cost,
+)
 from explorer.probes.base import BIASES, PROBES, QUESTIONS, Probe
 from explorer.probes.run import probe, steps
 from explorer.probes.show import sheet, spoken

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, get_args
 
+import numpy as np
+
 from explorer.registry import Registry, check_fields
 from explorer.sheet import Section
 from explorer.statistics import bootstrap, wilson
@@ -30,7 +32,7 @@ QUESTIONS: dict[Bias, str] = {
 }
 
 Row = dict[str, Any]
-"""One measurement: ``measure``, ``value``, ``unit``, ``n``, ``low``, ``high`` and the probe's own conditions."""
+"""One measurement: ``measure``, ``value``, ``unit``, ``n``, ``low``, ``high``, ``interval``, and its conditions."""
 
 
 class Step(NamedTuple):
@@ -110,17 +112,20 @@ def row(
     value: float,
     unit: str,
     n: int = 1,
-    interval: tuple[float | None, float | None] = (None, None),
+    ends: tuple[float | None, float | None] = (None, None),
+    by: str = "",
     **conditions: Any,
 ) -> Row:
-    """Make a row; ``interval`` is its 95 % interval."""
-    low, high = interval
-    return {**conditions, "measure": measure, "value": value, "unit": unit, "n": n, "low": low, "high": high}
+    """Make a row; ``ends`` are those of its 95 % interval, which was had by ``by``."""
+    low, high = ends
+    how = by if low is not None else ""
+    found = {"measure": measure, "value": value, "unit": unit, "n": n, "low": low, "high": high, "interval": how}
+    return {**conditions, **found}
 
 
 def rate(measure: str, successes: float, n: int, **conditions: Any) -> Row:
     """Make a row of a share of ``n`` with Wilson's interval."""
-    return row(measure, successes / n, "share", n, wilson(successes, n), **conditions)
+    return row(measure, successes / n, "share", n, wilson(successes, n), "Wilson", **conditions)
 
 
 def mean(
@@ -132,19 +137,17 @@ def mean(
     **conditions: Any,
 ) -> Row:
     """Make a row of the mean over items (images) with its bootstrap interval; see `statistics.bootstrap`."""
-    import numpy as np
-
     array = np.asarray(values, dtype=np.float64)
     middle = array.mean(0)
     value = float(middle if statistic is None else statistic(middle))
-    return row(measure, value, unit, len(array), bootstrap(array, statistic, seed), **conditions)
+    ends = bootstrap(array, statistic, seed)
+    return row(measure, value, unit, len(array), ends, "bootstrap over images", **conditions)
 
 
 def score(rows: Sequence[Row], measure: str, better: Better, name: str = "", **conditions: Any) -> list[Score]:
     """The score that one row of a model is, under ``name``; an empty list where the row is not there yet."""
     for one in rows:
         if one["measure"] == measure and all(one.get(key) == value for key, value in conditions.items()):
-            how = "" if one["low"] is None else "Wilson" if one["unit"] == "share" else "bootstrap over images"
             values = (one["value"], one["unit"], one["low"], one["high"], one["n"])
-            return [Score(one["model"], name or measure, *values, better, how)]
+            return [Score(one["model"], name or measure, *values, better, one["interval"])]
     return []

@@ -114,7 +114,7 @@ class Context(Probe):
         "Occluded and pasted pictures have edges that photographs have not, so a part of each change is due to the cut "
         "and not to what is missing."
     )
-    headline: ClassVar[str] = "attribution mass ratio"
+    headline: ClassVar[str] = "p kept without background"
 
     fill: str = parameter(
         "mean",
@@ -196,7 +196,7 @@ class Context(Probe):
             *score(rows, "attribution mass ratio", "higher"),
             *score(rows, "p kept", "higher", "p kept without background", view=_WITHOUT),
             *score(rows, "p kept", "lower", "p kept without object", view=_OBJECT),
-            *(replace(one, interval="Newcombe") for one in score(rows, "BG-gap", "lower")),
+            *score(rows, "BG-gap", "lower"),
         ]
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
@@ -498,7 +498,15 @@ def gap_row(same: int, n_same: int, rand: int, n_rand: int, protocol: str, phi: 
     """The row of a BG-gap: right answers of mixed-same and of mixed-rand; see `newcombe`."""
     low, high = newcombe(same, n_same, rand, n_rand, phi)
     value = 100 * (same / n_same - rand / n_rand)
-    return row("BG-gap", value, "percentage points", min(n_same, n_rand), (100 * low, 100 * high), protocol=protocol)
+    return row(
+        "BG-gap",
+        value,
+        "percentage points",
+        min(n_same, n_rand),
+        (100 * low, 100 * high),
+        "Newcombe",
+        protocol=protocol,
+    )
 
 
 def is_in9(folder: Path) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -88,7 +88,7 @@ class Cost(Probe):
     widths: str = parameter("16,32,64,128,256", "widths d, at a fixed grid")
     side: int = parameter(32, "side of the grid while the width grows, and where blocks are compared", 1, 512)
     direction: str = parameter("forward", "what is measured", choices=("forward", BACKWARD))
-    longest: float = parameter(1.0, "a size whose call would take longer is left out", 0.001, 60, "s")
+    longest: float = parameter(0.3, "a size whose call would take longer is left out", 0.001, 60, "s")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -175,10 +175,8 @@ class Cost(Probe):
     def scores(self, rows: Sequence[Row]) -> list[Score]:
         here = {"axis": "n", "positions": self.side**2}
         where = f"at {self.side} x {self.side}, d = {self.channels}"
-        exponents = score(rows, self.headline, "lower")
         return [
-            *(replace(one, interval="Student's t over sizes") for one in exponents if one.low is not None),
-            *(one for one in exponents if one.low is None),
+            *score(rows, self.headline, "lower"),
             *score(rows, "time", "lower", f"time {where}", **here),
             *score(rows, "memory", "lower", f"memory {where}", **here),
             *score(rows, "parameters", "none", f"parameters {where}"),
@@ -262,6 +260,7 @@ def fits(rows: Sequence[Row], theory: Theory) -> list[Row]:
                     "",
                     len(x),
                     (low, high),
+                    "Student's t over sizes",
                     **head,
                     quantity=quantity,
                     axis=axis,

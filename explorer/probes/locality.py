@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -44,11 +44,6 @@ def _percent(share: float) -> str:
 def _size(model: Model) -> str:
     height, width = model.input_size
     return f"{width} x {height} px"
-
-
-def _bootstrapped(scores: list[Score]) -> list[Score]:
-    """Shares of mass are no proportions of trials: their intervals too are over images."""
-    return [one if one.low is None else replace(one, interval="bootstrap over images") for one in scores]
 
 
 @PROBES.register("effective-receptive-field")
@@ -155,7 +150,7 @@ class EffectiveReceptiveField(Probe):
     def scores(self, rows: Sequence[Row]) -> list[Score]:
         """The area ratio at 50 %, the side of its square and sigma."""
         wanted = (self.headline, "side of the square at 50 %", "side of the square at 99 %", "sigma")
-        return _bootstrapped([one for name in wanted for one in score(rows, name, "none")])
+        return [one for name in wanted for one in score(rows, name, "none")]
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         """The share of the mass inside a centred square against its side."""
@@ -246,6 +241,7 @@ class AttentionDistance(Probe):
     )
     limits: ClassVar[str] = "It shows where weights lie, not what the values there contribute, nor what skips pass by."
     headline: ClassVar[str] = "mean attention distance"
+    link = "layer"
 
     def measure(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:
         """One forward pass an image; raises MethodError where no attention depends on the query."""
@@ -284,7 +280,7 @@ class AttentionDistance(Probe):
     def scores(self, rows: Sequence[Row]) -> list[Score]:
         """The mean over layers and heads, as it is and renormalised, and the mass on prefix tokens."""
         wanted = (self.headline, "mean attention distance, renormalised", "mean mass on prefix tokens")
-        return _bootstrapped([one for name in wanted for one in score(rows, name, "none")])
+        return [one for name in wanted for one in score(rows, name, "none")]
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         """Distance, renormalised distance and mass on prefix tokens against depth; heads are points."""

@@ -92,6 +92,7 @@ class Scale(Probe):
         "variant canvas keeps the surroundings but takes the context away."
     )
     headline: ClassVar[str] = f"consistency {OVER}"
+    link = "zoom"
 
     variant: str = parameter(
         "resize", "what is rescaled: everything, or the object alone", choices=("resize", "canvas")

@@ -7,36 +7,35 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from explorer.probes.base import BIASES, PROBES, Bias, Probe
+from explorer.probes.locality import on_one_axis
 from explorer.sheet import Line, Radar, Section, Sheet, Table, colour_of
 from explorer.types import ProbeResult, Score
 
 
 @dataclass(frozen=True)
 class Headline:
-    """The one number that stands for a bias in the summary.
+    """What stands for a bias in the summary: the headline of one probe.
 
     Attributes:
-        probe: name in PROBES.
-        measure: of its scores.
         heading: short, for a column.
+        probes: names in PROBES; the first that was measured for every model counts.
         relative: it is no share: the radar shows it over the largest of the models compared.
     """
 
-    probe: str
-    measure: str
     heading: str
+    probes: tuple[str, ...]
     relative: bool = False
 
 
-#: What stands for each bias, in the order of the tabs.
+#: What stands for each bias, in the order of the tabs. Photographs with cue conflicts are not at hand everywhere.
 HEADLINES: Mapping[Bias, Headline] = {
-    "locality": Headline("effective-receptive-field", "area ratio at 50 %", "Locality: ERF area, 50 %"),
-    "translation": Headline("consistency", "consistency", "Translation: consistency"),
-    "relations": Headline("patch-shuffle", "agreement at 4x4", "Relations: same answer, 4 x 4 shuffled"),
-    "scale": Headline("scale", "consistency over zoom 0.5 to 2", "Scale: consistency"),
-    "context": Headline("context", "p kept without background", "Context: p without background"),
-    "shape": Headline("edges", "agreement on Sobel", "Shape: same answer on edges"),
-    "cost": Headline("cost", "time exponent in n", "Cost: time exponent", relative=True),
+    "locality": Headline("Locality", ("effective-receptive-field",)),
+    "translation": Headline("Translation", ("consistency",)),
+    "relations": Headline("Arrangement", ("patch-shuffle",)),
+    "scale": Headline("Scale", ("scale",)),
+    "context": Headline("Context", ("context",)),
+    "shape": Headline("Shape", ("shape-bias", "edges")),
+    "cost": Headline("Cost", ("cost",), relative=True),
 }
 
 _ARROWS = {"higher": "higher is better", "lower": "lower is better", "none": "neither is better"}
@@ -94,64 +93,78 @@ def number(score: Score) -> str:
     return f"{short(score.value)}{interval} {unit}".rstrip()
 
 
-def headline_scores(results: Sequence[ProbeResult]) -> dict[tuple[str, Bias], Score]:
-    """(model, bias) -> the score that stands for the bias, of those that were measured; the last result counts."""
-    found: dict[tuple[str, Bias], Score] = {}
-    for result in results:
-        for bias, headline in HEADLINES.items():
-            if headline.probe == result.probe:
-                for score in result.summary.values():
-                    if score.measure == headline.measure:
-                        found[score.model, bias] = score
+def standing_for(bias: Bias, results: Sequence[ProbeResult], models: Sequence[str]) -> dict[str, Score]:
+    """Model -> the score that stands for a bias; of probes that may, the one that was measured for the most models."""
+    found: dict[str, Score] = {}
+    for name in HEADLINES[bias].probes:
+        measure = PROBES[name].headline
+        of_one = {
+            score.model: score
+            for result in results
+            if result.probe == name
+            for score in result.summary.values()
+            if score.measure == measure and score.model in models
+        }
+        if len(of_one) > len(found):
+            found = of_one
     return found
 
 
 def summary_sheet(results: Sequence[ProbeResult]) -> Sheet:
-    """Models x biases: a table, and a radar of those that were measured for every model."""
-    models = list(dict.fromkeys(model for result in results for model in result.models))
-    found = headline_scores(results)
-    biases = [bias for bias in BIASES if any((model, bias) in found for model in models)]
-    ways = {bias: next(found[model, bias].better for model in models if (model, bias) in found) for bias in biases}
-    colours = tuple(colour_of(number) for number in range(len(models)))
+    """Models x biases: a table, and a radar of those that were measured for every model.
+
+    The models are those of the last result; what was measured of others is left out.
+    """
+    models = list(results[-1].models) if results else []
+    every = {bias: standing_for(bias, results, models) for bias in BIASES}
+    found = {bias: scores for bias, scores in every.items() if scores}
+    colours = tuple(colour_of(place) for place in range(len(models)))
     rows = tuple(
-        (model, *(number(found[model, bias]) if (model, bias) in found else "-" for bias in biases)) for model in models
+        (model, *(number(scores[model]) if model in scores else "-" for scores in found.values())) for model in models
     )
-    columns = ("model", *(f"{HEADLINES[bias].heading} ({_ARROWS[ways[bias]]})" for bias in biases))
-    table = Table("Models and biases", columns, rows, colours, unit="95 % interval in brackets; -: not measured")
-    whole = [bias for bias in biases if all((model, bias) in found for model in models)]
+    first = {bias: next(iter(scores.values())) for bias, scores in found.items()}
+    headings = (f"{HEADLINES[bias].heading}: {one.measure} ({_ARROWS[one.better]})" for bias, one in first.items())
+    unit = "95 % interval in brackets; -: not measured"
+    table = Table("Models and biases", ("model", *headings), rows, colours, unit=unit)
+    whole = {bias: scores for bias, scores in found.items() if len(scores) == len(models)}
     panels: list[tuple[Radar | Table, ...]] = [(table,)]
     if len(whole) >= 3:
-        panels.append((_radar(models, whole, found, ways),))
-    about = tuple(provenance(result) for result in results)
+        panels.append((_radar(models, whole),))
+    about = tuple(f"{result.probe}: {provenance(result)}" for result in results)
     return Sheet("Spatial inductive biases", (Section("", tuple(panels)), Section("", (), notes=about)))
+
+
+def beside(result: ProbeResult, others: Sequence[ProbeResult]) -> tuple[Section, ...]:
+    """What a result is drawn with from other probes of its bias and the same models: locality has one axis, in px."""
+    same = [one for one in others if one.bias == result.bias and one.models == result.models]
+    probes = {one.probe for one in (*same, result)}
+    return (on_one_axis([*same, result]),) if result.bias == "locality" and len(probes) > 1 else ()
 
 
 def whole_sheet(results: Sequence[ProbeResult]) -> Sheet:
     """The summary, and every result below it."""
     first = summary_sheet(results)
-    sections = [*first.sections]
+    near = [result for result in results if result.bias == "locality"]
+    sections = [*first.sections, *(beside(near[-1], near[:-1]) if near else ())]
     for result in results:
         own = sheet(result)
         sections += [Section(own.title, ()), *own.sections]
     return Sheet(first.title, tuple(sections))
 
 
-def _radar(
-    models: Sequence[str], biases: Sequence[Bias], found: Mapping[tuple[str, Bias], Score], ways: Mapping[Bias, str]
-) -> Radar:
-    signs = {"higher": "+", "lower": "-", "none": ""}
-    names = tuple(f"{bias} ({signs[ways[bias]]})" if signs[ways[bias]] else bias for bias in biases)
+def _radar(models: Sequence[str], found: Mapping[Bias, Mapping[str, Score]]) -> Radar:
+    signs = {"higher": " +", "lower": " -", "none": ""}
+    names = tuple(HEADLINES[bias].heading + signs[next(iter(scores.values())).better] for bias, scores in found.items())
 
     def share(model: str, bias: Bias) -> float:
-        value = found[model, bias].value
-        if not HEADLINES[bias].relative:
-            return value
-        return value / (max(found[other, bias].value for other in models) or 1.0)
+        scores = found[bias]
+        largest = max(one.value for one in scores.values()) if HEADLINES[bias].relative else 1.0
+        return min(1.0, scores[model].value / (largest or 1.0))
 
     lines = tuple(
-        Line(model, names, tuple(share(model, bias) for bias in biases), colour=colour_of(place))
+        Line(model, names, tuple(share(model, bias) for bias in found), colour=colour_of(place))
         for place, model in enumerate(models)
     )
-    relative = [bias for bias in biases if HEADLINES[bias].relative]
+    relative = [HEADLINES[bias].heading for bias in found if HEADLINES[bias].relative]
     unit = "shares, 0 to 1; + higher is better, - lower is better"
     return Radar("All biases", lines, unit + (f"; {', '.join(relative)}: over the largest" if relative else ""))

@@ -22,7 +22,7 @@ from explorer.probes.base import PROBES, Probe, Row, Run, Step, mean, rate, row,
 from explorer.probes.stimuli import Shown
 from explorer.registry import parameter
 from explorer.sheet import Axis, Chart, Line, Map, Section, colour_of
-from explorer.statistics import RESAMPLES, wilson
+from explorer.statistics import RESAMPLES
 from explorer.transforms import BORDERS, Border, Transform, apply_many
 from explorer.types import Point, ProbeResult, Score
 
@@ -180,14 +180,14 @@ def _cells(found: tuple[Any, ...], whole: Any, shifts: Any, seed: int) -> list[R
     """A row for each shift and measure, see `_overall`; their ``whole`` is the share of objects wholly in the frame."""
     p, flips, cosine = found
     n, rows = len(p), []
-    ends = [_ends(one, seed) for one in (p, cosine)]
+    ends, by = [_ends(one, seed) for one in (p, cosine)], "bootstrap over images"
     for place, (dx, dy) in enumerate(shifts):
         where = {"dx": dx, "dy": dy, "whole": float(whole[:, place].mean())}
         flipped = float(flips[:, place].mean())
         rows += [
-            row(CHANGED, float(p[:, place].mean()), "probability", n, ends[0][place], **where),
-            row("top-1 flips", flipped, "share", n, wilson(flipped * n, n), **where),
-            row("cosine", float(cosine[:, place].mean()), "cosine", n, ends[1][place], **where),
+            row(CHANGED, float(p[:, place].mean()), "probability", n, ends[0][place], by, **where),
+            rate("top-1 flips", flipped * n, n, **where),
+            row("cosine", float(cosine[:, place].mean()), "cosine", n, ends[1][place], by, **where),
         ]
     return rows
 

@@ -86,7 +86,7 @@ class Measuring:
         models, stage = self._asked(picture, models, question, last)
         for result in self._stream(wanted, models, stage if wanted.on_stage else None):
             kept = {**(kept or {}), wanted.name: result}
-            yield _state(_now(result), result.share, result.notes), kept, *shown(result)
+            yield _state(_now(result), result.share, result.notes), kept, *shown(result, kept)
 
     def measure_all(
         self, kept: Kept | None, picture: Any, models: Any, question: Any, last: str = ""
@@ -97,17 +97,23 @@ class Measuring:
         """
         yield _state("Loading the models…", 0.0), *_skip(3)
         models, _ = self._asked(picture, models, question, last)
-        names = [headline.probe for headline in show.HEADLINES.values()]
         problems: list[str] = []
-        for number, name in enumerate(names):
-            try:
-                for result in self._stream(Wanted(name, {}, False), models, None):
-                    kept = {**(kept or {}), name: result}
-                    share = (number + result.share) / len(names)
-                    yield _state(f"{name}: {100 * result.share:.0f} %", share, problems), kept, *_skip(2)
-            except gr.Error as error:
-                problems.append(f"{name}: {error.message}")
-            yield _state(f"{name}: measured", (number + 1) / len(names), problems), kept, *summary(kept)
+        for number, headline in enumerate(show.HEADLINES.values()):
+            for name in headline.probes:
+                try:
+                    for result in self._stream(Wanted(name, {}, False), models, None):
+                        kept = {**(kept or {}), name: result}
+                        share = (number + result.share) / len(show.HEADLINES)
+                        yield _state(f"{name}: {100 * result.share:.0f} %", share, problems), kept, *_skip(2)
+                except gr.Error as error:
+                    problems.append(f"{name}: {error.message}")
+                else:
+                    if not result.notes:
+                        break
+                    problems += [f"{name}: {note}" for note in result.notes]
+            share = (number + 1) / len(show.HEADLINES)
+            words = "Measured" if share == 1 else f"{headline.heading} measured"
+            yield _state(words, share, problems), kept, *summary(kept)
 
     def _asked(self, picture: Any, models: Any, question: Any, last: str) -> tuple[list[Model], Any]:
         """The page's live models, and what is on its stage."""
@@ -180,9 +186,11 @@ class _Turn:
             self._turn.release()
 
 
-def shown(result: ProbeResult) -> tuple[Any, ...]:
-    """A result for the page: scores, a table if it has one, and the figures."""
+def shown(result: ProbeResult, kept: Kept) -> tuple[Any, ...]:
+    """A result for the page: scores, a table if it has one, and the figures; beside it what else its bias has."""
     sections = show.of(result).sections(result)
+    if result.share >= 1:
+        sections += show.beside(result, [one for one in kept.values() if one.probe != result.probe])
     panels = [panel for section in sections for row in section.rows for panel in row]
     tables = [panel for panel in panels if isinstance(panel, Table)]
     drawn = [separate(panel) for panel in panels if isinstance(panel, (Chart, Radar, Map))][:PLOTS]
@@ -283,8 +291,10 @@ def _link(result: ProbeResult, panel: Any) -> dict[str, Any]:
     link = PROBES[result.probe].link
     if not link or isinstance(panel, Radar) or (link == "zoom" and not panel.x.log):
         return {}
+    layers = [list(dict.fromkeys(row["path"] for row in result.of(model) if "path" in row)) for model in result.models]
     return {
         "link": link,
+        "layers": layers,
         "models": list(result.models),
         "sizes": [list(result.input_sizes.get(model, ())) for model in result.models],
         "title": html.unescape(panel.title),
