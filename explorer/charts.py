@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import io
 import math
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 _INK, _FAINT, _RULE = "#1A1A1A", "#595959", "#E3E3E3"
 _FONT = 14
+#: Height of a line of the legend, px.
+_LEGEND = 28
 _DASH = {"solid": "-", "dash": "--", "dot": ":"}
 
 
@@ -71,13 +74,20 @@ def ticks(panel: Chart, along: str) -> list[tuple[float, str]] | None:
     if along == "x":
         values = sorted({place for line in panel.lines for place in places(line, panel)})
         if len(values) <= 9:
-            return [(value, f"{value:g}") for value in values]
+            return [(value, _brief(value)) for value in values]
     low, high = span(panel, along)
     steps = (1, 2, 5) if high / low < 200 else (1,)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     every = [step * 10.0**power for power in powers for step in steps if low <= step * 10.0**power <= high]
     thin = max(1, len(every) // 8)
-    return [(value, f"{value:g}") for value in every[::thin]]
+    return [(value, _brief(value)) for value in every[::thin]]
+
+
+def _brief(value: float) -> str:
+    """A number in two digits, or whole."""
+    if value >= 100_000:
+        return f"{value:.0e}".replace("e+0", "e").replace("e+", "e")
+    return f"{float(f'{value:.2g}'):g}" if value < 100 else f"{value:g}"
 
 
 # ---- plotly ---------------------------------------------------------------------------------------------------------
@@ -167,7 +177,7 @@ def axis(panel: Chart, along: str) -> dict[str, Any]:
     one = panel.x if along == "x" else panel.y
     low, high = span(panel, along)
     out: dict[str, Any] = {
-        "title": {"text": html.escape(one.title), "standoff": 6},
+        "title": {"text": _wrapped(one.title, 52 if along == "x" else 34), "standoff": 6},
         "gridcolor": _RULE,
         "zerolinecolor": _RULE,
         "linecolor": _FAINT,
@@ -178,39 +188,66 @@ def axis(panel: Chart, along: str) -> dict[str, Any]:
     if one.log:
         out["type"] = "log"
     if (named := ticks(panel, along)) is not None:
-        out |= {"tickvals": [place for place, _ in named], "ticktext": [html.escape(text) for _, text in named]}
+        out |= {
+            "tickvals": [place for place, _ in named],
+            "ticktext": [_wrapped(text, 11) if _few(panel) else html.escape(text) for _, text in named],
+        }
     if along == "x" and categories(panel):
-        out |= {"tickangle": 0 if _short(panel) else -30, "showgrid": False}
+        out |= {"tickangle": 0 if _few(panel) else -40, "showgrid": False, "zeroline": False, "tickfont": {"size": 12}}
     return out
 
 
-def _short(panel: Chart) -> bool:
-    return sum(len(name) + 2 for name in categories(panel)) < 36
+def _few(panel: Chart) -> bool:
+    """Whether the categories fit side by side, in lines of some ten letters."""
+    return len(categories(panel)) <= 7
 
 
-def figure(panel: Chart | Radar, title: bool = True) -> go.Figure:
+def figure(panel: Chart | Radar) -> go.Figure:
     """A panel as a figure of its own that takes the width it is given."""
     import plotly.graph_objects as go
 
+    # The legend stands between the title and the chart, where neither long names nor tilted ones are in its way.
+    title = _wrapped(panel.title, 46)
+    rows = math.ceil(sum(len(name) + 8 for _, name in legend(panel)) / 42)
+    tall = 22 * (title.count("<br>") + 1)
     layout: dict[str, Any] = {
         "autosize": True,
-        "height": 430,
+        "height": 360 + tall + _LEGEND * rows,
         "font": {"family": "system-ui, sans-serif", "size": _FONT, "color": _INK},
         "paper_bgcolor": "#FFFFFF",
         "plot_bgcolor": "#FFFFFF",
-        "margin": {"l": 70, "r": 16, "t": 50 if title else 16, "b": 60},
-        "legend": {"orientation": "h", "yanchor": "top", "y": -0.22, "x": 0},
+        "margin": {"l": 70, "r": 16, "t": tall + _LEGEND * rows + 24, "b": 60},
+        "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.03, "x": 0, "xref": "paper", "font": {"size": 13}},
         "hovermode": "closest",
+        "annotations": [
+            {
+                "text": title,
+                "xref": "paper",
+                "yref": "paper",
+                "x": 0,
+                "y": 1,
+                "xanchor": "left",
+                "yanchor": "bottom",
+                "xshift": -54,
+                "yshift": _LEGEND * rows + 14,
+                "align": "left",
+                "showarrow": False,
+                "font": {"size": 16},
+            }
+        ],
     }
-    if title:
-        layout["title"] = {"text": html.escape(panel.title), "x": 0.01, "xanchor": "left", "font": {"size": 17}}
     if isinstance(panel, Radar):
         layout["polar"] = polar()
     else:
         layout |= {"xaxis": {**axis(panel, "x"), "automargin": True}, "yaxis": {**axis(panel, "y"), "automargin": True}}
         layout["shapes"] = [_mark(place, "x", "y domain") for place, _ in panel.marks]
-        layout["annotations"] = [_word(place, text, "x", "y domain") for place, text in panel.marks if text]
-    return go.Figure(traces(panel, legends=len(legend(panel)) > 0), layout)
+        layout["annotations"] += [_word(place, text, "x", "y domain") for place, text in panel.marks if text]
+    return go.Figure(traces(panel, legends=True), layout)
+
+
+def _wrapped(text: str, width: int) -> str:
+    """A text in lines, escaped."""
+    return "<br>".join(map(html.escape, textwrap.wrap(text, width)))
 
 
 def polar() -> dict[str, Any]:
@@ -302,8 +339,9 @@ def _draw_straight(on: Any, panel: Chart) -> None:
             getattr(on, f"set_{along}scale")("log")
         getattr(on, f"set_{along}lim")(*span(panel, along))
         if (named := ticks(panel, along)) is not None:
-            turned = {"rotation": 30, "ha": "right"} if along == "x" and categories(panel) and not _short(panel) else {}
-            getattr(on, f"set_{along}ticks")([place for place, _ in named], [text for _, text in named], **turned)
+            turned = {"rotation": 40, "ha": "right"} if along == "x" and not _few(panel) else {}
+            names = [text if turned or along == "y" else textwrap.fill(text, 14) for _, text in named]
+            getattr(on, f"set_{along}ticks")([place for place, _ in named], names, **turned)
             getattr(on, f"{along}axis").set_minor_locator(NullLocator())
     for place, text in panel.marks:
         on.axvline(place, color="#9A9A9A", linewidth=0.8, linestyle=":")

@@ -101,7 +101,7 @@
   /** How far a measurement is, and what has to be said about it. */
   explorer.working = ({ element, props, watch }) => {
     const root = element.querySelector(".part");
-    const bias = element.id ? element.id.replace("state-", "") : (element.closest("[id^=state-]") || { id: "" }).id.replace("state-", "");
+    const { bias } = props.options;
     const bar = make("progress", { max: 1, value: 0, "aria-label": "measurement under way" });
     const words = make("span", { role: "status" });
     const notes = make("ul", { class: "points" });

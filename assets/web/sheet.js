@@ -19,7 +19,7 @@
     };
     const show = () => {
       if (typeof props.value !== "string" || !props.value) { root.replaceChildren(); return; }
-      const { title, first = "block", columns, rows, notes } = JSON.parse(props.value);
+      const { title, first = "block", columns, rows, notes, words } = JSON.parse(props.value);
       const sorter = (text, at) => {
         const mark = at === by ? (upwards ? " ▲" : " ▼") : "";
         const button = make("button", { type: "button", class: "sorter", title: "sort by this column", text: text + mark, onclick: () => {
@@ -34,7 +34,7 @@
         make("th", { scope: "row" }, colour ? make("span", { class: "mark", style: `background:${colour}` }) : null, name),
         ...cells.map(({ text, alike, title: said }) => make("td", { class: alike ? "alike" : "", title: alike ? "not to be told from the control" : said || "", text: alike ? `~ ${text}` : text }))));
       root.replaceChildren(make("h3", { text: title }),
-        make("div", { class: "scroll" }, make("table", {}, make("thead", {}, head), make("tbody", {}, ...body))),
+        make("div", { class: "scroll" }, make("table", { class: words ? "words" : "" }, make("thead", {}, head), make("tbody", {}, ...body))),
         ...notes.map((text) => make("p", { class: "hint", text })));
     };
     show();

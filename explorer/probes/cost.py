@@ -88,7 +88,7 @@ class Cost(Probe):
     widths: str = parameter("16,32,64,128,256", "widths d, at a fixed grid")
     side: int = parameter(32, "side of the grid while the width grows, and where blocks are compared", 1, 512)
     direction: str = parameter("forward", "what is measured", choices=("forward", BACKWARD))
-    longest: float = parameter(0.3, "a size whose call would take longer is left out", 0.001, 60, "s")
+    longest: float = parameter(1.0, "a size whose call would take longer is left out", 0.001, 60, "s")
 
     def __post_init__(self) -> None:
         super().__post_init__()

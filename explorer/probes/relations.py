@@ -131,14 +131,6 @@ def lines(result: ProbeResult, over: str, measure: str, **conditions: Any) -> tu
     return tuple(line(rows, over, name, number) for number, name, rows in found if rows)
 
 
-def with_interval(one: Row | Score) -> str:
-    """A value and its interval in words."""
-    value, low, high = (one[key] if isinstance(one, dict) else getattr(one, key) for key in ("value", "low", "high"))
-    if value is None:
-        return "-"
-    return f"{value:.3f}" + ("" if low is None else f" ({low:.3f} to {high:.3f})")
-
-
 # ---- patch-shuffle --------------------------------------------------------------------------------------------------
 
 
@@ -743,7 +735,13 @@ class Position(Probe):
                 title = f"Position read from pictures of {'noise' if name == 'noise' else 'one colour'}"
                 unit = "Pictures that were not fitted; mean of x and y. At 0 and below, nothing can be read."
                 read.append(
-                    Chart(title, curves, Axis("depth (stage over stages)"), Axis("R2 of position", high=1), unit=unit)
+                    Chart(
+                        title,
+                        curves,
+                        Axis("depth (stage over stages)", low=0, high=1),
+                        Axis("R2 of position", high=1),
+                        unit=unit,
+                    )
                 )
         if read:
             made.append(Section("Where am I? Read from the features of each stage", (tuple(read),)))

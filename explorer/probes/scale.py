@@ -19,10 +19,10 @@ from explorer.models import Model, load
 from explorer.probes.base import PROBES, Probe, Row, Run, Step, mean, score
 from explorer.probes.equivariance import lie_derivative
 from explorer.probes.passes import Passes, stage_features
-from explorer.probes.relations import Dash, collected, line, position_names, share, with_interval
+from explorer.probes.relations import Dash, collected, line, position_names, share
 from explorer.probes.stimuli import Shown, render_many
 from explorer.registry import parameter
-from explorer.sheet import Axis, Chart, Line, Section, Table, colour_of
+from explorer.sheet import Axis, Chart, Line, Section
 from explorer.transforms import BORDERS, Border, Transform
 from explorer.types import Better, Point, ProbeResult, Score
 
@@ -201,9 +201,9 @@ class Scale(Probe):
         return found + score(rows, LIE, "lower")
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
-        """Every measure against zoom, and the means in a table."""
+        """Every measure against zoom."""
         x = Axis("zoom (1: as it is; 2: twice as large)", log=True, low=ZOOMS[0], high=ZOOMS[1])
-        variant = result.parameters.get("variant", self.variant)
+        variant = result.parameters["variant"]
         what = (
             "The object alone, on the mean colour."
             if variant == "canvas"
@@ -221,24 +221,9 @@ class Scale(Probe):
                 low = None if measure.startswith("cosine") else 0
                 chart = Chart(measure[0].upper() + measure[1:], curves, x, Axis(axis, low=low, high=1), unit=what)
                 panels.append(chart)
-        made = [
-            Section(f"Smaller and larger; remedy: {result.parameters.get('remedy', self.remedy)}", (tuple(panels),))
-        ]
-        lines = []
-        colours = []
-        for number, name in enumerate(result.models):
-            for size in dict.fromkeys(one["input"] for one in result.of(name)):
-                cells = [f"{name}, input {size} px"]
-                for measure in (*(f"{one} {OVER}" for one in MEASURES), LIE):
-                    one = result.of(name, measure=measure, input=size)
-                    cells.append(with_interval(one[0]) if one else "-")
-                lines.append(tuple(cells))
-                colours.append(colour_of(number))
-        if lines:
-            head = ("Model", *(f"{one}, mean" for one in MEASURES), f"{LIE} (outputs per log zoom)")
-            unit = "Means over zoom 0.5 to 2, zoom 1 left out, with 95 % intervals over pictures."
-            made.append(Section("Over zoom 0.5 to 2", ((Table("Means", head, tuple(lines), tuple(colours), unit),),)))
-        return tuple(made)
+        return (
+            Section(f"Smaller and larger; remedy: {result.parameters.get('remedy', self.remedy)}", (tuple(panels),)),
+        )
 
 
 def zoom_steps(count: int) -> tuple[float, ...]:

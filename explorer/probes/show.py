@@ -56,7 +56,23 @@ def sheet(result: ProbeResult) -> Sheet:
     kind = PROBES[result.probe]
     notes = (*result.notes, f"What this does not show: {kind.limits}", f"{kind.formula} ({kind.source})")
     about = Section("", (), notes=notes)
-    return Sheet(f"{result.probe}: {question(result.probe)}", (*of(result).sections(result), about), provenance(result))
+    numbers = Section("", ((scores_table(result),),)) if result.summary else Section("", ())
+    sections = (*of(result).sections(result), numbers, about)
+    return Sheet(f"{result.probe}: {question(result.probe)}", sections, provenance(result))
+
+
+def scores_table(result: ProbeResult) -> Table:
+    """The summary of a result: a row a model, a column a measure."""
+    measures = list(dict.fromkeys(score.measure for score in result.summary.values()))
+    found = {(score.model, score.measure): score for score in result.summary.values()}
+    rows = tuple(
+        (model, *(number(found[model, measure]) if (model, measure) in found else "-" for measure in measures))
+        for model in result.models
+    )
+    colours = tuple(colour_of(place) for place in range(len(result.models)))
+    counts = sorted({score.n for score in result.summary.values()})
+    n = f"n = {counts[0]}" + (f" to {counts[-1]}" if len(counts) > 1 else "")
+    return Table("In numbers", ("model", *measures), rows, colours, f"95 % intervals in brackets; {n}")
 
 
 def provenance(result: ProbeResult) -> str:

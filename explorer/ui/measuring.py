@@ -283,7 +283,8 @@ def table(panel: Table) -> str:
     ]
     first, *columns = panel.columns
     notes = [panel.unit] if panel.unit else []
-    return json.dumps({"title": panel.title, "first": first, "columns": columns, "rows": rows, "notes": notes})
+    told = {"title": panel.title, "first": first, "columns": columns, "rows": rows, "notes": notes, "words": True}
+    return json.dumps(told)
 
 
 def _link(result: ProbeResult, panel: Any) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def _bias(measuring: Measuring, asked: dict[str, Any], kept: gr.State, bias: Any
         options={"bias": bias, "question": QUESTIONS[bias], "intro": _INTRO, "probes": described(bias)},
         elem_id=f"probe-{bias}",
     )
-    state = part("working", "", label="State of the measurement", elem_id=f"state-{bias}")
+    state = part("working", "", label="State of the measurement", elem_id=f"state-{bias}", options={"bias": bias})
     scores = part("sheet", "", label="The measurements in numbers", elem_id=f"scores-{bias}")
     with gr.Row(elem_id=f"plots-{bias}", elem_classes=["bias-plots"], equal_height=False):
         plots = [
@@ -87,7 +87,7 @@ def _all(measuring: Measuring, asked: dict[str, Any], kept: gr.State, tab: gr.Ta
         },
         elem_id="probe-all",
     )
-    state = part("working", "", label="State of the measurement", elem_id="state-all")
+    state = part("working", "", label="State of the measurement", elem_id="state-all", options={"bias": "all"})
     scores = part("sheet", "", label="Models and biases", elem_id="scores-all")
     with gr.Row(elem_classes=["bias-plots"], equal_height=False, elem_id="plots-all"):
         radar = gr.Plot(show_label=False, visible=False, min_width=300, elem_classes=["bias-plot"])
