@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import inspect
+import itertools
 import json
 import math
 from typing import Any
@@ -101,7 +102,7 @@ def test_a_probe_runs_is_drawn_and_leaves_no_trace(name, models, results):
     assert torch.equal(seed, torch.get_rng_state())
     assert torch.is_grad_enabled() == grad_mode
     shares = [one.share for one in seen]
-    assert all(later >= sooner - 1e-9 for sooner, later in zip(shares, shares[1:]))
+    assert all(later >= sooner - 1e-9 for sooner, later in itertools.pairwise(shares))
     result = results[name] = seen[-1]
     assert result.share == 1
     measured = {one["model"] for one in result.rows}
