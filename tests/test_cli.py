@@ -370,7 +370,7 @@ def test_help_and_mistakes_do_not_wait_for_torch(light: dict[str, str]) -> None:
 def test_a_reader_that_leaves_early_is_no_error(light: dict[str, str]) -> None:
     code = (
         "import sys, explorer.cli as cli; cli._blocks = lambda _: cli._Result({}, ['line'] * 100_000, None); "
-        "sys.exit(cli.main(['blocks']))"
+        "sys.exit(main(['blocks']))"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=light
@@ -433,3 +433,49 @@ def test_train_writes_weights_and_manifest(tmp_path: Path, capsys: pytest.Captur
     assert [one["spec"] for one in record["models"]] == ["lab/conv#1"]
     assert (folder / "conv-1.safetensors").is_file()
     assert json.loads((folder / "manifest.json").read_text())["models"] == record["models"]
+
+
+# ---- probes ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_probe_prints_what_the_library_gives(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    from explorer.probes import probe
+
+    flags = ["probe", "consistency", "--model", "lab/conv", "--scenes", "4", "--passes", "1"]
+    assert main([*flags, "--json", "--out", str(tmp_path)]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    own = probe("consistency", "lab/conv", 4, passes=1)
+    assert printed["rows"] == own.rows
+    assert set(printed["summary"]) == set(own.summary)
+    assert {"value", "unit", "low", "high", "n"} <= set(printed["summary"]["lab/conv: consistency"])
+    assert sorted(Path(file).suffix for file in printed["files"]) == [".csv", ".html", ".json", ".png"]
+    assert main(flags) == 0
+
+
+def test_probes_are_listed_from_their_declarations(capsys: pytest.CaptureFixture[str]) -> None:
+    from explorer.probes import PROBES
+
+    assert main(["probes", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["name"] for row in rows] == list(PROBES)
+    assert all(row["question"].endswith("?") and row["limits"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["probe", "consistancy", "--model", "lab/conv"], "consistency"),
+        (["probe", "consistency", "--model", "lab/conv", "--passes", "0"], "passes lies from 1"),
+        (["probe", "consistency", "--model", "lab/conv", "--precision", "bfloat16"], "float32 only"),
+        (["probe", "shape-bias", "--model", "random/test_resnet"], "cue conflicts"),
+        (["probe", "consistency", "--model", "lab/conv", "--out", "x.xlsx"], ".csv or .json"),
+    ],
+)
+def test_wrong_probes_are_refused_in_one_line(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    assert main(arguments) == 2
+    printed = capsys.readouterr()
+    assert words in printed.err
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""
