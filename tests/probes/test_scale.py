@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import explorer.probes.scale as scale
 from explorer.errors import MethodError
 from explorer.models import Model, load
-from explorer.probes import PROBES, probe
+from explorer.probes import PROBES, probe, show
 from explorer.probes.passes import Passes, stage_features
 from explorer.probes.stimuli import Shown, Stimulus, read
 from explorer.stages import find_stages
@@ -289,12 +289,12 @@ def test_scenes_are_rendered_anew_and_stay_in_range() -> None:
 
 def test_several_models_keep_their_places_in_the_figure() -> None:
     result = probe("scale", ["lab/mhsa", "lab/none"], 12, steps=5, device="cpu")
-    curves, table = PROBES["scale"]().sections(result)
+    (curves,) = PROBES["scale"]().sections(result)
     for chart in curves.rows[0]:
         assert [one.name for one in chart.lines] == ["lab/mhsa", "lab/none"]
         assert all(one.low is not None for one in chart.lines)
         assert chart.x.log
-    assert len(table.rows[0][0].rows) == 2
+    assert len(show.scores_table(result).rows) == 2
     # What has been measured so far is drawn too.
     half = dataclasses.replace(result, rows=result.rows[:2])
     assert PROBES["scale"]().sections(half)
