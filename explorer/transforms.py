@@ -258,6 +258,34 @@ def apply_many(transforms: Sequence[Transform], image: Tensor) -> Tensor:
     return out
 
 
+def shuffle_patches(images: Tensor, orders: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Cut images into equal patches and let them change places.
+
+    Args:
+        images: (B, C, H, W).
+        orders: (B, rows * columns) long: place k, in raster order, shows patch ``orders[:, k]``.
+        grid: (rows, columns), which divide H and W.
+    """
+    (batch, channels, height, width), (rows, columns) = images.shape, grid
+    patches = images.view(batch, channels, rows, height // rows, columns, width // columns)
+    patches = patches.permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
+    patches = patches.gather(1, orders.to(images.device)[:, :, None, None, None].expand_as(patches))
+    patches = patches.unflatten(1, (rows, columns)).permute(0, 3, 1, 4, 2, 5)
+    return patches.reshape(batch, channels, height, width)
+
+
+def random_orders(count: int, patches: int, seed: int) -> Tensor:
+    """``count`` random orders (count, patches), all but the original one alike likely."""
+    chance = torch.Generator().manual_seed(seed)
+    orders = torch.empty(count, patches, dtype=torch.long)
+    for index in range(count):
+        while True:
+            orders[index] = torch.randperm(patches, generator=chance)
+            if not torch.equal(orders[index], torch.arange(patches)):
+                break
+    return orders
+
+
 def _is_window(move: Transform, frame: tuple[int, int]) -> bool:
     plain = move.zoom == 1 and move.angle == 0 and not move.flip and move.dx.is_integer() and move.dy.is_integer()
     return plain and abs(move.dy) <= frame[0] and abs(move.dx) <= frame[1]  # else the larger picture grows too large

@@ -62,6 +62,7 @@ from explorer.lab.table import (
     write_table,
 )
 from explorer.models import Model, load
+from explorer.transforms import shuffle_patches
 from explorer.types import AttentionMap, ModelSpec
 
 __all__ = [
@@ -253,17 +254,12 @@ def shuffled(images: Tensor, grid: int) -> Tensor:
     """
     if grid == 1:
         return images
-    count, channels, size, _ = images.shape
+    count, size = len(images), images.shape[-1]
     if size % grid:
         raise ParameterError(f"pictures of {size} px cannot be cut into {grid} x {grid} equal patches")
-    side = size // grid
     order = hashed(keys_of(STREAM + 5, torch.arange(count)), grid * grid).argsort(1)
     same = (order == torch.arange(grid * grid)).all(1, keepdim=True)
-    order = torch.where(same, order.flip(1), order).to(images.device)
-    patches = images.view(count, channels, grid, side, grid, side).permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
-    patches = patches.gather(1, order[:, :, None, None, None].expand_as(patches))
-    whole = patches.view(count, grid, grid, channels, side, side).permute(0, 3, 1, 4, 2, 5)
-    return whole.reshape(count, channels, size, size)
+    return shuffle_patches(images, torch.where(same, order.flip(1), order), (grid, grid))
 
 
 # ---- one model ------------------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from explorer.probes.passes import Passes, stage_features
 from explorer.probes.stimuli import Shown, knows_scenes, render_many, scenes
 from explorer.registry import parameter
 from explorer.sheet import Axis, Chart, Line, Section, colour_of
+from explorer.transforms import random_orders, shuffle_patches
 from explorer.types import ProbeResult, Score
 
 #: Rows x columns of patches that a picture is cut into (Naseer 2021).
@@ -134,38 +135,10 @@ def lines(result: ProbeResult, over: str, measure: str, **conditions: Any) -> tu
 # ---- patch-shuffle --------------------------------------------------------------------------------------------------
 
 
-def shuffle_patches(images: Tensor, orders: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Cut images into equal patches and let them change places.
-
-    Args:
-        images: (B, C, H, W).
-        orders: (B, rows * columns) long: place k, in raster order, shows patch ``orders[:, k]``.
-        grid: (rows, columns), which divide H and W.
-    """
-    (batch, channels, height, width), (rows, columns) = images.shape, grid
-    patches = images.view(batch, channels, rows, height // rows, columns, width // columns)
-    patches = patches.permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
-    patches = patches.gather(1, orders.to(images.device)[:, :, None, None, None].expand_as(patches))
-    patches = patches.unflatten(1, (rows, columns)).permute(0, 3, 1, 4, 2, 5)
-    return patches.reshape(batch, channels, height, width)
-
-
 def _cut(images: Tensor, orders: Tensor, grid: tuple[int, int], start: int, stop: int) -> Tensor:
     """Pictures ``start`` to ``stop`` of all images in all orders, those of an image side by side."""
     which = torch.arange(start, stop, device=images.device) // (len(orders) // len(images))
     return shuffle_patches(images[which], orders[start:stop], grid)
-
-
-def random_orders(count: int, patches: int, seed: int) -> Tensor:
-    """``count`` random orders (count, patches), all but the original one alike likely."""
-    chance = torch.Generator().manual_seed(seed)
-    orders = torch.empty(count, patches, dtype=torch.long)
-    for index in range(count):
-        while True:
-            orders[index] = torch.randperm(patches, generator=chance)
-            if not torch.equal(orders[index], torch.arange(patches)):
-                break
-    return orders
 
 
 class _Set(NamedTuple):

@@ -20,6 +20,7 @@ from explorer.probes.context import OnDisk, as_it_is, gaussian_blur, one_folder,
 from explorer.probes.stimuli import Shown, Stimuli, Stimulus, knows_scenes, read, render_many
 from explorer.registry import parameter
 from explorer.sheet import Axis, Section
+from explorer.transforms import random_orders, shuffle_patches
 from explorer.types import ProbeResult, Score
 
 # ---- shape bias -----------------------------------------------------------------------------------------------------
@@ -288,22 +289,6 @@ def silhouette(masks: Tensor) -> Tensor:
     return (~masks)[:, None].float().expand(-1, 3, -1, -1)
 
 
-def scrambled(x: Tensor, orders: Tensor) -> Tensor:
-    """Cut pictures into N x N patches that change places: place k shows patch ``orders[:, k]``, counted by rows.
-
-    Args:
-        x: (B, 3, H, W), H and W multiples of N.
-        orders: (B, N * N), a permutation each.
-    """
-    count, channels, height, width = x.shape
-    grid = round(orders.shape[1] ** 0.5)
-    patches = x.unflatten(3, (grid, width // grid)).unflatten(2, (grid, height // grid))
-    patches = patches.permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
-    patches = patches[torch.arange(count)[:, None], orders.to(x.device)]
-    patches = patches.unflatten(1, (grid, grid)).permute(0, 3, 1, 4, 2, 5)
-    return patches.reshape(count, channels, height, width)
-
-
 def _filtered(x: Tensor, kernel: Sequence[Sequence[float]]) -> Tensor:
     """The brightness correlated with a 3 x 3 kernel, the edge pixel repeated: (B, 3, H, W) to (B, 1, H, W)."""
     return F.conv2d(F.pad(greyscale(x)[:, :1], (1, 1, 1, 1), mode="replicate"), x.new_tensor(kernel)[None, None])
@@ -323,9 +308,9 @@ class Edges(Probe):
     on white, for stimuli with a mask), Gaussian blur, N x N patches in random order, greyscale. Of each: agreement of
     the first choice with that for the untouched input, p of that class, and accuracy where the class is known.
 
-    Views are computed on the input in 0..1: the formulas stand at `sobel`, `laplacian`, `gaussian_blur`, `scrambled`
-    and `greyscale`. Every model sees a picture's patches in the same order; patches are left out where N divides not
-    the input. Intervals are Wilson's for shares and a bootstrap over images for p.
+    Views are computed on the input in 0..1: the formulas stand at `sobel`, `laplacian`, `gaussian_blur`,
+    `shuffle_patches` and `greyscale`. Every model sees a picture's patches in the same order; patches are left out
+    where N divides not the input. Intervals are Wilson's for shares and a bootstrap over images for p.
     """
 
     bias: ClassVar[Bias] = "shape"
@@ -376,18 +361,10 @@ class Edges(Probe):
         if name == "blur":
             return gaussian_blur(x, self.sigma / 100 * min(x.shape[2:]))
         if name == "patches":
-            return scrambled(x, self._orders(len(shown), seed)[list(which)])
+            return shuffle_patches(
+                x, random_orders(len(shown), self.grid**2, seed)[list(which)], (self.grid, self.grid)
+            )
         return {"Sobel": sobel, "Laplacian": laplacian, "greyscale": greyscale}[name](x)
-
-    def _orders(self, count: int, seed: int) -> Tensor:
-        """The order of every stimulus' patches, never the original one: (count, grid * grid)."""
-        generator, cells = torch.Generator().manual_seed(seed), self.grid**2
-        out: list[Tensor] = []
-        while len(out) < count:
-            order = torch.randperm(cells, generator=generator)
-            if not torch.equal(order, torch.arange(cells)):
-                out.append(order)
-        return torch.stack(out)
 
     def scores(self, rows: Sequence[Row]) -> list[Score]:
         return [

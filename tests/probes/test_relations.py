@@ -19,6 +19,7 @@ from explorer.probes import PROBES, probe
 from explorer.probes.base import Run
 from explorer.probes.stimuli import render_many, scenes
 from explorer.stages import find_stages
+from explorer.transforms import random_orders, shuffle_patches
 from explorer.types import ModelSpec, ProbeResult
 
 
@@ -50,8 +51,8 @@ def with_module(model: Model, module: nn.Module) -> Model:
 def test_patches_change_places_as_in_a_naive_loop(grid: tuple[int, int]) -> None:
     images = pictures(2, 16)
     rows, columns = grid
-    orders = relations.random_orders(2, rows * columns, 5)
-    moved = relations.shuffle_patches(images, orders, grid)
+    orders = random_orders(2, rows * columns, 5)
+    moved = shuffle_patches(images, orders, grid)
     h, w = 16 // rows, 16 // columns
     for item in range(2):
         for place in range(rows * columns):
@@ -61,20 +62,20 @@ def test_patches_change_places_as_in_a_naive_loop(grid: tuple[int, int]) -> None
 
 
 def test_orders_are_permutations_and_never_the_original() -> None:
-    orders = relations.random_orders(500, 4, 0)
+    orders = random_orders(500, 4, 0)
     assert torch.equal(orders.sort(1).values, torch.arange(4).expand(500, -1))
     assert not (orders == torch.arange(4)).all(1).any()
     # 23 orders are left, and all of them come.
     assert len({tuple(one) for one in orders.tolist()}) == 23
-    assert torch.equal(orders, relations.random_orders(500, 4, 0))
-    assert not torch.equal(orders, relations.random_orders(500, 4, 1))
+    assert torch.equal(orders, random_orders(500, 4, 0))
+    assert not torch.equal(orders, random_orders(500, 4, 1))
 
 
 @pytest.mark.parametrize("pool", ["avg", "token"])
 def test_vit_without_position_does_not_see_an_aligned_shuffle(pool: str) -> None:
     model = vit(pool)
     images = pictures()
-    moved = relations.shuffle_patches(images, relations.random_orders(3, 16, 1), (4, 4))
+    moved = shuffle_patches(images, random_orders(3, 16, 1), (4, 4))
     with torch.inference_mode():
         with_position = model.logits(moved) - model.logits(images)
         size = model.logits(images).abs().max()
@@ -255,7 +256,7 @@ def test_rotary_off_is_attention_without_it() -> None:
     free = relations.without_position(relations.without_position(model, "absolute"), "rotary")
     half = relations.without_position(model, "absolute")
     images = pictures(2, 56)
-    moved = relations.shuffle_patches(images, relations.random_orders(2, 16, 1), (4, 4))
+    moved = shuffle_patches(images, random_orders(2, 16, 1), (4, 4))
     with torch.inference_mode():
         size = free.logits(images).abs().max()
         assert (free.logits(moved) - free.logits(images)).abs().max() < 1e-4 * size

@@ -20,6 +20,7 @@ from explorer.models import load
 from explorer.probes import probe
 from explorer.probes.context import OnDisk, as_it_is, gaussian_blur, others
 from explorer.probes.stimuli import Stimulus, scenes
+from explorer.transforms import random_orders, shuffle_patches
 from explorer.types import ModelSpec
 
 # ---- the rule -------------------------------------------------------------------------------------------------------
@@ -293,7 +294,7 @@ def test_blur_as_scipy(sigma: float) -> None:
 def test_patches_change_places_by_loops() -> None:
     x = torch.cat([_picture(3), _picture(4)])
     orders = torch.stack([torch.randperm(16, generator=torch.Generator().manual_seed(one)) for one in range(2)])
-    found = shape.scrambled(x, orders)
+    found = shuffle_patches(x, orders, (4, 4))
     high, wide = 12 // 4, 16 // 4
     for item in range(2):
         for place in range(16):
@@ -301,16 +302,16 @@ def test_patches_change_places_by_loops() -> None:
             a, b = divmod(int(orders[item, place]), 4)
             patch = x[item, :, a * high : (a + 1) * high, b * wide : (b + 1) * wide]
             assert torch.equal(found[item, :, i * high : (i + 1) * high, j * wide : (j + 1) * wide], patch)
-    assert torch.equal(shape.scrambled(x, torch.arange(16).expand(2, -1)), x)
+    assert torch.equal(shuffle_patches(x, torch.arange(16).expand(2, -1), (4, 4)), x)
 
 
 def test_orders_differ_and_are_never_the_original() -> None:
-    orders = shape.Edges(grid=2)._orders(200, 0)
+    orders = random_orders(200, 4, 0)
     assert orders.shape == (200, 4)
     assert bool((orders.sort(1).values == torch.arange(4)).all())
     assert not bool((orders == torch.arange(4)).all(1).any())
     assert len(orders.unique(dim=0)) == 23  # all but one of 24
-    assert torch.equal(orders, shape.Edges(grid=2)._orders(200, 0))
+    assert torch.equal(orders, random_orders(200, 4, 0))
 
 
 # ---- the probe of edges ---------------------------------------------------------------------------------------------
