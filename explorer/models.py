@@ -187,6 +187,12 @@ class ModelStore:
         return len(self._models)
 
 
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether the memory did not suffice; CUDA has a class for it, of MPS and the CPU it is only said."""
+    said = str(error)
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in said or "can't allocate memory" in said
+
+
 def choose_device(name: str | None = None) -> torch.device:
     """Return the device asked for, or the best there is: CUDA, else MPS, else CPU. Raises ParameterError."""
     if name is None or name == "auto":

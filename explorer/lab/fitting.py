@@ -22,7 +22,7 @@ from explorer.errors import ImageError, ParameterError, TrainingError
 from explorer.images import SUFFIXES, read_image
 from explorer.lab import scenes
 from explorer.labels import class_numbers
-from explorer.models import Model, fit_settings, load
+from explorer.models import Model, fit_settings, load, out_of_memory
 from explorer.registry import parameter
 from explorer.seeding import Seeded
 from explorer.types import ModelSpec
@@ -199,7 +199,7 @@ def _fit(
             try:
                 return work(batch)
             except RuntimeError as error:
-                if not _no_memory(error):
+                if not out_of_memory(error):
                     raise
                 optimiser.zero_grad()
                 if batch == 1:
@@ -299,12 +299,6 @@ def _judge(model: Model, data: _Data, batch: int) -> tuple[float, float]:
 
 def _shown(images: Tensor, model: Model) -> Tensor:
     return images.to(model.device).float().div(255)
-
-
-def _no_memory(error: RuntimeError) -> bool:
-    # CUDA has a class for it; of MPS and the CPU it is only said.
-    said = str(error)
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in said or "can't allocate memory" in said
 
 
 # ---- the pictures ---------------------------------------------------------------------------------------------------

@@ -12,9 +12,9 @@ from explorer.blocks import cost
 from explorer.blocks.explain import explain
 from explorer.errors import MethodError, ParameterError
 from explorer.lab.networks import LabModel
-from explorer.models import Model
+from explorer.models import Model, out_of_memory
 from explorer.probes.base import PROBES, Probe, Row, Run, Step, row, score
-from explorer.probes.passes import MEMORY, out_of_memory
+from explorer.probes.passes import MEMORY
 from explorer.probes.stimuli import Shown
 from explorer.registry import parameter
 from explorer.sheet import Axis, Chart, Line, Section, Table, colour_of

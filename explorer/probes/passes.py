@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from explorer.errors import MethodError
-from explorer.models import Model
+from explorer.models import Model, out_of_memory
 
 Read = TypeVar("Read")
 
@@ -107,12 +107,6 @@ def _no_tf32() -> Iterator[None]:
     finally:
         if before:
             torch.backends.cuda.matmul.allow_tf32 = True
-
-
-def out_of_memory(error: RuntimeError) -> bool:
-    """Whether the memory did not suffice; CUDA has a class for it, of MPS and the CPU it is only said."""
-    said = str(error)
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in said or "can't allocate memory" in said
 
 
 def stage_features(model: Model, x01: Tensor, numbers: list[int] | None = None) -> dict[int, Tensor]:

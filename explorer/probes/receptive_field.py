@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from explorer.models import Model
+from explorer.models import Model, out_of_memory
 from explorer.probes.base import PROBES, Bias, Probe, Row, Run, Step, row, score
-from explorer.probes.passes import out_of_memory, stage_features
+from explorer.probes.passes import stage_features
 from explorer.probes.stimuli import Shown
 from explorer.sheet import Axis, Chart, Line, Section, colour_of
 from explorer.types import ProbeResult, Score

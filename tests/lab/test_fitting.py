@@ -175,7 +175,7 @@ def test_memory_that_does_not_suffice_for_judging(pictures, monkeypatch):
 
     monkeypatch.setattr(fitting, "_judge", scarce)
     assert any("batches of 4" in note for note in fit(_spec(), pictures, FitRecipe(epochs=1, batch=8)).notes)
-    monkeypatch.setattr(fitting, "_no_memory", lambda _: False)
+    monkeypatch.setattr(fitting, "out_of_memory", lambda _: False)
     with pytest.raises(RuntimeError, match="can't allocate"):
         fit(_spec(), pictures, FitRecipe(epochs=1, batch=8))
 
