@@ -370,7 +370,7 @@ def test_help_and_mistakes_do_not_wait_for_torch(light: dict[str, str]) -> None:
 def test_a_reader_that_leaves_early_is_no_error(light: dict[str, str]) -> None:
     code = (
         "import sys, explorer.cli as cli; cli._blocks = lambda _: cli._Result({}, ['line'] * 100_000, None); "
-        "sys.exit(main(['blocks']))"
+        "sys.exit(cli.main(['blocks']))"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=light
