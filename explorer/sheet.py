@@ -77,6 +77,10 @@ class Words:
     unit: str = ""
 
 
+#: How a curve is drawn.
+Dash = Literal["solid", "dash", "dot"]
+
+
 @dataclass(frozen=True, eq=False)
 class Line:
     """One curve, or a set of points, of a `Chart`.
@@ -98,7 +102,7 @@ class Line:
     low: tuple[float, ...] | None = None
     high: tuple[float, ...] | None = None
     colour: str = MODEL_COLOURS[0]
-    dash: Literal["solid", "dash", "dot"] = "solid"
+    dash: Dash = "solid"
     joined: bool = True
 
 

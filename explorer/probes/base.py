@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
 
+from explorer.errors import MethodError
 from explorer.registry import Registry, check_fields
-from explorer.sheet import Section
+from explorer.sheet import Dash, Line, Section, colour_of
 from explorer.statistics import bootstrap, wilson
 from explorer.types import Better, ProbeResult, Score
 
@@ -151,3 +153,26 @@ def score(rows: Sequence[Row], measure: str, better: Better, name: str = "", **c
             values = (one["value"], one["unit"], one["low"], one["high"], one["n"])
             return [Score(one["model"], name or measure, *values, better, one["interval"])]
     return []
+
+
+def curve(name: str, number: int, rows: Sequence[Row], x: str, dash: Dash = "solid", joined: bool = True) -> Line:
+    """Rows over their condition ``x``, numbers in ascending order, in the colour of the model in this place.
+
+    A row without an interval has its value as both ends; where none has one, the line has none.
+    """
+    if rows and not isinstance(rows[0][x], str):
+        rows = sorted(rows, key=lambda one: one[x])
+
+    def column(key: str) -> tuple[float, ...]:
+        found = (one["value"] if one[key] is None else one[key] for one in rows)
+        return tuple(math.nan if value is None else float(value) for value in found)
+
+    some = any(one["low"] is not None for one in rows)
+    low, high = (column("low"), column("high")) if some else (None, None)
+    return Line(name, tuple(one[x] for one in rows), column("value"), low, high, colour_of(number), dash, joined)
+
+
+def need_classes(model: Model) -> None:
+    """Raises MethodError for a model that has no classes to answer."""
+    if model.headless:
+        raise MethodError(f"{model.spec} answers no classes: {model.headless_reason}")

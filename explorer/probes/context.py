@@ -25,7 +25,8 @@ from explorer.images import SUFFIXES, Picture, read_image
 from explorer.lab.evaluation import mass_ratio
 from explorer.lab.scenes import BACKGROUNDS, CLASSES, Scene
 from explorer.models import Model
-from explorer.probes.base import PROBES, Bias, Probe, Row, Run, Step, mean, rate, row, score
+from explorer.probes.base import PROBES, Bias, Probe, Row, Run, Step, mean, need_classes, rate, row, score
+from explorer.probes.passes import collected
 from explorer.probes.stimuli import Shown, Stimuli, Stimulus, knows_scenes, render_many
 from explorer.probes.stimuli import scenes as drawn_scenes
 from explorer.registry import parameter
@@ -137,8 +138,7 @@ class Context(Probe):
         if shown.stimuli.folder is not None and is_in9(shown.stimuli.folder):
             yield from _in9(model, shown, run, in9_map(shown.stimuli.folder))
             return
-        if model.headless:
-            raise MethodError(f"{model.spec} answers with no class: {model.headless_reason}")
+        need_classes(model)
         objects = Objects.of(shown)
         images, masks = objects.images, objects.masks[:, None]
         count = len(images)
@@ -626,11 +626,8 @@ def probabilities(
         begin: share of the probe's work that is done before.
         end: and after.
     """
-    found: list[Tensor] = []
-    for _, stop, answers in run.passes.each(count, make, run.passes.answers):
-        found.append(answers[0])
-        yield Step(begin + (end - begin) * stop / count)
-    return torch.cat(found).double().softmax(1)
+    logits, _ = yield from collected(run.passes, count, make, begin, end)
+    return logits.double().softmax(1)
 
 
 def others(labels: Sequence[int]) -> tuple[list[int], list[int]]:

@@ -15,12 +15,12 @@ from torch import Tensor
 
 from explorer.errors import MethodError
 from explorer.models import Model
-from explorer.probes.base import PROBES, Probe, Row, Run, Step, mean, score
+from explorer.probes.base import PROBES, Probe, Row, Run, Step, curve, mean, need_classes, score
 from explorer.probes.passes import stage_features
 from explorer.probes.stimuli import Shown
-from explorer.probes.translation import curve, need_classes, rooms
+from explorer.probes.translation import rooms
 from explorer.registry import parameter
-from explorer.sheet import Axis, Chart, Section, Table, colour_of
+from explorer.sheet import Axis, Chart, Dash, Section, Table, colour_of
 from explorer.stages import Stage
 from explorer.transforms import BORDERS, Border, Transform
 from explorer.types import ProbeResult, Score
@@ -154,15 +154,16 @@ class Equivariance(Probe):
         ):
             shifts, stages = [], []
             for number, model in enumerate(result.models):
-                rows, colour = result.of(model, measure=measure), colour_of(number)
-                last = sorted((one for one in rows if one["stage"] == _deepest(rows)), key=lambda one: one["strides"])
+                rows = result.of(model, measure=measure)
+                last = [one for one in rows if one["stage"] == _deepest(rows)]
                 if last:
-                    shifts.append(curve(model, colour, last, "strides"))
-                for strides, dash in ((1.0, "solid"), (0.5, "dot")):
+                    shifts.append(curve(model, number, last, "strides"))
+                drawn: tuple[tuple[float, Dash], ...] = ((1.0, "solid"), (0.5, "dot"))
+                for strides, dash in drawn:
                     some = [one for one in rows if one["strides"] == strides]
                     if some:
                         name = model if strides == 1 else f"{model}, half a stride"
-                        stages.append(curve(name, colour, some, "stage", dash))
+                        stages.append(curve(name, number, some, "stage", dash))
             unit = f"{'; '.join(how).capitalize()}. Bands: 95 % over images."
             charts.append(
                 (
@@ -428,9 +429,9 @@ class LieDerivative(Probe):
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         lines, table, colours = [], [], []
         for number, model in enumerate(result.models):
-            rows = sorted(result.of(model, measure="Lie derivative per px"), key=lambda one: one["step"])
+            rows = result.of(model, measure="Lie derivative per px")
             if rows:
-                lines.append(curve(model, colour_of(number), rows, "step"))
+                lines.append(curve(model, number, rows, "step"))
             for one in result.of(model):
                 ends = "" if one["low"] is None else f"{one['low']:.3g} to {one['high']:.3g}"
                 words = (model, f"{one['step']:g} px", f"{one['value']:.3g}", ends, one["unit"], one["scheme"])

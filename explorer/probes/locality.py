@@ -15,7 +15,7 @@ from explorer.attribution import answer
 from explorer.capture import capture
 from explorer.errors import MethodError, NoAttentionError
 from explorer.models import Model
-from explorer.probes.base import PROBES, Bias, Probe, Row, Run, Step, mean, score
+from explorer.probes.base import PROBES, Bias, Probe, Row, Run, Step, curve, mean, score
 from explorer.probes.passes import stage_features
 from explorer.probes.stimuli import Shown
 from explorer.registry import parameter
@@ -158,8 +158,7 @@ class EffectiveReceptiveField(Probe):
         for number, model in enumerate(result.models):
             rows = result.of(model, measure="share of mass")
             if rows:
-                x = tuple(float(one["side"]) for one in rows)
-                lines.append(_line(f"{model}, {rows[0]['input']}", x, rows, number))
+                lines.append(curve(f"{model}, {rows[0]['input']}", number, rows, "side"))
         chart = Chart(
             "Share of the effective receptive field inside a centred square",
             tuple(lines),
@@ -296,7 +295,7 @@ class AttentionDistance(Probe):
                 middle = [one for one in rows if one["head"] == "mean"]
                 heads = [one for one in rows if one["head"] != "mean"]
                 if middle:
-                    lines.append(_line(model, tuple(one["depth"] for one in middle), middle, number))
+                    lines.append(curve(model, number, middle, "depth"))
                     x, y = (tuple(float(one[name]) for one in heads) for name in ("depth", "value"))
                     lines.append(Line(f"{model}, heads", x, y, colour=colour_of(number), joined=False))
             if lines:
@@ -429,8 +428,8 @@ class AttributionRadius(Probe):
         for number, model in enumerate(result.models):
             rows = result.of(model)
             if rows:
-                x = tuple(_percent(one["share"]) for one in rows)
-                lines.append(_line(f"{model}, {rows[0]['input']}", x, rows, number, joined=False))
+                named = [{**one, "held": _percent(one["share"])} for one in rows]
+                lines.append(curve(f"{model}, {rows[0]['input']}", number, named, "held", joined=False))
         chart = Chart(
             f"Radius around the centre of mass of |attribution| ({result.parameters.get('method', '')})",
             tuple(lines),
@@ -478,9 +477,9 @@ def on_one_axis(results: Sequence[ProbeResult]) -> Section:
     lines = []
     for number, model in enumerate(models):
         points = {name: one for result in results for name, one in _radii_of(result, model).items()}
-        names = tuple(name for name in CATEGORIES if name in points)
-        if names:
-            lines.append(_line(model, names, [points[name] for name in names], number, joined=False))
+        rows = [{**points[name], "category": name} for name in CATEGORIES if name in points]
+        if rows:
+            lines.append(curve(model, number, rows, "category", joined=False))
     chart = Chart(
         "Receptive fields, attention and evidence on one axis",
         tuple(lines),
@@ -517,15 +516,3 @@ def _radii_of(result: ProbeResult, model: str) -> dict[str, Row]:
             }
             out[name] = {**rows[-1], **scaled}
     return out
-
-
-def _line(name: str, x: Any, rows: Sequence[Row], number: int, joined: bool = True) -> Line:
-    """A line of rows in the colour of a model's place; where a row has no interval, its ends are the value."""
-
-    def column(key: str) -> tuple[float, ...]:
-        values = (one["value"] if one[key] is None else one[key] for one in rows)
-        return tuple(math.nan if value is None else float(value) for value in values)
-
-    none = all(one["low"] is None for one in rows)
-    low, high = (None, None) if none else (column("low"), column("high"))
-    return Line(name, x, column("value"), low, high, colour_of(number), joined=joined)

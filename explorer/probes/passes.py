@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from explorer.errors import MethodError
 from explorer.models import Model, out_of_memory
+from explorer.probes.base import Step
 
 Read = TypeVar("Read")
 
@@ -107,6 +108,26 @@ def _no_tf32() -> Iterator[None]:
     finally:
         if before:
             torch.backends.cuda.matmul.allow_tf32 = True
+
+
+def collected(
+    passes: Passes,
+    count: int,
+    make: Callable[[int, int], Tensor],
+    begin: float,
+    end: float,
+    read: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None,
+) -> Generator[Step, None, tuple[Tensor, Tensor]]:
+    """The two tensors that are read of pictures 0 to ``count`` - 1, put together; see `Passes.each`.
+
+    Yields the share done after each batch, from ``begin`` to ``end``.
+    """
+    first, second = [], []
+    for _, stop, found in passes.each(count, make, read):
+        first.append(found[0])
+        second.append(found[1])
+        yield Step(begin + (end - begin) * stop / count)
+    return torch.cat(first), torch.cat(second)
 
 
 def stage_features(model: Model, x01: Tensor, numbers: list[int] | None = None) -> dict[int, Tensor]:

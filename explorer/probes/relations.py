@@ -6,10 +6,10 @@ import copy
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -18,13 +18,14 @@ from torch import Tensor, nn
 
 from explorer.blocks.mhsa import MultiHeadSelfAttention
 from explorer.errors import MethodError
+from explorer.lab.evaluation import PAIRS
 from explorer.lab.scenes import ARRANGEMENTS, CLASSES, Scene
 from explorer.models import Model
-from explorer.probes.base import PROBES, Probe, Row, Run, Step, mean, rate, row, score
-from explorer.probes.passes import Passes, stage_features
+from explorer.probes.base import PROBES, Probe, Row, Run, Step, curve, mean, need_classes, rate, row, score
+from explorer.probes.passes import Passes, collected, stage_features
 from explorer.probes.stimuli import Shown, knows_scenes, render_many, scenes
 from explorer.registry import parameter
-from explorer.sheet import Axis, Chart, Line, Section, colour_of
+from explorer.sheet import Axis, Chart, Line, Section
 from explorer.transforms import random_orders, shuffle_patches
 from explorer.types import ProbeResult, Score
 
@@ -34,32 +35,9 @@ GRIDS = ((2, 2), (2, 4), (4, 4), (4, 8), (8, 8), (14, 14), (16, 16))
 DRAWN = 12 * len(CLASSES)
 #: Turns of an arrangement's axis and distances of its parts that no model was trained on; largest gap tried for room.
 TILTS, GAPS = (25.0, 40.0), (1.4, 1.7)
-Dash = Literal["solid", "dash", "dot"]
-#: Numbers of the arrangements among the scenes' classes.
-PAIRS = tuple(CLASSES.index(name) for name in ARRANGEMENTS)
 
 
 # ---- what several probes of one picture against its own answer share -------------------------------------------------
-
-
-def collected(
-    passes: Passes,
-    count: int,
-    make: Callable[[int, int], Tensor],
-    begin: float,
-    end: float,
-    read: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None,
-) -> Generator[Step, None, tuple[Tensor, Tensor]]:
-    """The two tensors that are read of pictures 0 to ``count`` - 1, put together; see `Passes.each`.
-
-    Yields the share done after each batch, from ``begin`` to ``end``.
-    """
-    first, second = [], []
-    for _, stop, found in passes.each(count, make, read):
-        first.append(found[0])
-        second.append(found[1])
-        yield Step(begin + (end - begin) * stop / count)
-    return torch.cat(first), torch.cat(second)
 
 
 def _window(images: Tensor, start: int, stop: int) -> Tensor:
@@ -104,32 +82,12 @@ def compared(
     return rows
 
 
-def line(rows: Sequence[Row], over: str, name: str, number: int, joined: bool = True, dash: Dash = "solid") -> Line:
-    """The curve of rows over one of their conditions, in the colour of model ``number``."""
-    rows = sorted(rows, key=lambda one: one[over]) if rows and not isinstance(rows[0][over], str) else rows
-    known = bool(rows) and all(one["low"] is not None for one in rows)
-
-    def column(key: str) -> tuple[float, ...]:
-        return tuple(math.nan if one[key] is None else float(one[key]) for one in rows)
-
-    return Line(
-        name,
-        tuple(one[over] for one in rows),
-        column("value"),
-        column("low") if known else None,
-        column("high") if known else None,
-        colour_of(number),
-        dash,
-        joined,
-    )
-
-
 def lines(result: ProbeResult, over: str, measure: str, **conditions: Any) -> tuple[Line, ...]:
     """A curve for each model that has rows of this measure under these conditions."""
     found = [
         (number, name, result.of(name, measure=measure, **conditions)) for number, name in enumerate(result.models)
     ]
-    return tuple(line(rows, over, name, number) for number, name, rows in found if rows)
+    return tuple(curve(name, number, rows, over) for number, name, rows in found if rows)
 
 
 # ---- patch-shuffle --------------------------------------------------------------------------------------------------
@@ -177,8 +135,7 @@ class PatchShuffle(Probe):
 
     def measure(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:
         """Rows of each grid, finer and finer; "1x1" is the picture as it is."""
-        if model.headless:
-            raise MethodError(f"{model.spec} gives no classes ({model.headless_reason}), so no answer can change")
+        need_classes(model)
         height, width = model.input_size
         grids = [one for one in GRIDS if height % one[0] == 0 and width % one[1] == 0]
         if not grids:
@@ -312,7 +269,7 @@ class PatchShuffle(Probe):
                 for one in result.of(name, measure="accuracy among arrangements", grid="1x1", group=group)
             ]
             if rows:
-                own.append(line(rows, "condition", name, number, joined=False))
+                own.append(curve(name, number, rows, "condition", joined=False))
         y = Axis("accuracy among the four (chance 0.25)", low=0, high=1)
         further = Chart("Arrangements, not shuffled", tuple(own), Axis("how the two parts stand"), y)
         says = "Freshly drawn scenes; accuracy with all twelve classes to choose from (chance 0.083)."
@@ -725,11 +682,11 @@ class Position(Probe):
             ("accuracy", "Right answers", "accuracy (share of pictures)"),
         ):
             curves = tuple(
-                line(
-                    [{**one, "what": f"{one['kind']} {one['position']}"} for one in rows],
-                    "what",
+                curve(
                     name,
                     number,
+                    [{**one, "what": f"{one['kind']} {one['position']}"} for one in rows],
+                    "what",
                     joined=False,
                 )
                 for number, name in enumerate(result.models)

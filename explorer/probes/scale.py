@@ -16,13 +16,13 @@ from torch import Tensor
 from explorer.errors import ExplorerError, MethodError
 from explorer.lab import motion
 from explorer.models import Model, load
-from explorer.probes.base import PROBES, Probe, Row, Run, Step, mean, score
+from explorer.probes.base import PROBES, Probe, Row, Run, Step, curve, mean, score
 from explorer.probes.equivariance import lie_derivative
-from explorer.probes.passes import Passes, stage_features
-from explorer.probes.relations import Dash, collected, line, position_names, share
+from explorer.probes.passes import Passes, collected, stage_features
+from explorer.probes.relations import position_names, share
 from explorer.probes.stimuli import Shown, render_many
 from explorer.registry import parameter
-from explorer.sheet import Axis, Chart, Line, Section
+from explorer.sheet import Axis, Chart, Dash, Line, Section
 from explorer.transforms import BORDERS, Border, Transform
 from explorer.types import Better, Point, ProbeResult, Score
 
@@ -374,5 +374,5 @@ def _curves(result: ProbeResult, measure: str) -> tuple[Line, ...]:
         for place, size in enumerate(sizes):
             called = name if len(sizes) == 1 else f"{name}, input {size} px"
             some = [one for one in rows if one["input"] == size]
-            curves.append(line(some, "zoom", called, number, dash=dashes[place % len(dashes)]))
+            curves.append(curve(called, number, some, "zoom", dashes[place % len(dashes)]))
     return tuple(curves)

@@ -15,7 +15,7 @@ from explorer.errors import MethodError, ParameterError
 from explorer.images import SUFFIXES, Picture
 from explorer.lab.scenes import BACKGROUNDS, CLASSES, TEXTURES, Scene
 from explorer.models import Model
-from explorer.probes.base import PROBES, Bias, Probe, Row, Run, Step, mean, rate, score
+from explorer.probes.base import PROBES, Bias, Probe, Row, Run, Step, mean, need_classes, rate, score
 from explorer.probes.context import OnDisk, as_it_is, gaussian_blur, one_folder, others, points, probabilities
 from explorer.probes.stimuli import Shown, Stimuli, Stimulus, knows_scenes, read, render_many
 from explorer.registry import parameter
@@ -330,8 +330,7 @@ class Edges(Probe):
     grid: int = parameter(4, "patches a side that change places", 2, 32)
 
     def measure(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:
-        if model.headless:
-            raise MethodError(f"{model.spec} answers with no class: {model.headless_reason}")
+        need_classes(model)
         count, (height, width) = len(shown), model.input_size
         known = [place for place, mask in enumerate(shown.masks) if mask is not None and bool(mask.any())]
         views = ["Sobel", "Laplacian", "silhouette", "blur", "patches", "greyscale"]

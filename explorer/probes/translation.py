@@ -18,10 +18,10 @@ from torch import Tensor
 from explorer.errors import MethodError, ParameterError
 from explorer.images import Picture
 from explorer.models import Model
-from explorer.probes.base import PROBES, Probe, Row, Run, Step, mean, rate, row, score
+from explorer.probes.base import PROBES, Probe, Row, Run, Step, curve, mean, need_classes, rate, row, score
 from explorer.probes.stimuli import Shown
 from explorer.registry import parameter
-from explorer.sheet import Axis, Chart, Line, Map, Section, colour_of
+from explorer.sheet import Axis, Chart, Map, Section
 from explorer.statistics import RESAMPLES
 from explorer.transforms import BORDERS, Border, Transform, apply_many
 from explorer.types import Point, ProbeResult, Score
@@ -124,8 +124,8 @@ class Translation(Probe):
             corner = Point(-side * step / 2, -side * step / 2)
             frame, axes = (side * step, side * step), ("dx, px", "dy, px")
             maps.append(Map(model, values, frame, 0.0, top, f"mean {CHANGED}", origin=corner, axes=axes))
-            profile = sorted((one for one in rows if one["dy"] == 0), key=lambda one: one["dx"])
-            lines.append(curve(model, colour_of(number), profile, "dx"))
+            profile = [one for one in rows if one["dy"] == 0]
+            lines.append(curve(model, number, profile, "dx"))
             strides |= {int(one["value"]) for one in result.of(model, measure="stride")[-2:]}
         if not maps:
             return ()
@@ -231,24 +231,6 @@ def rooms(shown: Shown) -> list[Room]:
         ends = (columns[0], rows[0], width - 1 - columns[-1], height - 1 - rows[-1])
         out.append(Room(*(int(one) for one in ends)))
     return out
-
-
-def need_classes(model: Model) -> None:
-    """Raises MethodError for a model that has no classes to answer."""
-    if model.headless:
-        raise MethodError(f"{model.spec} answers no class: {model.headless_reason}")
-
-
-def curve(name: str, colour: str, rows: Sequence[Row], x: str, dash: Any = "solid", joined: bool = True) -> Line:
-    """Rows as a curve over their condition ``x``; rows without an interval have the value as its two ends."""
-    values = tuple(_number(one["value"]) for one in rows)
-    low, high = (
-        tuple(value if one[end] is None else one[end] for one, value in zip(rows, values)) for end in ("low", "high")
-    )
-    some = any(one["low"] is not None for one in rows)
-    return Line(
-        name, tuple(one[x] for one in rows), values, low if some else None, high if some else None, colour, dash, joined
-    )
 
 
 def _number(value: float | None) -> float:
@@ -418,7 +400,7 @@ class Consistency(Probe):
             for number, model in enumerate(result.models):
                 rows = [one for name in names for one in result.of(model, measure=name)]
                 if rows:
-                    lines.append(curve(model, colour_of(number), rows, "measure", joined=False))
+                    lines.append(curve(model, number, rows, "measure", joined=False))
             charts.append(
                 Chart(title, tuple(lines), Axis(""), axis, unit=f"{how.capitalize()}. Bars: 95 % over images.")
             )
