@@ -163,17 +163,20 @@ def _open(page: Any, bias: str, probe: str) -> None:
     page.locator(f"#biases [role=radio][data-name={probe}]").click()
 
 
+def _open_translation(page: Any, side: int) -> None:
+    _open(page, "Translation", "translation")
+    page.locator("#probe-translation summary", has_text="Parameters").click()
+    page.locator("#translation-translation-side").fill(str(side))
+    page.locator("#translation-translation-side").press("Enter")
+
+
 def _measured(page: Any, bias: str) -> None:
     page.locator(f"#state-{bias} .working span", has_text="Measured").wait_for()
 
 
 @pytest.mark.browser
 def test_a_shift_clicked_in_the_map_moves_the_picture(page: Any):
-    _open(page, "Translation", "translation")
-    page.locator("#probe-translation summary", has_text="Parameters").click()
-    side = page.locator("#translation-translation-side")
-    side.fill("3")
-    side.press("Enter")
+    _open_translation(page, side=3)
     page.locator("#shown-translation").select_option("stage")
     page.locator("#probe-translation button", has_text="Measure").click()
     _measured(page, "translation")
@@ -212,11 +215,7 @@ def test_formula_source_and_limits_are_one_click_away(page: Any):
 
 @pytest.mark.browser
 def test_leaving_the_tab_ends_the_work(page: Any):
-    _open(page, "Translation", "translation")
-    page.locator("#probe-translation summary", has_text="Parameters").click()
-    side = page.locator("#translation-translation-side")
-    side.fill("65")
-    side.press("Enter")
+    _open_translation(page, side=65)
     page.locator("#probe-translation button", has_text="Measure").click()
     page.locator("#state-translation progress").wait_for()
     # the page stays usable meanwhile
@@ -233,10 +232,7 @@ def test_leaving_the_tab_ends_the_work(page: Any):
 
 @pytest.mark.browser
 def test_stop_ends_the_work_and_keeps_what_there_is(page: Any):
-    _open(page, "Translation", "translation")
-    page.locator("#probe-translation summary", has_text="Parameters").click()
-    page.locator("#translation-translation-side").fill("65")
-    page.locator("#translation-translation-side").press("Enter")
+    _open_translation(page, side=65)
     page.locator("#probe-translation button", has_text="Measure").click()
     page.locator("#probe-translation button", has_text="Stop").click()
     page.locator("#state-translation .working span", has_text="Stopped").wait_for()
