@@ -20,6 +20,10 @@ from explorer.types import ModelSpec, ProbeResult, Score
 PRECISIONS: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
+#: The share of a run whose last rows may still be to come: only what is complete has 1, and is drawn as such once.
+_NEARLY = 0.999
+
+
 def made(name: str, parameters: Mapping[str, Any]) -> Probe:
     """Make a probe with its parameters; raises UnknownNameError, ParameterError."""
     kind = PROBES[name]
@@ -102,13 +106,13 @@ def steps(
                 rows += fresh
                 if fresh:
                     summary |= {f"{found.model}: {found.measure}": found for found in one.scores(own)}
-                yield so_far((number + step.share) / len(models))
+                yield so_far(min(_NEARLY, (number + step.share) / len(models)))
         except (MethodError, ParameterError) as error:
             failed.append(error)
             notes.append(f"{model.spec}: {error}")
             if len(failed) == len(models):
                 raise
-            yield so_far((number + 1) / len(models))
+            yield so_far(min(_NEARLY, (number + 1) / len(models)))
     yield so_far(1.0)
 
 

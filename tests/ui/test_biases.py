@@ -170,6 +170,19 @@ def _open_translation(page: Any, side: int) -> None:
     page.locator("#translation-translation-side").press("Enter")
 
 
+def _at_rest(place: Any) -> Any:
+    """Where a part of the page is once it has stopped moving: figures take their width when they are seen."""
+    before, still = place.bounding_box(), 0
+    for _ in range(60):
+        place.page.wait_for_timeout(250)
+        now = place.bounding_box()
+        still = still + 1 if now == before else 0
+        if still == 6:
+            return now
+        before = now
+    pytest.fail("the figure does not come to rest")
+
+
 def _measured(page: Any, bias: str) -> None:
     page.locator(f"#state-{bias} .working span", has_text="Measured").wait_for()
 
@@ -186,12 +199,11 @@ def test_a_shift_clicked_in_the_map_moves_the_picture(page: Any):
     plots = page.locator("#plots-translation .js-plotly-plot")
     place = plots.first.locator(".nsewdrag").first
     place.scroll_into_view_if_needed()
-    page.wait_for_timeout(1000)  # figures take their width when they are seen
-    box = place.bounding_box()
+    box = _at_rest(place)
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.move(box["x"] + box["width"] / 6, box["y"] + box["height"] / 2, steps=3)
-    hover = page.locator(".hoverlayer .hovertext").first
-    hover.wait_for(timeout=10_000)
-    said = (hover.text_content() or "").replace("\u2212", "-")
+    page.wait_for_timeout(500)  # the text of where the pointer came from goes
+    said = (plots.first.locator(".hoverlayer .hovertext").text_content() or "").replace("\u2212", "-")
     dx, dy = (round(float(value)) for value in re.findall(r"px: (-?\d+\.\d{3})", said))
     assert (dx, dy) != (0, 0)
     page.mouse.down()
