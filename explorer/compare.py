@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -35,6 +35,14 @@ from explorer.types import (
 
 #: How many classes a prediction names.
 TOP = 5
+#: What a query stays on when the picture is moved.
+Pin = Literal["image", "place"]
+PINS: Mapping[Pin, str] = MappingProxyType(
+    {
+        "image": "it moves with what it was put on: with the object of a scene, with the content of a picture",
+        "place": "it stays where it is in the frame, whatever moves there",
+    }
+)
 #: How many models one comparison holds: as many as there are colours that can be told apart.
 MAX_MODELS = 6
 
@@ -169,6 +177,7 @@ def compare(
     query: Point | None = None,
     target: int | None = None,
     progress: Callable[[float], None] | None = None,
+    pin: Pin = "image",
     **parameters: Any,
 ) -> Comparison:
     """Compare models on a picture before and after a transform.
@@ -184,9 +193,10 @@ def compare(
             of its frame; its view says how many pixels that is.
         method: an attribution method, or None for none. Where it cannot serve a model, the view's notes say why.
         query: the place whose attention is asked for, in pixels of the first model's input and of the picture before
-            it is moved; it follows the picture. The centre if None.
+            it is moved. The centre if None.
         target: class to explain; by default each model's own top class of the picture before it is moved, for both.
         progress: told the share done, from 0 to 1; what it raises cancels.
+        pin: what the query stays on when the picture is moved, see PINS.
         parameters: the method's parameters.
 
     Raises:
@@ -194,6 +204,8 @@ def compare(
     """
     if not 1 <= len(models) <= MAX_MODELS:
         raise ParameterError(f"1 to {MAX_MODELS} models can be compared, got {len(models)}")
+    if pin not in PINS:
+        raise ParameterError(f"pin is one of {', '.join(PINS)}; got '{pin}'")
     picture = image if isinstance(image, Scene) else read_image(image)
     height, width = models[0].input_size
     place = Point(*query) if query is not None else Point(width / 2, height / 2)
@@ -220,7 +232,8 @@ def compare(
 
         first = side(Transform(), target)
         second = first if sides == 1 else side(own, target_of(first, target))
-        rows.append(view(model, picture, own, first, second, Point(place.x * columns_factor, place.y * rows_factor)))
+        asked = Point(place.x * columns_factor, place.y * rows_factor)
+        rows.append(view(model, picture, own, first, second, asked, pin))
     words = motion.in_words(transform) if isinstance(picture, Scene) else str(transform)
     return Comparison(tuple(rows), words, method or "none", versions())
 
@@ -230,7 +243,9 @@ def target_of(before: Side, target: int | None = None) -> int | None:
     return before.prediction.top[0].index if target is None and before.prediction.top else target
 
 
-def view(model: Model, image: Any, transform: Transform, before: Side, after: Side, query: Point) -> ModelView:
+def view(
+    model: Model, image: Any, transform: Transform, before: Side, after: Side, query: Point, pin: Pin = "image"
+) -> ModelView:
     """Put the two halves of a view together.
 
     Args:
@@ -240,10 +255,11 @@ def view(model: Model, image: Any, transform: Transform, before: Side, after: Si
         before: about the picture as it was; ``after`` the same for the identity.
         after: about the picture as moved.
         query: in pixels of this model's input, before the move.
+        pin: what it stays on, see PINS.
     """
     if isinstance(image, Scene):
         transform = motion.about_object(image, transform, model.input_size)
-    to = transform.point(query, model.input_size)
+    to = transform.point(query, model.input_size) if pin == "image" else query
     inside = 0 <= to.x < model.input_size[1] and 0 <= to.y < model.input_size[0]
     attributions: tuple[Attribution, Attribution] | None = None
     pulled: PulledBack | None = None

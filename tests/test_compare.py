@@ -155,3 +155,14 @@ def test_attention_follows_the_dog(data: Path, name: str) -> None:
         followed = likeness(before[:, :-2], after[:, 2:])
         assert followed > 0.7, one.layer
         assert followed > stayed + 0.2, one.layer
+
+
+def test_a_query_pinned_to_a_place_stays_there(picture: Image.Image) -> None:
+    model = explorer.load("random/test_vit")
+    asked = explorer.Point(20, 30)
+    (view,) = explorer.compare([model], picture, explorer.Transform(dx=16), None, asked, pin="place").rows
+    assert view.queries == (asked, asked)
+    (still,) = explorer.compare([model], picture, explorer.Transform(), None, asked).rows
+    np.testing.assert_array_equal(view.maps[0].rows(view.queries[0], 0), still.maps[0].rows(asked, 0))
+    with pytest.raises(explorer.ParameterError, match="pin is one of image, place"):
+        explorer.compare([model], picture, explorer.Transform(), None, asked, pin="object")
