@@ -158,11 +158,10 @@ def test_attention_follows_the_dog(data: Path, name: str) -> None:
 
 
 def test_a_query_pinned_to_a_place_stays_there(picture: Image.Image) -> None:
-    model = explorer.load("random/test_vit")
-    asked = explorer.Point(20, 30)
-    (view,) = explorer.compare([model], picture, explorer.Transform(dx=16), None, asked, pin="place").rows
+    model, asked = load("random/test_vit"), Point(20, 30)
+    (view,) = compare([model], picture, Transform(dx=16), None, asked, pin="place").rows
     assert view.queries == (asked, asked)
-    (still,) = explorer.compare([model], picture, explorer.Transform(), None, asked).rows
-    np.testing.assert_array_equal(view.maps[0].rows(view.queries[0], 0), still.maps[0].rows(asked, 0))
-    with pytest.raises(explorer.ParameterError, match="pin is one of image, place"):
-        explorer.compare([model], picture, explorer.Transform(), None, asked, pin="object")
+    (still,) = compare([model], picture, Transform(), None, asked).rows
+    assert torch.equal(view.maps[0].rows(view.queries[0], 0), still.maps[0].rows(asked, 0))
+    with pytest.raises(ParameterError, match="pin is one of image, place"):
+        compare([model], picture, Transform(), None, asked, pin="object")
