@@ -41,6 +41,11 @@
       },
     };
 
+    explorer.state.keep("question", () => JSON.parse(JSON.stringify(question)), (change) => {
+      explorer.question.set(change);
+      return "";
+    });
+
     const along = { dx: 1, dy: 0 };
     const numeric = (move) => {
       const toSlider = move.log ? Math.log2 : (value) => value;

@@ -181,7 +181,19 @@
       models = [...props.value];
       draw();
     });
-    explorer.chosen = { models: () => models, editor: (index) => editors[index], colour: (index) => colours[index], add };
+    /** Choose models: 1 to 6 texts. */
+    const set = (texts) => {
+      if (JSON.stringify(texts) === JSON.stringify(models)) return;
+      models = texts.slice(0, most);
+      draw();
+      publish();
+    };
+    explorer.state.keep("models", () => [...models], (texts) => {
+      if (!Array.isArray(texts) || !texts.length || texts.length > most) return explorer.say("1 to {most} models can be shown.", { most });
+      set(texts.map(String));
+      return "";
+    });
+    explorer.chosen = { models: () => models, set, editor: (index) => editors[index], colour: (index) => colours[index], add };
     draw();
   };
 })();

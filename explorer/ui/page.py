@@ -76,15 +76,18 @@ def build(
             elem_id="masthead",
         )
         with gr.Tabs(elem_id="tabs"):
-            with gr.Tab("Compare", id="compare") as first_tab:
-                asked = compare.draw(handlers, first, timm.list_models() + timm.list_pretrained())
+            # Compare and Lecture share the workbench below, which stands outside of the tabs.
+            compare_tab = gr.Tab("Compare", id="compare")
+            with gr.Tab("Lecture", id="lecture") as lecture_tab:
+                pass
             biases_tab = gr.Tab("Biases", id="biases")
             with gr.Tab("Blocks", id="blocks") as blocks_tab:
                 blocks.draw(answers, blocks_tab)
             with gr.Tab("Laboratory", id="lab") as lab_tab:
                 lab.draw(lab_tab)
+        asked = compare.draw(handlers, first, timm.list_models() + timm.list_pretrained())
         with biases_tab:
-            biases.draw(Measuring(handlers), asked, [first_tab, blocks_tab, lab_tab])
+            biases.draw(Measuring(handlers), asked, [compare_tab, lecture_tab, blocks_tab, lab_tab])
     page.queue(max_size=WAITING, default_concurrency_limit=4)
     return page
 

@@ -15,7 +15,7 @@ from explorer.resources import asset
 
 #: In the order in which they need each other.
 _SCRIPTS = (
-    *("core.js", "colours.js", "pointing.js", "maps.js", "panel.js", "scene.js"),
+    *("core.js", "state.js", "colours.js", "pointing.js", "maps.js", "panel.js", "scene.js"),
     *("controls.js", "models.js", "samples.js", "row.js", "stage.js"),
     *("blocks.js", "sheet.js", "biases.js"),
 )
