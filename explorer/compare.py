@@ -174,7 +174,7 @@ def compare(
     image: Any,
     transform: Transform = Transform(),  # noqa: B008 - frozen
     method: str | None = "gradcam",
-    query: Point | None = None,
+    query: Point | Sequence[Point] | None = None,
     target: int | None = None,
     progress: Callable[[float], None] | None = None,
     pin: Pin = "image",
@@ -193,7 +193,7 @@ def compare(
             of its frame; its view says how many pixels that is.
         method: an attribution method, or None for none. Where it cannot serve a model, the view's notes say why.
         query: the place whose attention is asked for, in pixels of the first model's input and of the picture before
-            it is moved. The centre if None.
+            it is moved; or several such places. The centre if None.
         target: class to explain; by default each model's own top class of the picture before it is moved, for both.
         progress: told the share done, from 0 to 1; what it raises cancels.
         pin: what the query stays on when the picture is moved, see PINS.
@@ -208,9 +208,10 @@ def compare(
         raise ParameterError(f"pin is one of {', '.join(PINS)}; got '{pin}'")
     picture = image if isinstance(image, Scene) else read_image(image)
     height, width = models[0].input_size
-    place = Point(*query) if query is not None else Point(width / 2, height / 2)
-    if not (0 <= place.x < width and 0 <= place.y < height):
-        raise ParameterError(f"query ({place.x:g}, {place.y:g}) lies outside the {width} x {height} px input")
+    places = _places(query) or [Point(width / 2, height / 2)]
+    for place in places:
+        if not (0 <= place.x < width and 0 <= place.y < height):
+            raise ParameterError(f"query ({place.x:g}, {place.y:g}) lies outside the {width} x {height} px input")
     rows = []
     sides = 1 if transform.is_identity else 2
     done = 0
@@ -232,10 +233,18 @@ def compare(
 
         first = side(Transform(), target)
         second = first if sides == 1 else side(own, target_of(first, target))
-        asked = Point(place.x * columns_factor, place.y * rows_factor)
-        rows.append(view(model, picture, own, first, second, asked, pin))
+        asked, *further = (Point(place.x * columns_factor, place.y * rows_factor) for place in places)
+        rows.append(view(model, picture, own, first, second, asked, pin, further))
     words = motion.in_words(transform) if isinstance(picture, Scene) else str(transform)
     return Comparison(tuple(rows), words, method or "none", versions())
+
+
+def _places(query: Point | Sequence[Point] | None) -> list[Point]:
+    """One place, several or none, as a list."""
+    several: Any = () if query is None else query
+    if len(several) == 2 and not isinstance(several[0], Sequence):
+        several = (several,)
+    return [Point(*one) for one in several]
 
 
 def target_of(before: Side, target: int | None = None) -> int | None:
@@ -244,7 +253,14 @@ def target_of(before: Side, target: int | None = None) -> int | None:
 
 
 def view(
-    model: Model, image: Any, transform: Transform, before: Side, after: Side, query: Point, pin: Pin = "image"
+    model: Model,
+    image: Any,
+    transform: Transform,
+    before: Side,
+    after: Side,
+    query: Point,
+    pin: Pin = "image",
+    further: Sequence[Point] = (),
 ) -> ModelView:
     """Put the two halves of a view together.
 
@@ -259,8 +275,6 @@ def view(
     """
     if isinstance(image, Scene):
         transform = motion.about_object(image, transform, model.input_size)
-    to = transform.point(query, model.input_size) if pin == "image" else query
-    inside = 0 <= to.x < model.input_size[1] and 0 <= to.y < model.input_size[0]
     attributions: tuple[Attribution, Attribution] | None = None
     pulled: PulledBack | None = None
     difference: Tensor | None = None
@@ -271,7 +285,7 @@ def view(
     maps = before.maps
     if after is not before:
         maps = tuple(
-            replace(one, weights=_Pair(one.weights, two.weights))
+            replace(one, weights=Pair(one.weights, two.weights))
             for one, two in zip(before.maps, after.maps, strict=True)
         )
     return ModelView(
@@ -284,14 +298,28 @@ def view(
         attributions=attributions,
         pulled_back=pulled,
         difference=difference,
-        queries=(query, to if inside else None),
+        queries=(query, follow(transform, query, model.input_size, pin)),
         shift=(transform.dx, transform.dy),
         notes=tuple(dict.fromkeys((*before.notes, *after.notes))),
+        further=tuple((place, follow(transform, place, model.input_size, pin)) for place in further),
     )
 
 
+def follow(move: Transform, query: Point, size: tuple[int, int], pin: Pin = "image") -> Point | None:
+    """Where is a query asked from after a move? None where that is outside the frame.
+
+    Args:
+        move: what happens to places: for a scene, to those on its object.
+        query: before the move, in pixels of the frame.
+        size: (height, width) of the frame, px.
+        pin: what it stays on, see PINS.
+    """
+    to = move.point(query, size) if pin == "image" else query
+    return to if 0 <= to.x < size[1] and 0 <= to.y < size[0] else None
+
+
 @dataclass(frozen=True, eq=False)
-class _Pair:
+class Pair:
     """Weights of a picture before and after a move, as a batch of two that ran one by one."""
 
     before: Weights

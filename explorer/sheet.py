@@ -25,6 +25,23 @@ DIVERGING: Final = (
     *("#053061", "#2166AC", "#4393C3", "#92C5DE", "#D1E5F0", "#F7F7F7"),
     *("#FDDBC7", "#F4A582", "#D6604D", "#B2182B", "#67001F"),
 )
+#: matplotlib's other two (Smith & van der Walt 2015), ten anchors each.
+VIRIDIS: Final = (
+    *("#440154", "#482878", "#3E4989", "#31688E", "#26828E"),
+    *("#1F9E89", "#35B779", "#6ECE58", "#B5DE2B", "#FDE725"),
+)
+MAGMA: Final = (
+    *("#000004", "#180F3D", "#440F76", "#721F81", "#9E2F7F"),
+    *("#CD4071", "#F1605D", "#FD9668", "#FECA8D", "#FCFDBF"),
+)
+#: Every map that numbers are drawn in, all perceptually uniform: cividis first, which the colour-blind see alike.
+PALETTES: Final = {
+    "cividis": SEQUENTIAL,
+    "viridis": VIRIDIS,
+    "magma": MAGMA,
+    "grey": ("#000000", "#FFFFFF"),
+    "diverging": DIVERGING,
+}
 
 
 @dataclass(frozen=True, eq=False)

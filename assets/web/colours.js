@@ -4,8 +4,10 @@
   const { explorer } = window;
 
   const tables = {};
+  /** The table of a range's map; which one unsigned maps are drawn in is the visitor's choice. */
+  const tableOf = (map) => tables[map === "sequential" ? explorer.now.look.map : map];
 
-  /** Learn the maps: {name: anchors "#rrggbb", evenly spaced}. They come from explorer.figures, so that every face agrees. */
+  /** Learn the maps: {name: anchors "#rrggbb", evenly spaced}. They come from the library, so that every face agrees. */
   explorer.palettes = (maps) => {
     for (const [name, anchors] of Object.entries(maps)) {
       const rgb = anchors.map((hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)));
@@ -26,7 +28,7 @@
     canvas.height = rows;
     const context = canvas.getContext("2d");
     const image = context.createImageData(columns, rows);
-    const table = tables[map];
+    const table = tableOf(map);
     const scale = high > low ? 255 / (high - low) : 0;
     for (let i = 0; i < rows * columns; i++) {
       const value = values[i];
@@ -43,10 +45,11 @@
 
   /** A map's colours as a CSS gradient, left to right. */
   explorer.gradient = (map) => {
+    const table = tableOf(map);
     const stops = [];
     for (let i = 0; i <= 16; i++) {
       const at = 3 * Math.round((i / 16) * 255);
-      stops.push(`rgb(${tables[map][at]} ${tables[map][at + 1]} ${tables[map][at + 2]})`);
+      stops.push(`rgb(${table[at]} ${table[at + 1]} ${table[at + 2]})`);
     }
     return `linear-gradient(to right, ${stops.join(", ")})`;
   };

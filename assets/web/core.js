@@ -4,7 +4,7 @@ window.explorer = window.explorer || {};
 (() => {
   const explorer = window.explorer;
 
-  /** Parts talk to each other here: "models", "frame", "query", "ask", "asked", "answered", "bank", "hover", "progress". */
+  /** Parts talk to each other here: "models", "frame", "pins", "ask", "asked", "answered", "bank", "hover", "progress", "tab", "layer". */
   explorer.bus = new EventTarget();
   explorer.tell = (type, detail) => explorer.bus.dispatchEvent(new CustomEvent(type, { detail }));
   explorer.hear = (type, listener) => explorer.bus.addEventListener(type, (event) => listener(event.detail));
@@ -58,6 +58,7 @@ window.explorer = window.explorer || {};
       for (let i = 0; i < count; i++) out[i] = half[raw[i]];
       return out;
     }
+    if (reference.t === "f4") return new Float32Array(blob.buffer, blob.byteOffset + reference.o + 4 * from, count);
     if (reference.t === "i4") return new Int32Array(blob.buffer, blob.byteOffset + reference.o + 4 * from, count);
     return new Uint8Array(blob.buffer, blob.byteOffset + reference.o + from, count);
   };

@@ -49,10 +49,72 @@
     context.drawImage(source, 0, 0, width, height);
   };
 
-  const cross = (context, place, colour = "white") => {
+  /** A pattern of fine diagonal lines: nothing of the picture is here. */
+  explorer.hatch = (context, ground = "#8a8d92", ink = "#b9bcc1") => {
+    const scale = Math.min(window.devicePixelRatio || 1, 2);
+    const tile = document.createElement("canvas");
+    tile.width = tile.height = 8 * scale;
+    const pen = tile.getContext("2d");
+    if (ground) { pen.fillStyle = ground; pen.fillRect(0, 0, tile.width, tile.height); }
+    pen.strokeStyle = ink;
+    pen.lineWidth = 1.4 * scale;
+    pen.beginPath();
+    for (const start of [-1, 0, 1]) { pen.moveTo(start * tile.width, tile.height); pen.lineTo((start + 1) * tile.width, 0); }
+    pen.stroke();
+    return context.createPattern(tile, "repeat");
+  };
+
+  /** The picture's outline after a move, as a path. */
+  const outline = (context, move) => {
+    const { width, height } = context.canvas;
+    [[0, 0], [1, 0], [1, 1], [0, 1]].forEach(([x, y], number) => {
+      const place = explorer.maps.carried({ ...move, cyclic: false }, { x, y });
+      context[number ? "lineTo" : "moveTo"](place.x * width, place.y * height);
+    });
+    context.closePath();
+  };
+
+  /** Hatch what a moved picture shows of its border: it is no part of the picture. */
+  const hatchBorder = (context, move) => {
+    if (move.cyclic) return;
+    const { width, height } = context.canvas;
+    context.save();
+    context.beginPath();
+    context.rect(0, 0, width, height);
+    outline(context, move);
+    context.fillStyle = explorer.hatch(context, null, "rgb(150 154 160 / 75%)");
+    context.fill("evenodd");
+    context.restore();
+  };
+
+  //: Bright, unlike each other and unlike any colour of the maps; each pin has its number too.
+  const PINS = ["#ffffff", "#ffd400", "#3fe0ff", "#ff7ad9"];
+  explorer.pinColour = (number) => PINS[number % PINS.length];
+
+  /** Every pin where it asks from; the one whose maps are shown is the large one. */
+  const drawPins = (context, move, when = "after") => {
+    const { pins } = explorer.question.get();
+    const active = explorer.now.pin;
+    pins.forEach((_, number) => {
+      const place = explorer.maps.askedFrom(move, number, when);
+      if (place) cross(context, place, explorer.pinColour(number), pins.length > 1 ? number + 1 : 0, number === active || pins.length === 1);
+    });
+  };
+
+  const cross = (context, place, colour = "white", name = 0, large = true) => {
     const { width, height } = context.canvas;
     const scale = Math.min(window.devicePixelRatio || 1, 2);
-    const [x, y, radius] = [place.x * width, place.y * height, 7 * scale];
+    const [x, y, radius] = [place.x * width, place.y * height, (large ? 7 : 4.5) * scale];
+    if (name) {
+      context.font = `600 ${11 * scale}px system-ui, sans-serif`;
+      context.textBaseline = "middle";
+      context.lineWidth = 3 * scale;
+      context.strokeStyle = "rgb(0 0 0 / 75%)";
+      const at = [x + radius * 1.7, y - radius * 1.4];
+      context.strokeText(String(name), ...at);
+      context.fillStyle = colour;
+      context.fillText(String(name), ...at);
+    }
     for (const [stroke, thick] of [["rgb(0 0 0 / 70%)", 4], [colour, 2]]) {
       context.strokeStyle = stroke;
       context.lineWidth = thick * scale;
@@ -97,8 +159,8 @@
   const badge = (element, state, title) => {
     element.hidden = !state;
     element.className = `badge ${state || ""}`;
-    write(element, state || "");
-    element.title = title || "";
+    write(element, explorer.say(state || ""));
+    element.title = explorer.say(title || "");
   };
 
   const note = (part, lines) => {
@@ -107,15 +169,18 @@
     part.note.hidden = !text;
   };
 
-  /** Draw a map: {values, rows, columns, range, valid} over a picture, and say what its numbers are. */
-  const paint = (part, map, size, under, { mark, unit, words }) => {
+  /**
+   * Draw a map: {values, rows, columns, range, valid} over a picture, and say what its numbers are.
+   *   pins: {move, when} where pins are drawn too. hatched: whether what is not valid shows nothing of the picture.
+   */
+  const paint = (part, map, size, under, { pins, unit, words, hatched = false }) => {
     const { look } = explorer.now;
     blank(part, "");
     const context = fit(part.canvas, size);
     const { width, height } = context.canvas;
     context.globalAlpha = 1;
     context.clearRect(0, 0, width, height);
-    const cells = explorer.coloured(map.values, map.rows, map.columns, map.range, map.valid);
+    const cells = explorer.coloured(map.values, map.rows, map.columns, map.range, above(map, look.threshold));
     if (under && look.overlay) {
       fill(context, under.grey, Math.max(...size));
       context.globalAlpha = look.opacity;
@@ -123,7 +188,8 @@
     context.imageSmoothingEnabled = look.smooth;
     context.drawImage(cells, 0, 0, width, height);
     context.globalAlpha = 1;
-    if (mark) cross(context, mark);
+    if (hatched && map.valid) hatchCells(context, map);
+    if (pins) drawPins(context, pins.move, pins.when);
     write(part.low, digits(map.range.low));
     write(part.high, digits(map.range.high));
     part.strip.style.background = explorer.gradient(map.range.map);
@@ -132,7 +198,26 @@
     const summary = summarise(map);
     write(part.reading, summary.short);
     part.rest = summary.short;
-    part.canvas.setAttribute("aria-label", `${words}. ${summary.short}${summary.place}. Unit: ${unit}`);
+    part.canvas.setAttribute("aria-label", `${words}. ${summary.short}${summary.place}. ${explorer.say("Unit: {unit}", { unit })}`);
+  };
+
+  /** Which cells are drawn: the valid ones whose value reaches a share of the scale's end. */
+  const above = ({ values, rows, columns, range, valid }, share) => {
+    if (!share) return valid;
+    const least = share * Math.max(Math.abs(range.low), Math.abs(range.high));
+    const drawn = new Uint8Array(rows * columns);
+    for (let i = 0; i < drawn.length; i++) drawn[i] = Math.abs(values[i]) >= least && (!valid || valid[i]) ? 1 : 0;
+    return drawn;
+  };
+
+  const hatchCells = (context, { rows, columns, valid }) => {
+    const { width, height } = context.canvas;
+    context.fillStyle = explorer.hatch(context);
+    for (let i = 0; i < rows * columns; i++) {
+      if (valid[i]) continue;
+      const [left, top] = [Math.floor(((i % columns) / columns) * width), Math.floor((Math.floor(i / columns) / rows) * height)];
+      context.fillRect(left, top, Math.ceil(width / columns) + 1, Math.ceil(height / rows) + 1);
+    }
   };
 
   const summarise = ({ values, rows, columns, valid, signed }) => {
@@ -141,8 +226,13 @@
       if (valid && !valid[i]) continue;
       if (best < 0 || values[i] > values[best]) best = i;
     }
-    if (best < 0) return { short: "the moved picture shows nothing of the frame", place: "" };
-    return { short: `${signed ? "highest" : "largest"} ${digits(values[best])}`, place: ` at row ${Math.floor(best / columns) + 1}, column ${(best % columns) + 1}` };
+    const { say } = explorer;
+    if (best < 0) return { short: say("the moved picture shows nothing of the frame"), place: "" };
+    const value = digits(values[best]);
+    return {
+      short: say(signed ? "highest {value}" : "largest {value}", { value }),
+      place: ` ${say("at row {row}, column {column}", { row: Math.floor(best / columns) + 1, column: (best % columns) + 1 })}`,
+    };
   };
 
   /** Say the value under the pointer. */
@@ -153,8 +243,9 @@
     const [row, column] = [Math.floor(y * shown.rows), Math.floor(x * shown.columns)];
     const at = row * shown.columns + column;
     const value = shown.valid && !shown.valid[at] ? shown.outside : digits(shown.values[at]);
-    write(part.reading, `row ${row + 1}, column ${column + 1}: ${value}`);
+    write(part.reading, explorer.say("row {row}, column {column}: {value}", { row: row + 1, column: column + 1, value }));
+    part.reading.title = shown.unit;
   };
 
-  explorer.panels = { picture, fit, fill, cross, panel, blank, badge, note, paint, read };
+  explorer.panels = { picture, fit, fill, outline, hatchBorder, drawPins, panel, blank, badge, note, paint, read };
 })();

@@ -2,93 +2,164 @@
 "use strict";
 (() => {
   const { explorer } = window;
-  const { make, write } = explorer;
+  const { make, write, say } = explorer;
   const { now } = explorer;
-  const { makeRow, present, showSeen, showAttention, showAttribution, VIEWS } = explorer.rows;
+  const { makeRow, present, showSeen, attention, attribution, paintAll } = explorer.rows;
   const SETTLED_MS = 250;
   //: From so many models on, they stand two to a line where a line is wide enough.
   const SIDE_BY_SIDE = { models: 3, width: 620, ample: 860 };
   const UNTRAINED = "Models marked random have learnt nothing: their maps show the architecture only. Choose “pretrained” to fetch learnt weights from the Hugging Face hub.";
-  const OFFERED = { attention: ["after", "before"], attribution: ["after", "before", "pulled", "difference"] };
+  const VIEWS = { after: "as the models see it", before: "before the move", pulled: "pulled back", difference: "difference" };
 
   /** Buttons of which one is pressed: {value: text}. */
-  const choice = (label, values, get, set) => {
+  const choice = (label, values, get, set, titles = {}) => {
     const buttons = Object.entries(values).map(([value, title]) => make("button", {
-      type: "button", text: title, "data-value": value,
+      type: "button", text: say(title), "data-value": value, title: titles[value] ? say(titles[value]) : null,
       onclick: () => { set(value); show(); },
     }));
     const show = () => { for (const one of buttons) one.setAttribute("aria-pressed", String(one.dataset.value === get())); };
     show();
-    return { show, element: make("div", { class: "choice", role: "group", "aria-label": label || "Models" }, label ? make("span", { text: label }) : null, ...buttons) };
+    return { show, element: make("div", { class: "choice", role: "group", "aria-label": say(label) }, make("span", { text: say(label) }), ...buttons) };
   };
-
-  const view = (label, name, redraw) => choice(label, Object.fromEntries(OFFERED[name].map((one) => [one, VIEWS[one]])),
-    () => now.look[name], (value) => { now.look[name] = value; redraw(); }).element;
-
-  const check = (label, name, redraw, title) => make("label", { class: "check", title },
-    make("input", { type: "checkbox", checked: now.look[name], onchange: (event) => { now.look[name] = event.target.checked; redraw(); } }), label);
 
   explorer.stage = ({ element, trigger, props, watch }) => {
     const root = element.querySelector(".part");
-    explorer.palettes(props.options.palettes);
+    const { palettes } = props.options;
+    explorer.palettes(palettes);
     const rows = [];
     let timer = null;
     let hovered = false;
     let painting = 0;
-    let layout = null; // "side" or "below" where it was chosen
 
     const shownRows = () => rows.slice(0, explorer.chosen.models().length);
-    const isSide = () => layout === "side"
-      || (layout === null && shownRows().length >= SIDE_BY_SIDE.models && list.clientWidth >= SIDE_BY_SIDE.width);
+    const isSide = () => now.look.layout === "side"
+      || (!now.look.layout && shownRows().length >= SIDE_BY_SIDE.models && list.clientWidth >= SIDE_BY_SIDE.width);
     const arrange = () => {
       list.classList.toggle("side", isSide());
       list.classList.toggle("narrow", list.clientWidth < SIDE_BY_SIDE.ample);
       const answered = now.answer ? now.answer.rows.filter((row) => !row.error) : [];
-      // One scene that all see alike is shown once, beside its controls; until they have answered they may.
-      list.classList.toggle("alike", isSide() && Boolean(explorer.question.get().scene) && answered.every((row) => row.images[1] === answered[0].images[1]));
-      lay.show();
+      // What all see alike is shown once, beside its controls; until they have answered they may.
+      list.classList.toggle("alike", isSide() && now.look.view === "after" && Boolean(explorer.question.get().scene) && answered.every((row) => row.images[1] === answered[0].images[1]));
+      for (const one of shows) one();
       token.hidden = !answered.some((row) => row.maps.some((map) => map.prefix.length));
     };
 
-    const drawRow = (row) => {
-      const data = row.data;
-      if (!now.answer || !data || data.error) return;
-      row.missing = false;
-      showSeen(row, data, now.images);
-      showAttention(row, data, now.images);
-      showAttribution(row, data, now.images);
-    };
     /** Draw again what is here; ask the server only for numbers that are not. */
-    const redraw = (only = null) => {
+    const draw = () => {
+      if (!now.answer) return;
+      const live = shownRows().filter((row) => row.data && !row.data.error);
+      for (const row of live) { row.missing = false; showSeen(row, row.data, now.images); }
+      const shared = now.look.scale === "kind";
+      paintAll(live.map((row) => attention(row, row.data, now.images)).filter(Boolean), shared);
+      // Activations of different networks have no unit in common.
+      paintAll(live.map((row) => attribution(row, row.data, now.images)).filter(Boolean), now.look.scale === "all");
+    };
+    const redraw = () => {
       arrange();
-      const drawn = only ? [only] : shownRows();
-      drawn.forEach(drawRow);
-      if (drawn.some((row) => row.missing)) explorer.question.set({}, true);
+      draw();
+      if (shownRows().some((row) => row.missing)) explorer.question.set({}, true);
     };
     let frame = 0;
     const soon = () => {
       cancelAnimationFrame(frame);
-      frame = requestAnimationFrame(() => redraw());
+      frame = requestAnimationFrame(redraw);
+    };
+    /** Change how things are looked at; nothing is asked for that. */
+    const look = (change) => {
+      Object.assign(now.look, change);
+      soon();
+      explorer.tell("looked");
     };
 
-    const lay = choice("", { side: "side by side", below: "in rows" }, () => (isSide() ? "side" : "below"), (value) => { layout = value; soon(); });
-    lay.element.classList.add("lay");
+    const shows = [];
+    const chosen = (label, name, values, titles) => {
+      const one = choice(label, values, () => (name === "layout" ? (isSide() ? "side" : "below") : now.look[name]), (value) => look({ [name]: value }), titles);
+      shows.push(one.show);
+      return one.element;
+    };
+    const check = (label, name, title) => {
+      const box = make("input", { type: "checkbox", onchange: () => look({ [name]: box.checked }) });
+      shows.push(() => { box.checked = now.look[name]; });
+      return make("label", { class: "check", title: say(title) }, box, say(label));
+    };
+    const share = (label, name, title) => {
+      const input = make("input", { type: "range", min: 0, max: 1, step: 0.01, "aria-label": say(title) });
+      const output = make("output");
+      input.addEventListener("input", () => look({ [name]: Number(input.value) }));
+      shows.push(() => { input.value = now.look[name]; write(output, `${Math.round(100 * now.look[name])} %`); });
+      return make("label", { class: "share", title: say(title) }, make("span", { text: say(label) }), input, output);
+    };
+
+    const lay = chosen("Models", "layout", { side: "side by side", below: "in rows" });
+    lay.classList.add("lay");
+    const token = check("class token asks", "token", "show what the class token attends to, in models that have one");
+    token.classList.add("token");
+    const colours = make("select", { "aria-label": say("Colour map"), onchange: () => look({ map: colours.value }) },
+      ...Object.keys(palettes).filter((name) => name !== "diverging").map((name) => make("option", { value: name, text: say(name) })));
+    shows.push(() => { colours.value = now.look.map; });
     const status = make("span", { class: "status", role: "status" });
-    const opacity = make("input", { type: "range", min: 0, max: 1, step: 0.01, value: now.look.opacity, "aria-label": "Opacity of the overlay" });
-    opacity.addEventListener("input", () => { now.look.opacity = Number(opacity.value); soon(); });
     const list = make("div", { class: "rows" });
-    const token = check("class token asks", "token", soon, "show what the class token attends to, in models that have one");
-    const toolbar = make("div", { class: "toolbar", role: "toolbar", "aria-label": "How maps are shown" },
-      view("Attention", "attention", soon), view("Attribution", "attribution", soon), lay.element,
-      make("div", { class: "choice" }, check("overlay", "overlay", soon, "lay the maps over the picture in grey"), opacity),
-      check("smooth", "smooth", soon, "blend neighbouring cells; the cells are what was computed"),
-      token);
+    const toolbar = make("div", { class: "toolbar" },
+      make("div", { class: "views", role: "toolbar", "aria-label": say("What is shown of the move") }, chosen("View", "view", VIEWS, {
+        pulled: "the moved picture and its maps, brought back to where things were before the move",
+        difference: "pulled back minus before: zero everywhere for a map that moves with the picture",
+      })),
+      make("details", { class: "looks" }, make("summary", { text: say("How maps are drawn") }), make("div", { class: "looking" },
+        check("over the picture", "overlay", "lay the maps over the picture in grey"),
+        share("Opacity", "opacity", "Opacity of the maps over the picture"),
+        share("Threshold", "threshold", "Leave out what stays below this share of the scale"),
+        make("label", { class: "share" }, make("span", { text: say("Colours") }), colours),
+        chosen("Scale", "scale", { kind: "one for attention of a kind", all: "one for all of a kind", own: "each its own" }, {
+          kind: "Maps of one kind and unit share a scale. Grad-CAM has one a model: activations of different networks have no unit in common.",
+        }),
+        check("smooth", "smooth", "blend neighbouring cells; the cells are what was computed"), token, lay)));
     const notes = make("span", { class: "picture-notes" });
     const foot = make("div", { class: "foot" });
     root.replaceChildren(toolbar, make("p", { class: "said" }, status, notes), list, foot);
 
+    explorer.state.keep("look", () => ({ ...now.look }), (value) => {
+      const known = Object.keys(now.look);
+      const allowed = { view: Object.keys(VIEWS), map: Object.keys(palettes), scale: ["kind", "all", "own"], layout: ["", "side", "below"] };
+      const problems = [];
+      const good = {};
+      for (const [name, one] of Object.entries(value)) {
+        const fits = known.includes(name) && typeof one === typeof now.look[name] && (!allowed[name] || allowed[name].includes(one))
+          && (typeof one !== "number" || (one >= 0 && one <= 1));
+        if (fits) good[name] = one;
+        else problems.push(say("Maps cannot be drawn with {name} “{value}”.", { name, value: String(one) }));
+      }
+      look(good);
+      return problems.join(" ");
+    });
+    /** The layer, part and head of every model: {0: {layer, part, head}}, by the layer's path. */
+    const layersNow = () => Object.fromEntries(shownRows().filter((row) => row.data && row.data.maps && row.map !== null && row.data.maps[row.map])
+      .map((row) => [row.index, { layer: row.data.maps[row.map].layer, head: row.head }]));
+    let wanted = {}; // layers that wait for their model's answer
+    const chooseLayers = () => {
+      const problems = [];
+      for (const [index, { layer, head }] of Object.entries(wanted)) {
+        const row = rows[index];
+        if (!row || !row.data) continue;
+        delete wanted[index];
+        if (row.data.error) continue;
+        const number = row.data.maps.findIndex((map) => map.layer === layer);
+        if (number < 0) { problems.push(say("{model} has no attention map of the layer “{layer}”.", { model: row.data.asked, layer })); continue; }
+        row.layer = explorer.maps.layersOf(row.data.maps).findIndex(({ numbers }) => numbers.includes(number));
+        row.part = row.data.maps[number].part;
+        if (Number.isInteger(head)) row.head = head;
+      }
+      if (problems.length) explorer.tell("unrestored", problems);
+    };
+    explorer.state.keep("layers", layersNow, (value) => {
+      wanted = { ...value };
+      chooseLayers();
+      soon();
+      return "";
+    });
+    explorer.looked = () => shownRows().map((row) => row.map);
+
     const mount = (models) => {
-      while (rows.length < models.length) rows.push(makeRow(rows.length, redraw));
+      while (rows.length < models.length) rows.push(makeRow(rows.length, soon));
       list.replaceChildren(...rows.slice(0, models.length).map((row) => row.element));
       models.forEach((text, index) => {
         const row = rows[index];
@@ -98,6 +169,7 @@
         if (data && data.asked !== text) {
           // A row that moved up keeps its answer; a new text waits for its own.
           row.data = now.answer ? now.answer.rows.find((one) => one.asked === text) || null : null;
+          row.layer = row.part = null;
         }
         row.element.classList.toggle("waiting", !row.data);
         if (row.data) present(row);
@@ -122,13 +194,14 @@
         const data = own && own.asked === name ? own : next.rows.find((one) => one.asked === name);
         if (data) { rows[index].data = data; present(rows[index]); }
       });
-      write(status, next.identity ? "Not moved." : `Moved: ${next.transform}.`);
-      const lines = [...next.notes];
-      if (next.rows.some((row) => row.state === "random")) lines.push(UNTRAINED);
+      chooseLayers();
+      write(status, next.identity ? say("Not moved.") : say("Moved: {move}.", { move: next.transform }));
+      const lines = next.notes.map((line) => say(line));
+      if (next.rows.some((row) => row.state === "random")) lines.push(say(UNTRAINED));
       write(notes, lines.join(" "));
       arrange();
       // Numbers that are still missing were asked for already: another answer is under way.
-      shownRows().forEach(drawRow);
+      draw();
       explorer.tell("answered");
       root.dataset.key = next.key;
       root.dataset.transform = next.transform;
@@ -140,15 +213,26 @@
     const settle = () => {
       clearTimeout(timer);
       timer = setTimeout(() => {
-        if (now.answer && hovered && (!now.bank || now.bank.key !== now.answer.key)) trigger("settled");
+        if (now.answer && hovered && explorer.question.isAnsweredBy(now.answer) && (!now.bank || now.bank.key !== now.answer.key || !explorer.looked().every(inBank))) {
+          explorer.question.set({}, false); // tells which layers are looked at
+          trigger("settled");
+        }
       }, SETTLED_MS);
+    };
+    const inBank = (number, index) => {
+      const row = now.answer.rows[index];
+      if (number === null || !row || row.error || !row.maps[number] || row.maps[number].kind !== "pairwise") return true;
+      return now.bank.tried.has(`${index} ${number}`) || Boolean(now.bank.rows[index].maps[number]);
     };
 
     /** Ask from a place of the moved picture, `move` null for one of the picture as it was. */
-    explorer.askFrom = (move, place) => {
-      const before = move ? explorer.maps.backward(move, place) : place;
-      if (before) explorer.tell("ask", before);
-      else write(status, explorer.question.get().scene ? "That place is none of the object's before the move." : "That place shows the border, not the picture.");
+    explorer.askFrom = (move, place, event) => {
+      const stays = explorer.question.get().pin === "place";
+      const before = move && !stays ? explorer.maps.backward(move, place) : place;
+      if (!before) {
+        write(status, say(explorer.question.get().scene ? "That place is none of the object's before the move." : "That place shows the border, not the picture."));
+      } else if (event && event.shiftKey) explorer.addPin(before);
+      else explorer.tell("ask", before);
     };
     explorer.hear("hover", () => {
       if (hovered) return;
@@ -159,22 +243,23 @@
       const next = JSON.parse(text);
       if (!now.answer || next.key !== now.answer.key) return;
       next.blob = explorer.bytes(next.blob);
+      next.tried = new Set(explorer.looked().map((number, index) => `${index} ${number}`));
       now.bank = next;
       root.dataset.bank = next.key;
       if (!now.answer.complete) soon();
     });
     explorer.hear("ask", (place) => {
-      explorer.question.set({ query: place }, false);
+      explorer.question.ask(place);
       // Drawn from the bank where it reaches; where it does not, redraw asks the server.
       redraw();
-      explorer.tell("query");
+      explorer.tell("pins");
     });
-    explorer.hear("query", soon);
-    // A scene's object follows the pointer at once, its answers when they come.
+    explorer.hear("pins", soon);
+    explorer.hear("looked", settle);
+    // What is shown follows the pointer at once, its answers when they come.
     explorer.hear("asked", () => {
-      if (explorer.question.get().scene && !list.classList.contains("alike")) {
-        for (const row of shownRows()) if (now.answer && row.data && !row.data.error) showSeen(row, row.data, now.images);
-      }
+      if (list.classList.contains("alike") || now.look.view !== "after") return;
+      for (const row of shownRows()) if (now.answer && row.data && !row.data.error) showSeen(row, row.data, now.images);
     });
     explorer.hear("models", mount);
     new ResizeObserver(soon).observe(list);

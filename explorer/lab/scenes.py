@@ -50,6 +50,14 @@ PART, SPREAD = 0.56, 1.2
 _TURN = 2 * math.pi
 
 
+def cues(scene: Scene) -> dict[str, str]:
+    """Which classes do a scene's texture and background go with more often than not in training?"""
+    return {
+        "texture": CLASSES[TEXTURES.index(scene.texture)],
+        "background": CLASSES[BACKGROUNDS.index(scene.background)],
+    }
+
+
 # ---- random numbers that depend on (seed, index) alone --------------------------------------------------------------
 
 

@@ -21,6 +21,7 @@ from explorer.ui.controls import Question, parse_spec
 from explorer.ui.fitted import Files, split
 from explorer.ui.moved import Moved
 from explorer.ui.payload import Failure
+from explorer.ui.upload import Own
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ class Answers:
     models: ModelStore = field(default_factory=lambda: ModelStore(MODELS_BYTES))
     sides: Bounded[Hashable, Side] = field(default_factory=lambda: Bounded(ANSWERS_BYTES, lambda side: side.nbytes))
     files: Files = field(default_factory=Files)
+    own: Own = field(default_factory=Own)
     turn: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(COMPUTING))
 
     def model(self, text: str) -> Model | Failure:
@@ -101,8 +103,8 @@ class Answers:
             log.exception("asking %s", model.spec)
             return Failure(str(model.spec), "failed on this picture; the server's log says why")
         height, width = model.input_size
-        query = Point(question.query.x * width, question.query.y * height)
-        return view(model, moved.source, move, before, after, query)
+        query, *further = (Point(pin.x * width, pin.y * height) for pin in question.pins)
+        return view(model, moved.source, move, before, after, query, question.pin, further)
 
     def has(self, model: Model, moved: Moved, question: Question) -> bool:
         """Whether both halves of an answer are kept."""

@@ -6,16 +6,21 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from explorer.attribution import METHODS, method_of
+from explorer.compare import PINS, Pin
 from explorer.errors import ParameterError
+from explorer.images import samples
 from explorer.lab.scenes import Scene
 from explorer.transforms import Transform
 from explorer.types import ModelSpec, Point
 from explorer.ui.scene import parse_scene
+from explorer.ui.upload import OWN
 
 MAX_MODELS = 6
+#: Places asked from at once: as many as there are colours of pins.
+MAX_PINS = 4
 #: Characters of a model's name: longer than any of timm's, short enough to be repeated in a message.
 MAX_SPEC_CHARS = 300
 #: How far the sliders reach where that differs from what the library accepts, and how finely they step; a shift's
@@ -37,17 +42,23 @@ class Question:
 
     Attributes:
         transform: how the picture is moved, in pixels of the first model's input.
-        query: where attention is asked from, as a share (0 to 1) of the frame before the move.
+        pins: where attention is asked from, each as a share (0 to 1) of the frame before the move.
+        pin: what they stay on when the picture is moved.
         method: attribution method.
         parameters: the method's parameters, as sorted pairs.
-        scene: what is moved, or None for the picture in the picture's place.
+        scene: what is moved, or None for a picture.
+        picture: the name of a sample photograph, or that of a visitor's own picture.
+        layers: for each model the number of the map that is looked at, or None.
     """
 
     transform: Transform = Transform()  # noqa: RUF009 - frozen
-    query: Point = Point(0.5, 0.5)  # noqa: RUF009
+    pins: tuple[Point, ...] = (Point(0.5, 0.5),)
+    pin: Pin = "image"
     method: str = DEFAULT_METHOD
     parameters: tuple[tuple[str, Any], ...] = ()
     scene: Scene | None = None
+    picture: str = ""
+    layers: tuple[int | None, ...] = ()
 
 
 def moves() -> list[dict[str, Any]]:
@@ -96,7 +107,7 @@ def parameters_of(entry: Any) -> list[dict[str, Any]]:
 def parse_question(asked: Any) -> Question:
     """Check what a browser sent; raises ParameterError. Nothing in it is trusted."""
     if asked is None:
-        return Question()
+        asked = {}
     if not isinstance(asked, Mapping):
         raise ParameterError(f"a question is an object with the names of the controls, got {type(asked).__name__}")
     known = {one["name"] for one in moves()}
@@ -114,18 +125,53 @@ def parse_question(asked: Any) -> Question:
     parameters = {name: value for name, value in given.items() if value is not None}
     method_of(method, parameters)  # raises for names and values that it does not take
     scene = parse_scene(asked.get("scene"))
-    return Question(transform, _query(asked.get("query")), method, tuple(sorted(parameters.items())), scene)
+    pin = asked.get("pin") or "image"
+    if not isinstance(pin, str) or pin not in PINS:
+        raise ParameterError(f"pin is one of {', '.join(PINS)}; got '{str(pin)[:40]}'")
+    return Question(
+        transform,
+        _pins(asked.get("pins")),
+        cast(Pin, pin),
+        method,
+        tuple(sorted(parameters.items())),
+        scene,
+        _picture(asked.get("picture")),
+        _layers(asked.get("layers")),
+    )
 
 
-def _query(value: Any) -> Point:
+def _picture(value: Any) -> str:
+    known = samples()
+    if not value:
+        return next(iter(known))
+    if not isinstance(value, str) or not (value in known or OWN.fullmatch(value)):
+        raise ParameterError(f"there is no sample photograph '{str(value)[:40]}'; there are: {', '.join(known)}")
+    return value
+
+
+def _layers(value: Any) -> tuple[int | None, ...]:
     if value is None:
-        return Question.query
+        return ()
+    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) > MAX_MODELS:
+        raise ParameterError("layers is a list of numbers, one a model")
+    return tuple(one if isinstance(one, int) else None for one in value)
+
+
+def _pins(value: Any) -> tuple[Point, ...]:
+    if value is None:
+        return Question.pins
+    if not isinstance(value, Sequence) or isinstance(value, str) or not 1 <= len(value) <= MAX_PINS:
+        raise ParameterError(f"pins is a list of 1 to {MAX_PINS} places")
+    return tuple(_place(one) for one in value)
+
+
+def _place(value: Any) -> Point:
     try:
         point = Point(float(value["x"]), float(value["y"]))
     except (TypeError, KeyError, ValueError):
-        raise ParameterError("query is a place {x, y}, each from 0 to 1") from None
+        raise ParameterError("a pin is a place {x, y}, each from 0 to 1") from None
     if not all(0 <= part < 1 for part in point):
-        raise ParameterError(f"the query ({point.x:g}, {point.y:g}) lies outside the picture; x and y go from 0 to 1")
+        raise ParameterError(f"the pin ({point.x:g}, {point.y:g}) lies outside the picture; x and y go from 0 to 1")
     return point
 
 

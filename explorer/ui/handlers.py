@@ -24,7 +24,7 @@ from explorer.ui.controls import MAX_MODELS, Question, parse_models, parse_quest
 from explorer.ui.fitted import split
 from explorer.ui.moved import Moved
 from explorer.ui.scene import layers
-from explorer.ui.upload import Picked, pick
+from explorer.ui.upload import OWN, Picked, pick
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Asked:
 
     def key(self, complete: bool) -> str:
         """Name the matrices that belong to the answer; where they hold rows too, these depend on the query."""
-        place = None if complete else self.question.query
-        named = repr((self.moved.key, self.texts, self.question.transform, place))
+        places = None if complete else (self.question.pins, self.question.pin)
+        named = repr((self.moved.key, self.texts, self.question.transform, places))
         return hashlib.sha256(named.encode()).hexdigest()[:16]
 
 
@@ -49,38 +49,34 @@ class Handlers:
     def __init__(self, answers: Answers) -> None:
         self.answers = answers
 
-    def answer(self, picture: Picked | None, models: Any, question: Any, last: str = "") -> str:
+    def answer(self, models: Any, question: Any) -> str:
         """Answer one question for every model: the text that follows a drag.
 
         Args:
-            picture: what is in the picture's place now; not looked at where the question has a scene.
             models: texts of the models.
             question: the controls' value.
-            last: where the session's last good picture lies on the server, for a place that was emptied.
         """
-        return self._live(self.ask(picture, models, question, last))
+        return self._live(self.ask(models, question))
 
-    def bank(self, picture: Picked | None, models: Any, question: Any, last: str = "") -> str:
-        """Deliver whole attention matrices for an answer that has settled."""
-        asked = self.ask(picture, models, question, last)
+    def bank(self, models: Any, question: Any) -> str:
+        """Deliver what makes asking from elsewhere instant, for an answer that has settled."""
+        asked = self.ask(models, question)
         slots = self._slots(asked)
-        complete = payload.is_complete(slots)
-        return payload.bank(slots, asked.key(complete), complete)
+        complete = payload.is_complete(slots, asked.question)
+        return payload.bank(slots, asked.question, asked.key(complete), complete)
 
     def layers(self, question: Any) -> str:
         """Deliver the layers of the question's scene, which the browser moves over each other; "" without a scene."""
         scene = checked(parse_question, question).scene
         return "" if scene is None else layers(scene)
 
-    def attribute(
-        self, picture: Picked | None, models: Any, question: Any, last: str = ""
-    ) -> Iterator[tuple[Any, Any]]:
+    def attribute(self, models: Any, question: Any) -> Iterator[tuple[Any, Any]]:
         """Compute a costly attribution step by step: yields (the page's text or nothing new, progress).
 
         The work runs in a thread of its own, as gradio advances this generator from several and the work holds
         thread-bound state. Closing the generator cancels it at its next step.
         """
-        asked = self.ask(picture, models, question, last)
+        asked = self.ask(models, question)
         live = [one for one in asked.models if isinstance(one, Model)]
         news: queue.Queue[tuple[int, float] | None] = queue.Queue()
         cancelled = threading.Event()
@@ -112,25 +108,16 @@ class Handlers:
         finally:
             cancelled.set()
 
-    def choose(self, picture: Picked | None, last: str, refused: int) -> tuple[str, int]:
-        """Take a new picture, or say what is wrong with it.
+    def choose(self, picture: Picked | None) -> tuple[Any, None]:
+        """Take a visitor's own picture, or say what is wrong with it.
 
-        Returns where the last good picture lies, and how many were refused: a change of that puts the last good one
-        back. The place itself is left alone meanwhile, for the next picture may already be on its way into it.
+        Returns its name, and None: the place it came through is free for the next one.
         """
-        if picture is None:
-            return last, refused
-        if picture.image is None:
+        if picture is not None and picture.image is None:
             gr.Warning(sentence(picture.problem), duration=12, title="This picture cannot be used")
-            return last, refused + 1
-        return picture.path, refused
-
-    def sample(self, name: Any) -> str:
-        """Return the file of a sample photograph by its name."""
-        known = samples()
-        if name not in known:
-            raise gr.Error(f"there is no sample '{str(name)[:40]}'", print_exception=False)
-        return str(known[name])
+        if picture is None or picture.image is None:
+            return gr.skip(), None
+        return self.answers.own.add(picture), None
 
     def bring(self, path: Any, models: Any) -> list[str]:
         """Take a weights file that explorer fit wrote, and add its model to the models."""
@@ -142,14 +129,22 @@ class Handlers:
         # A page that is full gives its last place to what was just brought.
         return [*texts[: MAX_MODELS - 1], text]
 
-    def ask(self, picture: Picked | None, models: Any, question: Any, last: str) -> Asked:
+    def ask(self, models: Any, question: Any) -> Asked:
         """Check a request and load its models; what is wrong with it is raised as a message on the page."""
         asked, texts = checked(parse_question, question), checked(parse_models, models)
-        if asked.scene is None and (picture is None or (picture.image is None and last)):
-            picture = pick(last or first_sample())
         found = tuple(self.answers.model(text) for text in texts)
         frame = next((one.input_size for one in found if isinstance(one, Model)), (224, 224))
-        return Asked(_moved(asked, picture, frame), asked, tuple(texts), found)
+        return Asked(self._moved(asked, frame), asked, tuple(texts), found)
+
+    def _moved(self, question: Question, frame: tuple[int, int]) -> Moved:
+        if question.scene is not None:
+            scene, transform = question.scene, question.transform
+            return checked(lambda move: Moved.scene(scene, move, frame), transform)
+        name = question.picture
+        picture = self.answers.own.get(name) if OWN.fullmatch(name) else pick(samples()[name])
+        if picture.image is None:
+            raise gr.Error(sentence(picture.problem), title="This picture cannot be used", print_exception=False)
+        return Moved(picture.image, picture.key, picture.notes, question.transform, frame)
 
     def _slots(self, asked: Asked) -> list[ModelView | payload.Failure]:
         """One answer a model. A costly method is shown where it was computed before, and never computed here."""
@@ -179,13 +174,8 @@ class Handlers:
         question = asked.question
         pending = "" if METHODS[question.method].live else "press"
         slots = self._slots(asked)
-        key = asked.key(payload.is_complete(slots))
-        return payload.live(slots, asked.texts, asked.moved, question.query, key, question.method, pending)
-
-
-def first_sample() -> Path:
-    """The photograph that stands in the picture's place on opening."""
-    return next(iter(samples().values()))
+        key = asked.key(payload.is_complete(slots, question))
+        return payload.live(slots, asked.texts, asked.moved, question, key, pending)
 
 
 def sentence(text: str) -> str:
@@ -206,16 +196,6 @@ def _strangers(model: Model, moved: Moved) -> list[str]:
     if not moved.truth and model.labels == CLASSES:
         return ["Trained on scenes alone: its classes are shapes, whatever the photograph shows."]
     return []
-
-
-def _moved(question: Question, picture: Picked | None, frame: tuple[int, int]) -> Moved:
-    if question.scene is not None:
-        scene, transform = question.scene, question.transform
-        return checked(lambda move: Moved.scene(scene, move, frame), transform)
-    assert picture is not None
-    if picture.image is None:
-        raise gr.Error(sentence(picture.problem), title="This picture cannot be used", print_exception=False)
-    return Moved(picture.image, picture.key, picture.notes, question.transform, frame)
 
 
 def checked(read: Callable[[Any], Any], value: Any) -> Any:

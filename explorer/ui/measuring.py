@@ -73,9 +73,7 @@ class Measuring:
     def __init__(self, handlers: Handlers) -> None:
         self.handlers, self.answers = handlers, handlers.answers
 
-    def measure(
-        self, kept: Kept | None, picture: Any, models: Any, question: Any, asked: Any, last: str = ""
-    ) -> Iterator[tuple[Any, ...]]:
+    def measure(self, kept: Kept | None, models: Any, question: Any, asked: Any) -> Iterator[tuple[Any, ...]]:
         """Measure one bias of the page's models, step by step.
 
         Yields the session's results, the state of the work, the scores, a table, and `PLOTS` figures. Closing the
@@ -83,20 +81,18 @@ class Measuring:
         """
         wanted = checked(Wanted.parse, asked)
         yield _state("Loading the models…", 0.0), *_skip(PLOTS + 3)
-        models, stage = self._asked(picture, models, question, last)
+        models, stage = self._asked(models, question)
         for result in self._stream(wanted, models, stage if wanted.on_stage else None):
             kept = {**(kept or {}), wanted.name: result}
             yield _state(_now(result), result.share, result.notes), kept, *shown(result, kept)
 
-    def measure_all(
-        self, kept: Kept | None, picture: Any, models: Any, question: Any, last: str = ""
-    ) -> Iterator[tuple[Any, ...]]:
+    def measure_all(self, kept: Kept | None, models: Any, question: Any) -> Iterator[tuple[Any, ...]]:
         """Measure the one probe that stands for each bias, one after the other.
 
         Yields the state of the work, the session's results, the table of models and biases, and the radar.
         """
         yield _state("Loading the models…", 0.0), *_skip(3)
-        models, _ = self._asked(picture, models, question, last)
+        models, _ = self._asked(models, question)
         problems: list[str] = []
         for number, headline in enumerate(show.HEADLINES.values()):
             for name in headline.probes:
@@ -115,9 +111,9 @@ class Measuring:
             words = "Measured" if share == 1 else f"{headline.heading} measured"
             yield _state(words, share, problems), kept, *summary(kept)
 
-    def _asked(self, picture: Any, models: Any, question: Any, last: str) -> tuple[list[Model], Any]:
+    def _asked(self, models: Any, question: Any) -> tuple[list[Model], Any]:
         """The page's live models, and what is on its stage."""
-        asked = self.handlers.ask(picture, models, question, last)
+        asked = self.handlers.ask(models, question)
         live = [one for one in asked.models if isinstance(one, Model)]
         if len(live) < len(asked.models):
             # Measured without it, the others would be drawn in each other's colours.

@@ -8,7 +8,7 @@ from typing import Any
 from PIL.Image import Image
 
 from explorer.lab import motion
-from explorer.lab.scenes import Scene
+from explorer.lab.scenes import Scene, cues
 from explorer.transforms import Transform
 
 _SCENE_NOTE = "The object is rendered anew at every step and the background stays: nothing is cut off or filled in."
@@ -42,6 +42,11 @@ class Moved:
     def truth(self) -> str:
         """The class of a scene, "" for a picture."""
         return self.source.label if isinstance(self.source, Scene) else ""
+
+    @property
+    def cues(self) -> dict[str, str]:
+        """The classes that a scene's texture and background stand for in training; empty for a picture."""
+        return cues(self.source) if isinstance(self.source, Scene) else {}
 
     @property
     def words(self) -> str:

@@ -23,14 +23,18 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from explorer.compare import Pair
+from explorer.layouts.weights import DotProduct
 from explorer.transforms import Transform
 from explorer.types import KINDS, WEIGHTS_STATES, AttentionMap, ModelView, Point, Prediction
+from explorer.ui.controls import Question
 from explorer.ui.moved import Moved
 
 #: Bytes of attention rows in a live text; maps beyond it give the mean of their heads until the move has settled.
 LIVE_BYTES = 1_500_000
-#: Bytes of attention matrices in a bank.
-BANK_BYTES = 6_000_000
+#: Bytes of attention matrices in a bank: of those that are looked at (queries and keys of 4096 tokens and 6 heads of
+#: 64 channels take 13 MB), and of others.
+LOOKED_AT_BYTES, BANK_BYTES = 32_000_000, 6_000_000
 #: Largest side of a matrix without a place on the image; larger ones are averaged in blocks, and say so.
 MATRIX_SIDE = 96
 #: Pictures of at most this many pixels a side are sent as they are.
@@ -73,25 +77,23 @@ def live(
     slots: Sequence[ModelView | Failure],
     asked: Sequence[str],
     moved: Moved,
-    query: Point,
+    question: Question,
     key: str,
-    method: str,
     pending: str = "",
 ) -> str:
     """Return the text that follows a move.
 
     Args:
-        slots: a view or a failure for each model, in the order asked for; the views hold the queries.
+        slots: a view or a failure for each model, in the order asked for.
         asked: the models' texts as they were asked for, one a slot.
         moved: what is shown, and how it is moved.
-        query: as a share of the frame before the move.
+        question: what was asked.
         key: names the answer; a bank of the same key belongs to it.
-        method: the attribution method asked for.
         pending: why there is no attribution yet although the method can serve the model, or "".
     """
     blob, images = _Blob(), _Images()
     rows: list[dict[str, Any]] = []
-    full = is_complete(slots)
+    full = is_complete(slots, question)
     for text, slot in zip(asked, slots):
         if isinstance(slot, Failure):
             rows.append({"asked": text, "spec": slot.spec, "error": slot.problem})
@@ -104,9 +106,11 @@ def live(
             "identity": moved.transform.is_identity,
             "frame": list(moved.frame),
             "truth": moved.truth,
-            "at": moved.asked(),
-            "query": {"x": query.x, "y": query.y},
-            "method": method,
+            "cues": moved.cues,
+            "at": {**moved.asked(), "picture": question.picture},
+            "pins": [{"x": one.x, "y": one.y} for one in question.pins],
+            "pin": question.pin,
+            "method": question.method,
             "notes": list(moved.notes),
             "rows": rows,
             "images": images.texts,
@@ -117,11 +121,13 @@ def live(
     )
 
 
-def bank(slots: Sequence[ModelView | Failure], key: str, complete: bool) -> str:
-    """Return whole matrices of the moved picture's maps, within BANK_BYTES, the last layers first.
+def bank(slots: Sequence[ModelView | Failure], question: Question, key: str, complete: bool) -> str:
+    """Return what every row of the moved picture's maps can be had from, for as many as there is room for.
+
+    First come the maps that are looked at, up to LOOKED_AT_BYTES, then others, the last layers first, up to BANK_BYTES.
 
     Args:
-        slots: as for `live`.
+        slots, question: as for `live`.
         key: names the answer this belongs to.
         complete: whether the live text already had every head of every map.
     """
@@ -129,22 +135,29 @@ def bank(slots: Sequence[ModelView | Failure], key: str, complete: bool) -> str:
     rows: list[dict[str, Any]] = [{"maps": {}} for _ in slots]
     views = [(index, slot) for index, slot in enumerate(slots) if isinstance(slot, ModelView)]
     depth = max((len(view.maps) for _, view in views), default=0)
-    left = BANK_BYTES
+    looked = [(index, number) for index, view in views if (number := _looked_at(question, index, view)) is not None]
     # Counted from the end, because the last layers are looked at first.
-    for behind in range(1, depth + 1):
-        for index, view in views:
-            if behind > len(view.maps):
-                continue
-            number = len(view.maps) - behind
-            one = view.maps[number]
-            entry: dict[str, Any] = {}
-            if not complete:
-                entry["rows"] = _queries(one, view, blob, mean=False)
-            if one.per_query and (size := _matrix_bytes(one)) <= left:
-                left -= size
-                entry |= _matrices(one, blob)
-            if entry:
-                rows[index]["maps"][number] = entry
+    others = [
+        (index, len(view.maps) - behind)
+        for behind in range(1, depth + 1)
+        for index, view in views
+        if behind <= len(view.maps)
+    ]
+    views_at = dict(views)
+    left, before = LOOKED_AT_BYTES, len(looked)
+    for rank, (index, number) in enumerate(dict.fromkeys([*looked, *others])):
+        if rank == before:
+            left = min(left, BANK_BYTES)
+        view = views_at[index]
+        one = view.maps[number]
+        entry: dict[str, Any] = {}
+        if not complete:
+            entry["rows"] = _queries(one, view, blob, mean=False)
+        if one.per_query and (size := _matrix_bytes(one)) <= left:
+            left -= size
+            entry |= _matrices(one, blob)
+        if entry:
+            rows[index]["maps"][number] = entry
     return json.dumps({"key": key, "rows": rows, "blob": blob.text()}, allow_nan=False)
 
 
@@ -171,6 +184,14 @@ def _row(
         "maps": [_map(one, view, blob, mean=not full) for one in view.maps],
         "attribution": _attribution(view, blob, pending),
     }
+
+
+def _looked_at(question: Question, index: int, view: ModelView) -> int | None:
+    """The number of the map that is looked at: the last where nothing else was said."""
+    number = question.layers[index] if index < len(question.layers) else None
+    if not view.maps:
+        return None
+    return len(view.maps) - 1 if number is None or not 0 <= number < len(view.maps) else number
 
 
 def _move(transform: Transform, frame: tuple[int, int]) -> dict[str, Any]:
@@ -247,15 +268,14 @@ def _map(one: AttentionMap, view: ModelView, blob: _Blob, mean: bool) -> dict[st
 
 
 def _queries(one: AttentionMap, view: ModelView, blob: _Blob, mean: bool) -> dict[str, Any]:
-    """Rows of every head, (heads, rows, columns), before and after, for the point and for every prefix token."""
+    """Rows of every head, (heads, rows, columns), before and after: of each pin, by number, and each prefix token."""
     first, last = _items(one)
     if one.layout is None:
         return {"matrix": [_matrix(one, item, blob) for item in dict.fromkeys((first, last))]}
-    wanted: dict[str, tuple[Point | str | None, Point | str | None]] = {"point": view.queries}
+    wanted: dict[str, tuple[Point | str | None, Point | str | None]] = {"0": (None, None)}
     if one.per_query:
+        wanted = {str(number): pair for number, pair in enumerate(view.asked)}
         wanted |= {name: (name, name) for name in one.layout.prefix}
-    else:
-        wanted = {"point": (None, None)}
     found: dict[str, Any] = {}
     for name, (before, after) in wanted.items():
         pair: list[dict[str, Any] | None] = []
@@ -297,34 +317,49 @@ def _blocks(weights: Any, item: int, start: int, step: int) -> Tensor:
     return torch.stack([part.mean(1) for part in rows.split(step, 1)], 1) if step > 1 else rows
 
 
-def is_complete(slots: Sequence[ModelView | Failure]) -> bool:
+def is_complete(slots: Sequence[ModelView | Failure], question: Question) -> bool:
     """Whether a live text has room for every head of every map."""
     total = 0
     for view in slots:
         for one in view.maps if isinstance(view, ModelView) else ():
             if one.grid is not None:
-                queries = 1 + (len(one.layout.prefix) if one.per_query and one.layout else 0)
+                queries = len(question.pins) + len(one.layout.prefix) if one.per_query and one.layout else 1
                 total += 2 * one.heads * one.grid[0] * one.grid[1] * queries * one.weights.shape[0]
     return total <= LIVE_BYTES
 
 
 def _matrix_bytes(one: AttentionMap) -> int:
     _, groups, heads, queries, keys = one.weights.shape
-    return 2 * groups * heads * queries * keys
+    whole = 2 * groups * heads * queries * keys
+    product = _product(one)
+    return whole if product is None else min(whole, 4 * (product[0].numel() + product[1].numel()))
+
+
+def _product(one: AttentionMap) -> tuple[Tensor, Tensor, float] | None:
+    """Queries (G, h, Nq, d), keys (G, h or 1, Nk, d) and scale of the moved picture's weights, where they are that."""
+    weights = one.weights.after if isinstance(one.weights, Pair) else one.weights
+    if not isinstance(weights, DotProduct) or weights.bias is not None:
+        return None
+    return weights.query[-1], weights.key[-1], weights.scale
 
 
 def _matrices(one: AttentionMap, blob: _Blob) -> dict[str, Any]:
-    """Every row of the moved picture as computed, with the tables that say where queries and keys lie."""
+    """Every row of the moved picture, with the tables that say where queries and keys lie.
+
+    As computed, or, where that is less, the queries and keys they are the softmax of: O(n d) instead of O(n^2). These
+    go over as float32, for a softmax makes much of a small error.
+    """
     assert one.layout is not None
     assert one.layout.query_index is not None
     _, item = _items(one)
-    _, groups, _, queries, _ = one.weights.shape
+    _, groups, heads, queries, keys = one.weights.shape
+    tables = {"keys": blob.add(one.layout.key_index, "i4"), "queries": blob.add(one.layout.query_index, "i4")}
+    product = _product(one)
+    if product is not None and _matrix_bytes(one) < 2 * groups * heads * queries * keys:
+        query, key, scale = product
+        return {"q": blob.add(query.float(), "f4"), "k": blob.add(key.float(), "f4"), "scale": scale, **tables}
     values = torch.stack([one.weights.block(item, group, 0, queries) for group in range(groups)])
-    return {
-        "weights": blob.add(values),
-        "keys": blob.add(one.layout.key_index, "i4"),
-        "queries": blob.add(one.layout.query_index, "i4"),
-    }
+    return {"weights": blob.add(values), **tables}
 
 
 def _attribution(view: ModelView, blob: _Blob, pending: str) -> dict[str, Any]:

@@ -1,9 +1,13 @@
-"""The picture's place on the page: upload, paste, webcam; read by explorer.images, never by gradio."""
+"""Visitors' own pictures: uploaded, pasted, from a webcam; read by explorer.images, never by gradio."""
 
 from __future__ import annotations
 
 import hashlib
+import re
+import shutil
+import tempfile
 import threading
+from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +22,10 @@ from explorer.images import read_image
 
 #: Bytes of decoded pictures kept for all sessions together: a drag must not decode its picture at every step.
 PICTURES_BYTES = 512 * 2**20
+#: Bytes of own pictures' files kept on the server; the oldest go first.
+OWN_BYTES = 512 * 2**20
+#: How a visitor's own picture is named: by its pixels, so that only those who have it can name it.
+OWN = re.compile(r"own:[0-9a-f]{24}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,18 +77,46 @@ def pick(path: str | Path) -> Picked:
     return _pictures.get((str(path), status.st_mtime_ns, status.st_size), read)
 
 
-def picture_input(path: Path, **options: Any) -> gr.Image:
+class Own:
+    """Visitors' own pictures by name, kept for as long as there is room, so that a link or a reload finds them."""
+
+    def __init__(self) -> None:
+        self._home = tempfile.TemporaryDirectory(prefix="explorer-pictures-")
+        self._kept: OrderedDict[str, tuple[Path, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def add(self, picked: Picked) -> str:
+        """Keep a copy of a picture's file and return its name; gradio deletes its own after a while."""
+        name, source = f"own:{picked.key}", Path(picked.path)
+        with self._lock:
+            if name not in self._kept:
+                target = Path(self._home.name) / f"{picked.key}{source.suffix}"
+                shutil.copyfile(source, target)
+                self._kept[name] = (target, target.stat().st_size)
+            self._kept.move_to_end(name)
+            while len(self._kept) > 1 and sum(size for _, size in self._kept.values()) > OWN_BYTES:
+                self._kept.popitem(last=False)[1][0].unlink(missing_ok=True)
+        return name
+
+    def get(self, name: str) -> Picked:
+        """The picture of a name; one that is gone is answered by its problem."""
+        with self._lock:
+            path, _ = self._kept.get(name, (None, 0))
+        if path is None:
+            return Picked(None, problem="your own picture is no longer on the server; choose it again")
+        return pick(path)
+
+
+def picture_input(**options: Any) -> gr.Image:
     """Make a gr.Image that answers a bad file with a sentence and decodes nothing before its limits are checked.
 
     Args:
-        path: what it shows first.
         options: of gr.Image.
     """
-    component = gr.Image(str(path), **options)
+    component = gr.Image(**options)
     # Not a subclass: for those gradio writes a .pyi file into the package. It builds a component anew when a handler
     # returns an update for it, so none may for this one.
     setattr(component, "preprocess", _preprocess)  # noqa: B010 - a method is replaced on purpose
-    setattr(component, "postprocess", _postprocess)  # noqa: B010
     return component
 
 
@@ -89,8 +125,3 @@ def _preprocess(payload: ImageData | None) -> Picked | None:
     if payload is None or payload.path is None:
         return None
     return pick(payload.path)
-
-
-def _postprocess(value: str | Path | None) -> ImageData | None:
-    """Show a file as it is; nothing is decoded on the way out."""
-    return None if value is None else ImageData(path=str(value), orig_name=Path(value).name)

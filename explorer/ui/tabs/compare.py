@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,9 @@ import gradio as gr
 from explorer.blocks import BLOCKS
 from explorer.images import alt_text, samples
 from explorer.lab import networks
-from explorer.sheet import DIVERGING, MODEL_COLOURS, SEQUENTIAL
+from explorer.sheet import MODEL_COLOURS, PALETTES
 from explorer.ui.controls import MAX_MODELS, Question, methods, moves
-from explorer.ui.handlers import Handlers, first_sample
+from explorer.ui.handlers import Handlers
 from explorer.ui.scene import PRESETS, fields, layers, presets
 from explorer.ui.stage import listen, part
 from explorer.ui.upload import pick, picture_input
@@ -31,7 +31,7 @@ def draw(handlers: Handlers, models: Sequence[str], names: Sequence[str]) -> dic
         models: specs on opening.
         names: model names for the search.
 
-    Returns name -> component of what is asked here: picture, models, question and last.
+    Returns name -> component of what is asked here: models and question.
     """
     opening, _ = next(iter(PRESETS.values()))
     # Models of photographs are met with a photograph.
@@ -39,25 +39,18 @@ def draw(handlers: Handlers, models: Sequence[str], names: Sequence[str]) -> dic
     trained = networks.available()
     with gr.Row(elem_id="workbench", equal_height=False):
         with gr.Column(elem_id="bench", scale=0, min_width=300):
-            picture = picture_input(
-                first_sample(),
-                sources=["upload", "clipboard", "webcam"],
-                label="Picture",
-                show_label=False,
-                buttons=[],
-                height=210,
-                elem_id="picture",
-                alt_text="the picture as it was chosen",
-                placeholder="Drop a picture here, paste one,\nor click to choose",
-            )
             scene = part(
-                "scene", layers(opening), label="Scene", elem_id="scene", events=("wanted",), skeleton=_SCENE_SKELETON
+                "scene",
+                layers(opening),
+                label="What is shown",
+                elem_id="scene",
+                events=("wanted",),
+                skeleton=_SCENE_SKELETON,
             )
-            sample = part(
+            part(
                 "samples",
                 label="Scenes and photographs",
                 elem_id="samples",
-                events=("pick",),
                 options={
                     "scenes": presets(),
                     "photographs": [
@@ -66,12 +59,21 @@ def draw(handlers: Handlers, models: Sequence[str], names: Sequence[str]) -> dic
                     ],
                 },
             )
+            picture = picture_input(
+                sources=["upload", "clipboard", "webcam"],
+                label="Your own picture",
+                show_label=False,
+                buttons=[],
+                height=96,
+                elem_id="picture",
+                placeholder="Drop or paste your own picture, or click",
+            )
             controls = part(
                 "controls",
                 label="Controls",
                 elem_id="controls",
                 options={"moves": moves(), "methods": methods(), "method": Question().method, "scene": fields()},
-                value={"scene": dataclasses.asdict(opening) if scene_first else None},
+                value={"scene": dataclasses.asdict(opening) if scene_first else None, "picture": next(iter(samples()))},
                 events=("compute", "cancel"),
             )
         with gr.Column(elem_id="answers", scale=1, min_width=320):
@@ -94,7 +96,7 @@ def draw(handlers: Handlers, models: Sequence[str], names: Sequence[str]) -> dic
                 label="Answers",
                 elem_id="stage",
                 events=("settled",),
-                options={"palettes": {"sequential": list(SEQUENTIAL), "diverging": list(DIVERGING)}},
+                options={"palettes": {name: list(anchors) for name, anchors in PALETTES.items()}},
                 skeleton=_SKELETON,
             )
             file = gr.UploadButton(
@@ -106,10 +108,9 @@ def draw(handlers: Handlers, models: Sequence[str], names: Sequence[str]) -> dic
             )
     store = part("bank", label="", elem_id="bank")
     progress = part("progress", label="", elem_id="progress")
-    last = gr.State(str(first_sample()))
-    refused = gr.State(0)
+    own = part("own", "", label="", elem_id="own")
 
-    asked = {"picture": picture, "models": chosen, "question": controls, "last": last}
+    asked = {"models": chosen, "question": controls}
     live: dict[str, Any] = {
         "inputs_kwargs": asked,
         "show_progress": "hidden",
@@ -129,16 +130,12 @@ def draw(handlers: Handlers, models: Sequence[str], names: Sequence[str]) -> dic
     context.load(handlers.answer, outputs=stage, api_visibility="private", **live)
     picture.input(
         handlers.choose,
-        inputs=[picture, last, refused],
-        outputs=[last, refused],
+        inputs=picture,
+        outputs=[own, picture],
         trigger_mode="always_last",
         show_progress="hidden",
         api_visibility="private",
-    ).then(handlers.answer, outputs=stage, trigger_mode="always_last", api_visibility="private", **live)
-    refused.change(_same, inputs=last, outputs=picture, show_progress="hidden", api_visibility="private")
-    listen(sample, "pick")(
-        _picked(handlers), inputs=None, outputs=[picture, last], show_progress="hidden", api_visibility="private"
-    ).then(handlers.answer, outputs=stage, trigger_mode="always_last", api_visibility="private", **live)
+    )
     file.upload(handlers.bring, [file, chosen], chosen, show_progress="hidden", api_visibility="private").success(
         handlers.answer, outputs=stage, trigger_mode="always_last", api_visibility="private", **live
     )
@@ -175,18 +172,6 @@ def draw(handlers: Handlers, models: Sequence[str], names: Sequence[str]) -> dic
 
 def _over() -> dict[str, Any]:
     return {"share": 1.0, "model": ""}
-
-
-def _same(value: str) -> str:
-    return value
-
-
-def _picked(handlers: Handlers) -> Callable[..., tuple[str, str]]:
-    def pick_sample(event: gr.EventData) -> tuple[str, str]:
-        path = handlers.sample((getattr(event, "_data", None) or {}).get("name"))
-        return path, path
-
-    return pick_sample
 
 
 def _first_line(thing: Any) -> str:
