@@ -25,12 +25,15 @@ if TYPE_CHECKING:
     from explorer.compare import compare as compare
     from explorer.compare import predict as predict
     from explorer.errors import ExplorerError as ExplorerError
+    from explorer.images import samples as samples
     from explorer.lab.scenes import Scene as Scene
     from explorer.lab.scenes import render as render
     from explorer.models import Model as Model
     from explorer.models import load as load
     from explorer.probes import PROBES as PROBES
     from explorer.probes import probe as probe
+    from explorer.report import report as report
+    from explorer.report import tidy as tidy
     from explorer.transforms import Transform as Transform
     from explorer.types import AttentionMap as AttentionMap
     from explorer.types import Attribution as Attribution
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from explorer.types import Point as Point
     from explorer.types import Prediction as Prediction
     from explorer.types import ProbeResult as ProbeResult
+    from explorer.view import View as View
 
 _HOME = {
     "METHODS": "attribution",
@@ -48,12 +52,15 @@ _HOME = {
     "compare": "compare",
     "predict": "compare",
     "ExplorerError": "errors",
+    "samples": "images",
     "Scene": "lab.scenes",
     "render": "lab.scenes",
     "Model": "models",
     "load": "models",
     "PROBES": "probes",
     "probe": "probes",
+    "report": "report",
+    "tidy": "report",
     "Transform": "transforms",
     "AttentionMap": "types",
     "Attribution": "types",
@@ -62,6 +69,7 @@ _HOME = {
     "Point": "types",
     "Prediction": "types",
     "ProbeResult": "types",
+    "View": "view",
 }
 
 __all__ = list(_HOME)

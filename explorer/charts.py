@@ -1,10 +1,11 @@
-"""Draw the charts of a sheet, curves, points and radars, with plotly for the screen and matplotlib for a PNG."""
+"""Draw the charts of a sheet, curves, points and radars, with plotly for the screen and matplotlib for PNG and SVG."""
 
 from __future__ import annotations
 
 import html
 import io
 import math
+import re
 import textwrap
 from typing import TYPE_CHECKING, Any
 
@@ -300,6 +301,29 @@ def placed(panel: Chart, number: int) -> tuple[dict[str, Any], list[dict[str, An
 
 def picture(panel: Chart | Radar, width: int, height: int) -> Image.Image:
     """Draw a panel, without its title and legend, on ``width`` x ``height`` px."""
+    buffer = io.BytesIO()
+    _drawn(panel, width, height).savefig(buffer, format="png", dpi=100)
+    buffer.seek(0)
+    return Image.open(buffer).convert("RGB").resize((width, height))
+
+
+def vector(panel: Chart | Radar, width: int, height: int, number: int) -> str:
+    """Draw a panel as `picture` does, as the inside of an <svg> element of 72 units to 100 px; its words stay words.
+
+    ``number``: tells its identifiers from those of other panels of the same file.
+    """
+    import matplotlib
+
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "explorer"}):
+        _drawn(panel, width, height).savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    inside = text[text.index(">", text.index("<svg")) + 1 : text.rindex("</svg>")]
+    inside = re.sub(r"<metadata>.*?</metadata>", "", inside, flags=re.DOTALL)
+    return re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>chart{number}-", inside)
+
+
+def _drawn(panel: Chart | Radar, width: int, height: int) -> Any:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -309,10 +333,7 @@ def picture(panel: Chart | Radar, width: int, height: int) -> Image.Image:
         _draw_round(drawn.add_subplot(projection="polar"), panel)
     else:
         _draw_straight(drawn.add_subplot(), panel)
-    buffer = io.BytesIO()
-    drawn.savefig(buffer, format="png", dpi=100)
-    buffer.seek(0)
-    return Image.open(buffer).convert("RGB").resize((width, height))
+    return drawn
 
 
 def _draw_straight(on: Any, panel: Chart) -> None:

@@ -20,6 +20,7 @@ import sys
 import textwrap
 import threading
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -36,12 +37,15 @@ if TYPE_CHECKING:
     from explorer.sheet import Sheet
     from explorer.transforms import Transform
     from explorer.types import AttentionMap, Attribution, Comparison, ModelSpec, ModelView, Point, Prediction
+    from explorer.view import View
 
 _DESCRIPTION = "See what attention does to a vision model: move what is in the picture, compare what models attend to."
 _SPEC = "[random/ | lab/]BACKBONE[+BLOCK@STAGE][#SEED], e.g. resnet50.a1_in1k+mhsa@3; BACKBONE is a timm name"
 #: Attribution methods are asked for by these; both need the methods' own flags.
-_EXPLAINING = ("attribute", "compare")
+_EXPLAINING = ("attribute", "compare", "report")
 _DEFAULT_METHOD = "gradcam"
+#: For --layer: the one that is shown where none is named.
+_USUAL = "usual"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,6 +132,12 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     attend = command("attend", _attend, "What do models attend to?")
     attribute = command("attribute", _attribute, "What do models' answers rest on?")
     compare = command("compare", _compare, "Compare models on a picture before and after a move.")
+    report = command(
+        "report", _report, "Write an evidence bundle: figures, numbers, provenance, code that checks them."
+    )
+    text = "also measure this bias, repeatable; see explorer probes"
+    report.add_argument("--probe", action="append", default=[], metavar="NAME", help=text)
+    report.add_argument("--out", dest="file", default="evidence.zip", metavar="FILE", help="a .zip file (%(default)s)")
     probe = command("probe", _probe, "Measure one bias of models, as numbers with units and intervals.")
     probe.add_argument("name", metavar="NAME", help="see explorer probes")
     bench = command("bench", _bench, "What does seeing attention cost? Ratios against the bare model, in one process.")
@@ -180,24 +190,30 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         fit.add_argument(f"--{name}", type=kind, metavar="N", help=text)
     add_lab_flags(command("lab", _lab, "Measure the trained laboratory models, or show what was measured."))
     asked = arguments[0] if arguments else ""
-    for one in (predict, attend, attribute, compare, bench):
+    for one in (predict, attend, attribute, compare, report, bench):
         _add_picture(one, moves=asked == one.prog.rpartition(" ")[2], scenes=one is not bench)
-    for one in (attend, compare):
-        text = "the place asked about, px of the first model's input before the move, or a token's name: class"
-        one.add_argument("--query", metavar="X,Y", help=f"{text} (the middle)")
-        one.add_argument("--layer", help="number in the order of the forward pass, from 0, or dotted path")
+    for one in (attend, compare, report):
+        text = "the place asked about, px of the first model's input before the move, repeatable"
+        if one is not report:
+            text += ", or a token's name: class"
+        one.add_argument("--query", action="append", metavar="X,Y", help=f"{text} (the middle)")
+        pins = ("image", "place")  # of explorer.compare, which takes a second to import
+        one.add_argument("--pin", default="image", choices=pins, help="what the query stays on (%(default)s)")
+        text = f"number in the order of the forward pass, from 0, dotted path or {_USUAL}; for all or one a model"
+        one.add_argument("--layer", action="append", help=text)
         one.add_argument("--head", type=int, metavar="N", help="which head, from 0; the mean of all if left out")
-    for one in (attribute, compare):
+    for one in (attribute, compare, report):
         one.add_argument("--target", type=int, metavar="CLASS", help="index of the class; the model's own first choice")
-        one.add_argument("--method", default=_DEFAULT_METHOD, help="see explorer methods (%(default)s)")
+        text = "see explorer methods" + ("" if one is attribute else ", or none")
+        one.add_argument("--method", default=_DEFAULT_METHOD, help=f"{text} (%(default)s)")
     if asked in _EXPLAINING:
-        _add_method(attribute if asked == "attribute" else compare, arguments[1:])
+        _add_method({"attribute": attribute, "compare": compare, "report": report}[asked], arguments[1:])
     _add_stimuli(probe)
     if asked == "probe":
         _add_probe(probe, arguments[1:])
     for one in (models, blocks, methods, probes, predict, attend, attribute, compare, bench, probe):
         one.add_argument(
-            "--out", metavar="FILE|DIR", help="also draw it: a .png, a self-contained .html, or all in DIR"
+            "--out", metavar="FILE|DIR", help="also draw it: a .png, a .svg, a self-contained .html, or all in DIR"
         )
     return parser
 
@@ -238,7 +254,8 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="cpu, cuda, cuda:1 or mps; the best there is if left out")
     parser.add_argument("--seed", type=int, help="of random weights, inserted blocks, noise and random choices (0)")
     parser.add_argument("--input-size", metavar="PX|HxW", help="the models' input; their own if left out")
-    parser.add_argument("--weights", metavar="FILE", help="a safetensors file to lay over the (one) model")
+    text = "a safetensors file to lay over the model; of several models over the Nth, from 1; repeatable"
+    parser.add_argument("--weights", action="append", metavar="[N=]FILE", help=text)
 
 
 def _add_stimuli(parser: argparse.ArgumentParser) -> None:
@@ -310,13 +327,19 @@ def _specs(options: argparse.Namespace) -> list[ModelSpec]:
     from explorer.types import ModelSpec
 
     fields: dict[str, Any] = {"input_size": _input_size(options)}
-    if options.weights is not None:
-        if len(options.model) > 1:
-            raise ParameterError(f"--weights belongs to one model, got {len(options.model)}")
-        fields["weights_file"] = options.weights
+    count = len(options.model)
+    files: list[str | None] = [None] * count
+    for text in options.weights or ():
+        match = re.fullmatch(r"(\d+)=(.+)", text)
+        number = int(match[1]) if match else 1
+        if not match and count > 1:
+            raise ParameterError(f"--weights belongs to one model, got {count}; say which, as in 2={text}")
+        if not 1 <= number <= count:
+            raise ParameterError(f"--weights {text}: there are models 1 to {count}")
+        files[number - 1] = match[2] if match else text
     if options.seed is not None and options.seed < 0:
         raise ParameterError(f"--seed is 0, 1, 2, ..., got {options.seed}")
-    specs = [ModelSpec.parse(text, **fields) for text in options.model]
+    specs = [ModelSpec.parse(text, weights_file=file, **fields) for text, file in zip(options.model, files)]
     # What a spec says itself goes before what is said for all of them.
     named = [re.search(r"#\d+$", text) is not None for text in options.model]
     return [
@@ -353,19 +376,22 @@ def _point(text: str, flag: str) -> Point:
     return Point(x, y)
 
 
-def _query(options: argparse.Namespace) -> tuple[Point | None, str | None]:
-    """(place, token): at most one of them."""
-    text = getattr(options, "query", None)
-    if text is None:
-        return None, None
-    if re.fullmatch(r"[A-Za-z][\w ]*", text):
-        return None, text
-    return _point(text, "--query"), None
+def _query(options: argparse.Namespace) -> tuple[list[Point], str | None]:
+    """(places, token): at most one of them."""
+    texts = getattr(options, "query", None) or []
+    tokens = [text for text in texts if re.fullmatch(r"[A-Za-z][\w ]*", text)]
+    if tokens and len(texts) > 1:
+        raise ParameterError(f"--query is one token's name, or places; got {' and '.join(texts)}")
+    return [_point(text, "--query") for text in texts if text not in tokens], tokens[0] if tokens else None
 
 
-def _layer(options: argparse.Namespace) -> int | str | None:
-    text = options.layer
-    return int(text) if text is not None and re.fullmatch(r"-?\d+", text) else text
+def _layers(options: argparse.Namespace) -> list[int | str | None]:
+    """A layer for each model; None for the usual one."""
+    texts, count = options.layer or [_USUAL], len(options.model)
+    if len(texts) not in (1, count):
+        raise ParameterError(f"--layer is given once, or once for each of the {count} models; got {len(texts)}")
+    found = [None if text == _USUAL else int(text) if re.fullmatch(r"-?\d+", text) else text for text in texts]
+    return found * count if len(found) == 1 else found
 
 
 def _picture(options: argparse.Namespace) -> Picture | Scene:
@@ -397,29 +423,39 @@ def _scene(text: str) -> Scene:
     return Scene(**given)
 
 
-def _answers(options: argparse.Namespace, method: str | None) -> tuple[Picture | Scene, list[Model], Comparison]:
-    """Read the picture and every flag first, then load the models, which may take minutes, and ask them."""
+def _view(options: argparse.Namespace, method: str | None, source: Picture | Scene | str) -> View:
+    """What is asked for; raises ParameterError before a model is loaded."""
     from explorer.attribution import METHODS
-    from explorer.compare import MAX_MODELS, compare
-    from explorer.models import choose_device, load
+    from explorer.view import View
 
-    picture, transform, specs = _picture(options), _transform(options), _specs(options)
-    query, _ = _query(options)
-    if len(specs) > MAX_MODELS:
-        raise ParameterError(f"at most {MAX_MODELS} models can be compared, got {len(specs)}")
     parameters: dict[str, Any] = {}
     if method is not None:
-        entry = METHODS[method]
-        names = [one.name for one in dataclasses.fields(entry)]
+        names = [one.name for one in dataclasses.fields(METHODS[method])]
         given = {name: getattr(options, f"parameter_{name}", None) for name in names}
         parameters = {name: value for name, value in given.items() if value is not None}
         if "seed" in names and options.seed is not None:
             parameters["seed"] = options.seed
-        entry(**parameters)  # raises ParameterError
-    device = str(choose_device(options.device))
-    models = [load(spec, device) for spec in specs]
-    target = getattr(options, "target", None)
-    return picture, models, compare(models, picture, transform, method, query, target, **parameters)
+    return View(
+        models=tuple(_specs(options)),
+        source=source,
+        transform=_transform(options),
+        queries=tuple(_query(options)[0]),
+        pin=getattr(options, "pin", "image"),
+        method=method,
+        parameters=parameters,
+        head=getattr(options, "head", None),
+        target=getattr(options, "target", None),
+    )
+
+
+def _answers(options: argparse.Namespace, method: str | None) -> tuple[Picture | Scene, list[Model], Comparison]:
+    """Read the picture and every flag first, then load the models, which may take minutes, and ask them."""
+    from explorer.models import choose_device
+
+    picture = _picture(options)
+    view = _view(options, method, picture)
+    models = view.load(str(choose_device(options.device)))
+    return picture, models, view.compare(models)
 
 
 # -------------------------------------------------------------------------------------------------- the commands
@@ -627,23 +663,25 @@ def _attend(options: argparse.Namespace) -> _Result:
     from explorer.figures import attention_sheet, joined
 
     picture, models, found = _answers(options, None)
-    layer, (_, token) = _layer(options), _query(options)
+    layers, (_, token) = _layers(options), _query(options)
     rows, lines, sheets = [], _about(picture, found.transform), []
-    for model, view in zip(models, found.rows):
+    for model, view, layer in zip(models, found.rows, layers):
         if not view.maps:
             raise NoAttentionError(f"{view.spec}: {' '.join(view.notes)}")
         chosen = list(view.maps) if layer is None else [_wanted(view, layer)]
         item = chosen[0].weights.shape[0] - 1
-        place = token or view.queries[1]
-        if place is None and any(one.per_query for one in chosen):
-            raise ParameterError(f"{view.spec}: the query has left the frame; it goes with the picture's move")
         head = _head(view.spec, view.state, view.device, model.input_size)
-        records = [_attention(one, place, options.head, item, strict=layer is not None) for one in chosen]
-        rows.append({**head, "query": place, "layers": records, "notes": view.notes})
         lines.append(_title(head))
-        lines += [f"  {view.maps.index(one):3}  {_map_line(one, record)}" for one, record in zip(chosen, records)]
+        asked = []
+        for place in [token] if token else [after for _, after in view.asked]:
+            if place is None and any(one.per_query for one in chosen):
+                raise ParameterError(f"{view.spec}: the query has left the frame; it goes with the picture's move")
+            records = [_attention(one, place, options.head, item, strict=layer is not None) for one in chosen]
+            asked.append({"query": place, "layers": records})
+            lines += [f"  {view.maps.index(one):3}  {_map_line(one, record)}" for one, record in zip(chosen, records)]
+            sheets.append((chosen, view.images[1], view.spec, place, options.head, item))
+        rows.append({**head, **asked[0], "further": asked[1:], "notes": view.notes})
         lines += [f"  {note}" for note in view.notes]
-        sheets.append((chosen, view.images[1], view.spec, place, options.head, item))
 
     def sheet() -> Sheet:
         return joined(f"Attention. Picture: {found.transform}", [attention_sheet(*one) for one in sheets])
@@ -680,23 +718,25 @@ def _attribute(options: argparse.Namespace) -> _Result:
 
 
 def _compare(options: argparse.Namespace) -> _Result:
-    from explorer.figures import choose_map, comparison_sheet
+    from explorer.figures import comparison_sheet
 
-    picture, models, found = _answers(options, options.method)
-    layer, (_, token) = _layer(options), _query(options)
-    if layer is not None and all(choose_map(view.maps, layer) is None for view in found.rows):
-        _wanted(found.rows[0], layer)  # raises
+    picture, models, found = _answers(options, None if options.method == "none" else options.method)
+    layers, (_, token) = _layers(options), _query(options)
+    named = [(view, layer) for view, layer in zip(found.rows, layers) if layer is not None]
+    if len(named) == len(layers) and all(view.map(layer) is None for view, layer in named):
+        _wanted(*named[0])  # raises
     rows, lines = [], _about(picture, found.transform)
-    for model, view in zip(models, found.rows):
+    for model, view, layer in zip(models, found.rows, layers):
         head = _head(view.spec, view.state, view.device, model.input_size)
-        chosen = choose_map(view.maps, layer)
-        attention = None
+        chosen = view.map(layer)
+        asked: list[dict[str, Any]] = [{"queries": places, "attention": None} for places in view.asked]
         if chosen is not None:
             last = chosen.weights.shape[0] - 1
-            attention = [
-                _attention(chosen, token or place, options.head, min(item, last), strict=False)
-                for item, place in enumerate(view.queries)
-            ]
+            for one in asked:
+                one["attention"] = [
+                    _attention(chosen, token or place, options.head, min(item, last), strict=False)
+                    for item, place in enumerate(one["queries"])
+                ]
         attributions = None if view.attributions is None else [_attribution(one) for one in view.attributions]
         pulled = difference = None
         if view.pulled_back is not None and view.difference is not None:
@@ -707,9 +747,9 @@ def _compare(options: argparse.Namespace) -> _Result:
             {
                 **head,
                 "shift": view.shift,
-                "queries": view.queries,
+                **asked[0],
+                "further": asked[1:],
                 "predictions": [_prediction(one) for one in view.predictions],
-                "attention": attention,
                 "attributions": attributions,
                 "pulled_back": pulled,
                 "difference": difference,
@@ -720,11 +760,11 @@ def _compare(options: argparse.Namespace) -> _Result:
         for name, answer in zip(("before", "after"), view.predictions):
             top = ", ".join(f"{one.label.split(',')[0]} {one.probability:.1%}" for one in answer.top[:3])
             lines.append(f"  {name:7} {top or answer.reason}")
-        if chosen is not None and attention is not None:
-            lines.append(f"  attention: {_map_line(chosen, attention[-1])}")
+        if chosen is not None:
+            lines += [f"  attention: {_map_line(chosen, one['attention'][-1])}" for one in asked]
         lines += [f"  {note}" for note in view.notes]
     record = {**_context(picture, found), "method": found.method, "models": rows}
-    return _Result(record, lines, lambda: comparison_sheet(found, layer, options.head, token))
+    return _Result(record, lines, lambda: comparison_sheet(found, layers, options.head, token))
 
 
 def _probe(options: argparse.Namespace) -> _Result:
@@ -754,6 +794,31 @@ def _probe(options: argparse.Namespace) -> _Result:
             **{name: value for name, value in given.items() if value is not None},
         )
     return _Result(result.record(), spoken(result), lambda: sheet(result), result.save)
+
+
+def _report(options: argparse.Namespace) -> _Result:
+    from explorer.images import read_image, samples
+    from explorer.models import choose_device
+    from explorer.probes import PROBES, probe
+    from explorer.report import check, report
+
+    source = options.image if options.scene is None else _scene(options.scene)
+    if isinstance(source, str):
+        read_image(samples().get(source, source))
+    if (token := _query(options)[1]) is not None:
+        raise ParameterError(f"--query is a place X,Y in pixels, as in 112,80; got '{token}'")
+    view = _view(options, None if options.method == "none" else options.method, source)
+    layers = {place: layer for place, layer in enumerate(_layers(options)) if layer is not None}
+    view = dataclasses.replace(view, layers=layers)
+    for name in options.probe:
+        PROBES[name]  # raises
+    check(options.file)
+    models = view.load(str(choose_device(options.device)))
+    measured = [probe(name, models, seed=options.seed or 0) for name in options.probe]
+    file = report(view, options.file, measured, models)
+    with zipfile.ZipFile(file) as bundle:
+        held = bundle.namelist()
+    return _Result({"file": str(file), "holds": held}, [f"wrote {file}", *(f"  {name}" for name in held)])
 
 
 # --------------------------------------------------------------------------------------------------- the records
@@ -960,9 +1025,7 @@ def _peak(one: Attribution, frame: Sequence[int]) -> tuple[float, float]:
 
 
 def _wanted(view: ModelView, layer: int | str) -> AttentionMap:
-    from explorer.figures import choose_map
-
-    found = choose_map(view.maps, layer)
+    found = view.map(layer)
     if found is not None:
         return found
     if isinstance(layer, int):
@@ -991,7 +1054,8 @@ def _plain(value: Any) -> Any:
 
 
 def _endings(command: str) -> tuple[str, ...]:
-    return (".png", ".html", ".csv", ".json") if command == "probe" else (".png", ".html")
+    figures = (".png", ".svg", ".html")
+    return (*figures, ".csv", ".json") if command == "probe" else figures
 
 
 def _targets(out: str, command: str) -> Iterator[Path]:

@@ -1,7 +1,8 @@
-"""Draw a `Sheet`: as a plotly figure, as a self-contained page, as a PNG.
+"""Draw a `Sheet`: as a plotly figure, as a self-contained page, as a PNG, as an SVG.
 
-Where each panel stands is computed once, in pixels, so that the plotly figure and the PNG are the same picture. The PNG
-is drawn with Pillow: plotly's own export starts a Chrome browser, which a server or a container seldom has.
+Where each panel stands is computed once, in pixels, so that they are all the same picture. The PNG is drawn with
+Pillow: plotly's own export starts a Chrome browser, which a server or a container seldom has. In an SVG words stay
+words, and a map is a picture of one pixel a cell, which is enlarged where it is looked at.
 """
 
 from __future__ import annotations
@@ -53,19 +54,19 @@ _BESIDE = (40, 40)
 
 
 def save(sheet: Sheet, path: str | Path) -> Path:
-    """Write a sheet to ``path``: .png, or .html, one file with everything in it that asks for nothing from elsewhere.
+    """Write a sheet to ``path``: .png, .svg, or .html; each is one file that asks for nothing from elsewhere.
 
     Raises ParameterError for another ending, or where the file cannot be written.
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if suffix not in (".png", ".html"):
-        raise ParameterError(f"a figure is written as .png or .html, got '{path.name}'")
+    if suffix not in (".png", ".svg", ".html"):
+        raise ParameterError(f"a figure is written as .png, .svg or .html, got '{path.name}'")
     try:
         if suffix == ".png":
             image(sheet).save(path, "PNG")
         else:
-            path.write_text(_page(sheet), encoding="utf-8")
+            path.write_text(svg(sheet) if suffix == ".svg" else _page(sheet), encoding="utf-8")
     except OSError as error:
         raise ParameterError(f"'{path}' cannot be written: {error.strerror or error}") from error
     return path
@@ -417,6 +418,74 @@ def _marks(plan: _Plan) -> list[tuple[Point, tuple[int, int], _Box]]:
     return [(mark, frame, box) for mark, frame, box in marks if mark is not None]
 
 
+def svg(sheet: Sheet) -> str:
+    """Draw a sheet as a text of SVG."""
+    plan = _plan(sheet)
+    parts = [
+        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'width="{plan.width}" height="{plan.height}" viewBox="0 0 {plan.width} {plan.height}" '
+        f'font-family="system-ui, sans-serif" role="img"><title>{html.escape(sheet.title)}</title>',
+        _gradient("sequential", SEQUENTIAL),
+        _gradient("diverging", DIVERGING),
+        _rect(_Box(0, 0, plan.width, plan.height)),
+    ]
+    for picture, box in plan.pictures:
+        parts.append(_raster(_pixels(picture.image), box, picture.title))
+    for panel, box in plan.maps:
+        values = panel.values.detach().cpu().double().numpy()
+        parts.append(_raster(_coloured(panel, values), box, panel.title, "image-rendering:pixelated"))
+        scale = _Box(box.x + box.width + 8, box.y, _BAR, box.height)
+        parts.append(_rect(replace(scale, colour=f"url(#{'diverging' if panel.low < 0 else 'sequential'})")))
+    for number, (chart, box) in enumerate(plan.charts):
+        frame = f'viewBox="0 0 {0.72 * box.width:g} {0.72 * box.height:g}"'
+        parts.append(f"<svg {_place(box)} {frame}>{charts.vector(chart, box.width, box.height, number)}</svg>")
+    parts += [_rect(one) for one in plan.boxes]
+    parts += [_rect(part) for bars, box in plan.bars for part in _bar_boxes(bars, box)]
+    for mark, frame_size, box in _marks(plan):
+        x, y = box.x + mark.x * box.width / frame_size[1], box.y + mark.y * box.height / frame_size[0]
+        for colour, line in zip(_MARK, (5, 2)):
+            cross = f"M{x - 8:g} {y:g}h16M{x:g} {y - 8:g}v16"
+            parts.append(f'<path d="{cross}" stroke="{colour}" stroke-width="{line}" fill="none"/>')
+    for text in plan.texts:
+        shown = _cut(text.text, text.size, text.width)
+        whole = f"<title>{html.escape(text.text)}</title>" if shown != text.text else ""
+        # Of a place the upper edge is known; letters stand on their baseline.
+        at = f'x="{text.x}" y="{text.y + text.size:g}" font-size="{text.size}" fill="{text.colour}"'
+        parts.append(f'<text {at} xml:space="preserve">{whole}{html.escape(shown)}</text>')
+    return "\n".join((*parts, "</svg>", ""))
+
+
+def _place(box: _Box) -> str:
+    return f'x="{box.x}" y="{box.y}" width="{box.width}" height="{box.height}"'
+
+
+def _rect(box: _Box) -> str:
+    return f'<rect {_place(box)} fill="{box.colour}"/>'
+
+
+def _raster(pixels: np.ndarray, box: _Box, title: str, style: str = "") -> str:
+    """Pixels (h, w, 3) stretched over a box, none of them lost."""
+    how = f' style="{style}"' if style else ""
+    source = f'preserveAspectRatio="none" href="{_inline(pixels)}"'
+    return f"<image {_place(box)}{how} {source}><title>{html.escape(title)}</title></image>"
+
+
+def _gradient(name: str, colours: tuple[str, ...]) -> str:
+    """Colours from below to above, for the bar beside a map."""
+    stops = "".join(
+        f'<stop offset="{index / (len(colours) - 1):.6g}" stop-color="{colour}"/>'
+        for index, colour in enumerate(colours)
+    )
+    return f'<defs><linearGradient id="{name}" x1="0" y1="1" x2="0" y2="0">{stops}</linearGradient></defs>'
+
+
+def _inline(pixels: np.ndarray) -> str:
+    """Pixels (h, w, 3) as the address of a PNG."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
 def figure(sheet: Sheet) -> go.Figure:
     """Draw a sheet as a plotly figure."""
     import plotly.graph_objects as go  # takes a second, which the PNG does not need
@@ -466,9 +535,7 @@ def figure(sheet: Sheet) -> go.Figure:
 
     for picture, box in plan.pictures:
         height, width = frame_of(picture.image)
-        buffer = io.BytesIO()
-        Image.fromarray(_pixels(picture.image)).save(buffer, "PNG")
-        source = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+        source = _inline(_pixels(picture.image))
         on = axes(box, [0, width], [height, 0])
         drawn.add_image(
             source=source, x0=0.5, y0=0.5, dx=1, dy=1, hovertemplate="x %{x:.0f}, y %{y:.0f}<extra></extra>", **on

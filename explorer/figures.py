@@ -92,19 +92,26 @@ def lines_sheet(title: str, lines: Sequence[str]) -> Sheet:
 
 
 def comparison_sheet(
-    comparison: Comparison, layer: int | str | None = None, head: int | None = None, query: str | None = None
+    comparison: Comparison,
+    layer: int | str | Sequence[int | str | None] | None = None,
+    head: int | None = None,
+    query: str | None = None,
 ) -> Sheet:
     """Where do models differ, and what changes when the picture is moved? A section a model.
 
     Args:
         comparison: as `compare` returns it.
         layer: which attention map: its number in the order of the forward pass (negative from the end) or its dotted
-            path; by default the last that lies on the image.
+            path; by default the last that lies on the image. Or one of these for each model.
         head: which head, or None for the mean over heads.
-        query: a prefix token's name ("class"); by default the comparison's own query point.
+        query: a prefix token's name ("class"); by default the comparison's own query points.
     """
+    one_each = [layer] * len(comparison.rows) if layer is None or isinstance(layer, (int, str)) else list(layer)
     moved = any(row.images[0] is not row.images[1] and not torch.equal(*row.images) for row in comparison.rows)
-    sections = tuple(_section(row, number, moved, layer, head, query) for number, row in enumerate(comparison.rows))
+    sections = tuple(
+        _section(row, number, moved, layer, head, query)
+        for number, (row, layer) in enumerate(zip(comparison.rows, one_each))
+    )
     footer = ", ".join(f"{name} {version}" for name, version in comparison.versions.items())
     return Sheet(f"Picture: {comparison.transform}. Attribution: {comparison.method}", sections, footer)
 
@@ -113,7 +120,7 @@ def _section(
     row: ModelView, number: int, moved: bool, layer: int | str | None, head: int | None, query: str | None
 ) -> Section:
     colour = colour_of(number)
-    chosen = choose_map(row.maps, layer)
+    chosen = row.map(layer)
     limits = _limits([one.values for one in row.attributions]) if row.attributions else (0.0, 1.0)
     rows = []
     for item, name in enumerate(("Before", "After") if moved else ("What the model sees",)):
@@ -142,10 +149,28 @@ def _section(
         rows.append(tuple(panels))
     if moved and chosen is not None:
         rows = _same_scale(rows)
+    if chosen is not None and chosen.per_query and query is None:
+        rows += [_further(row, chosen, places, head, moved) for places in row.further]
     heading = f"{row.spec} ({_state_in_words(row.state)}; {row.device})"
     deltas = filter(None, map(_delta, row.attributions or ()))
     said = [chosen.note if chosen else "", *(one.note for one in row.attributions or ()), *deltas]
     return Section(heading, tuple(rows), colour, tuple(dict.fromkeys(filter(None, (*row.notes, *said)))))
+
+
+def _further(
+    row: ModelView, one: AttentionMap, places: tuple[Point, Point | None], head: int | None, moved: bool
+) -> tuple[Panel, ...]:
+    """What is attended to from another query: before and, where something moved, after."""
+    panels: list[Panel] = []
+    for item, place in enumerate(places[: 2 if moved else 1]):
+        if place is None:
+            panels.append(Words(_map_title(one, head), "the query has left the frame"))
+        else:
+            panels.append(_attention_panel(one, place, head, min(item, one.weights.shape[0] - 1)))
+    high = max((panel.high for panel in panels if isinstance(panel, Map)), default=1.0)
+    shown = [replace(panel, high=high) if isinstance(panel, Map) else panel for panel in panels]
+    pictures = [Picture("Another query", row.images[0], places[0], "cross: the query")]
+    return (*pictures, *shown)
 
 
 def _same_scale(rows: list[tuple[Panel, ...]]) -> list[tuple[Panel, ...]]:
@@ -158,17 +183,6 @@ def _same_scale(rows: list[tuple[Panel, ...]]) -> list[tuple[Panel, ...]]:
         (*panels[:2], replace(panels[2], high=high), *panels[3:]) if isinstance(panels[2], Map) else panels
         for panels in rows
     ]
-
-
-def choose_map(maps: Sequence[AttentionMap], layer: int | str | None) -> AttentionMap | None:
-    """The map of a layer, by number (negative from the end) or dotted path; by default the last on the image."""
-    if layer is None:
-        # Of a gate in two strips its product is shown.
-        flat = [one for one in maps if one.grid is not None and min(one.grid) > 1]
-        return next(reversed(flat or maps), None)
-    if isinstance(layer, int):
-        return maps[layer] if -len(maps) <= layer < len(maps) else None
-    return next((one for one in maps if one.layer == layer), None)
 
 
 def _map_title(one: AttentionMap, head: int | None) -> str:

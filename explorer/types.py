@@ -369,6 +369,7 @@ class ModelView:
         queries: the query in this model's input pixels before and after; the second is None where it left the frame.
         shift: the shift in this model's pixels (dx, dy).
         notes: what has to be said beside the row ("no attention in this model", "outside its training size", ...).
+        further: the other queries that were asked, each as ``queries``.
     """
 
     spec: str
@@ -383,6 +384,53 @@ class ModelView:
     queries: tuple[Point, Point | None]
     shift: tuple[float, float]
     notes: tuple[str, ...] = ()
+    further: tuple[tuple[Point, Point | None], ...] = ()
+
+    @property
+    def asked(self) -> tuple[tuple[Point, Point | None], ...]:
+        """Every query before and after the move, in the order asked."""
+        return (self.queries, *self.further)
+
+    def map(self, layer: int | str | None = None) -> AttentionMap | None:
+        """The map of a layer, by number (negative from the end) or dotted path; by default the last on the image.
+
+        None where there is no such map.
+        """
+        if layer is None:
+            # Of a gate in two strips its product is shown.
+            flat = [one for one in self.maps if one.grid is not None and min(one.grid) > 1]
+            return next(reversed(flat or self.maps), None)
+        if isinstance(layer, int):
+            return self.maps[layer] if -len(self.maps) <= layer < len(self.maps) else None
+        return next((one for one in self.maps if one.layer == layer), None)
+
+    def attention(
+        self, layer: int | str | None = None, head: int | None = None
+    ) -> list[tuple[Tensor | None, Tensor | None]]:
+        """What does a layer attend to from each query, before and after the move?
+
+        Args:
+            layer: as for `map`.
+            head: which head, or None for the mean over heads; of a map without a place on the image, the first.
+
+        Returns for each of `asked` a pair of (rows, columns) float32; None where the query has left the frame. Empty
+        where there is no such map. Raises ParameterError for a head that it does not have.
+        """
+        one = self.map(layer)
+        if one is None:
+            return []
+        last = one.weights.shape[0] - 1  # a picture that is not moved runs once
+        return [
+            (self._from(one, places[0], head, 0), self._from(one, places[1], head, min(1, last)))
+            for places in self.asked
+        ]
+
+    def _from(self, one: AttentionMap, place: Point | None, head: int | None, item: int) -> Tensor | None:
+        if one.layout is None:
+            return one.matrix(head or 0, item)
+        if one.per_query and place is None:
+            return None
+        return one.row(place if one.per_query else None, head, item)
 
 
 @dataclass(frozen=True, eq=False)

@@ -248,12 +248,12 @@ def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> No
 def test_out_draws_a_png_and_a_page(line: str, answer: Any, tmp_path: Path) -> None:
     files = answer(f"{line} --out {tmp_path / 'new'}")["files"]
     command = line.split()[0]
-    assert files == [str(tmp_path / "new" / f"{command}.{ending}") for ending in ("png", "html")]
+    assert files == [str(tmp_path / "new" / f"{command}.{ending}") for ending in ("png", "svg", "html")]
     with Image.open(files[0]) as image:
         assert image.format == "PNG"
         assert image.size[0] >= 640
         assert len(image.convert("RGB").getcolors(2**24)) > 8
-    page = Path(files[1]).read_text(encoding="utf-8")
+    page = Path(files[2]).read_text(encoding="utf-8")
     if "--model" in line:
         assert VIT.replace("/", "\\u002f") in page or VIT in page
         assert "random weights" in page  # what the weights are, where the eye falls
@@ -288,7 +288,7 @@ WRONG = {
     f"predict --image cup --model {VIT} --top 0": "--top",
     f"predict --image cup --model {VIT} --weights nofile.safetensors": "nofile.safetensors",
     f"predict --image cup --model {VIT} --model {VIT} --weights x.safetensors": "one model",
-    f"predict --image cup --model {VIT} --out x.pdf": ".png or .html",
+    f"predict --image cup --model {VIT} --out x.pdf": ".png, .svg or .html",
     f"predict --image cup --model {VIT} --out nofolder/x.png": "no folder",
     f"predict --image cup --model {VIT} --unknown 3": "--unknown",
     f"attend --image cup --model {RESNET}": "attention",
@@ -448,7 +448,7 @@ def test_a_probe_prints_what_the_library_gives(capsys: pytest.CaptureFixture[str
     assert printed["rows"] == own.rows
     assert set(printed["summary"]) == set(own.summary)
     assert {"value", "unit", "low", "high", "n"} <= set(printed["summary"]["lab/conv: consistency"])
-    assert sorted(Path(file).suffix for file in printed["files"]) == [".csv", ".html", ".json", ".png"]
+    assert sorted(Path(file).suffix for file in printed["files"]) == [".csv", ".html", ".json", ".png", ".svg"]
     assert main(flags) == 0
 
 

@@ -10,6 +10,7 @@ import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import plotly.colors
@@ -33,10 +34,14 @@ from explorer.sheet import (
     DIVERGING,
     MODEL_COLOURS,
     SEQUENTIAL,
+    Axis,
     Bars,
+    Chart,
+    Line,
     Map,
     Panel,
     Picture,
+    Radar,
     Section,
     Sheet,
     Words,
@@ -471,7 +476,7 @@ def test_a_browser_draws_the_html_without_any_request(page: Path) -> None:
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
     sheet = prediction_sheet(TOP, random(3, 8, 8), "vit", "random")
-    with pytest.raises(ParameterError, match=r"\.png or \.html"):
+    with pytest.raises(ParameterError, match=r"\.png, \.svg or \.html"):
         save(sheet, tmp_path / "sheet.pdf")
     with pytest.raises(ParameterError, match="cannot be written"):
         save(sheet, tmp_path / "missing" / "sheet.png")
@@ -485,3 +490,75 @@ def test_long_words_are_cut_to_their_place() -> None:
         shown = drawing._cut(text.text, text.size, text.width)
         assert text.x + drawing._measure(shown, text.size) <= plan.width
     assert drawing.image(sheet).size[0] < 2400
+
+
+# ----------------------------------------------------------------------------------------------------------- SVG
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def test_an_svg_stands_where_the_plan_says_and_keeps_words_and_cells(tmp_path: Path) -> None:
+    values = random(3, 5, seed=4) - 0.5
+    values[0, 0] = torch.nan
+    shown = Map("A <map> & more", values, FRAME, -0.5, 0.5, "unit of it", Point(16, 48))
+    picture = Picture("Seen", random(3, 6, 9))
+    bars = Bars("Answers", (0.25, 0.75), 1.0, ("tench", "Samoyed"), "softmax probability")
+    sheet = Sheet("Title", (Section("One", ((picture, bars, shown),), notes=("A note.",)),), "the footer")
+    path = save(sheet, tmp_path / "sheet.svg")
+    text = path.read_text(encoding="utf-8")
+    assert text == drawing.svg(sheet)  # the same each time
+    root = ElementTree.fromstring(text)
+    plan = drawing._plan(sheet)
+    assert (root.get("width"), root.get("height")) == (str(plan.width), str(plan.height))
+
+    words = ["".join(one.itertext()) for one in root.iter(f"{SVG}text")]
+    assert words == [one.text for one in plan.texts]
+    assert {"A <map> & more", "25.0%", "75.0%", "0.5", "-0.5", "tench", "A note.", "the footer"} <= set(words)
+
+    images = list(root.iter(f"{SVG}image"))
+    places = [tuple(int(one.get(name, "")) for name in ("x", "y", "width", "height")) for one in images]
+    boxes = [box for _, box in (*plan.pictures, *plan.maps)]
+    assert places == [(box.x, box.y, box.width, box.height) for box in boxes]
+    pixels = []
+    for one in images:
+        head, data = one.get("href", "").split(",")
+        assert head == "data:image/png;base64"
+        pixels.append(np.asarray(Image.open(io.BytesIO(base64.b64decode(data)))))
+    assert np.array_equal(pixels[0], drawing._pixels(picture.image))
+    assert np.array_equal(pixels[1], drawing._coloured(shown, values.double().numpy()))
+    assert "pixelated" in images[1].get("style", "")
+
+    rectangles = [
+        tuple(int(one.get(name, "")) for name in ("x", "y", "width", "height")) for one in root.iter(f"{SVG}rect")
+    ]
+    for box in drawing._bar_boxes(*plan.bars[0]):
+        assert (box.x, box.y, box.width, box.height) in rectangles
+    box = plan.maps[0][1]
+    x, y = box.x + box.width / 4, box.y + 3 * box.height / 4  # of the mark at (16, 48) in 64 x 64
+    assert sum(one.get("d", "").startswith(f"M{x - 8:g} {y:g}h16") for one in root.iter(f"{SVG}path")) == 2
+    # The marks' lowest and highest colours lie at the ends of the bar.
+    stops = [one.get("stop-color") for one in root.find(f".//{SVG}linearGradient[@id='diverging']") or ()]
+    assert stops == list(DIVERGING)
+
+
+def test_charts_are_vectors_in_an_svg_and_keep_apart() -> None:
+    def chart(title: str) -> Chart:
+        line = Line("lab/x", (1.0, 2.0, 4.0), (0.1, 0.5, 0.3), (0.0, 0.4, 0.2), (0.2, 0.6, 0.4))
+        return Chart("Title", (line,), Axis("zoom, x", log=True), Axis(title))
+
+    radar = Radar("All", (Line("m", ("Locality", "Scale", "Shape"), (0.5, 0.2, 1.0)),))
+    sheet = Sheet("Charts", (Section("", ((chart("share $a$ of <them>"), chart("accuracy")), (radar,))),))
+    text = drawing.svg(sheet)
+    assert text == drawing.svg(sheet)
+    root = ElementTree.fromstring(text)
+    words = {"".join(one.itertext()).strip() for one in root.iter(f"{SVG}text")}
+    assert {"zoom, x", "share $a$ of <them>", "accuracy", "Locality", "Scale", "Shape", "lab/x"} <= words
+    assert not list(root.iter(f"{SVG}image"))
+    names = [one.get("id") for one in root.iter() if one.get("id")]
+    assert len(names) == len(set(names))
+    wanted = re.findall(r"(?:url\(|href=\")#([^)\"]+)", text)
+    assert wanted
+    assert set(wanted) <= set(names)
+    inner = [one for one in root.iter(f"{SVG}svg") if one is not root]
+    plan = drawing._plan(sheet)
+    assert [(one.get("x"), one.get("y")) for one in inner] == [(str(box.x), str(box.y)) for _, box in plan.charts]

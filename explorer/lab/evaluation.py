@@ -27,7 +27,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +63,7 @@ from explorer.lab.table import (
 from explorer.models import Model, load
 from explorer.transforms import shuffle_patches
 from explorer.types import AttentionMap, ModelSpec
+from explorer.weights import fingerprint
 
 __all__ = [
     "PER_CLASS",
@@ -79,7 +79,6 @@ __all__ = [
     "read_table",
     "summary",
     "trained_specs",
-    "weights_hash",
     "write_table",
 ]
 
@@ -99,6 +98,8 @@ GRIDS = (1, 2, 3, 4, 6)
 #: Numbers of the arrangements among the classes.
 PAIRS = tuple(CLASSES.index(name) for name in ARRANGEMENTS)
 _BATCH = 64
+#: Digits of a fingerprint that the table keeps.
+_HASH = 16
 
 
 # ---- the pictures ---------------------------------------------------------------------------------------------------
@@ -296,15 +297,6 @@ def evaluate(model: Model, per_class: int = PER_CLASS) -> list[Row]:
     return sorted(rows, key=lambda row: order.index(row.bias) if row.bias in order else len(order))
 
 
-def weights_hash(module: nn.Module) -> str:
-    """The beginning of a hash of all of a network's tensors."""
-    digest = sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
 def _exact() -> AbstractContextManager[None]:
     """Float32 throughout, also where a GPU's convolutions would round to TF32."""
     return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
@@ -325,7 +317,7 @@ class _Head:
     """Makes the rows of one model."""
 
     def __init__(self, model: Model) -> None:
-        self._identity, self._weights = _identity(model.spec), weights_hash(model.module)
+        self._identity, self._weights = _identity(model.spec), fingerprint(model.module)[:_HASH]
 
     def row(self, condition: Condition, measure: str, value: float, n: int) -> Row:
         bias, name, number, unit = condition
@@ -576,7 +568,7 @@ def evaluate_all(
         model = load(spec, device)
         name, _, _, _, seed = _identity(model.spec)
         old = kept.get((name, seed))
-        if old and not again and old[0].weights == weights_hash(model.module):
+        if old and not again and old[0].weights == fingerprint(model.module)[:_HASH]:
             continue
         kept[name, seed] = evaluate(model, per_class)
         write_table(_ordered(kept), folder, about)

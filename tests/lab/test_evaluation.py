@@ -38,6 +38,7 @@ from explorer.models import Model
 from explorer.stages import find_stages
 from explorer.statistics import student
 from explorer.types import AttentionMap, Layout, ModelSpec
+from explorer.weights import fingerprint
 
 SIZE = networks.SIZE
 #: Of untrained networks; finding the one that gives equal parameters takes a second.
@@ -329,8 +330,8 @@ def test_every_block_has_the_rows_of_its_own_kind_of_map(spec: str) -> None:
 
 def test_the_same_weights_give_the_same_rows_and_a_changed_one_others() -> None:
     model = untrained("lab/resnet+conv#1")
-    assert evaluation.weights_hash(model.module) == evaluation.weights_hash(untrained("lab/resnet+conv#1").module)
-    assert evaluation.weights_hash(model.module) != evaluation.weights_hash(untrained("lab/resnet+conv").module)
+    assert fingerprint(model.module) == fingerprint(untrained("lab/resnet+conv#1").module)
+    assert fingerprint(model.module) != fingerprint(untrained("lab/resnet+conv").module)
 
 
 # ---- intervals ------------------------------------------------------------------------------------------------------
