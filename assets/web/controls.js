@@ -25,7 +25,7 @@
       return asked;
     };
     const publish = (ask = true) => {
-      props.value = { ...copy(), layers: explorer.looked ? explorer.looked() : [] };
+      props.value = { ...copy(), ...(explorer.looked ? explorer.looked() : {}) };
       if (ask) {
         explorer.tell("asked", question);
         trigger("input");

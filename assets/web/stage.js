@@ -156,7 +156,9 @@
       soon();
       return "";
     });
-    explorer.looked = () => shownRows().map((row) => row.map);
+    /** For each model the number of the map and of the head that are looked at; null for none, and for the mean. */
+    explorer.looked = () => ({ layers: looked(), heads: shownRows().map((row) => (row.head < 0 ? null : row.head)) });
+    const looked = () => shownRows().map((row) => row.map);
 
     const mount = (models) => {
       while (rows.length < models.length) rows.push(makeRow(rows.length, soon));
@@ -184,6 +186,10 @@
       const mine = ++painting;
       const next = JSON.parse(text);
       next.blob = explorer.bytes(next.blob);
+      if (next.gone && explorer.question.get().picture !== next.at.picture) {
+        explorer.question.set({ picture: next.at.picture }, false);
+        explorer.tell("notice", say(next.gone));
+      }
       const loaded = await Promise.all(next.images.map(explorer.panels.picture));
       if (mine !== painting) return; // a later answer has come meanwhile
       now.answer = next;
@@ -213,7 +219,7 @@
     const settle = () => {
       clearTimeout(timer);
       timer = setTimeout(() => {
-        if (now.answer && hovered && explorer.question.isAnsweredBy(now.answer) && (!now.bank || now.bank.key !== now.answer.key || !explorer.looked().every(inBank))) {
+        if (now.answer && hovered && explorer.question.isAnsweredBy(now.answer) && (!now.bank || now.bank.key !== now.answer.key || !looked().every(inBank))) {
           explorer.question.set({}, false); // tells which layers are looked at
           trigger("settled");
         }
@@ -243,7 +249,7 @@
       const next = JSON.parse(text);
       if (!now.answer || next.key !== now.answer.key) return;
       next.blob = explorer.bytes(next.blob);
-      next.tried = new Set(explorer.looked().map((number, index) => `${index} ${number}`));
+      next.tried = new Set(looked().map((number, index) => `${index} ${number}`));
       now.bank = next;
       root.dataset.bank = next.key;
       if (!now.answer.complete) soon();

@@ -32,7 +32,11 @@
   const names = ["compare", "lecture", "biases", "blocks", "lab"];
   explorer.tab = () => root.dataset.tab;
   /** Open a tab by its name. */
-  explorer.openTab = (name) => { const button = tabs()[names.indexOf(name)]; if (button) button.click(); };
+  explorer.openTab = (name) => {
+    const button = tabs()[names.indexOf(name)];
+    if (button) button.click();
+    return Boolean(button);
+  };
   new MutationObserver(() => {
     const at = tabs().findIndex((button) => button.getAttribute("aria-selected") === "true");
     if (at < 0 || root.dataset.tab === names[at]) return;

@@ -49,6 +49,7 @@ class Question:
         scene: what is moved, or None for a picture.
         picture: the name of a sample photograph, or that of a visitor's own picture.
         layers: for each model the number of the map that is looked at, or None.
+        heads: for each model the head that is looked at, or None for the mean.
     """
 
     transform: Transform = Transform()  # noqa: RUF009 - frozen
@@ -59,6 +60,7 @@ class Question:
     scene: Scene | None = None
     picture: str = ""
     layers: tuple[int | None, ...] = ()
+    heads: tuple[int | None, ...] = ()
 
 
 def moves() -> list[dict[str, Any]]:
@@ -136,7 +138,8 @@ def parse_question(asked: Any) -> Question:
         tuple(sorted(parameters.items())),
         scene,
         _picture(asked.get("picture")),
-        _layers(asked.get("layers")),
+        _numbers(asked.get("layers")),
+        _numbers(asked.get("heads")),
     )
 
 
@@ -149,12 +152,12 @@ def _picture(value: Any) -> str:
     return value
 
 
-def _layers(value: Any) -> tuple[int | None, ...]:
+def _numbers(value: Any) -> tuple[int | None, ...]:
     if value is None:
         return ()
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) > MAX_MODELS:
-        raise ParameterError("layers is a list of numbers, one a model")
-    return tuple(one if isinstance(one, int) else None for one in value)
+        raise ParameterError("layers and heads are lists of numbers, one a model")
+    return tuple(one if isinstance(one, int) and one >= 0 else None for one in value)
 
 
 def _pins(value: Any) -> tuple[Point, ...]:

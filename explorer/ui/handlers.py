@@ -35,6 +35,7 @@ class Asked:
     question: Question
     texts: tuple[str, ...]
     models: tuple[Model | payload.Failure, ...]
+    gone: str = ""
 
     def key(self, complete: bool) -> str:
         """Name the matrices that belong to the answer; where they hold rows too, these depend on the query."""
@@ -61,7 +62,7 @@ class Handlers:
     def bank(self, models: Any, question: Any) -> str:
         """Deliver what makes asking from elsewhere instant, for an answer that has settled."""
         asked = self.ask(models, question)
-        slots = self._slots(asked)
+        slots = self.slots(asked)
         complete = payload.is_complete(slots, asked.question)
         return payload.bank(slots, asked.question, asked.key(complete), complete)
 
@@ -132,9 +133,13 @@ class Handlers:
     def ask(self, models: Any, question: Any) -> Asked:
         """Check a request and load its models; what is wrong with it is raised as a message on the page."""
         asked, texts = checked(parse_question, question), checked(parse_models, models)
+        gone = ""
+        if asked.scene is None and OWN.fullmatch(asked.picture) and self.answers.own.get(asked.picture).image is None:
+            gone = self.answers.own.get(asked.picture).problem
+            asked = replace(asked, picture=next(iter(samples())))
         found = tuple(self.answers.model(text) for text in texts)
         frame = next((one.input_size for one in found if isinstance(one, Model)), (224, 224))
-        return Asked(self._moved(asked, frame), asked, tuple(texts), found)
+        return Asked(self._moved(asked, frame), asked, tuple(texts), found, gone)
 
     def _moved(self, question: Question, frame: tuple[int, int]) -> Moved:
         if question.scene is not None:
@@ -144,9 +149,9 @@ class Handlers:
         picture = self.answers.own.get(name) if OWN.fullmatch(name) else pick(samples()[name])
         if picture.image is None:
             raise gr.Error(sentence(picture.problem), title="This picture cannot be used", print_exception=False)
-        return Moved(picture.image, picture.key, picture.notes, question.transform, frame)
+        return Moved(picture.image, picture.key, picture.notes, question.transform, frame, picture.name)
 
-    def _slots(self, asked: Asked) -> list[ModelView | payload.Failure]:
+    def slots(self, asked: Asked) -> list[ModelView | payload.Failure]:
         """One answer a model. A costly method is shown where it was computed before, and never computed here."""
         slots: list[ModelView | payload.Failure] = []
         question = asked.question
@@ -173,9 +178,9 @@ class Handlers:
     def _live(self, asked: Asked) -> str:
         question = asked.question
         pending = "" if METHODS[question.method].live else "press"
-        slots = self._slots(asked)
+        slots = self.slots(asked)
         key = asked.key(payload.is_complete(slots, question))
-        return payload.live(slots, asked.texts, asked.moved, question, key, pending)
+        return payload.live(slots, asked.texts, asked.moved, question, key, pending, asked.gone)
 
 
 def sentence(text: str) -> str:

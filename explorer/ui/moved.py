@@ -24,6 +24,7 @@ class Moved:
         notes: what has to be said about it, a sentence each.
         transform: the move, in pixels of ``frame``.
         frame: (height, width) of the first model's input, px.
+        name: of the picture's file, "" for a scene.
     """
 
     source: Image | Scene
@@ -31,6 +32,7 @@ class Moved:
     notes: tuple[str, ...]
     transform: Transform
     frame: tuple[int, int]
+    name: str = ""
 
     @classmethod
     def scene(cls, scene: Scene, transform: Transform, frame: tuple[int, int]) -> Moved:

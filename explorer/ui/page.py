@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import os
 import threading
 from collections.abc import Sequence
@@ -17,11 +16,13 @@ import timm
 from explorer.images import MAX_BYTES
 from explorer.lab import networks
 from explorer.types import ModelSpec
+from explorer.ui import share
 from explorer.ui.answers import Answers
 from explorer.ui.handlers import Handlers
 from explorer.ui.measuring import Measuring
-from explorer.ui.stage import head
+from explorer.ui.stage import head, part
 from explorer.ui.tabs import biases, blocks, compare, lab
+from explorer.ui.words import gradio_tables, i18n
 
 #: What the page opens with: trained alike, they differ in one block, and work offline.
 FIRST_MODELS = ("lab/conv", "lab/mhsa", "lab/axial", "lab/ca_c2f")
@@ -29,11 +30,6 @@ FIRST_MODELS = ("lab/conv", "lab/mhsa", "lab/axial", "lab/ca_c2f")
 UNTRAINED = ("random/vit_tiny_patch16_224", "random/resnet18+mhsa@3")
 #: Requests waiting at most; beyond it a visitor is told that the page is busy.
 WAITING = 64
-
-_INTRO = (
-    "Drag the object, rescale it, or change what it is made of, and see what each model answers, what it attends to "
-    "and what its answer rests on. Click a place to ask from there."
-)
 
 
 def opening() -> tuple[tuple[str, ...], str]:
@@ -69,31 +65,30 @@ def build(
     with gr.Blocks(
         title="Attention Explorer", delete_cache=(3600, 3600), analytics_enabled=False, fill_width=True
     ) as page:
-        gr.HTML(
-            html_template=f"<header><h1>Attention Explorer</h1><p>{_INTRO}</p>{_notice(notice)}</header>",
-            js_on_load=None,
-            apply_default_css=False,
+        masthead = part(
+            "masthead",
+            label="Attention Explorer",
             elem_id="masthead",
+            events=("code", "evidence"),
+            options={"notice": notice},
+            skeleton="<header><h1>Attention Explorer</h1></header>",
         )
         with gr.Tabs(elem_id="tabs"):
             # Compare and Lecture share the workbench below, which stands outside of the tabs.
-            compare_tab = gr.Tab("Compare", id="compare")
-            with gr.Tab("Lecture", id="lecture") as lecture_tab:
+            compare_tab = gr.Tab(i18n("Compare"), id="compare")
+            with gr.Tab(i18n("Lecture"), id="lecture") as lecture_tab:
                 pass
-            biases_tab = gr.Tab("Biases", id="biases")
-            with gr.Tab("Blocks", id="blocks") as blocks_tab:
+            biases_tab = gr.Tab(i18n("Biases"), id="biases")
+            with gr.Tab(i18n("Blocks"), id="blocks") as blocks_tab:
                 blocks.draw(answers, blocks_tab)
-            with gr.Tab("Laboratory", id="lab") as lab_tab:
+            with gr.Tab(i18n("Laboratory"), id="lab") as lab_tab:
                 lab.draw(lab_tab)
         asked = compare.draw(handlers, first, timm.list_models() + timm.list_pretrained())
         with biases_tab:
-            biases.draw(Measuring(handlers), asked, [compare_tab, lecture_tab, blocks_tab, lab_tab])
+            kept = biases.draw(Measuring(handlers), asked, [compare_tab, lecture_tab, blocks_tab, lab_tab])
+        share.draw(handlers, masthead, asked, kept)
     page.queue(max_size=WAITING, default_concurrency_limit=4)
     return page
-
-
-def _notice(text: str) -> str:
-    return f'<p class="notice" role="status">{html.escape(text)}</p>' if text else ""
 
 
 def serve(
@@ -135,4 +130,5 @@ def serve(
             font_mono=["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"],
         ),
         head=head(),
+        i18n=gradio_tables(),
     )

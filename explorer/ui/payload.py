@@ -80,6 +80,7 @@ def live(
     question: Question,
     key: str,
     pending: str = "",
+    gone: str = "",
 ) -> str:
     """Return the text that follows a move.
 
@@ -90,6 +91,7 @@ def live(
         question: what was asked.
         key: names the answer; a bank of the same key belongs to it.
         pending: why there is no attribution yet although the method can serve the model, or "".
+        gone: what was asked for and cannot be shown any more, or "".
     """
     blob, images = _Blob(), _Images()
     rows: list[dict[str, Any]] = []
@@ -112,6 +114,7 @@ def live(
             "pin": question.pin,
             "method": question.method,
             "notes": list(moved.notes),
+            "gone": gone,
             "rows": rows,
             "images": images.texts,
             "complete": full,
@@ -135,7 +138,7 @@ def bank(slots: Sequence[ModelView | Failure], question: Question, key: str, com
     rows: list[dict[str, Any]] = [{"maps": {}} for _ in slots]
     views = [(index, slot) for index, slot in enumerate(slots) if isinstance(slot, ModelView)]
     depth = max((len(view.maps) for _, view in views), default=0)
-    looked = [(index, number) for index, view in views if (number := _looked_at(question, index, view)) is not None]
+    looked = [(index, number) for index, view in views if (number := looked_at(question, index, view)) is not None]
     # Counted from the end, because the last layers are looked at first.
     others = [
         (index, len(view.maps) - behind)
@@ -186,7 +189,7 @@ def _row(
     }
 
 
-def _looked_at(question: Question, index: int, view: ModelView) -> int | None:
+def looked_at(question: Question, index: int, view: ModelView) -> int | None:
     """The number of the map that is looked at: the last where nothing else was said."""
     number = question.layers[index] if index < len(question.layers) else None
     if not view.maps:

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ class Picked:
         notes: what its owner should know, a sentence each.
         path: where gradio keeps it on the server.
         problem: why it could not be read, or "".
+        name: of the file as its owner called it.
     """
 
     image: Image | None
@@ -45,6 +46,7 @@ class Picked:
     notes: tuple[str, ...] = ()
     path: str = ""
     problem: str = ""
+    name: str = ""
 
     @property
     def nbytes(self) -> int:
@@ -72,7 +74,7 @@ def pick(path: str | Path) -> Picked:
             except ImageError as error:
                 return Picked(None, path=str(path), problem=str(error))
         digest = hashlib.sha256(repr(picture.image.size).encode() + picture.image.tobytes()).hexdigest()[:24]
-        return Picked(picture.image, digest, picture.notes, str(path))
+        return Picked(picture.image, digest, picture.notes, str(path), name=path.name)
 
     return _pictures.get((str(path), status.st_mtime_ns, status.st_size), read)
 
@@ -82,7 +84,7 @@ class Own:
 
     def __init__(self) -> None:
         self._home = tempfile.TemporaryDirectory(prefix="explorer-pictures-")
-        self._kept: OrderedDict[str, tuple[Path, int]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[Path, int, str]] = OrderedDict()
         self._lock = threading.Lock()
 
     def add(self, picked: Picked) -> str:
@@ -92,19 +94,19 @@ class Own:
             if name not in self._kept:
                 target = Path(self._home.name) / f"{picked.key}{source.suffix}"
                 shutil.copyfile(source, target)
-                self._kept[name] = (target, target.stat().st_size)
+                self._kept[name] = (target, target.stat().st_size, source.name)
             self._kept.move_to_end(name)
-            while len(self._kept) > 1 and sum(size for _, size in self._kept.values()) > OWN_BYTES:
+            while len(self._kept) > 1 and sum(size for _, size, _ in self._kept.values()) > OWN_BYTES:
                 self._kept.popitem(last=False)[1][0].unlink(missing_ok=True)
         return name
 
     def get(self, name: str) -> Picked:
         """The picture of a name; one that is gone is answered by its problem."""
         with self._lock:
-            path, _ = self._kept.get(name, (None, 0))
+            path, _, called = self._kept.get(name, (None, 0, ""))
         if path is None:
             return Picked(None, problem="your own picture is no longer on the server; choose it again")
-        return pick(path)
+        return replace(pick(path), name=called)
 
 
 def picture_input(**options: Any) -> gr.Image:

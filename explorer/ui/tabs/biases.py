@@ -22,13 +22,15 @@ TITLES = {
 _INTRO = "Measures the models that are chosen under Compare."
 
 
-def draw(measuring: Measuring, asked: dict[str, Any], others: list[gr.Tab]) -> None:
+def draw(measuring: Measuring, asked: dict[str, Any], others: list[gr.Tab]) -> gr.State:
     """Lay the tabs out.
 
     Args:
         measuring: runs the probes.
-        asked: name -> component that says what is measured: picture, models, question and last.
+        asked: name -> component that says what is measured: models and question.
         others: the page's other tabs; opening one ends what is being measured.
+
+    Returns the session's results.
     """
     kept = gr.State({})
     running: list[Any] = []
@@ -43,6 +45,7 @@ def draw(measuring: Measuring, asked: dict[str, Any], others: list[gr.Tab]) -> N
     quiet: dict[str, Any] = {"cancels": running, "show_progress": "hidden", "api_visibility": "private"}
     for one in (*(own for _, own in inner), last, *others):
         one.select(None, **quiet)
+    return kept
 
 
 def _bias(measuring: Measuring, asked: dict[str, Any], kept: gr.State, bias: Any) -> Any:

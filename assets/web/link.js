@@ -1,0 +1,107 @@
+// The page's address holds its state: opening it shows the same view, and what cannot be shown is said.
+"use strict";
+(() => {
+  const { explorer } = window;
+  const { say } = explorer;
+  const WAIT_MS = 300;
+  //: Keys that others keep in the address.
+  const FOREIGN = ["lang"];
+  //: Parts of a question that have a name of their own in the address; everything else is "KEY=name:value;name:value".
+  const ASKED = ["dx", "dy", "zoom", "angle", "flip", "border", "pins", "pin", "method", "picture"];
+
+  const pack = (fields) => Object.entries(fields).map(([name, value]) => `${name}:${encodeURIComponent(typeof value === "object" ? JSON.stringify(value) : value)}`).join(";");
+  const parsed = (text) => { try { return JSON.parse(text); } catch { return text; } };
+  const unpack = (text) => Object.fromEntries(text.split(";").filter(Boolean).map((one) => {
+    const at = one.indexOf(":");
+    return [one.slice(0, at), parsed(decodeURIComponent(one.slice(at + 1)))];
+  }));
+  const places = (pins) => pins.map(({ x, y }) => `${Number(x.toFixed(4))},${Number(y.toFixed(4))}`).join(";");
+  const unplaces = (text) => text.split(";").map((one) => { const [x, y] = one.split(",").map(Number); return { x, y }; });
+
+  /** A state as the part of an address behind the #. */
+  const write = ({ models, question, ...rest }) => {
+    const out = [["models", models.map(encodeURIComponent).join(",")]];
+    for (const name of ASKED) if (name in question && !(name === "picture" && question.scene)) out.push([name, name === "pins" ? places(question.pins) : encodeURIComponent(question[name])]);
+    if (question.scene) out.push(["scene", pack(question.scene)]);
+    if (Object.keys(question.parameters).length) out.push(["parameters", pack(question.parameters)]);
+    for (const [name, value] of Object.entries(rest)) {
+      if (value === null || value === undefined || value === "" || (typeof value === "object" && !Object.keys(value).length)) continue;
+      out.push([name, typeof value === "object" ? pack(value) : encodeURIComponent(value)]);
+    }
+    return out.map(([name, text]) => `${name}=${text}`).join("&");
+  };
+
+  /** The state in an address; what makes no sense is left out, a sentence each. */
+  const read = (hash) => {
+    const state = {};
+    const problems = [];
+    for (const one of hash.replace(/^#/, "").split("&").filter(Boolean)) {
+      const at = one.indexOf("=");
+      const [name, text] = at < 0 ? [one, ""] : [one.slice(0, at), one.slice(at + 1)];
+      if (FOREIGN.includes(name)) continue;
+      try {
+        if (name === "models") state.models = text.split(",").map(decodeURIComponent);
+        else if (ASKED.includes(name)) (state.question ??= {})[name] = name === "pins" ? unplaces(text) : parsed(decodeURIComponent(text));
+        else if (name === "scene" || name === "parameters") (state.question ??= {})[name] = unpack(text);
+        else state[name] = text.includes(":") ? unpack(text) : parsed(decodeURIComponent(text));
+      } catch {
+        problems.push(say("“{name}” cannot be read.", { name }));
+      }
+    }
+    if (state.question && "picture" in state.question && !state.question.scene) state.question.scene = null;
+    return { state, problems };
+  };
+
+  const notice = (problems) => {
+    if (problems.length) explorer.tell("notice", `${say("This link could not restore everything.")} ${problems.join(" ")}`);
+  };
+  explorer.hear("unrestored", notice);
+
+  const restore = () => {
+    const { state, problems } = read(location.hash);
+    // The models first: the move is in pixels of the first one's input.
+    const { models, ...rest } = state;
+    notice([...problems, ...(models ? explorer.state.apply({ models }) : []), ...explorer.state.apply(rest)]);
+    return Object.keys(state).length > 0;
+  };
+
+  /** The address of what is on the screen. */
+  const address = () => {
+    const { pathname, search, origin } = location;
+    const foreign = location.hash.slice(1).split("&").filter((one) => FOREIGN.includes(one.split("=")[0]));
+    return `${origin}${pathname}${search}#${[write(explorer.state.get()), ...foreign].join("&")}`;
+  };
+  explorer.link = { address };
+
+  let timer = null;
+  const later = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => history.replaceState(history.state, "", address()), WAIT_MS);
+  };
+
+  explorer.state.keep("tab", explorer.tab, (name) => (explorer.openTab(name) ? "" : say("There is no tab “{name}”.", { name })));
+  const inner = () => [...document.querySelectorAll("#biases > .tab-wrapper button[role=tab]")];
+  explorer.state.keep("bias", () => (explorer.tab() === "biases" ? inner().findIndex((one) => one.getAttribute("aria-selected") === "true") + 1 : ""), (number) => {
+    const tab = inner()[number - 1];
+    if (tab) tab.click();
+    return tab ? "" : say("There is no tab “{name}”.", { name: String(number) });
+  });
+  const blocks = () => [...document.querySelectorAll("#block input[type=radio]")];
+  explorer.state.keep("block", () => (explorer.tab() === "blocks" ? (blocks().find((one) => one.checked) || {}).value : ""), (name) => {
+    const block = blocks().find((one) => one.value === name);
+    if (block) block.click();
+    return block ? "" : say("There is no block “{name}”.", { name: String(name) });
+  });
+
+  // What a part says while the page is put together is no change of it.
+  const begin = () => {
+    if (!explorer.chosen || !explorer.question || !explorer.looked || !explorer.pictures || !inner().length) { setTimeout(begin, 10); return; }
+    if (!restore() && !explorer.now.answer) explorer.question.set({});
+    for (const news of ["asked", "pins", "looked", "models", "tab", "answered", "state"]) explorer.hear(news, later);
+    document.addEventListener("change", (event) => { if (event.target.closest("#block")) later(); });
+    document.addEventListener("click", (event) => { if (event.target.closest("#biases [role=tab]")) later(); });
+    addEventListener("hashchange", restore);
+    later();
+  };
+  addEventListener("DOMContentLoaded", begin);
+})();

@@ -1,0 +1,113 @@
+"""What can be taken away from the page: the code of what is on the screen, and the evidence of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from explorer.images import Picture
+from explorer.lab.scenes import Scene
+from explorer.models import Model
+from explorer.report import report
+from explorer.types import ModelView, Point, ProbeResult
+from explorer.ui.handlers import Asked, Handlers, checked
+from explorer.ui.payload import looked_at
+from explorer.ui.stage import listen, part
+from explorer.ui.upload import OWN
+from explorer.view import View
+
+#: What the bundle is called when it is saved.
+_NAME = "evidence.zip"
+#: How many bundles lie on the server at once.
+_KEPT = 16
+
+
+def draw(handlers: Handlers, masthead: gr.HTML, asked: dict[str, Any], kept: gr.State) -> None:
+    """Lay out what the buttons of the head of the page open.
+
+    Args:
+        handlers: answer what is asked.
+        masthead: has the buttons; triggers "code" and "evidence".
+        asked: name -> component that says what is on the screen: models and question.
+        kept: the session's measured biases, which go into the bundle.
+    """
+    code_shown = part("code", "", label="The code of what is on the screen", elem_id="code-shown")
+    file = gr.File(label="Evidence", interactive=False, elem_id="bundle")
+    home = tempfile.TemporaryDirectory(prefix="explorer-evidence-")
+    written_to: deque[Path] = deque()
+    written = part("bundle", "", label="", elem_id="bundle-written")
+
+    def code(models: Any, question: Any) -> str:
+        view, _ = on_screen(handlers, models, question)
+        return json.dumps({"python": view.python(), "command": view.command()})
+
+    def evidence(models: Any, question: Any, kept: Any) -> tuple[str, str]:
+        view, live = on_screen(handlers, models, question)
+        folder = Path(tempfile.mkdtemp(dir=home.name))
+        written_to.append(folder)
+        while len(written_to) > _KEPT:
+            shutil.rmtree(written_to.popleft(), ignore_errors=True)  # gradio has its own copy by now
+        results: list[ProbeResult] = [one for one in (kept or {}).values() if one.share >= 1]
+        path = checked(lambda one: report(one, folder / _NAME, results, live), view)
+        return str(path), folder.name
+
+    quiet: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 4, "concurrency_id": "sharing"}
+    listen(masthead, "code")(code, inputs_kwargs=asked, outputs=code_shown, api_name="code", **quiet)
+    written_event = listen(masthead, "evidence")(
+        evidence, inputs_kwargs={**asked, "kept": kept}, outputs=[file, written], api_name="evidence", **quiet
+    )
+    written_event.failure(lambda: "", outputs=written, show_progress="hidden", api_visibility="private")
+
+
+def on_screen(handlers: Handlers, models: Any, question: Any) -> tuple[View, list[Model]]:
+    """What is on a visitor's screen as a value of the library, and its live models; those that failed are left out."""
+    asked = handlers.ask(models, question)
+    live = [one for one in asked.models if isinstance(one, Model)]
+    if not live:
+        raise gr.Error("No model on the screen has an answer.", print_exception=False)
+    height, width = asked.moved.frame
+    view = checked(
+        lambda layers: View(
+            models=tuple(one.spec for one in live),
+            source=_source(asked),
+            transform=asked.question.transform,
+            queries=tuple(Point(one.x * width, one.y * height) for one in asked.question.pins),
+            pin=asked.question.pin,
+            method=asked.question.method,
+            parameters=dict(asked.question.parameters),
+            layers=layers,
+            head=_head(asked),
+        ),
+        _layers(handlers, asked),
+    )
+    return view, live
+
+
+def _source(asked: Asked) -> Any:
+    source, name = asked.moved.source, asked.question.picture
+    if isinstance(source, Scene) or not OWN.fullmatch(name):
+        return source if isinstance(source, Scene) else name
+    return Picture(source, asked.moved.notes, asked.moved.name)
+
+
+def _layers(handlers: Handlers, asked: Asked) -> dict[int, int]:
+    """Which maps are looked at, where that is not the one which the library shows by itself."""
+    found = {}
+    views = [one for one in handlers.slots(asked) if isinstance(one, ModelView)]
+    for place, view in enumerate(views):
+        number = looked_at(asked.question, place, view)
+        if number is not None and view.maps[number] is not view.map():
+            found[place] = number
+    return found
+
+
+def _head(asked: Asked) -> int | None:
+    """The head that every model shows; where they show different ones, the mean stands for all."""
+    heads = set(asked.question.heads)
+    return heads.pop() if len(heads) == 1 else None
