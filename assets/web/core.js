@@ -27,9 +27,6 @@ window.explorer = window.explorer || {};
     if (element.textContent !== text) element.textContent = text;
   };
 
-  /** An English sentence, its {names} filled in, in the language of the page. */
-  explorer.say = (text, values = {}) => text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
-
   // Every float16 there is, once: 65,536 numbers, faster to look up than to compute.
   const half = new Float32Array(65536);
   for (let bits = 0; bits < 65536; bits++) {

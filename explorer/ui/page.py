@@ -12,6 +12,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 import gradio as gr
 import timm
+from starlette.middleware import Middleware
 
 from explorer.images import MAX_BYTES
 from explorer.lab import networks
@@ -22,7 +23,7 @@ from explorer.ui.handlers import Handlers
 from explorer.ui.measuring import Measuring
 from explorer.ui.stage import head, part
 from explorer.ui.tabs import biases, blocks, compare, lab
-from explorer.ui.words import gradio_tables, i18n
+from explorer.ui.words import FirstScript, gradio_tables, i18n
 
 #: What the page opens with: trained alike, they differ in one block, and work offline.
 FIRST_MODELS = ("lab/conv", "lab/mhsa", "lab/axial", "lab/ca_c2f")
@@ -131,4 +132,5 @@ def serve(
         ),
         head=head(),
         i18n=gradio_tables(),
+        app_kwargs={"middleware": [Middleware(FirstScript)]},
     )

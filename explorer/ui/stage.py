@@ -12,11 +12,10 @@ from typing import Any
 import gradio as gr
 
 from explorer.resources import asset
-from explorer.ui import words
 
 #: In the order in which they need each other.
 _SCRIPTS = (
-    *("words.js", "core.js", "state.js", "colours.js", "pointing.js", "maps.js", "panel.js", "scene.js"),
+    *("core.js", "state.js", "colours.js", "pointing.js", "maps.js", "panel.js", "scene.js"),
     *("controls.js", "models.js", "samples.js", "row.js", "stage.js", "share.js", "link.js"),
     *("blocks.js", "sheet.js", "biases.js"),
 )
@@ -50,7 +49,8 @@ def part(
     return gr.HTML(
         value,
         html_template=f'<section class="part" aria-label="{html.escape(label, quote=True)}">{skeleton}</section>',
-        js_on_load=f"explorer.sayWithin(element); explorer.{draw}({{ element, trigger, props, watch, events: [{names}] }});",
+        js_on_load="explorer.sayWithin(element); "
+        f"explorer.{draw}({{ element, trigger, props, watch, events: [{names}] }});",
         apply_default_css=False,
         elem_id=elem_id,
         padding=False,
@@ -68,4 +68,4 @@ def head() -> str:
     """Scripts and styles of the page, in line: nothing is fetched, and nothing is shown before it is styled."""
     scripts = "\n".join(asset("web", name).read_text(encoding="utf-8") for name in _SCRIPTS)
     styles = "\n".join(asset("web", name).read_text(encoding="utf-8") for name in _STYLES)
-    return f"<style>\n{styles}\n</style>\n<script>\n{words.script()}\n{scripts}\n</script>\n"
+    return f"<style>\n{styles}\n</style>\n<script>\n{scripts}\n</script>\n"

@@ -1,0 +1,146 @@
+// In which language is the page? Before anything else: gradio asks the browser for its language once, when it loads.
+// English texts are the keys of explorer.locales; explorer/ui/words.py does the same on the server, step by step.
+"use strict";
+(() => {
+  const { explorer } = window;
+
+  // ---- which language
+
+  const asked = () => location.hash.slice(1).split("&").filter((one) => one.startsWith("lang=")).map((one) => one.slice(5)).pop();
+  /** A language code of the page for a browser's "zh-CN", or undefined. */
+  const known = (tag) => ["en", ...Object.keys(explorer.locales)].find((code) => String(tag).toLowerCase().split("-")[0] === code);
+  explorer.language = known(asked()) || [...navigator.languages, navigator.language].map(known).find(Boolean) || "en";
+  document.documentElement.lang = explorer.language;
+  // Gradio knows Chinese by its region only.
+  const tag = { zh: "zh-CN" }[explorer.language] || explorer.language;
+  Object.defineProperty(navigator, "language", { get: () => tag, configurable: true });
+  Object.defineProperty(navigator, "languages", { get: () => [tag], configurable: true });
+
+  /** Show the page in another language; everything else in its address stays. */
+  explorer.setLanguage = (code) => {
+    if (!known(code) || known(code) === explorer.language) return;
+    const kept = location.hash.slice(1).split("&").filter((one) => one && !one.startsWith("lang="));
+    history.replaceState(history.state, "", `#${[...kept, `lang=${known(code)}`].join("&")}`);
+    location.reload();
+  };
+  addEventListener("hashchange", () => { if (known(asked()) && known(asked()) !== explorer.language) location.reload(); });
+
+  // ---- what a text is in it
+
+  const table = new Map(Object.entries(explorer.locales[explorer.language] || {}));
+  const PLACE = /\{(\w+)\}/g;
+  const SENTENCE = /(?<=[.!?])\s+(?=[A-Z“(])/;
+  const PROSE = /\b[a-z]{2,} [a-z]{2,}\b/;
+  const CUTS = ["\n", "; ", ": ", " · ", ", "];
+  const KEPT = 4096;
+
+  const fill = (text, values) => text.replace(PLACE, (whole, name) => (Object.hasOwn(values, name) ? values[name] : whole));
+
+  const escaped = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  let compiled = null;
+  /** Patterns of the keys that have places, those with the most fixed text first. */
+  const templates = () => {
+    if (compiled) return compiled;
+    const fixed = (key) => [...key.replace(PLACE, "")].length;
+    const keys = [...table.keys()].filter((key) => key.search(PLACE) >= 0);
+    keys.sort((a, b) => fixed(b) - fixed(a) || (a < b ? -1 : 1));
+    compiled = keys.map((key) => ({
+      pattern: new RegExp(`^${key.split(/\{\w+\}/).map(escaped).join("(.+?)")}$`, "s"),
+      names: [...key.matchAll(PLACE)].map((found) => found[1]),
+      translation: table.get(key),
+    }));
+    return compiled;
+  };
+
+  /** Ways in which a text may stand in the table, and the end that was taken off: errors are made sentences of. */
+  const variants = (text) => {
+    const small = text.slice(0, 1).toLowerCase() + text.slice(1);
+    const found = [[text, ""]];
+    if (small !== text) found.push([small, ""]);
+    if (text.endsWith(".") && text.length > 1) {
+      found.push([text.slice(0, -1), "."]);
+      if (small !== text) found.push([small.slice(0, -1), "."]);
+    }
+    return found;
+  };
+  const ended = (text, end) => (end ? text + (table.get(end) ?? end) : text);
+  /** Sentences one behind the other; after a full-width stop there is no space. */
+  const joined = (sentences) => sentences.reduce((said, one) => said + (!said || "。！？）".includes(said.at(-1)) ? one : ` ${one}`), "");
+
+  /** A composed text: as a whole, by a template, sentence by sentence, or in pieces. */
+  const composed = (text) => {
+    for (const [one, end] of variants(text)) if (table.has(one)) return ended(table.get(one), end);
+    for (const [one, end] of variants(text)) {
+      for (const { pattern, names, translation } of templates()) {
+        const found = pattern.exec(one);
+        if (!found || found.slice(1).some((part) => SENTENCE.test(part))) continue;
+        return ended(fill(translation, Object.fromEntries(names.map((name, at) => [name, translate(found[at + 1])]))), end);
+      }
+    }
+    const sentences = text.split(SENTENCE);
+    if (sentences.length > 1) return joined(sentences.map(translate));
+    for (const cut of CUTS) {
+      const parts = text.split(cut);
+      if (parts.length < 2) continue;
+      const said = parts.map(translate);
+      if (said.some((one, at) => one !== parts[at]) && !parts.some((one, at) => one === said[at] && PROSE.test(one))) return said.join(table.get(cut) ?? cut);
+    }
+    return text;
+  };
+  const cache = new Map();
+  const translate = (text) => {
+    if (!table.size) return text;
+    let found = cache.get(text);
+    if (found === undefined) {
+      if (cache.size >= KEPT) cache.clear();
+      found = composed(text);
+      cache.set(text, found);
+    }
+    return found;
+  };
+
+  /** An English text, its {names} filled in, in the language of the page; texts that are filled in are said themselves. */
+  explorer.say = (text, values = {}) => {
+    const names = Object.keys(values);
+    const found = table.get(text) ?? (names.length ? text : translate(text));
+    return fill(found, Object.fromEntries(names.map((name) => [name, typeof values[name] === "string" ? translate(values[name]) : String(values[name])])));
+  };
+
+  /** Say what stands in markup that the server wrote: texts, and the names that nobody sees. */
+  explorer.sayWithin = (element) => {
+    if (!table.size) return;
+    const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+    for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+      const said = translate(node.data.trim());
+      if (said !== node.data.trim()) node.data = said;
+    }
+    for (const name of ["aria-label", "title", "placeholder", "alt"]) {
+      for (const one of element.querySelectorAll(`[${name}]`)) one.setAttribute(name, translate(one.getAttribute(name)));
+    }
+  };
+
+  // ---- the page's parts
+
+  /** Tells the server the page's language, where it draws. */
+  explorer.tongue = ({ props }) => { props.value = explorer.language; };
+
+  /** English | 中文 */
+  explorer.languages = ({ element }) => {
+    const { make } = explorer;
+    const names = { en: "English", ...Object.fromEntries(Object.entries(explorer.locales).map(([code, words]) => [code, words.English])) };
+    const root = element.querySelector(".part") || element;
+    root.replaceChildren(make("div", { class: "languages choice", role: "group", "aria-label": explorer.say("Language") },
+      ...Object.entries(names).map(([code, name]) => make("button", { type: "button", lang: code, text: name,
+        "aria-pressed": String(code === explorer.language), onclick: () => explorer.setLanguage(code) }))));
+  };
+
+  // Messages of the server: gradio shows them as they come.
+  if (table.size) {
+    const say = (root) => { for (const one of root.querySelectorAll(".toast-body")) if (!one.dataset.said) { one.dataset.said = "yes"; explorer.sayWithin(one); } };
+    addEventListener("DOMContentLoaded", () => {
+      new MutationObserver((changes) => {
+        for (const { addedNodes } of changes) for (const node of addedNodes) if (node.nodeType === 1) say(node.parentElement || node);
+      }).observe(document.body, { childList: true, subtree: true });
+    });
+  }
+})();

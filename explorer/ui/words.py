@@ -1,0 +1,268 @@
+"""In which language is the page? English texts are the keys, assets/locales/ has their translations.
+
+A table maps an English text to its translation; {names} stand for what is filled in. A text that the library composed
+("softmax over 144 positions") is found by the table's templates ("softmax over {n} positions"), and what stands in
+their places is translated in turn. A text without a translation stays English. assets/web/words.js does the same in the
+browser, step by step: whoever changes one changes both, and a test compares them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+import gradio as gr
+from gradio.i18n import I18nData
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from explorer.resources import asset
+from explorer.sheet import Axis, Bars, Chart, Line, Map, Panel, Picture, Radar, Section, Sheet, Table, Words
+
+#: The language of the keys.
+ENGLISH = "en"
+_PLACE = re.compile(r"\{(\w+)\}")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z“(])")
+#: Two words of English prose in a row: half a sentence must not stay English beside a translated half.
+_PROSE = re.compile(r"\b[a-z]{2,} [a-z]{2,}\b")
+#: Where a text may be cut if it has no translation as a whole, in the order in which it is tried.
+_CUTS = ("\n", "; ", ": ", " · ", ", ")
+
+
+@lru_cache(maxsize=1)
+def tables() -> dict[str, dict[str, str]]:
+    """Language -> English text -> translation, for every language but English."""
+    return {
+        path.stem: json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(asset("locales").glob("*.json"))
+        if path.stem != ENGLISH
+    }
+
+
+def languages() -> dict[str, str]:
+    """Language code -> its name in that language."""
+    return {ENGLISH: "English"} | {code: table["English"] for code, table in tables().items()}
+
+
+def language_of(asked: Any) -> str:
+    """The language that a browser asked for, English where it is none of the page's."""
+    return asked if isinstance(asked, str) and asked in tables() else ENGLISH
+
+
+def say(text: str, language: str, **values: Any) -> str:
+    """An English text, its {names} filled in, in a language; texts that are filled in are said themselves."""
+    if language not in tables():
+        return _filled(text, {name: str(_plain(value)) for name, value in values.items()})
+    found = tables()[language].get(text)
+    if found is None:
+        found = text if values else _translated(text, language)
+    return _filled(found, {name: _said(value, language) for name, value in values.items()})
+
+
+def _said(value: Any, language: str) -> str:
+    return _translated(value, language) if isinstance(value, str) else str(_plain(value))
+
+
+def _plain(value: Any) -> Any:
+    """A number as the browser would write it: 2, not 2.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    return _PLACE.sub(lambda found: values.get(found[1], found[0]), text)
+
+
+@lru_cache(maxsize=4096)
+def _translated(text: str, language: str) -> str:
+    """A composed text: as a whole, by a template, sentence by sentence, or in pieces."""
+    table = tables()[language]
+    for one, end in _variants(text):
+        if one in table:
+            return _ended(table[one], end, table)
+    for one, end in _variants(text):
+        for pattern, names, translation in _templates(language):
+            found = pattern.fullmatch(one)
+            if found and not any(_SENTENCE.search(part) for part in found.groups()):
+                values = {name: _translated(part, language) for name, part in zip(names, found.groups())}
+                return _ended(_filled(translation, values), end, table)
+    sentences = _SENTENCE.split(text)
+    if len(sentences) > 1:
+        return _joined([_translated(one, language) for one in sentences])
+    for cut in _CUTS:
+        parts = text.split(cut)
+        said = [_translated(one, language) for one in parts] if len(parts) > 1 else []
+        if said != parts[: len(said)] and not any(new == old and _PROSE.search(old) for new, old in zip(said, parts)):
+            return table.get(cut, cut).join(said)
+    return text
+
+
+def _variants(text: str) -> Iterator[tuple[str, str]]:
+    """Ways in which a text may stand in a table, and the end that was taken off: errors are made sentences of."""
+    yield text, ""
+    small = text[:1].lower() + text[1:]
+    if small != text:
+        yield small, ""
+    if text.endswith(".") and len(text) > 1:
+        yield text[:-1], "."
+        if small != text:
+            yield small[:-1], "."
+
+
+def _ended(text: str, end: str, table: Mapping[str, str]) -> str:
+    return text + table.get(end, end) if end else text
+
+
+def _joined(sentences: list[str]) -> str:
+    """Sentences one behind the other; after a full-width stop there is no space."""
+    said = ""
+    for one in sentences:
+        said += one if not said or said[-1] in "。！？）" else f" {one}"
+    return said
+
+
+@lru_cache(maxsize=8)
+def _templates(language: str) -> tuple[tuple[re.Pattern[str], tuple[str, ...], str], ...]:
+    """Patterns of the keys that have places, those with the most fixed text first."""
+    keys = [key for key in tables()[language] if _PLACE.search(key)]
+    keys.sort(key=lambda key: (-len(_PLACE.sub("", key)), key))
+    return tuple((_pattern(key), tuple(_PLACE.findall(key)), tables()[language][key]) for key in keys)
+
+
+def _pattern(key: str) -> re.Pattern[str]:
+    pieces = _PLACE.split(key)
+    fixed = [re.escape(piece) for piece in pieces[::2]]
+    return re.compile("(.+?)".join(fixed), re.DOTALL)
+
+
+# ---- gradio's own components: it translates in the browser, by tables that are given to launch
+
+_keys: set[str] = set()
+_marker = gr.I18n()
+
+
+def i18n(text: str) -> I18nData:
+    """A text for a gradio component that is built once: ``gr.Tab(i18n("Compare"))``. It has no {names}."""
+    _keys.add(text)
+    return _marker(text)
+
+
+def gradio_tables() -> gr.I18n:
+    """The tables for ``launch(i18n=...)``: of the texts that `i18n` was asked for, and no others."""
+    return gr.I18n(
+        **{ENGLISH: {key: key for key in sorted(_keys)}},
+        **{code: {key: table[key] for key in sorted(_keys & table.keys())} for code, table in tables().items()},
+    )
+
+
+def script() -> str:
+    """What the browser needs before anything else: the tables, and assets/web/words.js."""
+    told = json.dumps(tables(), ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
+    code = asset("web", "words.js").read_text(encoding="utf-8")
+    return f"<script>\nwindow.explorer = {{ locales: {told} }};\n{code}\n</script>\n"
+
+
+class FirstScript:
+    """Puts `script` at the beginning of the page.
+
+    Gradio chooses its language before it runs the scripts of ``launch(head=...)``; this one has to come first.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app, self.script = app, script().encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request; only the page itself is changed."""
+        if scope["type"] != "http" or scope["method"] != "GET":
+            await self.app(scope, receive, send)
+            return
+        start: Message | None = None
+        parts: list[bytes] = []
+
+        async def changed(message: Message) -> None:
+            nonlocal start
+            if message["type"] == "http.response.start":
+                if Headers(raw=message["headers"]).get("content-type", "").startswith("text/html"):
+                    start = message
+                    return
+            elif start is not None:
+                parts.append(message.get("body", b""))
+                if message.get("more_body"):
+                    return
+                body = b"".join(parts).replace(b"<head>", b"<head>\n" + self.script, 1)
+                MutableHeaders(raw=start["headers"])["content-length"] = str(len(body))
+                await send(start)
+                message = {"type": "http.response.body", "body": body}
+            await send(message)
+
+        await self.app(scope, receive, changed)
+
+
+# ---- figures that the server draws
+
+
+def translated(sheet: Sheet, language: str) -> Sheet:
+    """A figure with every text for people in a language; names of models stay."""
+    if language not in tables():
+        return sheet
+    return dataclasses.replace(
+        sheet,
+        title=say(sheet.title, language),
+        footer=say(sheet.footer, language),
+        sections=tuple(translated_section(one, language) for one in sheet.sections),
+    )
+
+
+def translated_section(section: Section, language: str) -> Section:
+    """A section with every text in a language."""
+    return dataclasses.replace(
+        section,
+        heading=say(section.heading, language),
+        notes=tuple(say(note, language) for note in section.notes),
+        rows=tuple(tuple(translated_panel(panel, language) for panel in row) for row in section.rows),
+    )
+
+
+def translated_panel(panel: Panel, language: str) -> Panel:
+    """A panel with every text in a language."""
+    if language not in tables():
+        return panel
+    plain: dict[str, Any] = {"title": say(panel.title, language), "unit": say(panel.unit, language)}
+    if isinstance(panel, Picture):
+        return dataclasses.replace(panel, **plain)
+    if isinstance(panel, Map):
+        axes = None if panel.axes is None else (say(panel.axes[0], language), say(panel.axes[1], language))
+        return dataclasses.replace(panel, axes=axes, **plain)
+    if isinstance(panel, Bars):
+        return dataclasses.replace(panel, labels=_all(panel.labels, language), **plain)
+    if isinstance(panel, Words):
+        return dataclasses.replace(panel, text=say(panel.text, language), **plain)
+    if isinstance(panel, Chart):
+        marks = tuple((place, say(word, language)) for place, word in panel.marks)
+        x, y = _axis(panel.x, language), _axis(panel.y, language)
+        return dataclasses.replace(panel, lines=_lines(panel.lines, language), marks=marks, x=x, y=y, **plain)
+    if isinstance(panel, Radar):
+        return dataclasses.replace(panel, lines=_lines(panel.lines, language), **plain)
+    assert isinstance(panel, Table)
+    rows = tuple(_all(row, language) for row in panel.rows)
+    return dataclasses.replace(panel, columns=_all(panel.columns, language), rows=rows, **plain)
+
+
+def _all(texts: tuple[str, ...], language: str) -> tuple[str, ...]:
+    return tuple(say(text, language) for text in texts)
+
+
+def _axis(axis: Axis, language: str) -> Axis:
+    return dataclasses.replace(axis, title=say(axis.title, language))
+
+
+def _lines(lines: tuple[Line, ...], language: str) -> tuple[Line, ...]:
+    """Curves with their names and categories in a language; a legend's model name is in no table and stays."""
+    said = []
+    for line in lines:
+        x: Any = tuple(say(one, language) if isinstance(one, str) else one for one in line.x)
+        said.append(dataclasses.replace(line, name=say(line.name, language), x=x))
+    return tuple(said)
