@@ -7,6 +7,7 @@ import io
 import math
 import re
 import textwrap
+import threading
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -20,6 +21,8 @@ _INK, _FAINT, _RULE = "#1A1A1A", "#595959", "#E3E3E3"
 _FONT = 14
 #: Height of a line of the legend, px.
 _LEGEND = 28
+#: Held while matplotlib's settings, which all threads share, are others than usual.
+_SETTINGS = threading.Lock()
 _DASH = {"solid": "-", "dash": "--", "dot": ":"}
 
 
@@ -315,7 +318,7 @@ def vector(panel: Chart | Radar, width: int, height: int, number: int) -> str:
     import matplotlib
 
     buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "explorer"}):
+    with _SETTINGS, matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "explorer"}):
         _drawn(panel, width, height).savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     inside = text[text.index(">", text.index("<svg")) + 1 : text.rindex("</svg>")]

@@ -137,7 +137,7 @@ class View:
         shown, note = _source_code(self.source) if picture is None else (picture, "")
         lines = [*filter(None, [note]), *_expected(self.specs)]
         arguments = ["models", shown]
-        if not self.transform.is_identity or self.transform != Transform():
+        if self.transform != Transform():
             arguments.append(_call("explorer.Transform", _changed(self.transform)))
         if self.method != _METHOD:
             arguments.append(f"method={_literal(self.method)}")

@@ -6,8 +6,6 @@ import contextlib
 import io
 import json
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -129,13 +127,6 @@ def test_attend_takes_several_queries(capsys: pytest.CaptureFixture[str]) -> Non
     assert "--query is one token's name, or places" in capsys.readouterr().err
     assert main(shlex.split(f"attend --image cup --model {VIT} --layer 0 --layer 1")) == 2
     assert "once for each of the 1 models" in capsys.readouterr().err
-
-
-def test_the_code_runs_by_itself() -> None:
-    code = View(("lab/conv",), Scene("ring")).python()
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "lab/conv (lab weights)" in done.stdout
 
 
 def test_only_what_differs_is_written() -> None:
