@@ -56,7 +56,7 @@
     const problem = (change) => {
       for (const [name, value] of Object.entries(change)) {
         const move = moves.find((one) => one.name === name);
-        const said = (expected) => say("{name} is {expected}, not “{value}”.", { name, expected, value: JSON.stringify(value) });
+        const said = (expected) => say("{name} is {expected}, not “{value}”.", { name, expected, value: typeof value === "string" ? value : JSON.stringify(value) });
         if (move && move.low != null && !(typeof value === "number" && value >= move.low && value <= move.high)) {
           return said(say("a number from {low} to {high}", { low: move.low, high: move.high }));
         }

@@ -9,7 +9,9 @@
   //: Parts of a question that have a name of their own in the address; everything else is "KEY=name:value;name:value".
   const ASKED = ["dx", "dy", "zoom", "angle", "flip", "border", "pins", "pin", "method", "picture"];
 
-  const pack = (fields) => Object.entries(fields).map(([name, value]) => `${name}:${encodeURIComponent(typeof value === "object" ? JSON.stringify(value) : value)}`).join(";");
+  /** Percent signs only where an address needs them: what it says should be readable. */
+  const encode = (text) => encodeURIComponent(text).replace(/%(2F|40)/g, decodeURIComponent);
+  const pack = (fields) => Object.entries(fields).map(([name, value]) => `${name}:${encode(typeof value === "object" ? JSON.stringify(value) : value)}`).join(";");
   const parsed = (text) => { try { return JSON.parse(text); } catch { return text; } };
   const unpack = (text) => Object.fromEntries(text.split(";").filter(Boolean).map((one) => {
     const at = one.indexOf(":");
@@ -20,13 +22,13 @@
 
   /** A state as the part of an address behind the #. */
   const write = ({ models, question, ...rest }) => {
-    const out = [["models", models.map(encodeURIComponent).join(",")]];
-    for (const name of ASKED) if (name in question && !(name === "picture" && question.scene)) out.push([name, name === "pins" ? places(question.pins) : encodeURIComponent(question[name])]);
+    const out = [["models", models.map(encode).join(",")]];
+    for (const name of ASKED) if (name in question && !(name === "picture" && question.scene)) out.push([name, name === "pins" ? places(question.pins) : encode(question[name])]);
     if (question.scene) out.push(["scene", pack(question.scene)]);
     if (Object.keys(question.parameters).length) out.push(["parameters", pack(question.parameters)]);
     for (const [name, value] of Object.entries(rest)) {
       if (value === null || value === undefined || value === "" || (typeof value === "object" && !Object.keys(value).length)) continue;
-      out.push([name, typeof value === "object" ? pack(value) : encodeURIComponent(value)]);
+      out.push([name, typeof value === "object" ? pack(value) : encode(value)]);
     }
     return out.map(([name, text]) => `${name}=${text}`).join("&");
   };
@@ -71,7 +73,7 @@
     const foreign = location.hash.slice(1).split("&").filter((one) => FOREIGN.includes(one.split("=")[0]));
     return `${origin}${pathname}${search}#${[write(explorer.state.get()), ...foreign].join("&")}`;
   };
-  explorer.link = { address };
+  explorer.link = { address, hasState: () => Object.keys(read(location.hash).state).length > 0 };
 
   let timer = null;
   const later = () => {
@@ -80,22 +82,27 @@
   };
 
   explorer.state.keep("tab", explorer.tab, (name) => (explorer.openTab(name) ? "" : say("There is no tab “{name}”.", { name })));
+  /** Press what is inside a tab; gradio draws that when the tab is first opened. */
+  const whenThere = (find, problem, tries = 40) => {
+    const found = find();
+    if (found) found.click();
+    else if (tries) setTimeout(whenThere, 50, find, problem, tries - 1);
+    else notice([problem()]);
+  };
   const inner = () => [...document.querySelectorAll("#biases > .tab-wrapper button[role=tab]")];
   explorer.state.keep("bias", () => (explorer.tab() === "biases" ? inner().findIndex((one) => one.getAttribute("aria-selected") === "true") + 1 : ""), (number) => {
-    const tab = inner()[number - 1];
-    if (tab) tab.click();
-    return tab ? "" : say("There is no tab “{name}”.", { name: String(number) });
+    whenThere(() => inner()[number - 1], () => say("There is no tab “{name}”.", { name: String(number) }));
+    return "";
   });
   const blocks = () => [...document.querySelectorAll("#block input[type=radio]")];
   explorer.state.keep("block", () => (explorer.tab() === "blocks" ? (blocks().find((one) => one.checked) || {}).value : ""), (name) => {
-    const block = blocks().find((one) => one.value === name);
-    if (block) block.click();
-    return block ? "" : say("There is no block “{name}”.", { name: String(name) });
+    whenThere(() => blocks().find((one) => one.value === name), () => say("There is no block “{name}”.", { name: String(name) }));
+    return "";
   });
 
   // What a part says while the page is put together is no change of it.
   const begin = () => {
-    if (!explorer.chosen || !explorer.question || !explorer.looked || !explorer.pictures || !inner().length) { setTimeout(begin, 10); return; }
+    if (!explorer.chosen || !explorer.question || !explorer.looked || !explorer.pictures) { setTimeout(begin, 10); return; }
     if (!restore() && !explorer.now.answer) explorer.question.set({});
     for (const news of ["asked", "pins", "looked", "models", "tab", "answered", "state"]) explorer.hear(news, later);
     document.addEventListener("change", (event) => { if (event.target.closest("#block")) later(); });
@@ -103,5 +110,5 @@
     addEventListener("hashchange", restore);
     later();
   };
-  addEventListener("DOMContentLoaded", begin);
+  begin();
 })();

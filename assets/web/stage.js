@@ -117,7 +117,9 @@
     const foot = make("div", { class: "foot" });
     root.replaceChildren(toolbar, make("p", { class: "said" }, status, notes), list, foot);
 
-    explorer.state.keep("look", () => ({ ...now.look }), (value) => {
+    const first = { ...now.look };
+    explorer.state.keep("look", () => Object.fromEntries(Object.entries(now.look).filter(([name, value]) => value !== first[name])), (change) => {
+      const value = { ...first, ...change };
       const known = Object.keys(now.look);
       const allowed = { view: Object.keys(VIEWS), map: Object.keys(palettes), scale: ["kind", "all", "own"], layout: ["", "side", "below"] };
       const problems = [];
@@ -131,13 +133,14 @@
       look(good);
       return problems.join(" ");
     });
-    /** The layer, part and head of every model: {0: {layer, part, head}}, by the layer's path. */
+    /** What is looked at in every model: {0: "path of the layer", 1: "path#head"}. */
     const layersNow = () => Object.fromEntries(shownRows().filter((row) => row.data && row.data.maps && row.map !== null && row.data.maps[row.map])
-      .map((row) => [row.index, { layer: row.data.maps[row.map].layer, head: row.head }]));
+      .map((row) => [row.index, row.data.maps[row.map].layer + (row.head < 0 ? "" : `#${row.head}`)]));
     let wanted = {}; // layers that wait for their model's answer
     const chooseLayers = () => {
       const problems = [];
-      for (const [index, { layer, head }] of Object.entries(wanted)) {
+      for (const [index, named] of Object.entries(wanted)) {
+        const [, layer, head] = /^(.*?)(?:#(\d+))?$/.exec(named);
         const row = rows[index];
         if (!row || !row.data) continue;
         delete wanted[index];
@@ -146,7 +149,7 @@
         if (number < 0) { problems.push(say("{model} has no attention map of the layer “{layer}”.", { model: row.data.asked, layer })); continue; }
         row.layer = explorer.maps.layersOf(row.data.maps).findIndex(({ numbers }) => numbers.includes(number));
         row.part = row.data.maps[number].part;
-        if (Number.isInteger(head)) row.head = head;
+        row.head = head === undefined ? -1 : Number(head);
       }
       if (problems.length) explorer.tell("unrestored", problems);
     };
@@ -273,7 +276,8 @@
     const begin = () => {
       if (!explorer.chosen || !explorer.question) { setTimeout(begin, 10); return; }
       mount(explorer.chosen.models());
-      receive(props.value);
+      // The page comes with the answers of its first view, which a link does not ask for.
+      if (!explorer.link.hasState()) receive(props.value);
       watch("value", () => receive(props.value));
     };
     begin();

@@ -54,14 +54,16 @@ def build(
         models: specs on opening, 1 to 6; those of `opening` if None. A wrong one raises ParameterError.
         folders: whether visitors may name ``local-dir:`` folders of this machine.
         device: where models run, or None to choose.
-        warm: load the first models in the background now, not when the first visitor asks for them.
+        warm: load the first models now, not when the first visitor asks for them: those that ship with the explorer
+            before the page is built, which then comes with their answers, others in the background.
     """
     first, notice = (tuple(models), "") if models else opening()
     for text in first:
         ModelSpec.parse(text)
     answers = Answers(folders, first if models else (), device)
     handlers = Handlers(answers)
-    if warm:
+    ready = warm and not models and all(text.startswith("lab/") for text in first)
+    if warm and not ready:
         threading.Thread(target=lambda: [answers.model(text) for text in first], daemon=True).start()
     with gr.Blocks(
         title="Attention Explorer", delete_cache=(3600, 3600), analytics_enabled=False, fill_width=True
@@ -84,7 +86,7 @@ def build(
                 blocks.draw(answers, blocks_tab)
             with gr.Tab(i18n("Laboratory"), id="lab") as lab_tab:
                 lab.draw(lab_tab)
-        asked = compare.draw(handlers, first, timm.list_models() + timm.list_pretrained())
+        asked = compare.draw(handlers, first, timm.list_models() + timm.list_pretrained(), ready)
         with biases_tab:
             kept = biases.draw(Measuring(handlers), asked, [compare_tab, lecture_tab, blocks_tab, lab_tab])
         share.draw(handlers, masthead, asked, kept)

@@ -23,13 +23,14 @@ from explorer.ui.upload import pick, picture_input
 ANSWERING = 16
 
 
-def draw(handlers: Handlers, models: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
+def draw(handlers: Handlers, models: Sequence[str], names: Sequence[str], ready: bool = False) -> dict[str, Any]:
     """Lay the tab out inside the Blocks that are being built.
 
     Args:
         handlers: the tab's events.
         models: specs on opening.
         names: model names for the search.
+        ready: answer the first question now, so that the page comes with its first view.
 
     Returns name -> component of what is asked here: models and question.
     """
@@ -37,6 +38,7 @@ def draw(handlers: Handlers, models: Sequence[str], names: Sequence[str]) -> dic
     # Models of photographs are met with a photograph.
     scene_first = any(text.startswith("lab/") for text in models)
     trained = networks.available()
+    first = {"scene": dataclasses.asdict(opening) if scene_first else None, "picture": next(iter(samples()))}
     with gr.Row(elem_id="workbench", equal_height=False):
         with gr.Column(elem_id="bench", scale=0, min_width=300):
             scene = part(
@@ -73,7 +75,7 @@ def draw(handlers: Handlers, models: Sequence[str], names: Sequence[str]) -> dic
                 label="Controls",
                 elem_id="controls",
                 options={"moves": moves(), "methods": methods(), "method": Question().method, "scene": fields()},
-                value={"scene": dataclasses.asdict(opening) if scene_first else None, "picture": next(iter(samples()))},
+                value=first,
                 events=("compute", "cancel"),
             )
         with gr.Column(elem_id="answers", scale=1, min_width=320):
@@ -93,6 +95,7 @@ def draw(handlers: Handlers, models: Sequence[str], names: Sequence[str]) -> dic
             )
             stage = part(
                 "stage",
+                handlers.answer(list(models), first) if ready else None,
                 label="Answers",
                 elem_id="stage",
                 events=("settled",),
@@ -125,9 +128,6 @@ def draw(handlers: Handlers, models: Sequence[str], names: Sequence[str]) -> dic
         api_name="answer",
         **live,
     )
-    context = gr.context.Context.root_block
-    assert isinstance(context, gr.Blocks)
-    context.load(handlers.answer, outputs=stage, api_visibility="private", **live)
     picture.input(
         handlers.choose,
         inputs=picture,
