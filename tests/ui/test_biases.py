@@ -30,7 +30,7 @@ def measuring() -> Measuring:
 
 
 def test_a_measurement_streams_and_ends_with_the_librarys_numbers(measuring):
-    told = list(measuring.measure({}, None, MODELS, SCENE, ASKED))
+    told = list(measuring.measure({}, MODELS, SCENE, ASKED))
     assert all(len(one) == 4 + PLOTS for one in told)
     states = [json.loads(one[0]) for one in told]
     assert states[0]["share"] == 0
@@ -47,12 +47,12 @@ def test_a_measurement_streams_and_ends_with_the_librarys_numbers(measuring):
 
 def test_what_is_under_compare_can_be_measured(measuring):
     asked = {**ASKED, "shown": "stage"}
-    *_, last = measuring.measure({}, None, MODELS, SCENE, asked)
+    *_, last = measuring.measure({}, MODELS, SCENE, asked)
     assert last[1]["consistency"].stimuli[MODELS[0]].startswith("1 scene")
 
 
 def test_closing_ends_the_work_and_gives_the_turn_back(measuring):
-    running = measuring.measure({}, None, MODELS, SCENE, {"probe": "translation", "parameters": {"side": 33}})
+    running = measuring.measure({}, MODELS, SCENE, {"probe": "translation", "parameters": {"side": 33}})
     for _ in range(2):
         next(running)
     running.close()
@@ -77,18 +77,18 @@ def test_closing_ends_the_work_and_gives_the_turn_back(measuring):
 )
 def test_nothing_that_a_browser_sends_is_trusted(measuring, asked):
     with pytest.raises(gr.Error):
-        next(measuring.measure({}, None, MODELS, SCENE, asked))
+        next(measuring.measure({}, MODELS, SCENE, asked))
 
 
 def test_a_model_that_cannot_be_had_is_said(measuring):
-    running = measuring.measure({}, None, ["lab/conv", "lab/nothing"], SCENE, ASKED)
+    running = measuring.measure({}, ["lab/conv", "lab/nothing"], SCENE, ASKED)
     next(running)
     with pytest.raises(gr.Error, match="lab/nothing"):
         next(running)
 
 
 def test_a_probe_that_serves_no_model_says_why(measuring):
-    running = measuring.measure({}, None, ["random/test_resnet"], SCENE, {"probe": "shape-bias"})
+    running = measuring.measure({}, ["random/test_resnet"], SCENE, {"probe": "shape-bias"})
     next(running)
     with pytest.raises(gr.Error) as caught:
         list(running)

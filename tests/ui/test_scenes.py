@@ -15,7 +15,6 @@ from PIL import Image
 
 from explorer.compare import compare, predict
 from explorer.errors import ExplorerError
-from explorer.images import samples
 from explorer.lab.motion import moved
 from explorer.lab.scenes import Scene, render
 from explorer.models import load
@@ -26,7 +25,6 @@ from explorer.ui.controls import parse_question
 from explorer.ui.handlers import Handlers
 from explorer.ui.page import FIRST_MODELS, UNTRAINED, opening
 from explorer.ui.scene import PRESETS, fields, layers, presets
-from explorer.ui.upload import pick
 
 from .unpack import Unpacked
 
@@ -48,7 +46,7 @@ def picture(uri: str) -> np.ndarray:
 
 
 def test_the_moved_scene_is_rendered_and_answered_as_the_library_does(handlers):
-    got = Unpacked(handlers.answer(None, list(FIRST_MODELS), asked(**MOVE, query={"x": 0.5, "y": 0.25})))
+    got = Unpacked(handlers.answer(list(FIRST_MODELS), asked(**MOVE, pins=[{"x": 0.5, "y": 0.25}])))
     transform = Transform(**MOVE)
     models = [load(text) for text in FIRST_MODELS]
     expected = compare(models, SCENE, transform, query=Point(24, 12))
@@ -64,7 +62,7 @@ def test_the_moved_scene_is_rendered_and_answered_as_the_library_does(handlers):
             (one.label, one.probability) for one in top
         ]
         for sent, one in zip(row["maps"], view.maps):
-            name = "point" if one.per_query else next(iter(sent["rows"]))
+            name = "0"
             for item, query in enumerate(view.queries):
                 rows = got.array(sent["rows"][name][item])
                 np.testing.assert_allclose(rows, one.rows(query, item), rtol=2**-10, atol=1e-7)
@@ -75,14 +73,14 @@ def test_the_moved_scene_is_rendered_and_answered_as_the_library_does(handlers):
 
 
 def test_blocks_without_a_map_say_so_and_have_gradcam(handlers):
-    row = json.loads(handlers.answer(None, ["lab/conv"], asked()))["rows"][0]
+    row = json.loads(handlers.answer(["lab/conv"], asked()))["rows"][0]
     assert row["maps"] == []
     assert any(note.startswith("no attention map: ") for note in row["notes"])
     assert row["attribution"]["method"] == "gradcam"
 
 
 def test_axial_and_coordinate_maps_come_in_their_parts(handlers):
-    axial, gates = json.loads(handlers.answer(None, ["lab/axial", "lab/ca_c2f"], asked()))["rows"]
+    axial, gates = json.loads(handlers.answer(["lab/axial", "lab/ca_c2f"], asked()))["rows"]
     assert {one["part"] for one in axial["maps"]} == {"row", "column", "cross"}
     assert all(one["kind"] == "axial" for one in axial["maps"])
     assert {one["kind"] for one in gates["maps"]} == {"gate"}
@@ -91,9 +89,9 @@ def test_axial_and_coordinate_maps_come_in_their_parts(handlers):
 
 
 def test_who_is_shown_what_it_was_not_made_for_says_so(handlers):
-    (row,) = json.loads(handlers.answer(pick(samples()["cat"]), ["lab/conv"], {}))["rows"]
+    (row,) = json.loads(handlers.answer(["lab/conv"], {"picture": "cat"}))["rows"]
     assert any("Trained on scenes alone" in note for note in row["notes"])
-    (row,) = json.loads(handlers.answer(None, ["lab/conv"], asked()))["rows"]
+    (row,) = json.loads(handlers.answer(["lab/conv"], asked()))["rows"]
     assert not any("Trained" in note for note in row["notes"])
 
 
@@ -116,7 +114,7 @@ def test_bad_scenes_are_refused_in_a_sentence(handlers, scene, said):
     with pytest.raises(ExplorerError, match=said):
         parse_question({"scene": scene})
     for ask in (
-        lambda: handlers.answer(None, ["lab/conv"], {"scene": scene}),
+        lambda: handlers.answer(["lab/conv"], {"scene": scene}),
         lambda: handlers.layers({"scene": scene}),
     ):
         with pytest.raises(gr.Error):
@@ -126,7 +124,7 @@ def test_bad_scenes_are_refused_in_a_sentence(handlers, scene, said):
 @pytest.mark.parametrize("move", [{"flip": True}, {"border": "reflect"}, {"dx": 60}, {"dy": -100}])
 def test_moves_that_a_scene_cannot_make_are_refused(handlers, move):
     with pytest.raises(gr.Error):
-        handlers.answer(None, ["lab/conv"], asked(**move))
+        handlers.answer(["lab/conv"], asked(**move))
 
 
 def test_fields_come_from_the_declaration():

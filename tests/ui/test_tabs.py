@@ -99,7 +99,7 @@ def test_a_fitted_block_stands_beside_the_others_with_its_state(handlers, fitted
     assert models[1].startswith(f"{FITTED_SPEC} file:")
     assert handlers.bring(str(fitted_file), models) == models
     scene = Scene("drop")
-    got = Unpacked(handlers.answer(None, models, {"scene": {"label": "drop"}}))
+    got = Unpacked(handlers.answer(models, {"scene": {"label": "drop"}}))
     row = got.data["rows"][1]
     assert row["state"] == "file"
     assert any("from the file" in note for note in row["notes"])
@@ -115,7 +115,7 @@ def test_a_trained_laboratory_model_can_be_brought_too(handlers):
     record = manifest()["lab/linear#1"]
     (text,) = handlers.bring(str(asset("checkpoints", record["file"])), ["lab/conv"])[1:]
     assert split(text)[0] == "lab/linear#1"
-    own, shipped = Unpacked(handlers.answer(None, [text, "lab/linear#1"], {"scene": {}})).data["rows"]
+    own, shipped = Unpacked(handlers.answer([text, "lab/linear#1"], {"scene": {}})).data["rows"]
     assert own["state"] == "file"
     assert "All weights are from the file." in own["notes"]
     assert own["predictions"] == shipped["predictions"]
@@ -175,7 +175,7 @@ def test_a_file_for_another_model_fails_in_its_row_alone(handlers, tmp_path):
     record = {"spec": FITTED_SPEC, "backbone": "x", "whole": False, "classes": None}
     save_file({"a": torch.zeros(4)}, path, {"fitted": json.dumps(record)})
     models = handlers.bring(str(path), ["lab/conv"])
-    good, bad = Unpacked(handlers.answer(None, models, {"scene": {}})).data["rows"]
+    good, bad = Unpacked(handlers.answer(models, {"scene": {}})).data["rows"]
     assert good["predictions"]
     assert "other weights" in bad["error"]
     assert str(handlers.answers.files.folder) not in bad["error"]
