@@ -1,0 +1,189 @@
+"""Every text that a visitor of the page can meet, gathered from where it stands."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from explorer.attribution import METHODS
+from explorer.blocks import BLOCKS
+from explorer.blocks.explain import explain
+from explorer.images import alt_text, samples
+from explorer.lab.scenes import BACKGROUNDS, CLASSES, SHAPES, TEXTURES, Scene
+from explorer.probes import PROBES, QUESTIONS, show
+from explorer.transforms import BORDERS, Transform
+from explorer.types import KINDS, WEIGHTS_STATES
+from explorer.ui.scene import PRESETS
+from explorer.ui.tabs.biases import TITLES
+from explorer.ui.tabs.lab import SET_UPS
+
+ROOT = Path(__file__).resolve().parents[2]
+#: Files whose sentences reach the page, errors among them.
+PYTHON = (
+    *("ui/*.py", "ui/tabs/*.py", "attribution/*.py", "blocks/*.py", "layouts/*.py", "probes/*.py", "lab/scenes.py"),
+    *("lab/motion.py", "lab/figures.py", "lab/table.py", "lab/networks.py", "types.py", "compare.py", "transforms.py"),
+    *("capture.py", "images.py", "models.py", "weights.py", "stages.py", "registry.py", "rollout.py", "labels.py"),
+    *("errors.py", "drawing.py", "view.py"),
+)
+#: What these names hold is the same in every language.
+_SAME = {"formula", "source", "plain", "example"}
+#: These hold texts that say() gets later: {name: {...}} and lists of them, in JavaScript.
+_WORD = re.compile(r"[A-Za-z]{2}")
+
+
+def skeleton(text: str) -> str:
+    """A text without the names of its places."""
+    return re.sub(r"\{\w*\}", "{}", text)
+
+
+def declared() -> Iterator[str]:
+    """Texts of the registries, and other declarations."""
+    yield from TITLES.values()
+    yield from QUESTIONS.values()
+    yield from (*SHAPES, *CLASSES, *TEXTURES, *BACKGROUNDS, *BORDERS)
+    yield from (*KINDS.values(), *WEIGHTS_STATES.values(), *SET_UPS.values())
+    yield from (words for _, words in PRESETS.values())
+    yield from PRESETS
+    yield from (alt_text(name) for name in samples())
+    yield from samples()
+    for kind in (Scene, Transform):
+        for field in dataclasses.fields(kind):
+            yield from (str(field.metadata.get("text", "")), str(field.metadata.get("unit", "")))
+    for entry in METHODS.values():
+        yield (entry.__doc__ or "").strip().splitlines()[0]
+        yield entry.unit
+        yield from _parameters(entry)
+    for name, probe in PROBES.items():
+        yield from (show.question(name), probe.limits, probe.headline, name.replace("-", " "))
+        yield from _parameters(probe)
+    for name in BLOCKS:
+        yield from _explained(explain(name))
+
+
+def _parameters(entry: Any) -> Iterator[str]:
+    for field in dataclasses.fields(entry):
+        yield field.name.replace("_", " ")
+        yield from (field.metadata.get("text", ""), field.metadata.get("unit", ""))
+
+
+def _explained(found: Any) -> Iterator[str]:
+    yield from (found.title, found.question, *found.strengths, *found.weaknesses)
+    for text in (found.definition, found.cost, found.map, found.means, found.means_not, found.correction, found.order):
+        yield text.replace("``", "")
+    yield from (found.memory, found.reach, found.use, found.difficulty)
+    yield from (option.help for option in found.options.values())
+    yield from (node.label for row in found.diagram.rows for node in row)
+
+
+def written() -> Iterator[str]:
+    """Sentences in the library's code: literals and f-strings of more than one word."""
+    for pattern in PYTHON:
+        for path in sorted((ROOT / "explorer").glob(pattern)):
+            yield from _literals(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def _literals(node: ast.AST, name: str = "") -> Iterator[str]:
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return  # a docstring
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield from _prose(node.value)
+    elif isinstance(node, ast.JoinedStr):
+        yield from _prose(_template(node))
+        for part in node.values:
+            if isinstance(part, ast.FormattedValue):
+                yield from _literals(part.value)
+    elif isinstance(node, ast.Call) and ast.unparse(node.func) in (
+        "log.exception",
+        "log.error",
+        "re.compile",
+        "re.sub",
+    ):
+        return
+    else:
+        for field, child in ast.iter_fields(node):
+            for one in child if isinstance(child, list) else [child]:
+                if isinstance(one, ast.keyword) and one.arg in _SAME:
+                    continue
+                if isinstance(one, (ast.Assign, ast.AnnAssign)) and _target(one) in _SAME:
+                    continue
+                if isinstance(one, ast.AST) and not (field == "annotation"):
+                    yield from _literals(one)
+
+
+def _target(node: ast.Assign | ast.AnnAssign) -> str:
+    return ast.unparse(node.targets[0] if isinstance(node, ast.Assign) else node.target)
+
+
+def _prose(text: str) -> Iterator[str]:
+    fixed = re.sub(r"\{\w+\}", "", text).strip()
+    if (
+        " " in fixed
+        and re.search(r"[a-z]{2,}", fixed)
+        and not re.search(r"[<>\\]|\n\S|^\W*$|sans-serif|domain$", fixed)
+    ):
+        yield text.strip()
+
+
+def _template(node: ast.JoinedStr) -> str:
+    """An f-string as a key: its values named by what they are made of."""
+    said, names = "", set()
+    for part in node.values:
+        if isinstance(part, ast.Constant):
+            said += str(part.value)
+            continue
+        words = re.findall(r"[a-z]\w*", ast.unparse(part)) or ["value"]
+        name = next((word for word in reversed(words) if len(word) > 1), words[-1])
+        while name in names:
+            name += "_"
+        names.add(name)
+        said += f"{{{name}}}"
+    return said
+
+
+def spoken() -> Iterator[str]:
+    """What the scripts hand to say(), and i18n texts of the server."""
+    for path in sorted((ROOT / "assets" / "web").glob("*.js")):
+        code = path.read_text(encoding="utf-8")
+        for found in re.finditer(r"\b(?:say|N_)\(", code):
+            yield from _strings(_argument(code, found.end()))
+    for path in sorted((ROOT / "explorer" / "ui").rglob("*.py")):
+        for found in re.finditer(r'i18n\(\s*("(?:[^"\\]|\\.)*")', path.read_text(encoding="utf-8")):
+            yield ast.literal_eval(found[1])
+
+
+def _argument(code: str, start: int) -> str:
+    """The first argument of a call: up to a comma or a bracket outside of strings and brackets."""
+    depth, at = 0, start
+    while at < len(code):
+        sign = code[at]
+        if sign in "\"'`":
+            end = at + 1
+            while code[end] != sign:
+                end += 2 if code[end] == "\\" else 1
+            at = end
+        elif sign in "([{":
+            depth += 1
+        elif sign in ")]}" or sign == ",":
+            if depth == 0:
+                break
+            depth -= sign != ","
+        at += 1
+    return code[start:at]
+
+
+def _strings(code: str) -> Iterator[str]:
+    joined = re.sub(r'"\s*\+\s*"', "", code)
+    for found in re.finditer(r'"((?:[^"\\]|\\.)*)"', joined):
+        text = ast.literal_eval(f'"{found[1]}"')
+        if _WORD.search(text) and not joined[: found.start()].rstrip().endswith(("===", "!==")):
+            yield text
+
+
+def gathered() -> list[str]:
+    """All of them, each once, in the order in which they stand."""
+    found = (text for part in (declared(), spoken(), written()) for text in part)
+    return list(dict.fromkeys(text for text in found if _WORD.search(re.sub(r"\{\w*\}", "", text))))
