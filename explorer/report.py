@@ -409,7 +409,7 @@ def _cells(view: View, picture: Scene | Picture) -> list[tuple[str, str]]:
         ("What it says.", "\n".join(view.printing())),
         (
             f"Every number against the stored one: at most {TOLERANCE:g} of the largest of its map or answer apart. "
-            "That holds on the same kind of machine with the same versions; another processor or GPU rounds differently.",
+            "That holds on the same kind of machine and versions; another processor or GPU rounds differently.",
             _CHECK,
         ),
     ]
