@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-_TYPES = {"f2": np.dtype("<f2"), "i4": np.dtype("<i4"), "u1": np.dtype("u1")}
+_TYPES = {"f2": np.dtype("<f2"), "f4": np.dtype("<f4"), "i4": np.dtype("<i4"), "u1": np.dtype("u1")}
 
 
 class Unpacked:
