@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from .visit import Visit
+
 PLAIN_MODELS = ("random/vit_tiny_patch16_224", "random/resnet18+mhsa@3")
 FITTED_SPEC = "random/test_resnet+coord@3"
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,3 +111,19 @@ def _missing(reason: str) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(f"no Chromium to test the page with: {reason}")
     pytest.skip(f"no Chromium to test the page with: {reason[:200]}")
+
+
+@pytest.fixture
+def visit(chromium: Any, server: str) -> Iterator[Visit]:
+    """The page as it opens: a scene and the laboratory's models."""
+    page = chromium.new_page(viewport={"width": 1440, "height": 900})
+    yield Visit(page, server).open()
+    page.close()
+
+
+@pytest.fixture
+def plain(chromium: Any, plain_server: str) -> Iterator[Visit]:
+    """The page with a photograph and two models of photographs."""
+    page = chromium.new_page(viewport={"width": 1440, "height": 900})
+    yield Visit(page, plain_server).open()
+    page.close()
