@@ -2,14 +2,14 @@
 "use strict";
 (() => {
   const { explorer } = window;
-  const { make, write } = explorer;
+  const { make, write, say } = explorer;
 
   /** A control for one parameter of a probe; `change` gets its value, or undefined for the probe's own. */
   const control = (one, id, change) => {
     const label = one.name.replaceAll("_", " ");
     let input;
     if (one.choices.length) {
-      input = make("select", { id }, ...one.choices.map((choice) => make("option", { value: choice, text: choice, selected: choice === one.default })));
+      input = make("select", { id }, ...one.choices.map((choice) => make("option", { value: choice, text: say(choice), selected: choice === one.default })));
       input.addEventListener("change", () => change(input.value));
     } else if (one.yes) {
       input = make("input", { id, type: "checkbox" });
@@ -18,7 +18,7 @@
     } else {
       input = make("input", one.words
         ? { id, type: "text", value: one.default ?? "", maxlength: 200 }
-        : { id, type: "number", min: one.low, max: one.high, step: one.whole ? 1 : "any", value: one.default ?? "", placeholder: "own choice" });
+        : { id, type: "number", min: one.low, max: one.high, step: one.whole ? 1 : "any", value: one.default ?? "", placeholder: say("own choice") });
       input.addEventListener("change", () => {
         if (input.value === "" || !input.checkValidity()) {
           input.value = one.default ?? "";
@@ -26,9 +26,9 @@
         } else change(one.words ? input.value : Number(input.value));
       });
     }
-    const range = one.low === null || one.low === undefined ? "" : `, ${one.low} to ${one.high}`;
-    return make("div", { class: "field plain", title: one.text },
-      make("label", { for: id, text: label }), input, make("span", { class: "unit", text: one.unit }), make("p", { class: "hint", text: one.text + range }));
+    const hint = one.low === null || one.low === undefined ? say(one.text) : say("{text}, {low} to {high}", { text: one.text, low: one.low, high: one.high });
+    return make("div", { class: "field plain", title: say(one.text) },
+      make("label", { for: id, text: say(label) }), input, make("span", { class: "unit", text: say(one.unit) }), make("p", { class: "hint", text: hint }));
   };
 
   explorer.probe = ({ element, trigger, props }) => {
@@ -40,22 +40,32 @@
     const about = make("div", {});
     const limits = make("p", { class: "probe-limits" });
     const parameters = make("div", { class: "probe-parameters" });
-    const choice = make("div", { class: "probe-choice", role: "radiogroup", "aria-label": "Probe" });
+    const choice = make("div", { class: "probe-choice", role: "radiogroup", "aria-label": say("Probe") });
     const shown = make("select", { id: `shown-${bias}`, onchange: () => { wanted.shown = shown.value; publish(); } },
-      make("option", { value: "several", text: "24 scenes, or the sample photographs" }),
-      make("option", { value: "stage", text: "what is shown under Compare" }));
-    const looks = make("div", { class: "field plain" }, make("label", { for: `shown-${bias}`, text: "measured on" }), shown);
-    const folded = make("details", { class: "probe-more" }, make("summary", { text: "Parameters" }), parameters);
-    const source = make("details", { class: "probe-more" }, make("summary", { text: "Formula and source" }), about);
+      make("option", { value: "several", text: say("24 scenes, or the sample photographs") }),
+      make("option", { value: "stage", text: say("what is shown under Compare") }));
+    const looks = make("div", { class: "field plain" }, make("label", { for: `shown-${bias}`, text: say("measured on") }), shown);
+    const folded = make("details", { class: "probe-more" }, make("summary", { text: say("Parameters") }), parameters);
+    const source = make("details", { class: "probe-more" }, make("summary", { text: say("Formula and source") }), about);
     const linked = { shift: "Click in a figure to move the picture under Compare there.", zoom: "Click in a figure to rescale the picture under Compare.",
       layer: "Click a point to choose its layer under Compare." };
     const link = make("p", { class: "hint" });
-    const measure = make("button", { type: "button", class: "main", text: probes.length ? "Measure" : "Measure all biases", onclick: () => run(true) });
-    const stop = make("button", { type: "button", class: "quiet", text: "Stop", hidden: true, onclick: () => { run(false); trigger("stop"); } });
+    const there = make("div", { class: "probe-row there", hidden: true });
+    let shownThere = "";
+    const gone = () => { shownThere = ""; there.hidden = true; };
+    explorer.hear(`figure-${bias}`, (figure) => {
+      const key = JSON.stringify(figure);
+      if (key === shownThere || (!there.hidden && there.contains(document.activeElement))) return;
+      shownThere = key;
+      there.replaceChildren(...explorer.there(`there-${bias}`, figure));
+      there.hidden = false;
+    });
+    const measure = make("button", { type: "button", class: "main", text: say(probes.length ? "Measure" : "Measure all biases"), onclick: () => run(true) });
+    const stop = make("button", { type: "button", class: "quiet", text: say("Stop"), hidden: true, onclick: () => { run(false); trigger("stop"); } });
     const run = (on) => {
       measure.disabled = on;
       stop.hidden = !on;
-      if (on) { publish(); trigger("measure"); }
+      if (on) { gone(); publish(); trigger("measure"); }
     };
     explorer.hear(`working-${bias}`, ({ share }) => {
       const on = share < 1;
@@ -69,10 +79,10 @@
         button.setAttribute("aria-checked", String(button.dataset.name === one.name));
         button.tabIndex = button.dataset.name === one.name ? 0 : -1;
       }
-      write(title, one.title);
-      write(limits, `What this does not show: ${one.limits}`);
-      write(link, linked[one.link] || "");
-      about.replaceChildren(make("p", { class: "formula", text: one.formula }), make("p", { text: one.source }));
+      write(title, say(one.title));
+      write(limits, say("What this does not show: {limits}", { limits: one.limits }));
+      write(link, say(linked[one.link] || ""));
+      about.replaceChildren(make("p", { class: "formula", text: one.formula }), make("p", { text: say(one.source) }));
       looks.hidden = !one.looks;
       folded.hidden = !one.parameters.length;
       parameters.replaceChildren(...one.parameters.map((each) => control(each, `${bias}-${one.name}-${each.name}`, (value) => {
@@ -82,7 +92,7 @@
       })));
     };
     const choose = (name) => { wanted.probe = name; wanted.parameters = {}; show(); publish(); };
-    choice.append(...probes.map(({ name }) => make("button", { type: "button", role: "radio", "data-name": name, text: name.replaceAll("-", " "), onclick: () => choose(name) })));
+    choice.append(...probes.map(({ name }) => make("button", { type: "button", role: "radio", "data-name": name, text: say(name.replaceAll("-", " ")), onclick: () => choose(name) })));
     choice.addEventListener("keydown", (event) => {
       const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
       if (!step) return;
@@ -92,8 +102,8 @@
       choice.querySelector("[aria-checked=true]").focus();
     });
     element.querySelector(".part").replaceChildren(make("div", { class: "probe" },
-      make("h2", { text: question }), make("p", { class: "hint", text: intro }),
-      ...(probes.length ? [choice, title, make("div", { class: "probe-row" }, looks, measure, stop), folded, source, limits, link] : [make("div", { class: "probe-row" }, measure, stop)])));
+      make("h2", { text: say(question) }), make("p", { class: "hint", text: say(intro) }),
+      ...(probes.length ? [choice, title, make("div", { class: "probe-row" }, looks, measure, stop), folded, source, limits, link, there] : [make("div", { class: "probe-row" }, measure, stop)])));
     show();
     publish();
   };
@@ -102,7 +112,7 @@
   explorer.working = ({ element, props, watch }) => {
     const root = element.querySelector(".part");
     const { bias } = props.options;
-    const bar = make("progress", { max: 1, value: 0, "aria-label": "measurement under way" });
+    const bar = make("progress", { max: 1, value: 0, "aria-label": say("measurement under way") });
     const words = make("span", { role: "status" });
     const notes = make("ul", { class: "points" });
     root.replaceChildren(make("div", { class: "working" }, bar, words), notes);
@@ -113,8 +123,8 @@
       const { words: said, share, notes: told } = JSON.parse(text);
       bar.hidden = share >= 1;
       bar.value = share;
-      write(words, said);
-      notes.replaceChildren(...told.map((one) => make("li", { text: one })));
+      write(words, say(said));
+      notes.replaceChildren(...told.map((one) => make("li", { text: say(one) })));
       explorer.tell(`working-${bias}`, { share });
     };
     show();
@@ -124,16 +134,16 @@
   // ---- clicks in figures
 
   let notice = null;
-  const say = (text) => {
+  const tellOf = (text) => {
     if (!notice) {
       notice = make("div", { class: "linked", role: "status" });
       document.body.append(notice);
     }
-    const go = make("button", { type: "button", class: "main", text: "Show", onclick: () => {
+    const go = make("button", { type: "button", class: "main", text: say("Show"), onclick: () => {
       notice.hidden = true;
       document.querySelector("#tabs > .tab-wrapper button[role=tab]").click();
     } });
-    const close = make("button", { type: "button", class: "quiet", text: "Close", onclick: () => { notice.hidden = true; } });
+    const close = make("button", { type: "button", class: "quiet", text: say("Close"), onclick: () => { notice.hidden = true; } });
     notice.replaceChildren(make("span", { text }), go, close);
     notice.hidden = false;
   };
@@ -150,31 +160,22 @@
       const share = { x: frame[1] / size[1], y: frame[0] / size[0] };
       const change = { dx: number(point.x * share.x), dy: point.z === undefined ? 0 : number(point.y * share.y) };
       question.set(change);
-      say(`The picture under Compare is moved by ${change.dx} px to the right and ${change.dy} px down.`);
+      tellOf(say("The picture under Compare is moved by {dx} px to the right and {dy} px down.", { dx: change.dx, dy: change.dy }));
     } else if (meta.link === "zoom") {
       question.set({ zoom: number(point.x) });
-      say(`The picture under Compare is rescaled to ${number(point.x)} times its size.`);
+      tellOf(say("The picture under Compare is rescaled to {zoom} times its size.", { zoom: number(point.x) }));
     } else if (meta.link === "layer") {
       // A place on the axis is a layer's number over their count.
       const model = meta.models.findIndex((one) => [one, `${one}, heads`].includes(point.data.name));
       const layers = meta.layers[model] || [];
       const path = layers[Math.min(layers.length, Math.max(1, Math.round(point.x * layers.length))) - 1];
-      if (path === undefined) return;
-      explorer.tell("layer", { model, path });
-      say(`Layer ${path} of ${meta.models[model]} is chosen under Compare.`);
+      if (path !== undefined) goToLayer(meta, { model, path });
     }
   };
+  const goToLayer = (meta, { model, path }) => {
+    explorer.tell("layer", { model, path });
+    tellOf(say("Layer {path} of {model} is chosen under Compare.", { path, model: meta.models[model] }));
+  };
   explorer.followFigure = follow;
-
-  // gradio makes a figure anew at every change: whichever is there listens.
-  new MutationObserver(() => {
-    for (const figure of document.querySelectorAll(".bias-plot .js-plotly-plot")) {
-      if (figure.dataset.linked || typeof figure.on !== "function") continue;
-      figure.dataset.linked = "yes";
-      figure.on("plotly_click", ({ points }) => {
-        const meta = figure.layout && figure.layout.meta;
-        if (meta && meta.link && points.length) follow(meta, points[0]);
-      });
-    }
-  }).observe(document.documentElement, { childList: true, subtree: true });
+  explorer.goToLayer = goToLayer;
 })();

@@ -2,21 +2,36 @@
 "use strict";
 (() => {
   const { explorer } = window;
-  const { make } = explorer;
+  const { make, say } = explorer;
 
-  const many = (value) => (value >= 1e6 ? `${(value / 1e6).toPrecision(3)} M` : value >= 1e3 ? `${(value / 1e3).toPrecision(3)} k` : String(value));
+  const many = (value) => (value >= 1e9 ? `${(value / 1e9).toPrecision(3)} G` : value >= 1e6 ? `${(value / 1e6).toPrecision(3)} M` : value >= 1e3 ? `${(value / 1e3).toPrecision(3)} k` : String(value));
   /** Text with its powers raised: n^1.5. */
   const raised = (text) => text.split(/\^([\d.]*\d)/).map((piece, at) => (at % 2 ? make("sup", { text: piece }) : piece));
   const points = (title, items) => (items.length
-    ? make("section", {}, make("h3", { text: title }), make("ul", { class: "points" }, ...items.map((text) => make("li", { text })))) : null);
+    ? make("section", {}, make("h3", { text: say(title) }), make("ul", { class: "points" }, ...items.map((text) => make("li", { text: say(text) })))) : null);
 
-  const costs = ({ blocks, rows, counted, where }) => {
-    const head = make("tr", {}, make("th", { text: "grid" }), make("th", { text: "n" }),
-      ...blocks.flatMap((name) => [make("th", { text: `${name}: multiply-adds` }), make("th", { text: `${name}: ms` })]));
-    const body = rows.map(([grid, n, ...values]) => make("tr", {}, make("td", { text: grid }), make("td", { text: n }),
-      ...values.map((value, at) => make("td", { text: at % 2 ? value.toPrecision(2) : many(value) }))));
-    return make("div", {}, make("div", { class: "scroll" }, make("table", {}, make("thead", {}, head), make("tbody", {}, ...body))),
-      make("ul", { class: "points" }, ...counted.map((text) => make("li", {}, ...raised(text)))), make("p", { class: "hint", text: where }));
+  const times = (value) => (value === null ? "–" : `${Number(value.toPrecision(2))} ×`);
+
+  const costs = ({ blocks, rows, counted, channels }) => {
+    const compared = blocks.length > 1;
+    const cell = (text) => make("th", { scope: "col", text });
+    const head = make("tr", {}, cell(say("grid")), cell(say("n")),
+      ...blocks.flatMap((name) => [cell(say("{block}: multiply-adds", { block: name })), cell(say("{block}: ms", { block: name }))]),
+      ...(compared ? [
+        cell(say("{other} ÷ {block}: multiply-adds", { block: blocks[0], other: blocks[1] })),
+        cell(say("{other} ÷ {block}: time", { block: blocks[0], other: blocks[1] })),
+      ] : []));
+    const body = rows.map(([grid, n, ...values]) => make("tr", {}, make("th", { scope: "row", text: grid }), make("td", { text: n }),
+      ...values.map((value, at) => make("td", { class: at > 3 ? "times" : "", text: at > 3 ? times(value) : at % 2 ? value.toPrecision(2) : many(value) }))));
+    const last = rows[rows.length - 1];
+    const answer = !compared || last[6] === null ? null : make("p", { class: "answer" }, make("strong", { text: say(
+      "At {grid}, full attention ({other}) takes {times} the multiply-adds of {block} and {ms} its time.",
+      { grid: last[0], other: blocks[1], block: blocks[0], times: times(last[6]), ms: times(last[7]) },
+    ) }));
+    return make("div", {}, answer, make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": say("Measured cost") },
+      make("table", {}, make("thead", {}, head), make("tbody", {}, ...body))),
+    make("ul", { class: "points" }, ...counted.map((text) => make("li", {}, ...raised(say(text))))),
+    make("p", { class: "hint", text: say("counted by torch, d = {d}; time of one picture on one thread of this server's processor", { d: channels }) }));
   };
 
   explorer.explanation = ({ element, props, watch }) => {
@@ -30,19 +45,27 @@
         make("div", { class: "explained" },
           make("div", {}, drawing),
           make("div", {},
-            make("p", { class: "definition" }, ...raised(found.definition)),
-            make("dl", {}, ...found.facts.flatMap(([label, text]) => [make("dt", { text: label }), make("dd", { text })])),
+            make("p", { class: "definition" }, ...raised(say(found.definition))),
+            make("dl", {}, ...found.facts.flatMap(([label, text]) => [make("dt", { text: say(label) }), make("dd", { text: say(text) })])),
             make("div", { class: "pair" }, points("Strengths", found.strengths), points("Weaknesses", found.weaknesses)))),
         make("section", { class: "cost" },
-          make("h3", { text: "Cost" }),
-          make("p", {}, make("strong", {}, ...raised(found.order)), make("span", {}, ". ", ...raised(found.cost))),
-          found.correction ? make("p", { class: "correction" }, ...raised(found.correction)) : null,
-          found.measured ? costs(found.measured) : make("p", { class: "hint", text: "Measuring…" })),
+          make("h3", { text: say("Cost") }),
+          make("p", {}, make("strong", {}, ...raised(say(found.order))), make("span", {}, ". ", ...raised(say(found.cost)))),
+          found.correction ? make("p", { class: "correction" }, ...raised(say(found.correction))) : null,
+          found.measured ? costs(found.measured) : make("p", { class: "hint", text: say("Measuring…") })),
         found.options.length ? make("section", {},
-          make("h3", { text: "Parameters" }),
-          make("dl", {}, ...found.options.flatMap(([name, help, value]) => [make("dt", { text: name }), make("dd", { text: `${help} (${value})` })]))) : make("span"));
+          make("h3", { text: say("Parameters") }),
+          make("dl", {}, ...found.options.flatMap(([name, help, value]) => [make("dt", { text: name }), make("dd", { text: `${say(help)} (${say(value)})` })]))) : make("span"));
     };
-    show();
-    watch("value", show);
+    const tell = () => {
+      show();
+      const name = typeof props.value === "string" ? JSON.parse(props.value).name : "";
+      if (name && name !== explorer.blockShown) {
+        explorer.blockShown = name;
+        explorer.tell("block", name);
+      }
+    };
+    tell();
+    watch("value", tell);
   };
 })();

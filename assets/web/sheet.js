@@ -2,7 +2,7 @@
 "use strict";
 (() => {
   const { explorer } = window;
-  const { make } = explorer;
+  const { make, say } = explorer;
 
   explorer.sheet = ({ element, props, watch }) => {
     const root = element.querySelector(".part");
@@ -22,20 +22,20 @@
       const { title, first = "block", columns, rows, notes, words } = JSON.parse(props.value);
       const sorter = (text, at) => {
         const mark = at === by ? (upwards ? " ▲" : " ▼") : "";
-        const button = make("button", { type: "button", class: "sorter", title: "sort by this column", text: text + mark, onclick: () => {
+        const button = make("button", { type: "button", class: "sorter", title: say("sort by this column"), text: say(text) + mark, onclick: () => {
           upwards = at === by ? !upwards : false;
           by = at;
           show();
         } });
         return make("th", { scope: "col", "aria-sort": at === by ? (upwards ? "ascending" : "descending") : "none" }, button);
       };
-      const head = make("tr", {}, make("th", { scope: "col", text: first }), ...columns.map(sorter));
+      const head = make("tr", {}, make("th", { scope: "col", text: say(first) }), ...columns.map(sorter));
       const body = ordered(rows).map(({ name, colour, cells }) => make("tr", {},
         make("th", { scope: "row" }, colour ? make("span", { class: "mark", style: `background:${colour}` }) : null, name),
-        ...cells.map(({ text, alike, title: said }) => make("td", { class: alike ? "alike" : "", title: alike ? "not to be told from the control" : said || "", text: alike ? `~ ${text}` : text }))));
-      root.replaceChildren(make("h3", { text: title }),
-        make("div", { class: "scroll" }, make("table", { class: words ? "words" : "" }, make("thead", {}, head), make("tbody", {}, ...body))),
-        ...notes.map((text) => make("p", { class: "hint", text })));
+        ...cells.map(({ text, alike, title: said }) => make("td", { class: alike ? "alike" : "", title: say(alike ? "not to be told from the control" : said || ""), text: alike ? `~ ${text}` : say(text) }))));
+      root.replaceChildren(make("h3", { text: say(title) }),
+        make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": say(title) }, make("table", { class: words ? "words" : "" }, make("thead", {}, head), make("tbody", {}, ...body))),
+        ...notes.map((text) => make("p", { class: "hint", text: say(text) })));
     };
     show();
     watch("value", show);

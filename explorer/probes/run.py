@@ -96,8 +96,8 @@ def steps(
                     f", border {settings['border']}" if "border" in settings and not seen.rendered else ""
                 )
             else:
-                seen = shown_by.Shown(model, shown_by.Stimuli((), "nothing"))
-                shows[str(model.spec)] = "nothing"
+                seen = shown_by.Shown(model, shown_by.Stimuli((), "no picture"))
+                shows[str(model.spec)] = "no picture"
             run = Run(Passes(model, PRECISIONS[precision], memory), seed)
             for step in one.measure(model, seen, run):
                 head = {"model": str(model.spec), "weights": model.state, "stimuli": shows[str(model.spec)]}

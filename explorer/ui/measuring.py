@@ -6,6 +6,7 @@ import dataclasses
 import html
 import json
 import logging
+import math
 import queue
 import tempfile
 import threading
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 
 #: Figures that a tab has room for; one that has fewer hides the rest.
 PLOTS = 8
+#: Points of a curve that are all told to those who do not see it.
+FEW_POINTS = 6
 #: Bytes of a batch: small, so that a drag on the first tab waits for a short one only.
 BATCH = 2**28
 #: Seconds between two drawings of what has been measured so far: a figure takes the browser a third of one.
@@ -191,7 +194,7 @@ def shown(result: ProbeResult, kept: Kept) -> tuple[Any, ...]:
     tables = [panel for panel in panels if isinstance(panel, Table)]
     drawn = [separate(panel) for panel in panels if isinstance(panel, (Chart, Radar, Map))][:PLOTS]
     for figure, panel in zip(drawn, (one for one in panels if isinstance(one, (Chart, Radar, Map)))):
-        figure.update_layout(meta=_link(result, panel))
+        figure.update_layout(meta={**_link(result, panel), "told": told(panel)})
     plots = [gr.update(value=figure, visible=True) for figure in drawn]
     hidden = [gr.update(visible=False)] * (PLOTS - len(plots))
     return scores(result), table(tables[0]) if tables else "", *plots, *hidden
@@ -203,8 +206,40 @@ def summary(kept: Kept | None) -> tuple[str, Any]:
     panels = [panel for section in drawn.sections for row in section.rows for panel in row]
     tables = [table(panel) for panel in panels if isinstance(panel, Table)]
     radars = [panel for panel in panels if isinstance(panel, Radar)]
-    radar = gr.update(value=separate(radars[0]), visible=True) if radars else gr.update(visible=False)
-    return tables[0] if kept else "", radar
+    if not radars:
+        return tables[0] if kept else "", gr.update(visible=False)
+    figure = separate(radars[0]).update_layout(meta={"told": told(radars[0])})
+    return tables[0] if kept else "", gr.update(value=figure, visible=True)
+
+
+def told(panel: Chart | Radar | Map) -> dict[str, Any]:
+    """A figure's numbers for those who do not see it; put into sentences by assets/web/figures.js.
+
+    Of a long curve the first, the least, the largest and the last point are told.
+    """
+    title = html.unescape(panel.title)
+    if isinstance(panel, Map):
+        values = panel.values.detach().cpu().double()
+        known = values[values.isfinite()]
+        ends = [float(known.min()), float(known.max())] if known.numel() else []
+        return {"title": title, "unit": panel.unit, "ends": ends}
+    lines = []
+    for line in panel.lines:
+        points: list[Any] = [
+            [x, y, *(ends[place] if ends is not None else None for ends in (line.low, line.high))]
+            for place, (x, y) in enumerate(zip(line.x, line.y))
+            if y is not None and math.isfinite(y)
+        ]
+        if len(points) > FEW_POINTS:
+            by_height: list[Any] = sorted(points, key=lambda point: float(point[1]))
+            points = [one for one in points if one in (points[0], points[-1], by_height[0], by_height[-1])]
+        lines.append({"name": line.name, "points": [[_finite(value) for value in point] for point in points]})
+    axes = [] if isinstance(panel, Radar) else [panel.x.title, panel.y.title]
+    return {"title": title, "axes": axes, "lines": lines}
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def export(kept: Kept | None) -> list[str]:

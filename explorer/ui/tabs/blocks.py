@@ -1,25 +1,41 @@
-"""The tab that explains each block: what it computes, what it costs, what its map means and does not mean."""
+"""The tab that explains each block: what it computes, an example, what it costs, what its map means and does not."""
 
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import gradio as gr
+import torch
+from torch import Tensor
 
 from explorer.blocks import BLOCKS
 from explorer.blocks.cost import MeasuredCost, measured_cost
 from explorer.blocks.diagram import draw as diagram
 from explorer.blocks.explain import Explanation, explain
-from explorer.errors import UnknownNameError
+from explorer.errors import ParameterError, UnknownNameError
+from explorer.lab import networks
+from explorer.models import Model
+from explorer.transforms import Transform
+from explorer.types import KINDS, WEIGHTS_STATES, AttentionMap, ModelView, Point
 from explorer.ui.answers import Answers
-from explorer.ui.stage import part
+from explorer.ui.controls import Question
+from explorer.ui.handlers import checked
+from explorer.ui.moved import Moved
+from explorer.ui.payload import Failure
+from explorer.ui.scene import PRESETS, layers
+from explorer.ui.stage import listen, part
 
 #: The block that is explained first, and the one whose cost stands beside every other's.
 FIRST, BESIDE = "axial", "mhsa"
 #: Sides of the grids that costs are measured on, and channels.
-SIDES, CHANNELS = (8, 16, 24, 32, 48), 64
+SIDES, CHANNELS = (8, 16, 24, 32, 48, 64), 64
+#: The scene of the examples.
+SCENE = PRESETS["star"][0]
 
 
 def draw(answers: Answers, tab: gr.Tab) -> None:
@@ -34,18 +50,24 @@ def draw(answers: Answers, tab: gr.Tab) -> None:
             chosen = gr.Radio(list(BLOCKS), value=FIRST, label="Block", elem_id="block")
         with gr.Column(scale=1, min_width=320, elem_id="blocks-text"):
             formula = gr.Markdown(head(FIRST), latex_delimiters=[{"left": "$$", "right": "$$", "display": True}])
+            tried = part("example", "", label="A live example", options={"scene": _scene()}, elem_id="example")
+            asked = part("exampleQuestion", events=("asked",), elem_id="example-question")
             facts = part("explanation", body(FIRST), label="What the block costs, shows and is good for")
             code = gr.Code(explain(FIRST).example, language="python", label="Use it", interactive=False, lines=10)
 
-    def show(name: Any) -> tuple[str, str, str]:
-        """Explain a block: (formula, the rest as JSON, lines of Python)."""
+    def show(name: Any) -> Iterator[tuple[str, str, str]]:
+        """Explain a block: (formula, the rest as JSON, lines of Python); at once, and again with its measured cost."""
         try:
             found = explain(str(name))
         except UnknownNameError as error:
             raise gr.Error(str(error), print_exception=False) from error
-        with answers.turn:
-            costs = measured(found.name), measured(BESIDE)
-        return head(found.name), body(found.name, costs), found.example
+        yield head(found.name), body(found.name), found.example
+        costs = []
+        for one in (found.name, BESIDE):
+            # A turn each: nobody waits for both.
+            with answers.turn:
+                costs.append(measured(one))
+        yield head(found.name), body(found.name, (costs[0], costs[1])), found.example
 
     gr.on(
         [chosen.input, tab.select],
@@ -56,6 +78,147 @@ def draw(answers: Answers, tab: gr.Tab) -> None:
         trigger_mode="always_last",
         api_name="explain",
     )
+
+    def answer(question: Any) -> str:
+        """Let a block work on the example's scene; JSON for the browser."""
+        return example(answers, question)
+
+    listen(asked, "asked")(
+        answer,
+        inputs=asked,
+        outputs=tried,
+        show_progress="hidden",
+        trigger_mode="always_last",
+        concurrency_limit=4,
+        concurrency_id="example",
+        api_name="example",
+    )
+
+
+# ---- the live example
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A checked question of the example: a block, how far the object is moved, and a pin, in shares of the frame."""
+
+    block: str
+    dx: float
+    dy: float
+    pin: Point
+
+    @classmethod
+    def parse(cls, asked: Any) -> Tried:
+        """Check what a browser sent; raises ParameterError, UnknownNameError."""
+        if not isinstance(asked, Mapping) or not isinstance(asked.get("block"), str):
+            raise ParameterError("an example is an object that names a block")
+        pin = asked.get("pin")
+        if not isinstance(pin, Mapping):
+            raise ParameterError("an example's pin is a place {x, y}, each from 0 to 1")
+        given = (asked.get("dx"), asked.get("dy"), pin.get("x"), pin.get("y"))
+        numbers = [float(one) for one in given if isinstance(one, (int, float)) and math.isfinite(one)]
+        if len(numbers) < 4 or max(map(abs, numbers[:2])) > 1 or not all(0 <= one < 1 for one in numbers[2:]):
+            raise ParameterError("an example's dx and dy go from -1 to 1, and its pin's x and y from 0 to 1")
+        return cls(explain(asked["block"]).name, numbers[0], numbers[1], Point(*numbers[2:]))
+
+
+def model_of(block: str) -> str:
+    """The text of the model that shows a block at work: trained where one ships."""
+    text = f"lab/{block}"
+    return text if text in networks.available() else f"random/test_resnet+{block}@3"
+
+
+def example(answers: Answers, asked: Any) -> str:
+    """What does a block make of the example's scene, moved? JSON for assets/web/example.js.
+
+    Shown are all maps of the network's last such block, each head's mean; Grad-CAM where the block has none.
+    """
+    tried = checked(Tried.parse, asked)
+    text = model_of(tried.block)
+    told: dict[str, Any] = {"block": tried.block, "spec": text, "pin": tried.pin._asdict(), "panels": []}
+    model = answers.model(text)
+    view = model if isinstance(model, Failure) else _seen(answers, model, tried)
+    if isinstance(view, Failure):
+        return json.dumps({**told, "note": view.problem})
+    top = view.predictions[1].top[:1]
+    told |= {"state": view.state, "state_title": WEIGHTS_STATES[view.state]}
+    told["answers"] = {"label": top[0].label, "p": top[0].probability} if top else None
+    maps = of_last(view.maps)
+    if maps:
+        told["panels"] = [_panel(one, view, several=len({_module(one) for one in maps}) > 1) for one in maps]
+        told["note"] = " ".join(dict.fromkeys(one.note for one in maps if one.note))
+    elif view.attributions is not None:
+        found = view.attributions[1]
+        told["panels"] = [{"title": "Grad-CAM", "unit": found.unit, "picture": True, "of": 1, **_values(found.values)}]
+        told["note"] = "This block has no map of its own. Grad-CAM shows what the whole network's answer rests on."
+    return json.dumps(told, allow_nan=False)
+
+
+def _seen(answers: Answers, model: Model, tried: Tried) -> ModelView | Failure:
+    height, width = model.input_size
+    move = Transform(dx=tried.dx * width, dy=tried.dy * height)
+    moved = checked(lambda move: Moved.scene(SCENE, move, model.input_size), move)
+    question = Question(move, (tried.pin,), "place", scene=SCENE)
+    return answers.view(model, moved, question, None if explain(tried.block).kind else "gradcam")
+
+
+def of_last(maps: tuple[AttentionMap, ...]) -> list[AttentionMap]:
+    """All maps of the last block, in the order of the forward pass: a gate may have several in modules side by side."""
+    if not maps:
+        return []
+    last = _module(maps[-1])
+    beside = last.rpartition(".")[0] + "."
+    return [one for one in maps if _module(one) == last or _module(one).startswith(beside)]
+
+
+def _module(one: AttentionMap) -> str:
+    return one.layer.partition(" (")[0]
+
+
+def _panel(one: AttentionMap, view: ModelView, several: bool) -> dict[str, Any]:
+    name = one.layer.partition(" (")[2].removesuffix(")")
+    title = name or (_module(one).rpartition(".")[2] if several else "Map")
+    item = one.weights.shape[0] - 1
+    if one.layout is None:
+        values = torch.stack([one.matrix(head, item) for head in range(one.heads)]).mean(0)
+    else:
+        values = one.row(view.queries[1] if one.per_query else None, None, item)
+    return {
+        "title": title,
+        "unit": one.unit or KINDS[one.kind],
+        "picture": one.layout is not None,
+        "asked": one.per_query,
+        "line": name if name in ("row", "column", "cross") else "",
+        "of": one.heads,
+        **_values(values, unit=one.kind == "gate" or values.shape[0] == 1),
+    }
+
+
+def _values(values: Tensor, unit: bool = False) -> dict[str, Any]:
+    """(rows, columns) for the browser, with the ends of its colours; ``unit``: they go from 0 to 1."""
+    low, high = (0.0, 1.0) if unit else (float(values.min()), float(values.max()))
+    far = max(-low, high)
+    return {
+        "rows": values.shape[0],
+        "columns": values.shape[1],
+        "values": [float(f"{value:.6g}") for value in values.flatten().tolist()],
+        "low": -far if low < 0 else 0.0,
+        "high": far or 1.0,
+    }
+
+
+def _scene() -> dict[str, Any]:
+    """The example's scene for the browser, which moves its object by itself."""
+    drawn = json.loads(layers(SCENE))
+    return {
+        **{name: drawn[name] for name in ("background", "object", "share")},
+        "label": SCENE.label,
+        "dx": SCENE.dx,
+        "dy": SCENE.dy,
+    }
+
+
+# ---- the explanation
 
 
 @lru_cache(maxsize=32)
@@ -99,15 +262,21 @@ def _facts(found: Explanation) -> list[list[str]]:
 
 
 def _table(own: MeasuredCost, other: MeasuredCost) -> dict[str, Any]:
-    """The measured costs of a block, and of another beside it."""
+    """The measured costs of a block, of another beside it, and how many times dearer the other is."""
     both = [own] if own.block == other.block else [own, other]
+    rows = []
+    for points in zip(*(one.points for one in both)):
+        costs = [value for point in points for value in (point.multiply_adds, point.milliseconds)]
+        times = [_times(costs[2], costs[0]), _times(costs[3], costs[1])] if len(both) > 1 else []
+        rows.append([f"{points[0].side} × {points[0].side}", points[0].positions, *costs, *times])
     return {
         "blocks": [one.block for one in both],
-        "rows": [
-            [f"{points[0].side} × {points[0].side}", points[0].positions]
-            + [value for point in points for value in (point.multiply_adds, point.milliseconds)]
-            for points in zip(*(one.points for one in both))
-        ],
+        "rows": rows,
         "counted": [str(one) for one in both],
-        "where": f"counted by torch, d = {own.channels}; time of one picture on one thread of this server's processor",
+        "channels": own.channels,
     }
+
+
+def _times(one: float, other: float) -> float | None:
+    """How many times as much; None where the other costs nothing."""
+    return one / other if other else None

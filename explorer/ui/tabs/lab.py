@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from statistics import mean
@@ -93,7 +95,23 @@ def paint(set_up: Any, blocks: Any) -> list[Any]:
 
 @lru_cache(maxsize=32)
 def _figures(backbone: str, augmented: bool, blocks: tuple[str, ...]) -> tuple[Any, ...]:
-    return tuple(PANELS[name](load_summary(), backbone, augmented, blocks) for name in ORDER)
+    drawn = [PANELS[name](load_summary(), backbone, augmented, blocks) for name in ORDER]
+    return tuple(figure.update_layout(meta={"told": told(figure)}) for figure in drawn)
+
+
+def told(figure: Any) -> dict[str, Any]:
+    """A figure's numbers for those who do not see it: of a curve its ends, of points all of them."""
+    title = _plain(figure.layout.title.text or "")
+    texts: list[str] = []
+    for trace in figure.data:
+        said = [_plain(one) for one in trace.text or ()]
+        texts += said if len(said) < 2 else [said[0], said[-1]]
+    return {"title": title, "texts": [f"{one}." for one in texts]}
+
+
+def _plain(text: str) -> str:
+    """A text of plotly's without its markup."""
+    return html.unescape(re.sub(r"<[^>]+>", "", text.replace("<br>", ": ", 1).replace("<br>", ", ")))
 
 
 def _wanted(set_up: Any, blocks: Any) -> tuple[str, ...]:
