@@ -30,8 +30,9 @@
   const table = new Map(Object.entries(explorer.locales[explorer.language] || {}));
   const PLACE = /\{(\w+)\}/g;
   const SENTENCE = /(?<=[.!?])\s+(?=[A-Z“(])/;
-  const PROSE = /\b[a-z]{2,} [a-z]{2,}\b/;
+  const PROSE = /\b[a-z]{2,} [a-z]{2,} [a-z]{2,}\b/;
   const CUTS = ["\n", "; ", ": ", " · ", ", "];
+  const FIXED_LETTERS = 4;
   const KEPT = 4096;
 
   const fill = (text, values) => text.replace(PLACE, (whole, name) => (Object.hasOwn(values, name) ? values[name] : whole));
@@ -42,10 +43,11 @@
   const templates = () => {
     if (compiled) return compiled;
     const fixed = (key) => [...key.replace(PLACE, "")].length;
-    const keys = [...table.keys()].filter((key) => key.search(PLACE) >= 0);
+    const letters = (key) => (key.replace(PLACE, "").match(/[A-Za-z]/g) || []).length;
+    const keys = [...table.keys()].filter((key) => key.search(PLACE) >= 0 && letters(key) >= FIXED_LETTERS);
     keys.sort((a, b) => fixed(b) - fixed(a) || (a < b ? -1 : 1));
     compiled = keys.map((key) => ({
-      pattern: new RegExp(`^${key.split(/\{\w+\}/).map(escaped).join("(.+?)")}$`, "s"),
+      pattern: new RegExp(`^${key.split(/\{\w+\}/).map(escaped).join("(.*?)")}$`, "s"),
       names: [...key.matchAll(PLACE)].map((found) => found[1]),
       translation: table.get(key),
     }));
@@ -69,6 +71,11 @@
 
   /** A composed text: as a whole, by a template, sentence by sentence, or in pieces. */
   const composed = (text) => {
+    const inner = text.trim();
+    if (inner !== text) {
+      const lead = text.slice(0, text.length - text.trimStart().length);
+      return inner ? lead + translate(inner) + text.slice(lead.length + inner.length) : text;
+    }
     for (const [one, end] of variants(text)) if (table.has(one)) return ended(table.get(one), end);
     for (const [one, end] of variants(text)) {
       for (const { pattern, names, translation } of templates()) {
@@ -111,11 +118,14 @@
     if (!table.size) return;
     const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
     for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-      const said = translate(node.data.trim());
-      if (said !== node.data.trim()) node.data = said;
+      const said = translate(node.data);
+      if (said !== node.data) node.data = said;
     }
     for (const name of ["aria-label", "title", "placeholder", "alt"]) {
-      for (const one of element.querySelectorAll(`[${name}]`)) one.setAttribute(name, translate(one.getAttribute(name)));
+      for (const one of element.querySelectorAll(`[${name}]`)) {
+        const said = translate(one.getAttribute(name));
+        if (said !== one.getAttribute(name)) one.setAttribute(name, said);
+      }
     }
   };
 
@@ -134,13 +144,19 @@
         "aria-pressed": String(code === explorer.language), onclick: () => explorer.setLanguage(code) }))));
   };
 
-  // Messages of the server: gradio shows them as they come.
+  // Gradio's own components with texts of the server in them, which it draws as they come: those marked "say", and toasts.
   if (table.size) {
-    const say = (root) => { for (const one of root.querySelectorAll(".toast-body")) if (!one.dataset.said) { one.dataset.said = "yes"; explorer.sayWithin(one); } };
+    const MARKED = ".say, .toast-body";
     addEventListener("DOMContentLoaded", () => {
       new MutationObserver((changes) => {
-        for (const { addedNodes } of changes) for (const node of addedNodes) if (node.nodeType === 1) say(node.parentElement || node);
-      }).observe(document.body, { childList: true, subtree: true });
+        const touched = new Set();
+        for (const { target, addedNodes } of changes) {
+          const own = (target.nodeType === 1 ? target : target.parentElement)?.closest(MARKED);
+          if (own) touched.add(own);
+          for (const node of addedNodes) if (node.nodeType === 1) for (const one of node.querySelectorAll(MARKED)) touched.add(one);
+        }
+        touched.forEach(explorer.sayWithin);
+      }).observe(document.body, { childList: true, subtree: true, characterData: true });
     });
   }
 })();

@@ -9,11 +9,12 @@ browser, step by step: whoever changes one changes both, and a test compares the
 from __future__ import annotations
 
 import dataclasses
+import html
 import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from gradio.i18n import I18nData
@@ -23,12 +24,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from explorer.resources import asset
 from explorer.sheet import Axis, Bars, Chart, Line, Map, Panel, Picture, Radar, Section, Sheet, Table, Words
 
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
 #: The language of the keys.
 ENGLISH = "en"
 _PLACE = re.compile(r"\{(\w+)\}")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z“(])")
-#: Two words of English prose in a row: half a sentence must not stay English beside a translated half.
-_PROSE = re.compile(r"\b[a-z]{2,} [a-z]{2,}\b")
+#: Letters that a template has to have beside its places: "{number} of {count}" would be found in any sentence.
+FIXED_LETTERS = 4
+#: English prose: half a sentence must not stay English beside a translated half.
+_PROSE = re.compile(r"\b[a-z]{2,} [a-z]{2,} [a-z]{2,}\b")
 #: Where a text may be cut if it has no translation as a whole, in the order in which it is tried.
 _CUTS = ("\n", "; ", ": ", " · ", ", ")
 
@@ -80,6 +86,10 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
 def _translated(text: str, language: str) -> str:
     """A composed text: as a whole, by a template, sentence by sentence, or in pieces."""
     table = tables()[language]
+    inner = text.strip()
+    if inner != text:
+        lead = text[: len(text) - len(text.lstrip())]
+        return lead + _translated(inner, language) + text[len(lead) + len(inner) :] if inner else text
     for one, end in _variants(text):
         if one in table:
             return _ended(table[one], end, table)
@@ -127,15 +137,19 @@ def _joined(sentences: list[str]) -> str:
 @lru_cache(maxsize=8)
 def _templates(language: str) -> tuple[tuple[re.Pattern[str], tuple[str, ...], str], ...]:
     """Patterns of the keys that have places, those with the most fixed text first."""
-    keys = [key for key in tables()[language] if _PLACE.search(key)]
+    keys = [key for key in tables()[language] if _PLACE.search(key) and _letters(key) >= FIXED_LETTERS]
     keys.sort(key=lambda key: (-len(_PLACE.sub("", key)), key))
     return tuple((_pattern(key), tuple(_PLACE.findall(key)), tables()[language][key]) for key in keys)
+
+
+def _letters(key: str) -> int:
+    return len(re.findall("[A-Za-z]", _PLACE.sub("", key)))
 
 
 def _pattern(key: str) -> re.Pattern[str]:
     pieces = _PLACE.split(key)
     fixed = [re.escape(piece) for piece in pieces[::2]]
-    return re.compile("(.+?)".join(fixed), re.DOTALL)
+    return re.compile("(.*?)".join(fixed), re.DOTALL)
 
 
 # ---- gradio's own components: it translates in the browser, by tables that are given to launch
@@ -266,3 +280,36 @@ def _lines(lines: tuple[Line, ...], language: str) -> tuple[Line, ...]:
         x: Any = tuple(say(one, language) if isinstance(one, str) else one for one in line.x)
         said.append(dataclasses.replace(line, name=say(line.name, language), x=x))
     return tuple(said)
+
+
+_TEXTS = {"text", "name", "ticktext", "hovertemplate"}
+_TAG = re.compile(r"(<[^>]*>|%\{[^}]*\})")
+
+
+def translated_figure(figure: go.Figure, language: str) -> go.Figure:
+    """A plotly figure with its titles, legends, ticks and hover texts in a language."""
+    if language not in tables():
+        return figure
+    import plotly.graph_objects as go  # takes a second
+
+    return go.Figure(_in_figure(figure.to_plotly_json(), language), skip_invalid=True)
+
+
+def _in_figure(part: Any, language: str, key: str = "") -> Any:
+    if isinstance(part, dict):
+        return {name: _in_figure(value, language, name) for name, value in part.items()}
+    if isinstance(part, str) and key in _TEXTS:
+        return _marked_up(part, language)
+    if isinstance(part, (list, tuple)):
+        return [_in_figure(one, language, key) for one in part]
+    return part
+
+
+def _marked_up(text: str, language: str) -> str:
+    """A text with tags in it: as a whole, where they only break its lines, or between them."""
+    plain = html.unescape(text.replace("<br>", " "))
+    said = say(plain, language)
+    if said != plain and "<" not in plain:
+        return html.escape(said, quote=False)
+    pieces = _TAG.split(text)
+    return "".join(one if place % 2 else say(one, language) for place, one in enumerate(pieces))
