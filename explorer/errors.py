@@ -2,6 +2,7 @@
 
 ExplorerError
 |-- ParameterError        a value out of range or of the wrong form (a transform, a flag, a query)
+|   |-- LessonError       a lesson's file says something that cannot be shown
 |   `-- UnknownNameError  a name no registry or model list has; offers the closest ones
 |-- ImageError            a picture that cannot be read, or that is larger than the limits
 |-- ModelError            a backbone that cannot be built or run as asked
@@ -25,6 +26,10 @@ class ExplorerError(Exception):
 
 class ParameterError(ExplorerError, ValueError):
     """A value is out of range or of the wrong form."""
+
+
+class LessonError(ParameterError):
+    """A lesson's file is wrong; the message has its name and the line."""
 
 
 class UnknownNameError(ParameterError, KeyError):
