@@ -166,7 +166,7 @@
       tellOf(say("The picture under Compare is rescaled to {zoom} times its size.", { zoom: number(point.x) }));
     } else if (meta.link === "layer") {
       // A place on the axis is a layer's number over their count.
-      const model = meta.models.findIndex((one) => [one, `${one}, heads`].includes(point.data.name));
+      const model = meta.models.findIndex((one) => [one, say("{model}, heads", { model: one })].includes(point.data.name));
       const layers = meta.layers[model] || [];
       const path = layers[Math.min(layers.length, Math.max(1, Math.round(point.x * layers.length))) - 1];
       if (path !== undefined) goToLayer(meta, { model, path });

@@ -32,6 +32,7 @@
   const SENTENCE = /(?<=[.!?])\s+(?=[A-Z“(])/;
   const PROSE = /\b[a-z]{2,} [a-z]{2,} [a-z]{2,}\b/;
   const CUTS = ["\n", "; ", ": ", " · ", ", "];
+  const SIGN = /^(.*\S) ([-+↑↓])$/s;
   const FIXED_LETTERS = 4;
   const KEPT = 4096;
 
@@ -84,6 +85,8 @@
         return ended(fill(translation, Object.fromEntries(names.map((name, at) => [name, translate(found[at + 1])]))), end);
       }
     }
+    const signed = SIGN.exec(text);
+    if (signed) return `${translate(signed[1])} ${signed[2]}`;
     const sentences = text.split(SENTENCE);
     if (sentences.length > 1) return joined(sentences.map(translate));
     for (const cut of CUTS) {

@@ -29,6 +29,7 @@ from explorer.ui.answers import PATIENCE, Answers
 from explorer.ui.controls import parameters_of
 from explorer.ui.handlers import Handlers, checked, sentence
 from explorer.ui.payload import Failure
+from explorer.ui.words import ENGLISH, language_of, translated_panel
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,9 @@ class Measuring:
     def __init__(self, handlers: Handlers) -> None:
         self.handlers, self.answers = handlers, handlers.answers
 
-    def measure(self, kept: Kept | None, models: Any, question: Any, asked: Any) -> Iterator[tuple[Any, ...]]:
+    def measure(
+        self, kept: Kept | None, models: Any, question: Any, asked: Any, language: Any = ENGLISH
+    ) -> Iterator[tuple[Any, ...]]:
         """Measure one bias of the page's models, step by step.
 
         Yields the session's results, the state of the work, the scores, a table, and `PLOTS` figures. Closing the
@@ -87,9 +90,11 @@ class Measuring:
         models, stage = self._asked(models, question)
         for result in self._stream(wanted, models, stage if wanted.on_stage else None):
             kept = {**(kept or {}), wanted.name: result}
-            yield _state(_now(result), result.share, result.notes), kept, *shown(result, kept)
+            yield _state(_now(result), result.share, result.notes), kept, *shown(result, kept, language)
 
-    def measure_all(self, kept: Kept | None, models: Any, question: Any) -> Iterator[tuple[Any, ...]]:
+    def measure_all(
+        self, kept: Kept | None, models: Any, question: Any, language: Any = ENGLISH
+    ) -> Iterator[tuple[Any, ...]]:
         """Measure the one probe that stands for each bias, one after the other.
 
         Yields the state of the work, the session's results, the table of models and biases, and the radar.
@@ -112,7 +117,7 @@ class Measuring:
                     problems += [f"{name}: {note}" for note in result.notes]
             share = (number + 1) / len(show.HEADLINES)
             words = "Measured" if share == 1 else f"{headline.heading} measured"
-            yield _state(words, share, problems), kept, *summary(kept)
+            yield _state(words, share, problems), kept, *summary(kept, language)
 
     def _asked(self, models: Any, question: Any) -> tuple[list[Model], Any]:
         """The page's live models, and what is on its stage."""
@@ -185,22 +190,24 @@ class _Turn:
             self._turn.release()
 
 
-def shown(result: ProbeResult, kept: Kept) -> tuple[Any, ...]:
+def shown(result: ProbeResult, kept: Kept, language: Any = ENGLISH) -> tuple[Any, ...]:
     """A result for the page: scores, a table if it has one, and the figures; beside it what else its bias has."""
     sections = show.of(result).sections(result)
     if result.share >= 1:
         sections += show.beside(result, [one for one in kept.values() if one.probe != result.probe])
     panels = [panel for section in sections for row in section.rows for panel in row]
     tables = [panel for panel in panels if isinstance(panel, Table)]
-    drawn = [separate(panel) for panel in panels if isinstance(panel, (Chart, Radar, Map))][:PLOTS]
-    for figure, panel in zip(drawn, (one for one in panels if isinstance(one, (Chart, Radar, Map)))):
+    plots = []
+    for panel in [panel for panel in panels if isinstance(panel, (Chart, Radar, Map))][:PLOTS]:
+        # A click's goal is found in the English title, which names the model as the rest of the page does.
+        figure = separate(translated_panel(panel, language_of(language)))
         figure.update_layout(meta={**_link(result, panel), "told": told(panel)})
-    plots = [gr.update(value=figure, visible=True) for figure in drawn]
+        plots.append(gr.update(value=figure, visible=True))
     hidden = [gr.update(visible=False)] * (PLOTS - len(plots))
     return scores(result), table(tables[0]) if tables else "", *plots, *hidden
 
 
-def summary(kept: Kept | None) -> tuple[str, Any]:
+def summary(kept: Kept | None, language: Any = ENGLISH) -> tuple[str, Any]:
     """The table of models and biases as JSON, and the radar, hidden where fewer than three biases are measured."""
     drawn = show.summary_sheet(list((kept or {}).values()))
     panels = [panel for section in drawn.sections for row in section.rows for panel in row]
@@ -208,7 +215,7 @@ def summary(kept: Kept | None) -> tuple[str, Any]:
     radars = [panel for panel in panels if isinstance(panel, Radar)]
     if not radars:
         return tables[0] if kept else "", gr.update(visible=False)
-    figure = separate(radars[0]).update_layout(meta={"told": told(radars[0])})
+    figure = separate(translated_panel(radars[0], language_of(language))).update_layout(meta={"told": told(radars[0])})
     return tables[0] if kept else "", gr.update(value=figure, visible=True)
 
 

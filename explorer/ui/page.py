@@ -23,7 +23,7 @@ from explorer.ui.handlers import Handlers
 from explorer.ui.measuring import Measuring
 from explorer.ui.stage import head, part
 from explorer.ui.tabs import biases, blocks, compare, lab
-from explorer.ui.words import FirstScript, gradio_tables, i18n
+from explorer.ui.words import ENGLISH, FirstScript, gradio_tables, i18n
 
 #: What the page opens with: trained alike, they differ in one block, and work offline.
 FIRST_MODELS = ("lab/conv", "lab/mhsa", "lab/axial", "lab/ca_c2f")
@@ -76,6 +76,7 @@ def build(
             options={"notice": notice},
             skeleton="<header><h1>Attention Explorer</h1></header>",
         )
+        language = part("tongue", ENGLISH, elem_id="language")
         with gr.Tabs(elem_id="tabs"):
             # Compare and Lecture share the workbench below, which stands outside of the tabs.
             compare_tab = gr.Tab(i18n("Compare"), id="compare")
@@ -85,10 +86,10 @@ def build(
             with gr.Tab(i18n("Blocks"), id="blocks") as blocks_tab:
                 blocks.draw(answers, blocks_tab)
             with gr.Tab(i18n("Laboratory"), id="lab") as lab_tab:
-                lab.draw(lab_tab)
+                lab.draw(lab_tab, language)
         asked = compare.draw(handlers, first, timm.list_models() + timm.list_pretrained(), ready)
         with biases_tab:
-            kept = biases.draw(Measuring(handlers), asked, [compare_tab, lecture_tab, blocks_tab, lab_tab])
+            kept = biases.draw(Measuring(handlers), asked, [compare_tab, lecture_tab, blocks_tab, lab_tab], language)
         share.draw(handlers, masthead, asked, kept)
     page.queue(max_size=WAITING, default_concurrency_limit=4)
     return page

@@ -14,7 +14,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import gradio as gr
 from gradio.i18n import I18nData
@@ -22,7 +22,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from explorer.resources import asset
-from explorer.sheet import Axis, Bars, Chart, Line, Map, Panel, Picture, Radar, Section, Sheet, Table, Words
+from explorer.sheet import Axis, Bars, Chart, Line, Map, Panel, Radar, Section, Sheet, Table, Words
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 ENGLISH = "en"
 _PLACE = re.compile(r"\{(\w+)\}")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z“(])")
+#: A measure, and which way of it is better.
+_SIGN = re.compile(r"(.*\S) ([-+↑↓])", re.DOTALL)
 #: Letters that a template has to have beside its places: "{number} of {count}" would be found in any sentence.
 FIXED_LETTERS = 4
 #: English prose: half a sentence must not stay English beside a translated half.
@@ -99,6 +101,9 @@ def _translated(text: str, language: str) -> str:
             if found and not any(_SENTENCE.search(part) for part in found.groups()):
                 values = {name: _translated(part, language) for name, part in zip(names, found.groups())}
                 return _ended(_filled(translation, values), end, table)
+    signed = _SIGN.fullmatch(text)
+    if signed:
+        return f"{_translated(signed[1], language)} {signed[2]}"
     sentences = _SENTENCE.split(text)
     if len(sentences) > 1:
         return _joined([_translated(one, language) for one in sentences])
@@ -217,6 +222,8 @@ class FirstScript:
 
 # ---- figures that the server draws
 
+AnyPanel = TypeVar("AnyPanel", bound=Panel)
+
 
 def translated(sheet: Sheet, language: str) -> Sheet:
     """A figure with every text for people in a language; names of models stay."""
@@ -240,29 +247,26 @@ def translated_section(section: Section, language: str) -> Section:
     )
 
 
-def translated_panel(panel: Panel, language: str) -> Panel:
+def translated_panel(panel: AnyPanel, language: str) -> AnyPanel:
     """A panel with every text in a language."""
     if language not in tables():
         return panel
     plain: dict[str, Any] = {"title": say(panel.title, language), "unit": say(panel.unit, language)}
-    if isinstance(panel, Picture):
-        return dataclasses.replace(panel, **plain)
-    if isinstance(panel, Map):
-        axes = None if panel.axes is None else (say(panel.axes[0], language), say(panel.axes[1], language))
-        return dataclasses.replace(panel, axes=axes, **plain)
-    if isinstance(panel, Bars):
-        return dataclasses.replace(panel, labels=_all(panel.labels, language), **plain)
-    if isinstance(panel, Words):
-        return dataclasses.replace(panel, text=say(panel.text, language), **plain)
+    if isinstance(panel, Map) and panel.axes is not None:
+        plain["axes"] = (say(panel.axes[0], language), say(panel.axes[1], language))
+    elif isinstance(panel, Bars):
+        plain["labels"] = _all(panel.labels, language)
+    elif isinstance(panel, Words):
+        plain["text"] = say(panel.text, language)
+    elif isinstance(panel, (Chart, Radar)):
+        plain["lines"] = _lines(panel.lines, language)
+    elif isinstance(panel, Table):
+        plain["columns"] = _all(panel.columns, language)
+        plain["rows"] = tuple(_all(row, language) for row in panel.rows)
     if isinstance(panel, Chart):
-        marks = tuple((place, say(word, language)) for place, word in panel.marks)
-        x, y = _axis(panel.x, language), _axis(panel.y, language)
-        return dataclasses.replace(panel, lines=_lines(panel.lines, language), marks=marks, x=x, y=y, **plain)
-    if isinstance(panel, Radar):
-        return dataclasses.replace(panel, lines=_lines(panel.lines, language), **plain)
-    assert isinstance(panel, Table)
-    rows = tuple(_all(row, language) for row in panel.rows)
-    return dataclasses.replace(panel, columns=_all(panel.columns, language), rows=rows, **plain)
+        plain["marks"] = tuple((place, say(word, language)) for place, word in panel.marks)
+        plain |= {"x": _axis(panel.x, language), "y": _axis(panel.y, language)}
+    return dataclasses.replace(panel, **plain)
 
 
 def _all(texts: tuple[str, ...], language: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import gradio as gr
 from explorer.probes import BIASES, QUESTIONS
 from explorer.ui.measuring import PLOTS, Measuring, described, export, summary
 from explorer.ui.stage import listen, part
+from explorer.ui.words import i18n
 
 TITLES = {
     "locality": "Locality",
@@ -22,21 +23,23 @@ TITLES = {
 _INTRO = "Measures the models that are chosen under Compare."
 
 
-def draw(measuring: Measuring, asked: dict[str, Any], others: list[gr.Tab]) -> gr.State:
+def draw(measuring: Measuring, asked: dict[str, Any], others: list[gr.Tab], language: gr.HTML) -> gr.State:
     """Lay the tabs out.
 
     Args:
         measuring: runs the probes.
         asked: name -> component that says what is measured: models and question.
         others: the page's other tabs; opening one ends what is being measured.
+        language: holds the page's language.
 
     Returns the session's results.
     """
+    asked = {**asked, "language": language}
     kept = gr.State({})
     running: list[Any] = []
     with gr.Tabs(elem_id="biases"):
-        inner = [(bias, gr.Tab(TITLES[bias], id=bias)) for bias in BIASES]
-        last = gr.Tab("All biases", id="all")
+        inner = [(bias, gr.Tab(i18n(TITLES[bias]), id=bias)) for bias in BIASES]
+        last = gr.Tab(i18n("All biases"), id="all")
     for bias, own in inner:
         with own:
             running.append(_bias(measuring, asked, kept, bias))
@@ -95,7 +98,7 @@ def _all(measuring: Measuring, asked: dict[str, Any], kept: gr.State, tab: gr.Ta
     with gr.Row(elem_classes=["bias-plots"], equal_height=False, elem_id="plots-all"):
         radar = gr.Plot(show_label=False, visible=False, min_width=300, elem_classes=["bias-plot"])
     with gr.Row():
-        write = gr.Button("Export what was measured", size="sm", scale=0, min_width=240, elem_id="export")
+        write = gr.Button(i18n("Export what was measured"), size="sm", scale=0, min_width=240, elem_id="export")
         files = gr.File(label="CSV, JSON, PNG, HTML", file_count="multiple", visible=False, elem_id="exported")
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     event = listen(controls, "measure")(
@@ -109,7 +112,7 @@ def _all(measuring: Measuring, asked: dict[str, Any], kept: gr.State, tab: gr.Ta
     )
     event.failure(_failed, outputs=state, **quiet)
     listen(controls, "stop")(_stopped, outputs=state, cancels=[event], **quiet)
-    tab.select(summary, kept, [scores, radar], **quiet)
+    tab.select(summary, [kept, asked["language"]], [scores, radar], **quiet)
     write.click(_exported, kept, files, **quiet)
     return event
 

@@ -29,11 +29,13 @@ from explorer.ui.moved import Moved
 from explorer.ui.payload import Failure
 from explorer.ui.scene import PRESETS, layers
 from explorer.ui.stage import listen, part
+from explorer.ui.words import i18n
 
 #: The block that is explained first, and the one whose cost stands beside every other's.
 FIRST, BESIDE = "axial", "mhsa"
 #: Sides of the grids that costs are measured on, and channels.
 SIDES, CHANNELS = (8, 16, 24, 32, 48, 64), 64
+_LATEX: list[dict[str, str | bool]] = [{"left": "$$", "right": "$$", "display": True}]
 #: The scene of the examples.
 SCENE = PRESETS["star"][0]
 
@@ -47,13 +49,13 @@ def draw(answers: Answers, tab: gr.Tab) -> None:
     """
     with gr.Row(elem_id="blocks", equal_height=False):
         with gr.Column(scale=0, min_width=170, elem_id="blocks-list"):
-            chosen = gr.Radio(list(BLOCKS), value=FIRST, label="Block", elem_id="block")
+            chosen = gr.Radio(list(BLOCKS), value=FIRST, label=i18n("Block"), elem_id="block")
         with gr.Column(scale=1, min_width=320, elem_id="blocks-text"):
-            formula = gr.Markdown(head(FIRST), latex_delimiters=[{"left": "$$", "right": "$$", "display": True}])
+            formula = gr.Markdown(head(FIRST), latex_delimiters=_LATEX, elem_classes=["say"])
             tried = part("example", "", label="A live example", options={"scene": _scene()}, elem_id="example")
             asked = part("exampleQuestion", events=("asked",), elem_id="example-question")
             facts = part("explanation", body(FIRST), label="What the block costs, shows and is good for")
-            code = gr.Code(explain(FIRST).example, language="python", label="Use it", interactive=False, lines=10)
+            code = gr.Code(explain(FIRST).example, language="python", label=i18n("Use it"), interactive=False, lines=10)
 
     def show(name: Any) -> Iterator[tuple[str, str, str]]:
         """Explain a block: (formula, the rest as JSON, lines of Python); at once, and again with its measured cost."""

@@ -18,6 +18,7 @@ from explorer.ui.handlers import Handlers
 from explorer.ui.scene import PRESETS, fields, layers, presets
 from explorer.ui.stage import listen, part
 from explorer.ui.upload import pick, picture_input
+from explorer.ui.words import i18n
 
 #: Requests of one kind answered at once: most of them wait for their model or for their turn, not for a processor.
 ANSWERING = 16
@@ -63,12 +64,12 @@ def draw(handlers: Handlers, models: Sequence[str], names: Sequence[str], ready:
             )
             picture = picture_input(
                 sources=["upload", "clipboard", "webcam"],
-                label="Your own picture",
+                label=i18n("Your own picture"),
                 show_label=False,
                 buttons=[],
                 height=96,
                 elem_id="picture",
-                placeholder="Drop or paste your own picture, or click",
+                placeholder=i18n("Drop or paste your own picture, or click"),
             )
             controls = part(
                 "controls",
@@ -108,6 +109,7 @@ def draw(handlers: Handlers, models: Sequence[str], names: Sequence[str], ready:
                 type="filepath",
                 size="sm",
                 elem_id="bring",
+                elem_classes=["say"],
             )
     store = part("bank", label="", elem_id="bank")
     progress = part("progress", label="", elem_id="progress")

@@ -18,6 +18,7 @@ from explorer.lab.table import CONTROL, HEADLINES, NAME, Estimate, Headline, Set
 from explorer.resources import asset
 from explorer.types import ModelSpec
 from explorer.ui.stage import part
+from explorer.ui.words import ENGLISH, i18n, language_of, translated_figure
 
 #: Set-ups in words: (backbone, augmented) -> what stands on its button.
 SET_UPS = {
@@ -35,23 +36,28 @@ _INTRO = (
 _NO_TABLE = "No table of measurements came with this installation. `explorer lab evaluate` writes one."
 
 
-def draw(tab: gr.Tab) -> None:
-    """Lay the tab out; ``tab``: figures are drawn when it is opened, not before."""
+def draw(tab: gr.Tab, language: gr.HTML) -> None:
+    """Lay the tab out.
+
+    Args:
+        tab: figures are drawn when it is opened, not before.
+        language: holds the page's language.
+    """
     set_ups = there()
     with gr.Column(elem_id="lab"):
-        gr.Markdown(_INTRO, elem_id="lab-intro")
+        gr.Markdown(i18n(_INTRO), elem_id="lab-intro")
         if not set_ups:
-            gr.Markdown(_NO_TABLE)
+            gr.Markdown(i18n(_NO_TABLE))
             return
-        with gr.Row(equal_height=False, elem_id="lab-choice"):
-            set_up = gr.Radio(set_ups, value=set_ups[0], label="Backbone and training", scale=0, min_width=350)
-            chosen = gr.CheckboxGroup(blocks_of(set_ups[0]), value=blocks_of(set_ups[0]), label="Blocks", scale=1)
+        with gr.Row(equal_height=False, elem_id="lab-choice", elem_classes=["say"]):
+            set_up = gr.Radio(set_ups, value=set_ups[0], label=i18n("Backbone and training"), scale=0, min_width=350)
+            chosen = gr.CheckboxGroup(blocks_of(set_ups[0]), value=blocks_of(set_ups[0]), label=i18n("Blocks"), scale=1)
         sheet = part("sheet", "", label="Measurements in short", elem_id="lab-sheet")
         with gr.Row(elem_id="lab-panels", equal_height=False):
             plots = [gr.Plot(show_label=False, elem_classes=["panel-of-lab"], min_width=440) for _ in ORDER]
-        said = gr.Markdown(elem_id="lab-findings")
+        said = gr.Markdown(elem_id="lab-findings", elem_classes=["say"])
         runs = part("sheet", "", label="The models and their training", elem_id="lab-runs")
-        with gr.Row():
+        with gr.Row(elem_classes=["say"]):
             for ending, words in (("json", "JSON"), ("parquet", "Parquet")):
                 gr.DownloadButton(
                     f"Download the table, {words}",
@@ -64,8 +70,9 @@ def draw(tab: gr.Tab) -> None:
     offered = set_up.input(_offered, set_up, chosen, api_visibility="private", **quiet)
     # The words come at once, the figures when they are drawn.
     for fill, outputs, name in ((tell, [said, sheet, runs], "laboratory"), (paint, plots, "laboratory_figures")):
-        gr.on([tab.select, chosen.input], fill, [set_up, chosen], outputs, api_name=name, **quiet)
-        offered.then(fill, [set_up, chosen], outputs, api_visibility="private", **quiet)
+        asked = [set_up, chosen, *([language] if fill is paint else [])]
+        gr.on([tab.select, chosen.input], fill, asked, outputs, api_name=name, **quiet)
+        offered.then(fill, asked, outputs, api_visibility="private", **quiet)
 
 
 def there() -> list[str]:
@@ -88,9 +95,10 @@ def tell(set_up: Any, blocks: Any) -> tuple[str, str, str]:
     return said, short(backbone, augmented, wanted), trained(backbone, augmented, wanted)
 
 
-def paint(set_up: Any, blocks: Any) -> list[Any]:
+def paint(set_up: Any, blocks: Any, language: Any = ENGLISH) -> list[Any]:
     """Draw a set-up: a figure for each panel."""
-    return list(_figures(*_key(set_up), _wanted(set_up, blocks)))
+    figures = _figures(*_key(set_up), _wanted(set_up, blocks))
+    return [translated_figure(figure, language_of(language)) for figure in figures]
 
 
 @lru_cache(maxsize=32)
