@@ -131,6 +131,8 @@
   const panel = (name, title) => {
     const canvas = make("canvas", { role: "img", tabindex: 0, "aria-label": title });
     const blank = make("p", { class: "blank", hidden: true });
+    const tip = make("p", { class: "tip", hidden: true, "aria-hidden": "true" });
+    canvas.addEventListener("pointerleave", () => { tip.hidden = true; });
     const low = make("span");
     const high = make("span");
     const strip = make("span", { class: "strip", "aria-hidden": "true" });
@@ -143,8 +145,8 @@
     const where = make("bdi");
     const element = make("figure", { class: `panel ${name}` },
       make("figcaption", {}, make("span", { class: "title", text: title }), make("span", { class: "where" }, where), badge),
-      make("div", { class: "frame" }, canvas, blank), scale, unit, reading, about, note);
-    return { element, canvas, blank, low, high, strip, unit, scale, reading, where, about, badge, note, shown: null };
+      make("div", { class: "frame" }, canvas, blank, tip), scale, unit, reading, about, note);
+    return { element, canvas, blank, tip, low, high, strip, unit, scale, reading, where, about, badge, note, shown: null };
   };
 
   /** Show a sentence in place of the canvas; none shows the canvas. */
@@ -244,7 +246,10 @@
     const at = row * shown.columns + column;
     const value = shown.valid && !shown.valid[at] ? shown.outside : digits(shown.values[at]);
     write(part.reading, explorer.say("row {row}, column {column}: {value}", { row: row + 1, column: column + 1, value }));
-    part.reading.title = shown.unit;
+    // Beside the pointer, on the side where there is room.
+    write(part.tip, `${value} · ${shown.unit}`);
+    part.tip.style.cssText = `${x < 0.5 ? "left" : "right"}:${100 * (x < 0.5 ? x : 1 - x)}%;top:${100 * y}%`;
+    part.tip.hidden = false;
   };
 
   explorer.panels = { picture, fit, fill, outline, hatchBorder, drawPins, panel, blank, badge, note, paint, read };
