@@ -103,7 +103,7 @@
       const item = row.top.children[rank];
       const [label, share, track] = item.children;
       const right = Boolean(answer.truth) && one.label === answer.truth;
-      const name = say(one.label);
+      const name = explorer.sayClass(one.label);
       item.classList.toggle("right", right);
       write(label, name);
       write(share, percent(one.p));

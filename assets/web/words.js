@@ -32,6 +32,9 @@
   const SENTENCE = /(?<=[.!?])\s+(?=[A-Z“(])/;
   const PROSE = /\b[a-z]{2,} [a-z]{2,} [a-z]{2,}\b/;
   const CUTS = ["\n", "; ", ": ", " · ", ", "];
+  //: Places that hold names, of which only those of scenes' classes, and what is no single word, are translated.
+  const NAMES = new Set(["label", "before", "after", "target", "model", "layer", "path", "spec"]);
+  const classes = new Set(explorer.classes);
   const SIGN = /^(.*\S) ([-+↑↓])$/s;
   const FIXED_LETTERS = 4;
   const KEPT = 4096;
@@ -82,7 +85,7 @@
       for (const { pattern, names, translation } of templates()) {
         const found = pattern.exec(one);
         if (!found || found.slice(1).some((part) => SENTENCE.test(part))) continue;
-        return ended(fill(translation, Object.fromEntries(names.map((name, at) => [name, translate(found[at + 1])]))), end);
+        return ended(fill(translation, Object.fromEntries(names.map((name, at) => [name, said(name, found[at + 1])]))), end);
       }
     }
     const signed = SIGN.exec(text);
@@ -109,11 +112,20 @@
     return found;
   };
 
+  /** The name of a class: those of scenes in the language of the page, others as they are. */
+  explorer.sayClass = (label) => (classes.has(label) ? translate(label) : label);
+  /** What stands in a place. */
+  const said = (name, value) => {
+    if (typeof value !== "string") return String(value);
+    if (!NAMES.has(name) || classes.has(value)) return translate(value);
+    return value.includes(" ") ? table.get(value) ?? value : value;
+  };
+
   /** An English text, its {names} filled in, in the language of the page; texts that are filled in are said themselves. */
   explorer.say = (text, values = {}) => {
     const names = Object.keys(values);
     const found = table.get(text) ?? (names.length ? text : translate(text));
-    return fill(found, Object.fromEntries(names.map((name) => [name, typeof values[name] === "string" ? translate(values[name]) : String(values[name])])));
+    return fill(found, Object.fromEntries(names.map((name) => [name, said(name, values[name])])));
   };
 
   /** Say what stands in markup that the server wrote: texts, and the names that nobody sees. */

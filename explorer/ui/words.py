@@ -2,8 +2,9 @@
 
 A table maps an English text to its translation; {names} stand for what is filled in. A text that the library composed
 ("softmax over 144 positions") is found by the table's templates ("softmax over {n} positions"), and what stands in
-their places is translated in turn. A text without a translation stays English. assets/web/words.js does the same in the
-browser, step by step: whoever changes one changes both, and a test compares them.
+their places is translated in turn, but for names: ImageNet's class "stage" is none of timm's stages. A text without a
+translation stays English. assets/web/words.js does the same in the browser, step by step: whoever changes one changes
+both, and a test compares them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from gradio.i18n import I18nData
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from explorer.lab.scenes import CLASSES
 from explorer.resources import asset
 from explorer.sheet import Axis, Bars, Chart, Line, Map, Panel, Radar, Section, Sheet, Table, Words
 
@@ -33,6 +35,8 @@ _PLACE = re.compile(r"\{(\w+)\}")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z“(])")
 #: A measure, and which way of it is better.
 _SIGN = re.compile(r"(.*\S) ([-+↑↓])", re.DOTALL)
+#: Places that hold names, of which only those of scenes' classes, and what is no single word, are translated.
+_NAMES = {"label", "before", "after", "target", "model", "layer", "path", "spec"}
 #: Letters that a template has to have beside its places: "{number} of {count}" would be found in any sentence.
 FIXED_LETTERS = 4
 #: English prose: half a sentence must not stay English beside a translated half.
@@ -68,11 +72,16 @@ def say(text: str, language: str, **values: Any) -> str:
     found = tables()[language].get(text)
     if found is None:
         found = text if values else _translated(text, language)
-    return _filled(found, {name: _said(value, language) for name, value in values.items()})
+    return _filled(found, {name: _said(name, value, language) for name, value in values.items()})
 
 
-def _said(value: Any, language: str) -> str:
-    return _translated(value, language) if isinstance(value, str) else str(_plain(value))
+def _said(name: str, value: Any, language: str) -> str:
+    """What stands in a place."""
+    if not isinstance(value, str):
+        return str(_plain(value))
+    if name in _NAMES and value not in CLASSES:
+        return tables()[language].get(value, value) if " " in value else value
+    return _translated(value, language)
 
 
 def _plain(value: Any) -> Any:
@@ -99,7 +108,7 @@ def _translated(text: str, language: str) -> str:
         for pattern, names, translation in _templates(language):
             found = pattern.fullmatch(one)
             if found and not any(_SENTENCE.search(part) for part in found.groups()):
-                values = {name: _translated(part, language) for name, part in zip(names, found.groups())}
+                values = {name: _said(name, part, language) for name, part in zip(names, found.groups())}
                 return _ended(_filled(translation, values), end, table)
     signed = _SIGN.fullmatch(text)
     if signed:
@@ -181,7 +190,8 @@ def script() -> str:
     """What the browser needs before anything else: the tables, and assets/web/words.js."""
     told = json.dumps(tables(), ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
     code = asset("web", "words.js").read_text(encoding="utf-8")
-    return f"<script>\nwindow.explorer = {{ locales: {told} }};\n{code}\n</script>\n"
+    names = json.dumps(CLASSES)
+    return f"<script>\nwindow.explorer = {{ locales: {told}, classes: {names} }};\n{code}\n</script>\n"
 
 
 class FirstScript:
