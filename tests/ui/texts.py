@@ -31,7 +31,18 @@ PYTHON = (
 )
 #: What these names hold is the same in every language.
 _SAME = {"formula", "source", "plain", "example"}
-#: These hold texts that say() gets later: {name: {...}} and lists of them, in JavaScript.
+#: Single words, which the gathering of sentences leaves out.
+WORDS = (
+    *("Measured", "{heading} measured", "Stopped. What was measured so far stays.", "Asking the models…"),
+    *("model", "share", "number", "block", "probe", "Probe", "method", "seed", "Loading", "Comparison"),
+    *("Opacity", "Threshold", "Colours", "Scale", "View", "smooth", "difference", "Models", "random", "pretrained", "lab"),
+    *("Strengths", "Weaknesses", "Cost", "Map", "Source", "row", "column", "cross", "ms", "s", "bytes", "time", "memory"),
+    *("forward", "both", "windows", "tokens", "axial", "channels", "gate", "object", "everything", "silhouettes", "patches"),
+    *("clean", "greyscale", "chance", "accuracy", "control", "noise", "zeroed", "moved", "learnt", "Seed"),
+    *("Set-up", "Block", "class token", "token", "identity-init", "file", "right", "left"),
+    *("{n} px right", "{n} px left", "{n} px down", "{n} px up", "zoom {zoom}"),
+    *("agreement", "consistency", "cosine", "points", "seeds", "parameters", "epochs", "head", "Warning", "Error", "Info"),
+)
 _WORD = re.compile(r"[A-Za-z]{2}")
 
 
@@ -48,6 +59,7 @@ def declared() -> Iterator[str]:
     yield from (*KINDS.values(), *WEIGHTS_STATES.values(), *SET_UPS.values())
     yield from (words for _, words in PRESETS.values())
     yield from PRESETS
+    yield from WORDS
     yield from (alt_text(name) for name in samples())
     yield from samples()
     for kind in (Scene, Transform):
@@ -145,14 +157,23 @@ def _template(node: ast.JoinedStr) -> str:
 
 
 def spoken() -> Iterator[str]:
-    """What the scripts hand to say(), and i18n texts of the server."""
+    """What the scripts hand to say(), and what the server gives to i18n()."""
     for path in sorted((ROOT / "assets" / "web").glob("*.js")):
         code = path.read_text(encoding="utf-8")
-        for found in re.finditer(r"\b(?:say|N_)\(", code):
+        for found in re.finditer(r"\bsay\(", code):
             yield from _strings(_argument(code, found.end()))
+        # What gets to say() by a name: every literal that is prose.
+        code = re.sub(r"(?m)^\s*(//|/?\*).*$", "", code)
+        for found in re.finditer(r'([^\n"`]*)"((?:[^"\\\n]|\\.)*)"', code):
+            if found[2] != "use strict" and not _NO_TEXT.search(found[1]) and re.search(r"[A-Za-z]{2,} [a-z(“]", found[2]):
+                yield ast.literal_eval(f'"{found[2]}"').strip().removesuffix(":")
     for path in sorted((ROOT / "explorer" / "ui").rglob("*.py")):
         for found in re.finditer(r'i18n\(\s*("(?:[^"\\]|\\.)*")', path.read_text(encoding="utf-8")):
             yield ast.literal_eval(found[1])
+
+
+#: What stands before a string that is no text: a class, a selector, a style, an import.
+_NO_TEXT = re.compile(r"""(class: |class["']?, |querySelector\w*\(|closest\(|matches\(|style: |Attribute\(|font = )$""")
 
 
 def _argument(code: str, start: int) -> str:
