@@ -117,6 +117,8 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     serve.add_argument("--port", type=int, default=7860, help="TCP port (%(default)s)")
     serve.add_argument("--device", help="cpu, cuda, cuda:1 or mps; the best there is if left out")
     serve.add_argument("--open", action="store_true", help="open it in the browser")
+    text = "a lesson to begin with, repeatable; the README says how to write one"
+    serve.add_argument("--lesson", action="append", default=[], metavar="FILE", help=text)
 
     models = command("models", _models, "List timm's models with parameters, input size and attention layouts.")
     models.add_argument("--search", default="", metavar="PART", help="a part of the name, or a pattern with * and ?")
@@ -472,11 +474,11 @@ def _serve(options: argparse.Namespace) -> int:
 
     try:
         if not options.json:
-            serve(options.model, options.host, options.port, device=options.device, open_browser=options.open)
+            serve(options.model, options.host, options.port, options.device, options.open, lessons=options.lesson)
             return 0
         with contextlib.redirect_stdout(sys.stderr):
             launched = serve(
-                options.model, options.host, options.port, options.device, open_browser=options.open, wait=False
+                options.model, options.host, options.port, options.device, options.open, False, options.lesson
             )
     except OSError as error:
         first = str(error).strip().splitlines()[0]

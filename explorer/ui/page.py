@@ -16,13 +16,14 @@ from starlette.middleware import Middleware
 
 from explorer.images import MAX_BYTES
 from explorer.lab import networks
+from explorer.lessons import read, shipped
 from explorer.types import ModelSpec
 from explorer.ui import share
 from explorer.ui.answers import Answers
 from explorer.ui.handlers import Handlers
 from explorer.ui.measuring import Measuring
 from explorer.ui.stage import head, part
-from explorer.ui.tabs import biases, blocks, compare, lab
+from explorer.ui.tabs import biases, blocks, compare, lab, lecture
 from explorer.ui.words import ENGLISH, FirstScript, gradio_tables, i18n
 
 #: What the page opens with: trained alike, they differ in one block, and work offline.
@@ -46,7 +47,11 @@ def opening() -> tuple[tuple[str, ...], str]:
 
 
 def build(
-    models: Sequence[str] | None = None, folders: bool = True, device: str | None = None, warm: bool = False
+    models: Sequence[str] | None = None,
+    folders: bool = True,
+    device: str | None = None,
+    warm: bool = False,
+    lessons: Sequence[str] = (),
 ) -> gr.Blocks:
     """Build the page.
 
@@ -56,7 +61,10 @@ def build(
         device: where models run, or None to choose.
         warm: load the first models now, not when the first visitor asks for them: those that ship with the explorer
             before the page is built, which then comes with their answers, others in the background.
+        lessons: files of lessons that come before those that ship; with any, the page opens with the lecture. A wrong
+            one raises LessonError.
     """
+    taught = (*(read(file) for file in lessons), *shipped())
     first, notice = (tuple(models), "") if models else opening()
     for text in first:
         ModelSpec.parse(text)
@@ -77,11 +85,11 @@ def build(
             skeleton="<header><h1>Attention Explorer</h1></header>",
         )
         language = part("tongue", ENGLISH, elem_id="language")
-        with gr.Tabs(elem_id="tabs"):
+        with gr.Tabs(elem_id="tabs", selected="lecture" if lessons else None):
             # Compare and Lecture share the workbench below, which stands outside of the tabs.
             compare_tab = gr.Tab(i18n("Compare"), id="compare")
             with gr.Tab(i18n("Lecture"), id="lecture") as lecture_tab:
-                pass
+                lecture.draw(answers, taught)
             biases_tab = gr.Tab(i18n("Biases"), id="biases")
             with gr.Tab(i18n("Blocks"), id="blocks") as blocks_tab:
                 blocks.draw(answers, blocks_tab)
@@ -102,6 +110,7 @@ def serve(
     device: str | None = None,
     open_browser: bool = False,
     wait: bool = True,
+    lessons: Sequence[str] = (),
 ) -> Any:
     """Serve the page until it is interrupted.
 
@@ -112,8 +121,9 @@ def serve(
         device: where models run, or None to choose.
         open_browser: open it in the browser of this machine.
         wait: block; otherwise return what gradio's launch returns.
+        lessons: as for `build`.
     """
-    page = build(models, folders=host in ("127.0.0.1", "localhost", "::1"), device=device, warm=True)
+    page = build(models, folders=host in ("127.0.0.1", "localhost", "::1"), device=device, warm=True, lessons=lessons)
     return page.launch(
         server_name=host,
         server_port=port,

@@ -17,9 +17,9 @@ from explorer.resources import asset
 _SCRIPTS = (
     *("core.js", "state.js", "colours.js", "pointing.js", "maps.js", "panel.js", "scene.js"),
     *("controls.js", "models.js", "samples.js", "row.js", "stage.js", "share.js", "link.js"),
-    *("blocks.js", "example.js", "sheet.js", "figures.js", "biases.js"),
+    *("blocks.js", "example.js", "sheet.js", "figures.js", "biases.js", "lecture.js"),
 )
-_STYLES = ("page.css", "tabs.css", "biases.css", "figures.css", "example.css")
+_STYLES = ("page.css", "tabs.css", "biases.css", "figures.css", "example.css", "lecture.css")
 
 
 def part(

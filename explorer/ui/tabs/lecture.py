@@ -1,0 +1,75 @@
+"""The tab of lessons: a question to predict, a reveal, two sentences and a formula, above the live workbench."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import gradio as gr
+
+from explorer.blocks.cost import MeasuredCost
+from explorer.lab.figures import look_of
+from explorer.lessons import Lesson, as_json
+from explorer.ui.answers import Answers
+from explorer.ui.stage import listen, part
+from explorer.ui.tabs.blocks import measured
+
+
+def draw(answers: Answers, lessons: Sequence[Lesson]) -> None:
+    """Lay the tab out.
+
+    Args:
+        answers: what all sessions share; a measurement takes its turn like a model.
+        lessons: in the order of the menu.
+    """
+    blocks = charted(lessons)
+    lecture = part(
+        "lecture",
+        "",
+        label="Lecture",
+        elem_id="lecture",
+        events=("costs",),
+        options={
+            "lessons": [as_json(one) for one in lessons],
+            "colours": {name: look_of(name).colour for name in blocks},
+        },
+    )
+    # Formulas are set once, unseen, and moved to where they belong in the browser.
+    gr.Markdown(
+        formulas(lessons),
+        latex_delimiters=[{"left": "$$", "right": "$$", "display": True}],
+        elem_id="lecture-formulas",
+    )
+
+    def costs() -> str:
+        """Count and time the blocks of every chart: (JSON)."""
+        with answers.turn:
+            return json.dumps({name: _curve(measured(name)) for name in blocks})
+
+    listen(lecture, "costs")(
+        costs,
+        outputs=lecture,
+        show_progress="hidden",
+        trigger_mode="once",
+        api_name="costs",
+    )
+
+
+def charted(lessons: Sequence[Lesson]) -> list[str]:
+    """The blocks of all charts, once each."""
+    return list(dict.fromkeys(name for one in lessons for step in one.steps if step.cost for name in step.cost.blocks))
+
+
+def formulas(lessons: Sequence[Lesson]) -> str:
+    """All formulas in the order of lessons and steps, in Markdown."""
+    found = (step.formula for one in lessons for step in one.steps if step.formula)
+    return "\n\n".join(f"$${' '.join(formula.split())}$$" for formula in found)
+
+
+def _curve(cost: MeasuredCost) -> dict[str, Any]:
+    return {
+        "points": [[one.positions, one.multiply_adds, one.milliseconds] for one in cost.points],
+        "channels": cost.channels,
+        "order": cost.order,
+    }
