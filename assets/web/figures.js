@@ -26,7 +26,7 @@
       if (known.has(figure) || typeof figure.on !== "function" || !figure.layout) continue;
       known.add(figure);
       const meta = figure.layout.meta || {};
-      figure.setAttribute("role", "img");
+      figure.setAttribute("role", "figure");
       if (meta.told) figure.setAttribute("aria-label", sentences(meta.told));
       if (!meta.link) continue;
       figure.dataset.linked = "yes";

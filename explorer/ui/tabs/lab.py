@@ -108,18 +108,20 @@ def _figures(backbone: str, augmented: bool, blocks: tuple[str, ...]) -> tuple[A
 
 
 def told(figure: Any) -> dict[str, Any]:
-    """A figure's numbers for those who do not see it: of a curve its ends, of points all of them."""
-    title = _plain(figure.layout.title.text or "")
-    texts: list[str] = []
+    """A figure's numbers for those who do not see it, a sentence a block: of a curve three places, of points all."""
+    found: dict[str, list[str]] = {}
     for trace in figure.data:
-        said = [_plain(one) for one in trace.text or ()]
-        texts += said if len(said) < 2 else [said[0], said[-1]]
-    return {"title": title, "texts": [f"{one}." for one in texts]}
+        texts = list(trace.text or ())
+        for text in texts if len(texts) < 3 else (texts[0], texts[len(texts) // 2], texts[-1]):
+            if read := _HOVER.match(text):
+                block, what, value, low, high = read.groups()
+                found.setdefault(block, []).append(f"{what} {value}" + (f" ({low} to {high})" if low else ""))
+    title = re.sub(r"<[^>]+>", "", figure.layout.title.text or "")
+    return {"title": title, "texts": [html.unescape(f"{block}: {', '.join(said)}.") for block, said in found.items()]}
 
 
-def _plain(text: str) -> str:
-    """A text of plotly's without its markup."""
-    return html.unescape(re.sub(r"<[^>]+>", "", text.replace("<br>", ": ", 1).replace("<br>", ", ")))
+#: What explorer.lab.figures writes beside a point: block, condition, value, and the ends of its interval.
+_HOVER = re.compile(r"<b>(.*?)</b>, (.*?)<br>([^;]*);(?: 95 % interval (\S+) to ([^,;]+))?")
 
 
 def _wanted(set_up: Any, blocks: Any) -> tuple[str, ...]:
