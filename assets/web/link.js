@@ -81,14 +81,18 @@
     timer = setTimeout(() => history.replaceState(history.state, "", address()), WAIT_MS);
   };
 
-  explorer.state.keep("tab", explorer.tab, (name) => (explorer.openTab(name) ? "" : say("There is no tab “{name}”.", { name })));
   /** Press what is inside a tab; gradio draws that when the tab is first opened. */
-  const whenThere = (find, problem, tries = 40) => {
+  const whenThere = (find, problem, tries = 200) => {
     const found = find();
     if (found) found.click();
     else if (tries) setTimeout(whenThere, 50, find, problem, tries - 1);
     else notice([problem()]);
   };
+  explorer.state.keep("tab", explorer.tab, (name) => {
+    if (!explorer.tabNames.includes(name)) return say("There is no tab “{name}”.", { name: String(name) });
+    whenThere(() => explorer.tabButton(name), () => say("There is no tab “{name}”.", { name }));
+    return "";
+  });
   const inner = () => [...document.querySelectorAll("#biases > .tab-wrapper button[role=tab]")];
   explorer.state.keep("bias", () => (explorer.tab() === "biases" ? inner().findIndex((one) => one.getAttribute("aria-selected") === "true") + 1 : ""), (number) => {
     whenThere(() => inner()[number - 1], () => say("There is no tab “{name}”.", { name: String(number) }));

@@ -47,7 +47,8 @@
     /** Draw again what is here; ask the server only for numbers that are not. */
     const draw = () => {
       if (!now.answer) return;
-      const live = shownRows().filter((row) => row.data && !row.data.error);
+      // What a row keeps of an earlier answer has its numbers there.
+      const live = shownRows().filter((row) => row.data && !row.data.error && now.answer.rows.includes(row.data));
       for (const row of live) { row.missing = false; showSeen(row, row.data, now.images); }
       const shared = now.look.scale === "kind";
       paintAll(live.map((row) => attention(row, row.data, now.images)).filter(Boolean), shared);

@@ -30,13 +30,11 @@
   // Which tab is open stands at the root, so that styles can show what belongs to it.
   const tabs = () => [...document.querySelectorAll("#tabs > .tab-wrapper button[role=tab]")];
   const names = ["compare", "lecture", "biases", "blocks", "lab"];
+  explorer.tabNames = names;
   explorer.tab = () => root.dataset.tab;
   /** Open a tab by its name. */
-  explorer.openTab = (name) => {
-    const button = tabs()[names.indexOf(name)];
-    if (button) button.click();
-    return Boolean(button);
-  };
+  explorer.tabButton = (name) => tabs()[names.indexOf(name)];
+  explorer.openTab = (name) => { const button = explorer.tabButton(name); if (button) button.click(); };
   new MutationObserver(() => {
     const at = tabs().findIndex((button) => button.getAttribute("aria-selected") === "true");
     if (at < 0 || root.dataset.tab === names[at]) return;

@@ -22,9 +22,9 @@ from explorer.ui import share
 from explorer.ui.answers import Answers
 from explorer.ui.handlers import Handlers
 from explorer.ui.measuring import Measuring
-from explorer.ui.stage import head, part
+from explorer.ui.stage import InHead, part
 from explorer.ui.tabs import biases, blocks, compare, lab, lecture
-from explorer.ui.words import ENGLISH, FirstScript, gradio_tables, i18n
+from explorer.ui.words import ENGLISH, gradio_tables, i18n
 
 #: What the page opens with: trained alike, they differ in one block, and work offline.
 FIRST_MODELS = ("lab/conv", "lab/mhsa", "lab/axial", "lab/ca_c2f")
@@ -143,7 +143,6 @@ def serve(
             font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
             font_mono=["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"],
         ),
-        head=head(),
         i18n=gradio_tables(),
-        app_kwargs={"middleware": [Middleware(FirstScript)]},
+        app_kwargs={"middleware": [Middleware(InHead)]},
     )

@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import gradio as gr
 from gradio.i18n import I18nData
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from explorer.lab.scenes import CLASSES
 from explorer.resources import asset
@@ -36,13 +34,19 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z“(])")
 #: A measure, and which way of it is better.
 _SIGN = re.compile(r"(.*\S) ([-+↑↓])", re.DOTALL)
 #: Places that hold names, of which only those of scenes' classes, and what is no single word, are translated.
-_NAMES = {"label", "before", "after", "target", "model", "layer", "path", "spec"}
+_NAMES = {"label", "before", "after", "target", "model", "layer", "path", "spec", "block", "blocks", "mode"}
 #: Letters that a template has to have beside its places: "{number} of {count}" would be found in any sentence.
 FIXED_LETTERS = 4
+#: A template with fewer that begins with a place takes no list.
+LONG = 9
+_NOTHING, _SEVERAL, _LISTED = re.compile(r"(?!)"), re.compile("; "), re.compile(r"\n|\. |; |: | · |, ")
+#: A number, with its interval, before its unit; and from where a range goes.
+_VALUE = re.compile(r"([-+]?\d[\d.e+-]*(?: %)?(?: \([^()]*\))?) ([A-Za-z].*)", re.DOTALL)
+_RANGE = re.compile(r"(\d) to (?=[-+]?\d)")
 #: English prose: half a sentence must not stay English beside a translated half.
 _PROSE = re.compile(r"\b[a-z]{2,} [a-z]{2,} [a-z]{2,}\b")
 #: Where a text may be cut if it has no translation as a whole, in the order in which it is tried.
-_CUTS = ("\n", "; ", ": ", " · ", ", ")
+_CUTS = ("\n", ". ", "; ", ": ", " · ", ", ")
 
 
 @lru_cache(maxsize=1)
@@ -101,25 +105,36 @@ def _translated(text: str, language: str) -> str:
     if inner != text:
         lead = text[: len(text) - len(text.lstrip())]
         return lead + _translated(inner, language) + text[len(lead) + len(inner) :] if inner else text
+    return _RANGE.sub(lambda found: found[1] + table.get(" to ", " to "), _composed(text, language, table))
+
+
+def _composed(text: str, language: str, table: Mapping[str, str]) -> str:
     for one, end in _variants(text):
         if one in table:
             return _ended(table[one], end, table)
     for one, end in _variants(text):
-        for pattern, names, translation in _templates(language):
+        for pattern, names, translation, refused in _templates(language):
             found = pattern.fullmatch(one)
-            if found and not any(_SENTENCE.search(part) for part in found.groups()):
+            if found and not any(_SENTENCE.search(part) or refused.search(part) for part in found.groups()):
                 values = {name: _said(name, part, language) for name, part in zip(names, found.groups())}
                 return _ended(_filled(translation, values), end, table)
     signed = _SIGN.fullmatch(text)
     if signed:
         return f"{_translated(signed[1], language)} {signed[2]}"
+    measured = _VALUE.fullmatch(text)
+    if measured:
+        return f"{measured[1]} {_translated(measured[2], language)}"
     sentences = _SENTENCE.split(text)
     if len(sentences) > 1:
         return _joined([_translated(one, language) for one in sentences])
     for cut in _CUTS:
         parts = text.split(cut)
-        said = [_translated(one, language) for one in parts] if len(parts) > 1 else []
-        if said != parts[: len(said)] and not any(new == old and _PROSE.search(old) for new, old in zip(said, parts)):
+        if len(parts) < 2:
+            continue
+        said = [_translated(one, language) for one in parts]
+        # Of a list that has names in it nothing is translated; otherwise no prose may stay English beside Chinese.
+        left = [new for new, old in zip(said, parts) if new == old]
+        if len(left) < len(parts) and not any(cut == ", " or _PROSE.search(one) for one in left):
             return table.get(cut, cut).join(said)
     return text
 
@@ -149,11 +164,20 @@ def _joined(sentences: list[str]) -> str:
 
 
 @lru_cache(maxsize=8)
-def _templates(language: str) -> tuple[tuple[re.Pattern[str], tuple[str, ...], str], ...]:
-    """Patterns of the keys that have places, those with the most fixed text first."""
+def _templates(language: str) -> tuple[tuple[re.Pattern[str], tuple[str, ...], str, re.Pattern[str]], ...]:
+    """Patterns of the keys that have places, those with the most fixed text first: (pattern, places' names,
+    translation, what no place may take).
+    """
     keys = [key for key in tables()[language] if _PLACE.search(key) and _letters(key) >= FIXED_LETTERS]
     keys.sort(key=lambda key: (-len(_PLACE.sub("", key)), key))
-    return tuple((_pattern(key), tuple(_PLACE.findall(key)), tables()[language][key]) for key in keys)
+    return tuple((_pattern(key), tuple(_PLACE.findall(key)), tables()[language][key], _refused(key)) for key in keys)
+
+
+def _refused(key: str) -> re.Pattern[str]:
+    """What no place of a key takes: "{n} px down" is not all of "3 px right, 2 px down"."""
+    if key[0] != "{":
+        return _NOTHING
+    return _LISTED if _letters(key) < LONG else _SEVERAL
 
 
 def _letters(key: str) -> int:
@@ -192,42 +216,6 @@ def script() -> str:
     code = asset("web", "words.js").read_text(encoding="utf-8")
     names = json.dumps(CLASSES)
     return f"<script>\nwindow.explorer = {{ locales: {told}, classes: {names} }};\n{code}\n</script>\n"
-
-
-class FirstScript:
-    """Puts `script` at the beginning of the page.
-
-    Gradio chooses its language before it runs the scripts of ``launch(head=...)``; this one has to come first.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app, self.script = app, script().encode()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request; only the page itself is changed."""
-        if scope["type"] != "http" or scope["method"] != "GET":
-            await self.app(scope, receive, send)
-            return
-        start: Message | None = None
-        parts: list[bytes] = []
-
-        async def changed(message: Message) -> None:
-            nonlocal start
-            if message["type"] == "http.response.start":
-                if Headers(raw=message["headers"]).get("content-type", "").startswith("text/html"):
-                    start = message
-                    return
-            elif start is not None:
-                parts.append(message.get("body", b""))
-                if message.get("more_body"):
-                    return
-                body = b"".join(parts).replace(b"<head>", b"<head>\n" + self.script, 1)
-                MutableHeaders(raw=start["headers"])["content-length"] = str(len(body))
-                await send(start)
-                message = {"type": "http.response.body", "body": body}
-            await send(message)
-
-        await self.app(scope, receive, changed)
 
 
 # ---- figures that the server draws

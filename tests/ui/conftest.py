@@ -32,7 +32,7 @@ FLAGS = [
 ]
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -54,7 +54,7 @@ def plain_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @contextmanager
 def _serving(tmp_path_factory: pytest.TempPathFactory, models: str) -> Iterator[str]:
-    port = _free_port()
+    port = free_port()
     log = tmp_path_factory.mktemp("server") / "log.txt"
     code = f"from explorer.ui.page import serve; serve({models}, port={port})"
     with log.open("w") as file:

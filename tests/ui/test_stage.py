@@ -1,4 +1,4 @@
-"""The stage in a real browser: moving with pointer, fingers, wheel and keys; pins; views; scales; links; code; evidence."""
+"""The stage in a real browser: moving by hand and key, pins, views, scales, links, code and evidence."""
 
 from __future__ import annotations
 
