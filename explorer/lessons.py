@@ -50,12 +50,11 @@ SHIPPED = (
 LANGUAGES = ("en", "zh")
 #: What of a model's row a step shows, and what it may cover until the reveal.
 PANELS = ("answers", "attention", "attribution")
-COVERS = (*PANELS, "none")
 MOST_MODELS, MOST_QUERIES, MOST_CHOICES = 4, 4, 4
 #: What a cost chart draws: multiply-adds as torch counts them, or the time measured on the machine that serves.
 CHARTED = ("multiply-adds", "milliseconds")
 #: The width that costs are counted at, and the sides of the grids.
-CHANNELS, SIDES = 64, (8, 16, 24, 32, 48)
+CHANNELS, SIDES = 64, (8, 16, 24, 32, 48, 64)
 #: How maps are drawn: name -> what it may be. The page has more of these; a lesson needs no others.
 LOOKS: Mapping[str, tuple[Any, ...]] = {
     "view": ("after", "before", "pulled", "difference"),
@@ -293,8 +292,9 @@ class _Entry:
         return {name: one.string() for name, one in self.fields(("en",), LANGUAGES[1:]).items()}
 
     def list_of(self, known: Sequence[str], what: str) -> tuple[str, ...]:
-        """Several names out of some."""
-        return tuple(one.one_of(known, what) for one in self.items(0, len(known), f"names of {what}"))
+        """Several names out of some, in the order of those."""
+        chosen = {one.one_of(known, what) for one in self.items(0, len(known), f"names of {what}s")}
+        return tuple(name for name in known if name in chosen)
 
     def checked(self, make: Callable[..., Any], name: str, entry: _Entry) -> Any:
         """The value of a field of something that is checked by being made."""

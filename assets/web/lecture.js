@@ -48,6 +48,8 @@
   // ---- what the workbench shows
 
   const put = ({ models, question, look }) => {
+    // Answers to another question must not be taken for those to this one.
+    root.dataset.stale = "";
     const problems = explorer.state.apply({ models });
     return [...problems, ...explorer.state.apply({ question, look: { ...LOOK, ...look } })];
   };
@@ -65,6 +67,7 @@
     root.dataset.panels = panels.join(" ");
     cover();
     const problems = cost ? [] : put(place.revealed ? after : before);
+    if (!cost) settled();
     fresh = !cost;
     update(problems);
     explorer.tell("looked");
@@ -84,14 +87,22 @@
     if (!step().cost) slide(step().after);
   };
 
+  /** Where nothing has to be asked, what is here is the answer. */
+  const settled = () => {
+    const { answer } = explorer.now;
+    const asked = explorer.chosen.models();
+    if (answer && answer.rows.length === asked.length && answer.rows.every((row, at) => row.asked === asked[at]) && explorer.question.isAnsweredBy(answer)) delete root.dataset.stale;
+  };
+
   /** Go to a state; what is a move is made before everybody's eyes. */
   const slide = ({ models, question, look }) => {
     const from = { ...explorer.question.get() };
     const moved = SLID.some((name) => question[name] !== from[name]);
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches || document.hidden;
-    if (still || !moved) { update(put({ models, question, look })); return; }
+    if (still || !moved) { update(put({ models, question, look })); settled(); return; }
     const begin = Object.fromEntries(SLID.map((name) => [name, from[name]]));
     update(put({ models, look, question: { ...question, ...begin } }));
+    settled();
     const since = performance.now();
     let frame = 0;
     const onward = () => {
@@ -108,10 +119,10 @@
 
   // A row shows its model's last map, whichever was looked at under Compare.
   explorer.hear("answered", () => {
-    if (!inside || !fresh || root.dataset.lecture !== "bench") return;
+    if (!inside || root.dataset.lecture !== "bench") return;
+    settled();
+    if (!fresh || "stale" in root.dataset) return;
     const { rows } = explorer.now.answer;
-    const asked = explorer.chosen.models();
-    if (rows.length !== asked.length || rows.some((row, at) => row.asked !== asked[at])) return;
     fresh = false;
     const layers = Object.fromEntries(rows.map((row, at) => [at, row]).filter(([, row]) => !row.error && row.maps.length)
       .map(([at, row]) => [at, { layer: row.maps[row.maps.length - 1].layer, head: -1 }]));
@@ -148,7 +159,7 @@
     if (!inside) { back.hidden = !(trying && tab === "compare"); return; }
     inside = false;
     stop();
-    for (const name of ["lecture", "panels", "cover", "models"]) delete root.dataset[name];
+    for (const name of ["lecture", "panels", "cover", "models", "stale"]) delete root.dataset[name];
     if (document.fullscreenElement && !trying) document.exitFullscreen();
     if (!trying && own) put({ ...own, look: { ...own.look } });
     back.hidden = !(trying && tab === "compare");
@@ -201,6 +212,19 @@
     let asking = false;
     let taken = 0;
 
+    const svg = (tag, attributes, label) => {
+      const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+      for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+      if (label !== undefined) made.textContent = label;
+      return made;
+    };
+    const sign = (path, fill = "none") => {
+      const drawn = svg("svg", { viewBox: "0 0 16 16", width: "1em", height: "1em", "aria-hidden": "true" });
+      drawn.append(svg("path", { d: path, fill: "none", stroke: "currentColor", "stroke-width": 1.6 }));
+      if (fill !== "none") drawn.append(svg("path", { d: path.slice(path.indexOf("M", 1)), fill }));
+      return drawn;
+    };
+
     // Where a formula is among those that were set.
     let count = 0;
     const numbers = lessons.map(({ steps }) => steps.map(({ formula: one }) => (one ? count++ : -1)));
@@ -214,8 +238,10 @@
     const next = button("→", "Next", "ArrowRight", () => go(1), "turn");
     const uncover = button("Reveal", "Show what happens", "Enter", reveal, "main uncover");
     const tried = button("Try it yourself", "Open this under Compare", "T", tryIt, "try");
-    const dark = button("◐", "Light or dark", "D", theme, "sign");
-    const full = button("⛶", "Full screen", "F", fullscreen, "sign");
+    const dark = button("", "Light or dark", "D", theme, "sign");
+    const full = button("", "Full screen", "F", fullscreen, "sign");
+    dark.append(sign("M8 1.5a6.5 6.5 0 1 0 0 13a6.5 6.5 0 1 0 0-13M8 1.5v13a6.5 6.5 0 0 0 0-13", "currentColor"));
+    full.append(sign("M2 6V2h4M10 2h4v4M14 10v4h-4M6 14H2v-4"));
     for (const [one, name] of [[previous, "Back"], [next, "Next"], [dark, "Light or dark"], [full, "Full screen"]]) one.setAttribute("aria-label", say(name));
     const done = make("span", { class: "done" });
     const question = make("p", { class: "question" });
@@ -307,12 +333,6 @@
 
     // ---- the chart of costs
 
-    const svg = (tag, attributes, label) => {
-      const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-      for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-      if (label !== undefined) made.textContent = label;
-      return made;
-    };
     const powerOfTen = (exponent) => {
       if (exponent >= -3 && exponent <= 3) return String(Number((10 ** exponent).toPrecision(1)));
       return `10${[...String(exponent)].map((sign) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[sign] || "⁻").join("")}`;
