@@ -31,12 +31,16 @@
   const PLACE = /\{(\w+)\}/g;
   const SENTENCE = /(?<=[.!?])\s+(?=[A-Z“(])/;
   const PROSE = /\b[a-z]{2,} [a-z]{2,} [a-z]{2,}\b/;
-  const CUTS = ["\n", "; ", ": ", " · ", ", "];
+  const CUTS = ["\n", ". ", "; ", ": ", " · ", ", "];
   //: Places that hold names, of which only those of scenes' classes, and what is no single word, are translated.
-  const NAMES = new Set(["label", "before", "after", "target", "model", "layer", "path", "spec"]);
+  const NAMES = new Set(["label", "before", "after", "target", "model", "layer", "path", "spec", "block", "blocks", "mode"]);
   const classes = new Set(explorer.classes);
   const SIGN = /^(.*\S) ([-+↑↓])$/s;
   const FIXED_LETTERS = 4;
+  const LONG = 9;
+  const [NOTHING, SEVERAL, LISTED] = [/(?!)/, /; /, /\n|\. |; |: | · |, /];
+  const VALUE = /^([-+]?\d[\d.e+-]*(?: %)?(?: \([^()]*\))?) ([A-Za-z].*)$/s;
+  const RANGE = /(\d) to (?=[-+]?\d)/g;
   const KEPT = 4096;
 
   const fill = (text, values) => text.replace(PLACE, (whole, name) => (Object.hasOwn(values, name) ? values[name] : whole));
@@ -54,6 +58,7 @@
       pattern: new RegExp(`^${key.split(/\{\w+\}/).map(escaped).join("(.*?)")}$`, "s"),
       names: [...key.matchAll(PLACE)].map((found) => found[1]),
       translation: table.get(key),
+      refused: !key.startsWith("{") ? NOTHING : letters(key) < LONG ? LISTED : SEVERAL,
     }));
     return compiled;
   };
@@ -75,16 +80,11 @@
 
   /** A composed text: as a whole, by a template, sentence by sentence, or in pieces. */
   const composed = (text) => {
-    const inner = text.trim();
-    if (inner !== text) {
-      const lead = text.slice(0, text.length - text.trimStart().length);
-      return inner ? lead + translate(inner) + text.slice(lead.length + inner.length) : text;
-    }
     for (const [one, end] of variants(text)) if (table.has(one)) return ended(table.get(one), end);
     for (const [one, end] of variants(text)) {
-      for (const { pattern, names, translation } of templates()) {
+      for (const { pattern, names, translation, refused } of templates()) {
         const found = pattern.exec(one);
-        if (!found || found.slice(1).some((part) => SENTENCE.test(part))) continue;
+        if (!found || found.slice(1).some((part) => SENTENCE.test(part) || refused.test(part))) continue;
         return ended(fill(translation, Object.fromEntries(names.map((name, at) => [name, said(name, found[at + 1])]))), end);
       }
     }
@@ -96,9 +96,12 @@
       const parts = text.split(cut);
       if (parts.length < 2) continue;
       const said = parts.map(translate);
-      if (said.some((one, at) => one !== parts[at]) && !parts.some((one, at) => one === said[at] && PROSE.test(one))) return said.join(table.get(cut) ?? cut);
+      // Of a list that has names in it nothing is translated; otherwise no prose may stay English beside Chinese.
+      const left = parts.filter((one, at) => one === said[at]);
+      if (left.length < parts.length && !left.some((one) => cut === ", " || PROSE.test(one))) return said.join(table.get(cut) ?? cut);
     }
-    return text;
+    const measured = VALUE.exec(text);
+    return measured ? `${measured[1]} ${translate(measured[2])}` : text;
   };
   const cache = new Map();
   const translate = (text) => {
@@ -106,7 +109,10 @@
     let found = cache.get(text);
     if (found === undefined) {
       if (cache.size >= KEPT) cache.clear();
-      found = composed(text);
+      const inner = text.trim();
+      const lead = text.length - text.trimStart().length;
+      if (inner !== text) found = inner ? text.slice(0, lead) + translate(inner) + text.slice(lead + inner.length) : text;
+      else found = composed(text).replace(RANGE, `$1${table.get(" to ") ?? " to "}`);
       cache.set(text, found);
     }
     return found;

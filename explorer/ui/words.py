@@ -121,9 +121,6 @@ def _composed(text: str, language: str, table: Mapping[str, str]) -> str:
     signed = _SIGN.fullmatch(text)
     if signed:
         return f"{_translated(signed[1], language)} {signed[2]}"
-    measured = _VALUE.fullmatch(text)
-    if measured:
-        return f"{measured[1]} {_translated(measured[2], language)}"
     sentences = _SENTENCE.split(text)
     if len(sentences) > 1:
         return _joined([_translated(one, language) for one in sentences])
@@ -136,7 +133,8 @@ def _composed(text: str, language: str, table: Mapping[str, str]) -> str:
         left = [new for new, old in zip(said, parts) if new == old]
         if len(left) < len(parts) and not any(cut == ", " or _PROSE.search(one) for one in left):
             return table.get(cut, cut).join(said)
-    return text
+    measured = _VALUE.fullmatch(text)
+    return f"{measured[1]} {_translated(measured[2], language)}" if measured else text
 
 
 def _variants(text: str) -> Iterator[tuple[str, str]]:

@@ -33,15 +33,30 @@ PYTHON = (
 _SAME = {"formula", "source", "plain", "example"}
 #: Single words, which the gathering of sentences leaves out.
 WORDS = (
-    *("Measured", "{heading} measured", "Stopped. What was measured so far stays.", "Asking the models…"),
-    *("model", "share", "number", "block", "probe", "Probe", "method", "seed", "Loading", "Comparison"),
-    *("Opacity", "Threshold", "Colours", "Scale", "View", "smooth", "difference", "Models", "random", "pretrained", "lab"),
-    *("Strengths", "Weaknesses", "Cost", "Map", "Source", "row", "column", "cross", "ms", "s", "bytes", "time", "memory"),
-    *("forward", "both", "windows", "tokens", "axial", "channels", "gate", "object", "everything", "silhouettes", "patches"),
-    *("clean", "greyscale", "chance", "accuracy", "control", "noise", "zeroed", "moved", "learnt", "Seed"),
-    *("Set-up", "Block", "class token", "token", "identity-init", "file", "right", "left"),
-    *("{n} px right", "{n} px left", "{n} px down", "{n} px up", "zoom {zoom}"),
-    *("agreement", "consistency", "cosine", "points", "seeds", "parameters", "epochs", "head", "Warning", "Error", "Info"),
+    *("Measured", "model", "share", "number", "block", "probe", "Probe", "method", "seed", "Loading"),
+    *("Comparison", "Opacity", "Threshold", "Colours", "Scale", "View", "smooth", "difference", "Models"),
+    *("random", "pretrained", "lab", "Strengths", "Weaknesses", "Cost", "Map", "Source", "row", "column"),
+    *("cross", "ms", "s", "bytes", "time", "memory", "forward", "both", "windows", "tokens", "channels"),
+    *("gate", "object", "everything", "silhouettes", "patches", "clean", "greyscale", "chance", "accuracy"),
+    *("control", "noise", "zeroed", "moved", "learnt", "Seed", "Set-up", "Block", "token", "identity-init"),
+    *("file", "right", "left", "agreement", "consistency", "cosine", "points", "seeds", "parameters", "epochs"),
+    *("head", "Warning", "Error", "Info", "category", "complexity", "theory", "view", "protocol", "unit"),
+    *("scenes", "silhouette", "probability", "raw", "multiply-adds", "Background"),
+)
+#: Texts that are put together of pieces.
+COMPOSED = (
+    *("{heading} measured", "Stopped. What was measured so far stays.", "Asking the models…", "class token"),
+    *("{n} px right", "{n} px left", "{n} px down", "{n} px up", "zoom {zoom}", "loses {points}"),
+    *("gains {points}", "{n} points", "{n} points ({low} to {high})", "{seeds} seeds", "{seeds} seed"),
+    *("Shape wins in {blocks}", "Texture wins in {blocks}", "With the object 8 px off {rest}"),
+    *("At half the size {rest}", "At one and a half times the size {rest}"),
+    *("With arrangements tilted by 25 to 40 degrees {rest}", "Cut into 4 x 4 patches and shuffled {rest}"),
+    *("{measure} against depth", "{measure} over zoom 0.5 to 2", "{quantity} against the number of positions"),
+    *("{quantity} against the width", "mean p(original class)", "absolute unchanged", "absolute zeroed"),
+    *("absolute moved", "relative unchanged", "relative zeroed", "relative moved"),
+    *("{quantity} at {side} x {side_}, d = {d}", "one thread's own time", "Bands: 95 % over images."),
+    *("Bars: 95 % over images.", "{direction}, one image, {side} x {side_} positions"),
+    *("dashed: the power of the leading term, through the largest size (for large d)", "memory, MiB"),
 )
 _WORD = re.compile(r"[A-Za-z]{2}")
 
@@ -59,7 +74,7 @@ def declared() -> Iterator[str]:
     yield from (*KINDS.values(), *WEIGHTS_STATES.values(), *SET_UPS.values())
     yield from (words for _, words in PRESETS.values())
     yield from PRESETS
-    yield from WORDS
+    yield from (*WORDS, *COMPOSED)
     yield from (alt_text(name) for name in samples())
     yield from samples()
     for kind in (Scene, Transform):
@@ -98,7 +113,7 @@ def written() -> Iterator[str]:
             yield from _literals(ast.parse(path.read_text(encoding="utf-8")))
 
 
-def _literals(node: ast.AST, name: str = "") -> Iterator[str]:
+def _literals(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return  # a docstring
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -122,7 +137,7 @@ def _literals(node: ast.AST, name: str = "") -> Iterator[str]:
                     continue
                 if isinstance(one, (ast.Assign, ast.AnnAssign)) and _target(one) in _SAME:
                     continue
-                if isinstance(one, ast.AST) and not (field == "annotation"):
+                if isinstance(one, ast.AST) and field != "annotation":
                     yield from _literals(one)
 
 
@@ -130,14 +145,22 @@ def _target(node: ast.Assign | ast.AnnAssign) -> str:
     return ast.unparse(node.targets[0] if isinstance(node, ast.Assign) else node.target)
 
 
+#: Lines of Python and of markup.
+_CODE = re.compile(
+    r"""^(for|if) .*:|^(import \w+$|(models|result|top) = |# )|print\(|="|^\(?"|^explorer\.|^one\.|^Registry|\(values"""
+    r"""|^\{"|^\w+ \| None$|sayWithin|^# """
+)
+
+
 def _prose(text: str) -> Iterator[str]:
     fixed = re.sub(r"\{\w+\}", "", text).strip()
     if (
         " " in fixed
+        and not _CODE.search(text.strip())
         and re.search(r"[a-z]{2,}", fixed)
         and not re.search(r"[<>\\]|\n\S|^\W*$|sans-serif|domain$", fixed)
     ):
-        yield text.strip()
+        yield text.strip().removesuffix(";")
 
 
 def _template(node: ast.JoinedStr) -> str:
@@ -153,7 +176,8 @@ def _template(node: ast.JoinedStr) -> str:
             name += "_"
         names.add(name)
         said += f"{{{name}}}"
-    return said
+    # What follows a whole sentence is one of its own.
+    return re.sub(r"\.\{\w+\}$", ".", said)
 
 
 def spoken() -> Iterator[str]:
@@ -165,7 +189,11 @@ def spoken() -> Iterator[str]:
         # What gets to say() by a name: every literal that is prose.
         code = re.sub(r"(?m)^\s*(//|/?\*).*$", "", code)
         for found in re.finditer(r'([^\n"`]*)"((?:[^"\\\n]|\\.)*)"', code):
-            if found[2] != "use strict" and not _NO_TEXT.search(found[1]) and re.search(r"[A-Za-z]{2,} [a-z(“]", found[2]):
+            if (
+                found[2] != "use strict"
+                and not _NO_TEXT.search(found[1])
+                and re.search(r"[A-Za-z]{2,} [a-z(“]", found[2])
+            ):
                 yield ast.literal_eval(f'"{found[2]}"').strip().removesuffix(":")
     for path in sorted((ROOT / "explorer" / "ui").rglob("*.py")):
         for found in re.finditer(r'i18n\(\s*("(?:[^"\\]|\\.)*")', path.read_text(encoding="utf-8")):
@@ -173,7 +201,9 @@ def spoken() -> Iterator[str]:
 
 
 #: What stands before a string that is no text: a class, a selector, a style, an import.
-_NO_TEXT = re.compile(r"""(class: |class["']?, |querySelector\w*\(|closest\(|matches\(|style: |Attribute\(|font = )$""")
+_NO_TEXT = re.compile(
+    r"""(class: [^,]*|class["']?, |querySelector\w*\(|closest\(|matches\(|style: |Attribute\(|font = )$"""
+)
 
 
 def _argument(code: str, start: int) -> str:
