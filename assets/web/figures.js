@@ -36,7 +36,17 @@
       if (row) explorer.tell(`figure-${row.id.slice("plots-".length)}`, { meta, places: [...new Set(data)].sort((a, b) => a - b) });
     }
   };
-  new MutationObserver(look).observe(document.documentElement, { childList: true, subtree: true });
+  /** Gradio's formulas and code scroll sideways where they have no room: with the keyboard too. */
+  const reachable = () => {
+    for (const [place, name] of [["#blocks-text .katex-display", "Formula"], ["#blocks-text .cm-scroller", "Code"]]) {
+      for (const one of document.querySelectorAll(`${place}:not([tabindex="0"])`)) {
+        one.tabIndex = 0;
+        one.setAttribute("role", "group");
+        one.setAttribute("aria-label", say(name));
+      }
+    }
+  };
+  new MutationObserver(() => { look(); reachable(); }).observe(document.documentElement, { childList: true, subtree: true });
 
   /** What a click in a figure does, for the keyboard: controls that go to a shift, a size or a layer under Compare. */
   explorer.there = (id, { meta, places }) => {

@@ -15,9 +15,10 @@ import pytest
 
 import explorer
 from explorer.probes import BIASES, PROBES, show
+from explorer.sheet import Chart
 from explorer.ui.answers import Answers
 from explorer.ui.handlers import Handlers
-from explorer.ui.measuring import PLOTS, Measuring, Wanted, described, export, scores, summary
+from explorer.ui.measuring import PLOTS, Measuring, Wanted, described, export, scores, summary, told
 
 MODELS = ["lab/conv", "lab/mhsa"]
 ASKED = {"probe": "consistency", "parameters": {"passes": 1}, "shown": "several"}
@@ -134,6 +135,21 @@ def test_the_summary_and_what_is_exported_hold_everything(kept):
         export({})
 
 
+def test_a_figure_is_told_in_its_own_numbers(kept):
+    panels = [one for section in show.of(kept["consistency"]).sections(kept["consistency"]) for one in section.rows]
+    charts = [panel for row in panels for panel in row if isinstance(panel, Chart)]
+    assert charts
+    for chart in charts:
+        said = told(chart)
+        assert [line["name"] for line in said["lines"]] == [line.name for line in chart.lines]
+        for line, points in zip(chart.lines, (line["points"] for line in said["lines"])):
+            known = list(zip(line.x, line.y, line.low or [None] * len(line.x), line.high or [None] * len(line.x)))
+            assert points
+            assert all(tuple(point) in known for point in points)
+            assert max(line.y) in [point[1] for point in points]
+        json.dumps(said, allow_nan=False)
+
+
 def test_scores_say_which_way_is_better(kept):
     told = json.loads(scores(kept["consistency"]))
     assert "consistency ↑" in told["columns"]
@@ -210,8 +226,13 @@ def test_a_shift_clicked_in_the_map_moves_the_picture(page: Any):
     page.mouse.up()
     page.locator(".linked").wait_for(timeout=10_000)
     assert page.evaluate("[explorer.question.get().dx, explorer.question.get().dy]") == [dx, dy]
+    # the same without a mouse
+    page.locator("#there-translation-dx").fill("1")
+    page.locator("#there-translation-dy").fill("-1")
+    page.locator("#probe-translation .there button").press("Enter")
+    assert page.evaluate("[explorer.question.get().dx, explorer.question.get().dy]") == [1, -1]
     page.locator(".linked button", has_text="Show").click()
-    assert page.locator("#move-dx").input_value() == str(dx)
+    assert page.locator("#move-dx").input_value() == "1"
     assert page.complaints == []
 
 
@@ -232,8 +253,7 @@ def test_leaving_the_tab_ends_the_work(page: Any):
     page.locator("#state-translation progress").wait_for()
     # the page stays usable meanwhile
     page.get_by_role("tab", name="Compare").click()
-    page.locator("#move-dx").fill("3")
-    page.locator("#move-dx").press("ArrowRight")
+    page.locator("#scene .large canvas").press("ArrowRight")
     page.wait_for_function("explorer.now.answer && Math.abs(explorer.now.answer.at.dx) > 0")
     page.get_by_role("tab", name="Biases").click()
     before = page.locator("#state-translation .working").inner_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import gradio as gr
@@ -12,13 +13,15 @@ from safetensors.torch import save_file
 
 from explorer.blocks import BLOCKS
 from explorer.blocks.explain import explain
-from explorer.compare import predict
+from explorer.compare import compare, predict
+from explorer.lab.figures import LOOKS
 from explorer.lab.networks import manifest
 from explorer.lab.scenes import CLASSES, Scene
 from explorer.lab.table import CONTROL, load_table
 from explorer.models import load
 from explorer.resources import asset
-from explorer.types import ModelSpec
+from explorer.transforms import Transform
+from explorer.types import ModelSpec, Point
 from explorer.ui import fitted
 from explorer.ui.answers import Answers
 from explorer.ui.fitted import split
@@ -46,9 +49,138 @@ def test_a_cost_is_measured_beside_full_attention():
     own, other = blocks.measured("conv"), blocks.measured("mhsa")
     table = json.loads(blocks.body("conv", (own, other)))["measured"]
     assert table["blocks"] == ["conv", "mhsa"]
-    assert [row[1] for row in table["rows"]] == [64, 256, 576, 1024, 2304]
+    assert [row[1] for row in table["rows"]] == [64, 256, 576, 1024, 2304, 4096]
     assert [row[2] for row in table["rows"]] == [one.multiply_adds for one in own.points]
     assert json.loads(blocks.body("mhsa", (other, other)))["measured"]["blocks"] == ["mhsa"]
+    dearer = [row[6:] for row in table["rows"]]
+    assert [one[0] for one in dearer] == [b.multiply_adds / a.multiply_adds for a, b in zip(own.points, other.points)]
+    assert [one[1] for one in dearer] == [b.milliseconds / a.milliseconds for a, b in zip(own.points, other.points)]
+    # on 64 x 64 places full attention is known to cost n^2 d twice, and four projections
+    assert other.points[-1].multiply_adds == 2 * 4096**2 * 64 + 4 * 4096 * 64**2
+
+
+def test_what_costs_nothing_has_no_ratio():
+    costs = blocks.measured("none"), blocks.measured("mhsa")
+    assert [row[6] for row in json.loads(blocks.body("none", costs))["measured"]["rows"]] == [None] * 6
+
+
+ASKED = {"dx": 0.125, "dy": -0.0625, "pin": {"x": 0.3, "y": 0.7}}
+
+
+@pytest.mark.parametrize(
+    ("block", "titles"),
+    [
+        ("mhsa", ["Map"]),
+        ("axial", ["column", "row", "cross"]),
+        ("coord", ["rows", "columns", "rows x columns"]),
+        ("cbam", ["channel", "spatial"]),
+        ("channel", ["Map"]),
+        ("se", ["Map"]),
+        ("conv", ["Grad-CAM"]),
+    ],
+)
+def test_an_example_shows_what_compare_answers(block, titles):
+    got = json.loads(blocks.example(Answers(folders=False), {"block": block, **ASKED}))
+    assert [panel["title"] for panel in got["panels"]] == titles
+    model = load(f"lab/{block}", "cpu")
+    move, query = Transform(dx=6, dy=-3), Point(0.3 * 48, 0.7 * 48)
+    (row,) = compare([model], blocks.SCENE, move, "gradcam", query, pin="place").rows
+    assert got["answers"] == {"label": row.predictions[1].top[0].label, "p": row.predictions[1].top[0].probability}
+    shown = blocks.of_last(row.maps)
+    if row.maps:
+        assert shown[-1] is row.maps[-1]
+        # the first head alone is what a map between channels gives without asking for another
+        expected = [
+            row.attention(one.layer)[0][1]
+            if one.layout
+            else sum(one.matrix(head, 1) for head in range(one.heads)) / one.heads
+            for one in shown
+        ]
+    else:
+        expected = [row.attributions[1].values]
+    for panel, values in zip(got["panels"], expected, strict=True):
+        assert (panel["rows"], panel["columns"]) == tuple(values.shape)
+        assert panel["values"] == pytest.approx(values.flatten().tolist(), rel=1e-4, abs=1e-6)
+        assert panel["low"] - 1e-5 <= min(panel["values"]) <= max(panel["values"]) <= panel["high"] + 1e-5
+    assert ("no map of its own" in got.get("note", "")) == (not row.maps)
+
+
+def test_a_block_without_a_trained_model_says_so(monkeypatch):
+    monkeypatch.setattr(blocks.networks, "available", dict)
+    got = json.loads(blocks.example(Answers(folders=False), {"block": "mhsa", **ASKED}))
+    assert got["spec"].startswith("random/")
+    assert got["state"] == load(got["spec"], "cpu").state == "random"
+    assert got["panels"]
+
+
+@pytest.mark.browser
+def test_an_example_follows_the_keys_and_leaves_compare_alone(server, chromium):
+    page = chromium.new_page(viewport={"width": 1440, "height": 900})
+    page.set_default_timeout(60_000)
+    complaints = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(server)
+    page.locator("#stage article.model").first.wait_for()
+    before = page.evaluate("JSON.stringify(explorer.question.get())")
+    page.get_by_role("tab", name="Blocks").click()
+    page.locator("#block label", has_text="mhsa").click()
+    page.locator("#example .part[data-block=mhsa] canvas").nth(1).wait_for()
+    for _ in range(6):
+        page.locator("#example canvas.scene").press("ArrowRight")
+    page.locator("#example canvas.scene").press("Shift+ArrowUp")
+    query = Point(24, 24)
+    (row,) = compare([load("lab/mhsa", "cpu")], blocks.SCENE, Transform(dx=6, dy=-8), None, query, pin="place").rows
+    best = row.predictions[1].top[0]
+    page.locator("#example .answered", has_text=f"{best.label}, {100 * best.probability:.0f} %").wait_for()
+    view = page.locator("#example canvas").nth(1)
+    box = view.bounding_box()
+    page.mouse.move(box["x"] + 2.5 / 12 * box["width"], box["y"] + 4.5 / 12 * box["height"])
+    said = page.locator("#example .reading").inner_text()
+    assert said.startswith("row 5, column 3: ")
+    assert float(said.rpartition(" ")[2]) == pytest.approx(float(row.attention()[0][1][4, 2]), rel=6e-3, abs=1e-4)
+    assert page.evaluate("JSON.stringify(explorer.question.get())") == before
+    assert complaints == []
+    page.close()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        None,
+        {"block": "mhsa"},
+        {"block": 3, **ASKED},
+        {"block": "no such", **ASKED},
+        {"block": "mhsa", **ASKED, "dx": float("nan")},
+        {"block": "mhsa", **ASKED, "dy": 2},
+        {"block": "mhsa", **ASKED, "pin": {"x": 1, "y": 0}},
+        {"block": "mhsa", **ASKED, "pin": [0, 0]},
+    ],
+)
+def test_nothing_that_an_example_is_asked_is_trusted(asked):
+    with pytest.raises(gr.Error):
+        blocks.example(Answers(folders=False), asked)
+
+
+def test_every_colour_of_a_block_can_be_seen_in_the_dark():
+    css = asset("web", "figures.css").read_text()
+    ground = re.search(r"\.dark \{[^}]*--surface: (#\w+)", asset("web", "page.css").read_text())[1]
+    for block, look in LOOKS.items():
+        red, green, blue = (int(look.colour[at : at + 2], 16) for at in (1, 3, 5))
+        given = re.search(rf'"stroke: rgb\({red}, {green}, {blue}\)"[^{{]*{{ stroke: (#\w+)', css)
+        colour = given[1] if given else look.colour
+        assert _contrast(colour, ground) >= 3, block
+
+
+def _contrast(one: str, other: str) -> float:
+    """WCAG 2.2's contrast ratio of two colours #rrggbb."""
+    low, high = sorted(_luminance(colour) for colour in (one, other))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 needs_table = pytest.mark.skipif(not load_table(), reason="no table of measurements ships yet")
@@ -58,6 +190,10 @@ needs_table = pytest.mark.skipif(not load_table(), reason="no table of measureme
 def test_a_set_up_is_drawn_with_its_table_and_findings():
     set_up = lab.there()[0]
     wanted = lab.blocks_of(set_up)[:3]
+    for figure in lab.paint(set_up, wanted):
+        said = figure.layout.meta["told"]
+        assert {text.partition(":")[0] for text in said["texts"]} == set(wanted)
+        assert all(re.search(r"\d \(-?[\d.]+ to [\d.]+\)|% \(-?[\d.]+ to", text) for text in said["texts"])
     said, sheet, runs = lab.tell(set_up, wanted)
     assert len(lab.paint(set_up, wanted)) == len(lab.ORDER)
     assert "In distribution" in said
