@@ -78,6 +78,15 @@
     if (!cost) root.dataset.models = (place.revealed ? after : before).models.length;
   };
 
+  // While the page is still being put together, gradio gives its parts their first values after a step has begun.
+  let again = 0;
+  explorer.hear("models", (models) => {
+    if (!inside || step().cost) return;
+    const { models: own } = place.revealed ? step().after : step().before;
+    clearTimeout(again);
+    if (JSON.stringify(models) !== JSON.stringify(own)) again = setTimeout(() => { if (inside) show(); }, 50);
+  });
+
   const reveal = () => {
     if (place.revealed) return;
     place.revealed = true;

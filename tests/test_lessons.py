@@ -1,0 +1,201 @@
+"""Lessons: what ships is true of the shipped models, and what is wrong in a file is told with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from explorer.blocks import BLOCKS
+from explorer.errors import LessonError
+from explorer.lab.networks import available
+from explorer.lab.scenes import Scene
+from explorer.lessons import LANGUAGES, MEASURES, SHIPPED, SIDES, Claim, as_json, check, read, shipped
+from explorer.resources import asset
+from explorer.transforms import Transform
+from explorer.types import Point
+from explorer.ui.controls import parse_question
+from explorer.ui.tabs import blocks
+
+LESSON = """\
+title: {en: One, zh: 一}
+steps:
+  - title: First
+    models: [lab/conv]
+    scene: {label: star, texture: checks}
+    query: [{x: 0.25, y: 0.5}, {x: 0.5, y: 0.5}]
+    question: What now?
+    choices: [Yes, "No"]
+    right: 2
+    panels: [attribution, answers]
+    cover: [answers]
+    reveal: {move: {dx: 8}, scene: {texture: dots}}
+    explanation: So it is.
+    formula: 'x^2'
+    claims:
+      - {model: lab/conv, measure: answer, when: before, is: star}
+"""
+
+
+@pytest.fixture
+def written(tmp_path: Path):
+    """Write a lesson, changed in places, and return its path."""
+
+    def write(*changes: tuple[str, str], text: str = LESSON) -> Path:
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new)
+        path = tmp_path / "own.yaml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_what_a_shipped_lesson_says_is_true_of_the_models(name: str) -> None:
+    checked = check(read(asset("lessons", f"{name}.yaml")), "cpu")
+    assert not [str(one) for one in checked if not one.holds]
+
+
+def test_every_shipped_step_can_be_predicted_is_explained_and_is_claimed() -> None:
+    lessons = shipped()
+    assert {path.stem for path in asset("lessons").iterdir()} == set(SHIPPED)
+    for lesson in lessons:
+        assert 3 <= len(lesson.steps) <= 6
+        for step in lesson.steps:
+            words = [lesson.title, step.title, step.question, step.explanation, *step.choices]
+            assert all(set(one) == set(LANGUAGES) for one in words)
+            assert step.formula
+            assert step.sources
+            assert len(step.choices) >= 2
+            # A measured time is the machine's: nothing can be claimed of it beforehand.
+            assert step.claims or (step.cost and step.cost.show == "milliseconds")
+            assert all(model in available() for shown in (step.before, step.after) if shown for model in shown.models)
+    assert {claim.measure for lesson in lessons for step in lesson.steps for claim in step.claims} <= set(MEASURES)
+
+
+def test_the_page_accepts_what_every_shipped_step_shows() -> None:
+    for lesson in shipped():
+        for step in as_json(lesson)["steps"]:
+            for state in (step["before"], step["after"]):
+                if state:
+                    parse_question(state["question"])
+
+
+def test_costs_are_claimed_of_the_grids_that_are_drawn() -> None:
+    assert SIDES == blocks.SIDES
+
+
+def test_a_lesson_is_read(written) -> None:
+    lesson = read(written())
+    (step,) = lesson.steps
+    assert lesson.name == "own"
+    assert lesson.title == {"en": "One", "zh": "一"}
+    assert step.title == {"en": "First"}
+    assert [one["en"] for one in step.choices] == ["Yes", "No"]
+    assert step.panels == ("answers", "attribution")
+    assert step.before is not None
+    assert step.after is not None
+    assert step.before.scene == Scene("star", "checks")
+    assert step.before.queries == (Point(0.25, 0.5), Point(0.5, 0.5))
+    assert step.after.scene == Scene("star", "dots")
+    assert (step.before.move, step.after.move) == (Transform(), Transform(dx=8))
+    assert step.claims == (Claim("answer", "lab/conv", "before", expected="star", line=16),)
+
+
+def test_a_photograph_is_shown_as_well(written) -> None:
+    path = written(
+        ("scene: {label: star, texture: checks}", "picture: cat"),
+        ("reveal: {move: {dx: 8}, scene: {texture: dots}}", "reveal: {move: {flip: true, border: reflect}}"),
+        ("lab/conv", "random/resnet18"),
+        ("is: star", "is: tabby"),
+    )
+    (step,) = as_json(read(path))["steps"]
+    assert step["after"]["question"]["picture"] == "cat"
+    assert step["after"]["question"]["flip"] is True
+    assert parse_question(step["after"]["question"]).transform == Transform(flip=True, border="reflect")
+
+
+def test_a_false_claim_is_found(written) -> None:
+    claims = """\
+    claims:
+      - {model: lab/conv, measure: answer, when: before, is: heart}
+      - {model: lab/conv, measure: probability, about: star, when: before, at most: 0.01}
+      - {model: lab/conv, measure: changed, is: maybe}
+      - {model: lab/conv, measure: attribution stays, at least: 0.999}
+"""
+    text = LESSON[: LESSON.index("    claims:")] + claims
+    assert [one.holds for one in check(read(written(text=text)), "cpu")] == [False] * 4
+
+
+def test_a_map_that_a_model_does_not_have_is_no_number(written) -> None:
+    path = written(("measure: answer, when: before, is: star", "measure: map stays, at least: 0"))
+    with pytest.raises(LessonError, match="'lab/conv' has no attention map"):
+        check(read(path), "cpu")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "why"),
+    [
+        ("models: [lab/conv]", "models: [lab/konv]", 4, r"unknown laboratory model 'lab/konv'.*lab/conv"),
+        ("models: [lab/conv]", "models: [resnet5O]", 4, r"unknown model 'resnet5O'"),
+        ("models: [lab/conv]", "models: [random/resnet18+mhza@3]", 4, r"unknown block 'mhza'.*mhsa"),
+        ("models: [lab/conv]", "models: []", 4, r"1 to 4 models are expected here, there are 0"),
+        ("label: star,", "label: stra,", 5, r"unknown label 'stra'.*star"),
+        ("texture: checks", "size: 3", 5, r"unknown key 'size'"),
+        ("x: 0.25", "x: 1.5", 6, r"a number from 0 to 1 is expected here, not '1.5'"),
+        ("right: 2", "right: 3", 9, r"from 1 to 2"),
+        ("cover: [answers]", "cover: [attention]", 11, r"'attention' is not among the panels"),
+        ("dx: 8", "dx: far", 12, r"dx is a number"),
+        ("dx: 8", "zoom: 9", 12, r"zoom is a number from 0.25 to 4"),
+        ("question: What now?", "qestion: What now?", 7, r"unknown key 'qestion'. Did you mean question"),
+        ("    question: What now?\n", "", 3, r"'question' is missing"),
+        ("formula: 'x^2'", "formula: x\n    formula: y", 15, r"a second time"),
+        ("measure: answer", "measure: anwser", 16, r"unknown measure 'anwser'.*answer"),
+        ("is: star", "at least: many", 16, r"a number"),
+        ("{model: lab/conv, measure", "{model: lab/mhsa, measure", 16, r"unknown model of this step 'lab/mhsa'"),
+        ("explanation: So it is.", "explanation: [So, it is.]", 13, r"a list of keys and values|a text"),
+        ("title: First", "title: {zh: 一}", 3, r"'en' is missing"),
+        ("title: First", "title: 'First", 3, r"this is no YAML"),
+        ("steps:\n", "steps: none\nrest:\n", 2, r"."),
+    ],
+)
+def test_what_is_wrong_is_told_with_file_and_line(written, old: str, new: str, line: int, why: str) -> None:
+    path = written((old, new))
+    with pytest.raises(LessonError, match=why) as caught:
+        read(path)
+    if "YAML" not in why and why != ".":
+        assert str(caught.value).startswith(f"{path}, line {line}: ")
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"- a\n- b\n"])
+def test_what_is_no_lesson_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_bytes(content)
+    with pytest.raises(LessonError, match=r"own\.yaml"):
+        read(path)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LessonError, match=r"none\.yaml cannot be read: No such file"):
+        read(tmp_path / "none.yaml")
+
+
+def test_a_chart_has_no_workbench(written) -> None:
+    text = """\
+title: Cost
+steps:
+  - title: First
+    cost: {blocks: [mhsa, linear]}
+    question: Which?
+    explanation: This.
+    claims:
+      - {block: mhsa, measure: power of n, is: 2.0}
+      - {block: linear, measure: power of n, is: 2.0}
+"""
+    assert [one.holds for one in check(read(written(text=text)))] == [True, False]
+    assert set(BLOCKS) >= {"mhsa", "linear"}
+    with pytest.raises(LessonError, match="line 5: a step with a chart of costs has no 'models'"):
+        read(written(("    question", "    models: [lab/conv]\n    question"), text=text))
