@@ -178,6 +178,10 @@ class ModelStore:
         where = choose_device(device)
         return self._models.get(f"{spec!r} {_fingerprint(spec)} {where}", lambda: load(spec, str(where)))
 
+    def clear(self) -> None:
+        """Forget the models kept now; who holds one keeps it."""
+        self._models.clear()
+
     @property
     def nbytes(self) -> int:
         """Bytes of the models kept now."""

@@ -10,6 +10,7 @@
   const WAITS_S = [1, 2, 4, 8, 15];
   const SLOW_MS = 3000;
   const TICK_MS = 250;
+  const SOON_MS = 1000;
   //: A server that works is asked this often whether it is there, which takes it this long at most.
   const CHECK_MS = 5000;
   //: The server says something every 15 s on a stream that waits.
@@ -25,7 +26,7 @@
 
   //: What was asked and is not answered: name is gradio's for it, real the server's at present, null until it is sent.
   const pending = new Set();
-  let trouble = null; // {kind: "away", "full", "busy" or "ended", until}
+  let trouble = null; // {kind: "away", "full", "busy" or "ended", since, until}
   let tries = 0;
   let leaving = false;
 
@@ -44,7 +45,7 @@
   const bar = make("div", { id: "net", class: "part", role: "status" }, text, spoken, again, reload);
   let shown = "";
   const show = () => {
-    const oldest = Math.min(...[...pending].filter((one) => one.silent).map((one) => one.since));
+    const oldest = Math.min(...[...pending].filter((one) => one.answer && one.real).map((one) => one.since));
     const slow = !trouble && now() - oldest > SLOW_MS;
     const kind = trouble ? trouble.kind : slow ? "slow" : "";
     const seconds = slow ? Math.floor((now() - oldest) / 1000) : trouble ? Math.max(0, Math.ceil((trouble.until - now()) / 1000)) : 0;
@@ -100,14 +101,14 @@
         return true;
       }
     } catch { return false; }
-    trouble = { kind: "ended", until: 0 };
+    trouble = { kind: "ended", since: now(), until: now() };
     show();
     return new Promise(() => {}); // only loading the page helps
   };
 
   const countDown = (kind) => new Promise((done) => {
     const seconds = WAITS_S[Math.min(tries++, WAITS_S.length - 1)];
-    trouble = { kind, until: now() + 1000 * seconds };
+    trouble = { kind, since: now(), until: now() + 1000 * seconds };
     const over = setTimeout(done, 1000 * seconds);
     hurry = () => { clearTimeout(over); done(); };
     show();
@@ -133,9 +134,9 @@
   const taken = async (event) => {
     for (;;) {
       let kind = "away";
-      event.since = now();
       try {
         const response = await event.send();
+        event.since = now();
         if (!AWAY.includes(response.status)) {
           if (!waiting) calm();
           return response;
@@ -155,9 +156,8 @@
     const event = {
       name: null, real: null, stale: false, begun: false, joining: null, since: now(),
       send: () => send(url, init),
-      // What shows its own progress needs no word here.
-      silent: !(does.types && does.types.generator),
-      answer: does.api_name === "answer",
+      // What the models answer; everything else says of itself that it is under way.
+      answer: /^answer(_\d+)?$/.test(does.api_name),
       outputs: (does.outputs || []).length,
     };
     pending.add(event);
@@ -178,7 +178,11 @@
     }
   };
   // Gradio asks for the latest once what is under way is over: of a drag only that is worth sending again.
-  explorer.hear("asked", () => { for (const event of pending) if (event.answer) event.stale = true; });
+  explorer.hear("asked", () => {
+    for (const event of pending) if (event.answer) event.stale = true;
+    // Who drags wants to know now whether the server is back.
+    if (trouble && trouble.kind === "away" && now() - trouble.since > SOON_MS) hurry();
+  });
 
   const skipped = (event) => ({ data: Array(event.outputs).fill({ __type__: "update" }), is_generating: false, duration: 0 });
   /** Tell gradio how a request ended that the server will say nothing about. */
@@ -315,4 +319,5 @@
   addEventListener("pagehide", () => { leaving = true; });
   addEventListener("pageshow", () => { leaving = false; });
   addEventListener("offline", () => { if (base) wait("away"); });
+  addEventListener("online", () => hurry());
 })();

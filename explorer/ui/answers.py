@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
+import gradio as gr
 import torch
 
 from explorer.cache import Bounded
 from explorer.compare import Side, look, target_of, view
-from explorer.errors import BusyError, ExplorerError
-from explorer.models import Model, ModelStore
+from explorer.errors import BusyError, ExplorerError, ModelError
+from explorer.models import Model, ModelStore, choose_device, out_of_memory
 from explorer.transforms import Transform
 from explorer.types import ModelView, Point
 from explorer.ui.controls import Question, parse_spec
@@ -34,6 +36,10 @@ COMPUTING = 1
 SMALL_SIDE = 64
 #: Seconds a request waits for its turn to compute before it is told to come back.
 PATIENCE = 90.0
+#: Title of the message of a turn that did not come; by it assets/web/net.js knows that it has to ask again.
+BUSY = "Busy"
+
+Made = TypeVar("Made")
 
 _STILL = Transform()
 
@@ -66,7 +72,8 @@ class Answers:
         name, digest = split(text)
         try:
             spec = parse_spec(name, self.folders, self.named)
-            return self.models.get(self.files.spec(spec, digest) if digest else spec, self.device)
+            spec = self.files.spec(spec, digest) if digest else spec
+            return self._fitting(lambda: self.models.get(spec, self.device), choose_device(self.device))
         except ExplorerError as error:
             return Failure(text, self.files.anonymous(str(error)))
         except Exception:
@@ -84,6 +91,7 @@ class Answers:
         """Return one model's view, each half kept from before or computed now.
 
         The half before the move is the same at every step of a drag: a step costs one picture, not two.
+        Raises gr.Error where its turn to compute did not come.
         """
         move = moved.on(model.input_size)
         halves = 1 if move.is_identity else 2
@@ -95,6 +103,8 @@ class Answers:
             before = after = self._side(model, moved, _STILL, question, method, None, part(0))
             if halves == 2:
                 after = self._side(model, moved, move, question, method, target_of(before), part(1))
+        except BusyError as error:
+            raise gr.Error(f"{error}.", title=BUSY, print_exception=False) from error
         except ExplorerError as error:
             return Failure(str(model.spec), str(error))
         except Cancelled:
@@ -124,9 +134,38 @@ class Answers:
         def make() -> Side:
             with self._turn(progress), _threads(model):
                 chosen: dict[str, Any] = dict(question.parameters) if method else {}
-                return look(model, moved.source, move, method, target, progress, **chosen)
+                return self._fitting(
+                    lambda: look(model, moved.source, move, method, target, progress, **chosen), model.device
+                )
 
         return self.sides.get(_name(model, moved, move, question, method), make)
+
+    def _fitting(self, make: Callable[[], Made], device: torch.device) -> Made:
+        """Make something; where the memory does not suffice, forget all that is kept and try once more.
+
+        Raises ModelError where it does not suffice then either.
+        """
+        try:
+            return make()
+        except Exception as error:
+            if not _out_of_memory(error):
+                raise
+            log.warning("out of memory on %s; all that was kept is forgotten", device)
+        # Outside of the handler: the error's frames hold what has to go.
+        self.sides.clear()
+        self.models.clear()
+        gc.collect()
+        if device.type in ("cuda", "mps"):
+            getattr(torch, device.type).empty_cache()
+        try:
+            return make()
+        except Exception as error:
+            if not _out_of_memory(error):
+                raise
+            raise ModelError(
+                f"the memory of {device} does not suffice for this model; show fewer models, take one of a smaller "
+                "input size, or start the explorer with another --device"
+            ) from error
 
     @contextmanager
     def _turn(self, progress: Callable[[float], None] | None) -> Iterator[None]:
@@ -136,11 +175,20 @@ class Answers:
             if progress is not None:
                 progress(0.0)  # a cancelled request must not wait for its turn
             elif waited >= PATIENCE:
-                raise BusyError("many are asking at once; move a slider to try again")
+                raise BusyError("Many are asking at once; ask again in a moment")
         try:
             yield
         finally:
             self.turn.release()
+
+
+def _out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error, or what it came from, says that the memory did not suffice."""
+    while error is not None:
+        if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and out_of_memory(error)):
+            return True
+        error = error.__cause__
+    return False
 
 
 @contextmanager
