@@ -41,6 +41,7 @@
       const found = JSON.parse(props.value);
       const drawing = make("div", { class: "diagram" });
       drawing.innerHTML = found.diagram; // drawn by the library from its own declarations
+      explorer.sayWithin(drawing);
       root.replaceChildren(
         make("div", { class: "explained" },
           make("div", {}, drawing),

@@ -2,7 +2,7 @@
 "use strict";
 (() => {
   const { explorer } = window;
-  const { make } = explorer;
+  const { make, say } = explorer;
   const SHOWN = 12;
   const TITLES = { block: "Block", setup: "Set-up", seed: "Seed" };
 
@@ -50,20 +50,20 @@
       const id = `model-${index}`;
       const input = make("input", {
         type: "text", id, class: "name", role: "combobox", autocomplete: "off", spellcheck: "false", maxlength: 300,
-        "aria-label": `Model ${index + 1}`, "aria-expanded": "false", "aria-controls": `${id}-list`, "aria-autocomplete": "list",
-        placeholder: "any timm name",
+        "aria-label": say("Model {number}", { number: index + 1 }), "aria-expanded": "false", "aria-controls": `${id}-list`, "aria-autocomplete": "list",
+        placeholder: say("any timm name"),
       });
       const list = make("ul", { id: `${id}-list`, class: "list", role: "listbox", hidden: true });
-      const weights = make("select", { "aria-label": `Weights of model ${index + 1}` },
-        make("option", { value: "", text: "pretrained" }), make("option", { value: "random/", text: "random" }));
-      const block = make("select", { "aria-label": `Block inserted into model ${index + 1}`, title: "attention block to insert" },
-        make("option", { value: "", text: "no block" }),
-        ...blocks.map(([name, title]) => make("option", { value: name, text: `+ ${name}`, title })));
-      const stage = make("input", { type: "number", min: 1, max: 99, class: "stage", "aria-label": `Stage after which the block of model ${index + 1} stands` });
-      const after = make("label", { class: "after" }, make("span", { text: "after stage" }), stage);
-      const remove = make("button", { type: "button", class: "remove", title: "Remove this model", "aria-label": `Remove model ${index + 1}`, text: "×" });
+      const weights = make("select", { "aria-label": say("Weights of model {number}", { number: index + 1 }) },
+        make("option", { value: "", text: say("pretrained") }), make("option", { value: "random/", text: say("random") }));
+      const block = make("select", { "aria-label": say("Block inserted into model {number}", { number: index + 1 }), title: say("attention block to insert") },
+        make("option", { value: "", text: say("no block") }),
+        ...blocks.map(([name, title]) => make("option", { value: name, text: `+ ${name}`, title: say(title) })));
+      const stage = make("input", { type: "number", min: 1, max: 99, class: "stage", "aria-label": say("Stage after which the block of model {number} stands", { number: index + 1 }) });
+      const after = make("label", { class: "after" }, make("span", { text: say("after stage") }), stage);
+      const remove = make("button", { type: "button", class: "remove", title: say("Remove this model"), "aria-label": say("Remove model {number}", { number: index + 1 }), text: "×" });
       const choices = ["block", "setup", "seed"].map((name) => make("select", {
-        "aria-label": `${TITLES[name]} of model ${index + 1}`, title: TITLES[name],
+        "aria-label": say("{property} of model {number}", { property: TITLES[name], number: index + 1 }), title: say(TITLES[name]),
         onchange: (event) => relabel(name, event.target.value),
       }));
       const chooser = make("div", { class: "laboratory" }, ...choices);
@@ -159,7 +159,7 @@
         make("div", { class: "combo" }, input, list), weights, block, after, chooser), remove };
     };
 
-    const add = make("button", { type: "button", class: "add", text: "+ Add a model" });
+    const add = make("button", { type: "button", class: "add", text: say("+ Add a model") });
     add.addEventListener("click", () => {
       if (models.length >= most) return;
       models.push(short.find((name) => !models.includes(name)) || short[0]);

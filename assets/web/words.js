@@ -36,6 +36,8 @@
   const NAMES = new Set(["label", "before", "after", "target", "model", "layer", "path", "spec", "block", "blocks", "mode"]);
   const classes = new Set(explorer.classes);
   const SIGN = /^(.*\S) ([-+↑↓])$/s;
+  const NUMBERED = /^(.*?)( \(\d+\))?$/s;
+  const ASIDE = /^([^()]*[^() ]) \(([^()]*[a-z]{2}[^()]*)\)$/;
   const FIXED_LETTERS = 4;
   const LONG = 9;
   const [NOTHING, SEVERAL, LISTED] = [/(?!)/, /; /, /\n|\. |; |: | · |, /];
@@ -93,12 +95,17 @@
     const sentences = text.split(SENTENCE);
     if (sentences.length > 1) return joined(sentences.map(translate));
     for (const cut of CUTS) {
-      const parts = text.split(cut);
-      if (parts.length < 2) continue;
+      if (!text.includes(cut)) continue;
+      const parts = cut === ": " ? [text.slice(0, text.indexOf(cut)), text.slice(text.indexOf(cut) + cut.length)] : text.split(cut);
       const said = parts.map(translate);
       // Of a list that has names in it nothing is translated; otherwise no prose may stay English beside Chinese.
       const left = parts.filter((one, at) => one === said[at]);
       if (left.length < parts.length && !left.some((one) => cut === ", " || PROSE.test(one))) return said.join(table.get(cut) ?? cut);
+    }
+    const aside = ASIDE.exec(text);
+    if (aside) {
+      const said = aside.slice(1).map(translate);
+      return said[0] === aside[1] && said[1] === aside[2] ? text : `${said[0]} (${said[1]})`;
     }
     const measured = VALUE.exec(text);
     return measured ? `${measured[1]} ${translate(measured[2])}` : text;
@@ -119,12 +126,16 @@
   };
 
   /** The name of a class: those of scenes in the language of the page, others as they are. */
-  explorer.sayClass = (label) => (classes.has(label) ? translate(label) : label);
+  explorer.sayClass = (label) => {
+    const [, name, number = ""] = NUMBERED.exec(label);
+    return classes.has(name) ? translate(name) + number : label;
+  };
   /** What stands in a place. */
   const said = (name, value) => {
     if (typeof value !== "string") return String(value);
-    if (!NAMES.has(name) || classes.has(value)) return translate(value);
-    return value.includes(" ") ? table.get(value) ?? value : value;
+    if (!NAMES.has(name)) return translate(value);
+    const found = explorer.sayClass(value);
+    return found === value && value.includes(" ") ? table.get(value) ?? value : found;
   };
 
   /** An English text, its {names} filled in, in the language of the page; texts that are filled in are said themselves. */
@@ -151,9 +162,6 @@
   };
 
   // ---- the page's parts
-
-  /** Tells the server the page's language, where it draws. */
-  explorer.tongue = ({ props }) => { props.value = explorer.language; };
 
   /** English | 中文 */
   explorer.languages = ({ element }) => {

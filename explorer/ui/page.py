@@ -84,7 +84,8 @@ def build(
             options={"notice": notice},
             skeleton="<header><h1>Attention Explorer</h1></header>",
         )
-        language = part("tongue", ENGLISH, elem_id="language")
+        language = gr.Textbox(ENGLISH, visible="hidden", elem_id="language")
+        page.load(None, None, language, js="() => explorer.language", api_visibility="private")
         with gr.Tabs(elem_id="tabs", selected="lecture" if lessons else None):
             # Compare and Lecture share the workbench below, which stands outside of the tabs.
             compare_tab = gr.Tab(i18n("Compare"), id="compare")

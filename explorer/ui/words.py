@@ -35,6 +35,10 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z“(])")
 _SIGN = re.compile(r"(.*\S) ([-+↑↓])", re.DOTALL)
 #: Places that hold names, of which only those of scenes' classes, and what is no single word, are translated.
 _NAMES = {"label", "before", "after", "target", "model", "layer", "path", "spec", "block", "blocks", "mode"}
+#: The number behind a class.
+_NUMBER = re.compile(r" \(\d+\)$")
+#: A thing, and what it is.
+_ASIDE = re.compile(r"([^()]*[^() ]) \(([^()]*[a-z]{2}[^()]*)\)")
 #: Letters that a template has to have beside its places: "{number} of {count}" would be found in any sentence.
 FIXED_LETTERS = 4
 #: A template with fewer that begins with a place takes no list.
@@ -83,9 +87,12 @@ def _said(name: str, value: Any, language: str) -> str:
     """What stands in a place."""
     if not isinstance(value, str):
         return str(_plain(value))
-    if name in _NAMES and value not in CLASSES:
-        return tables()[language].get(value, value) if " " in value else value
-    return _translated(value, language)
+    if name not in _NAMES:
+        return _translated(value, language)
+    label = _NUMBER.sub("", value)
+    if label in CLASSES:
+        return _translated(label, language) + value[len(label) :]
+    return tables()[language].get(value, value) if " " in value else value
 
 
 def _plain(value: Any) -> Any:
@@ -125,7 +132,7 @@ def _composed(text: str, language: str, table: Mapping[str, str]) -> str:
     if len(sentences) > 1:
         return _joined([_translated(one, language) for one in sentences])
     for cut in _CUTS:
-        parts = text.split(cut)
+        parts = text.split(cut, 1 if cut == ": " else -1)
         if len(parts) < 2:
             continue
         said = [_translated(one, language) for one in parts]
@@ -133,6 +140,10 @@ def _composed(text: str, language: str, table: Mapping[str, str]) -> str:
         left = [new for new, old in zip(said, parts) if new == old]
         if len(left) < len(parts) and not any(cut == ", " or _PROSE.search(one) for one in left):
             return table.get(cut, cut).join(said)
+    aside = _ASIDE.fullmatch(text)
+    if aside:
+        said = [_translated(one, language) for one in aside.groups()]
+        return text if said == list(aside.groups()) else f"{said[0]} ({said[1]})"
     measured = _VALUE.fullmatch(text)
     return f"{measured[1]} {_translated(measured[2], language)}" if measured else text
 

@@ -31,8 +31,8 @@ PROSE = re.compile(r"\b[a-z]{2,} [a-z]{2,} [a-z]{2,}\b")
 
 CASES = {
     "softmax over 144 positions": "对 144 个位置做 softmax",
-    "Many are asking at once; move a slider to try again.": "同时询问的人太多；请移动滑块重试。",
-    "many are asking at once; move a slider to try again": "同时询问的人太多；请移动滑块重试",
+    "Choose at least one model.": "请至少选择一个模型。",
+    "choose at least one model": "请至少选择一个模型",
     "scale: Does the answer stay when things get smaller or larger?": "尺度：物体变小或变大时，答案是否不变？",
     "Moved: 3 px right, 2 px down.": "已移动：向右 3 px，向下 2 px。",
     "border: wrap; compared: valid cells": "边界：循环；比较：有效单元",
@@ -42,6 +42,9 @@ CASES = {
     "Turned upright, as its EXIF data asks. Transparent: shown on white.": (
         "已按其 EXIF 数据转正。透明：以白色为底显示。"
     ),
+    "memory at 32 x 32, d = 8 ↓": "内存，32 x 32，d = 8 ↓",
+    "0.78 (0.417 to 1.04) of p unshifted": "0.78 (0.417 到 1.04) 占未平移时 p 的比例",
+    "none (no map)": "无 (没有图)",
     "lab/mhsa, heads": "lab/mhsa，各头",
     "lab/mhsa": "lab/mhsa",
     "lab/mhsa; lab/conv": "lab/mhsa; lab/conv",
@@ -92,6 +95,7 @@ def test_values_are_filled_in_and_said_but_for_names():
     assert words.say("A scene with a {label}.", "zh", label="star") == "含有星形的场景。"
     # A class of ImageNet, and a stage of timm's.
     assert words.say("{method} for {target}", "zh", method="gradcam", target="stage") == "stage 的 gradcam"
+    assert words.say("{method} for {target}", "zh", method="gradcam", target="star (1)") == "星形 (1) 的 gradcam"
     assert words.say("{values} of nobody", "zh", values="star") == "星形 of nobody"
     assert words.language_of("zh") == "zh"
     assert words.language_of("xx") == words.language_of(None) == "en"

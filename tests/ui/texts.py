@@ -33,7 +33,7 @@ PYTHON = (
 _SAME = {"formula", "source", "plain", "example"}
 #: Single words, which the gathering of sentences leaves out.
 WORDS = (
-    *("Measured", "model", "share", "number", "block", "probe", "Probe", "method", "seed", "Loading"),
+    *("Measured", "model", "share", "number", "block", "probe", "Probe", "method", "seed", "Loading", "Reveal"),
     *("Comparison", "Opacity", "Threshold", "Colours", "Scale", "View", "smooth", "difference", "Models"),
     *("random", "pretrained", "lab", "Strengths", "Weaknesses", "Cost", "Map", "Source", "row", "column"),
     *("cross", "ms", "s", "bytes", "time", "memory", "forward", "both", "windows", "tokens", "channels"),
@@ -45,7 +45,13 @@ WORDS = (
 )
 #: Texts that are put together of pieces.
 COMPOSED = (
-    *("{heading} measured", "Stopped. What was measured so far stays.", "Asking the models…", "class token"),
+    *(
+        "{heading} measured",
+        "Stopped. What was measured so far stays.",
+        "Asking the models…",
+        "class token",
+        "What the numbers say",
+    ),
     *("{n} px right", "{n} px left", "{n} px down", "{n} px up", "zoom {zoom}", "loses {points}"),
     *("gains {points}", "{n} points", "{n} points ({low} to {high})", "{seeds} seeds", "{seeds} seed"),
     *("Shape wins in {blocks}", "Texture wins in {blocks}", "With the object 8 px off {rest}"),
@@ -126,6 +132,7 @@ def _literals(node: ast.AST) -> Iterator[str]:
     elif isinstance(node, ast.Call) and ast.unparse(node.func) in (
         "log.exception",
         "log.error",
+        "log.warning",
         "re.compile",
         "re.sub",
     ):

@@ -23,7 +23,7 @@ TITLES = {
 _INTRO = "Measures the models that are chosen under Compare."
 
 
-def draw(measuring: Measuring, asked: dict[str, Any], others: list[gr.Tab], language: gr.HTML) -> gr.State:
+def draw(measuring: Measuring, asked: dict[str, Any], others: list[gr.Tab], language: gr.Textbox) -> gr.State:
     """Lay the tabs out.
 
     Args:

@@ -36,7 +36,7 @@ _INTRO = (
 _NO_TABLE = "No table of measurements came with this installation. `explorer lab evaluate` writes one."
 
 
-def draw(tab: gr.Tab, language: gr.HTML) -> None:
+def draw(tab: gr.Tab, language: gr.Textbox) -> None:
     """Lay the tab out.
 
     Args:
