@@ -67,7 +67,8 @@
     root.dataset.panels = panels.join(" ");
     cover();
     const problems = cost ? [] : put(place.revealed ? after : before);
-    if (!cost) settled();
+    if (cost) delete root.dataset.stale;
+    else settled();
     fresh = !cost;
     update(problems);
     explorer.tell("looked");

@@ -44,16 +44,16 @@
       token.hidden = !answered.some((row) => row.maps.some((map) => map.prefix.length));
     };
 
+    /** Rows of the present answer: what a row keeps of an earlier one has its numbers and pictures there. */
+    const live = () => shownRows().filter((row) => now.answer && row.data && !row.data.error && now.answer.rows.includes(row.data));
     /** Draw again what is here; ask the server only for numbers that are not. */
     const draw = () => {
       if (!now.answer) return;
-      // What a row keeps of an earlier answer has its numbers there.
-      const live = shownRows().filter((row) => row.data && !row.data.error && now.answer.rows.includes(row.data));
-      for (const row of live) { row.missing = false; showSeen(row, row.data, now.images); }
+      for (const row of live()) { row.missing = false; showSeen(row, row.data, now.images); }
       const shared = now.look.scale === "kind";
-      paintAll(live.map((row) => attention(row, row.data, now.images)).filter(Boolean), shared);
+      paintAll(live().map((row) => attention(row, row.data, now.images)).filter(Boolean), shared);
       // Activations of different networks have no unit in common.
-      paintAll(live.map((row) => attribution(row, row.data, now.images)).filter(Boolean), now.look.scale === "all");
+      paintAll(live().map((row) => attribution(row, row.data, now.images)).filter(Boolean), now.look.scale === "all");
     };
     const redraw = () => {
       arrange();
@@ -269,7 +269,7 @@
     // What is shown follows the pointer at once, its answers when they come.
     explorer.hear("asked", () => {
       if (list.classList.contains("alike") || now.look.view !== "after") return;
-      for (const row of shownRows()) if (now.answer && row.data && !row.data.error) showSeen(row, row.data, now.images);
+      for (const row of live()) showSeen(row, row.data, now.images);
     });
     explorer.hear("models", mount);
     new ResizeObserver(soon).observe(list);

@@ -1,0 +1,274 @@
+"""The lecture in a real browser: keys through a lesson, the reveal, one screen, and what is taken along to Compare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from explorer.cli import main
+from explorer.lessons import SHIPPED, as_json, shipped
+
+from .conftest import _serving
+
+pytestmark = pytest.mark.browser
+
+SLOW = 60_000
+WIDE, PHONE = {"width": 1280, "height": 720}, {"width": 390, "height": 844}
+OWN = """\
+title: My own
+steps:
+  - title: A drop
+    models: [lab/conv, lab/c2f]
+    scene: {label: drop, texture: speckle, background: blue gradient, seed: 1}
+    panels: [answers]
+    cover: [answers]
+    question: What do they say?
+    explanation: They say drop.
+"""
+
+
+class Lecture:
+    """The page on its second tab."""
+
+    def __init__(self, page: Any, address: str) -> None:
+        self.page, self.address = page, address
+        self.complaints: list[str] = []
+        page.set_default_timeout(SLOW)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def open(self, lesson: str = SHIPPED[0], step: int = 1) -> Lecture:
+        self.page.goto(f"{self.address}#tab=lecture&lecture=lesson:{lesson};step:{step}")
+        self.settled()
+        return self
+
+    def settled(self) -> None:
+        """Wait until the answers are those to the step that is shown."""
+        self.page.wait_for_function(
+            """() => document.querySelector("#lecture .question:not(:empty)") && explorer.state.get().lecture
+                && document.documentElement.dataset.lecture && !("stale" in document.documentElement.dataset)"""
+        )
+
+    def at(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.page.evaluate("explorer.state.get().lecture")
+        return found
+
+    def press(self, key: str) -> None:
+        self.page.keyboard.press(key)
+        self.settled()
+
+    def answers(self) -> list[str]:
+        """The first answer of every model, as it stands on the page."""
+        found: list[str] = self.page.locator("#stage article.model .top li:first-child .label").all_inner_texts()
+        return found
+
+    def question(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.page.evaluate("explorer.state.get().question")
+        return found
+
+
+def visit(chromium: Any, address: str, size: dict[str, int], motion: str = "reduce") -> Iterator[Lecture]:
+    context = chromium.new_context(viewport=size, reduced_motion=motion, locale="en-GB")
+    lecture = Lecture(context.new_page(), address)
+    yield lecture
+    context.close()
+    assert lecture.complaints == []
+
+
+@pytest.fixture
+def lecture(chromium: Any, server: str) -> Iterator[Lecture]:
+    yield from visit(chromium, server, WIDE)
+
+
+def test_every_step_of_every_lesson_fits_on_one_screen(lecture: Lecture) -> None:
+    lecture.open()
+    page = lecture.page
+    for lesson in map(as_json, shipped()):
+        for number, step in enumerate(lesson["steps"], 1):
+            assert lecture.at() == {"lesson": lesson["name"], "step": number, "revealed": False}
+            for key in (None, "Enter"):
+                if key:
+                    lecture.press(key)
+                where = f"{lesson['name']} {number} {key}"
+                shown = step["after" if key else "before"]
+                assert page.evaluate("explorer.chosen.models()") == (
+                    shown["models"] if shown else page.evaluate("explorer.chosen.models()")
+                )
+                assert page.evaluate("document.documentElement.scrollHeight") <= 720, where
+                lowest = page.evaluate(
+                    """() => Math.max(...[...document.querySelectorAll(
+                        "#lecture .sources, #lecture svg, #scene canvas, #stage article.model, #stage .frame canvas")]
+                        .filter((one) => one.checkVisibility()).map((one) => one.getBoundingClientRect().bottom))"""
+                )
+                assert 600 < lowest <= 720, where
+                # Readable from the last row.
+                for name in (".question", ".explanation"):
+                    size = page.evaluate(f"getComputedStyle(document.querySelector('#lecture {name}')).fontSize")
+                    assert float(size.removesuffix("px")) >= 20
+                for name in (".answer", ".formula .katex"):
+                    assert page.locator(f"#lecture {name}").is_visible() == bool(key), where
+                assert not page.evaluate(
+                    """() => [...document.querySelectorAll("#stage .frame canvas")].some(
+                        (one) => one.checkVisibility() && one.clientWidth < 90)"""
+                ), where
+            page.keyboard.press("PageDown")
+            if (lesson["name"], number) != (SHIPPED[-1], len(lesson["steps"])):
+                lecture.settled()
+
+
+def test_keys_lead_through_a_lesson(lecture: Lecture) -> None:
+    page = lecture.open("equivariance-invariance-aliasing", 2).page
+    assert lecture.answers() == ["drop"] * 4
+    assert page.locator("#lecture .wait").is_visible()
+    page.keyboard.press("2")
+    assert page.locator("#lecture .choices button").nth(1).get_attribute("aria-pressed") == "true"
+    lecture.press("r")
+    page.wait_for_function("explorer.state.get().question.dx === 8")
+    assert lecture.answers()[:2] == ["drop", "drop"]
+    assert "drop" not in lecture.answers()[2:]
+    assert page.locator("#lecture .choices .right").inner_text().endswith("The two with convolutions")
+    page.keyboard.press("1")  # too late for a bet
+    assert page.locator("#lecture .choices button").nth(0).get_attribute("aria-pressed") == "false"
+    lecture.press("ArrowRight")
+    assert (lecture.at()["step"], lecture.at()["revealed"]) == (3, False)
+    lecture.press("PageUp")
+    lecture.press(" ")
+    lecture.press("ArrowLeft")
+    assert lecture.at() == {"lesson": "equivariance-invariance-aliasing", "step": 2, "revealed": False}
+    assert lecture.question()["dx"] == 0
+    assert page.locator("#lecture .progress").inner_text() == "2 of 5"
+    # The arrows belong to the picture while it has the focus.
+    page.locator("#scene .large canvas").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("1")
+    assert lecture.at()["step"] == 2
+    assert lecture.question()["dx"] == 1
+    page.keyboard.press("Escape")
+    lecture.press("ArrowRight")
+    assert lecture.at()["step"] == 3
+    dark = "document.body.classList.contains('dark')"
+    before = page.evaluate(dark)
+    page.keyboard.press("d")
+    assert page.evaluate(dark) != before
+    page.locator("#lecture select").select_option(label="Scale")
+    lecture.settled()
+    assert lecture.at() == {"lesson": "scale", "step": 1, "revealed": False}
+
+
+def test_what_would_give_it_away_is_covered_until_the_reveal(lecture: Lecture) -> None:
+    page = lecture.open("gates-and-attention", 3).page
+    canvas = page.locator("#stage article.model").first.locator(".attribution canvas")
+    assert not canvas.is_visible()
+    assert page.locator("#stage article.model").first.locator(".attention canvas").is_visible()
+    page.get_by_role("button", name="Reveal").click()
+    assert canvas.is_visible()
+
+
+def test_the_object_slides_before_everybodys_eyes(chromium: Any, server: str) -> None:
+    for lecture in visit(chromium, server, WIDE, "no-preference"):
+        page = lecture.open("equivariance-invariance-aliasing", 1).page
+        page.evaluate(
+            "() => { window.ways = []; explorer.hear('asked', ({ dx }) => window.ways.push(dx)); }",
+        )
+        page.keyboard.press("Enter")
+        page.wait_for_function("explorer.state.get().question.dx === 8")
+        ways = page.evaluate("window.ways")
+        assert len(ways) > 3
+        assert ways == sorted(ways)
+        assert any(0 < dx < 8 for dx in ways)
+
+
+def test_trying_it_takes_the_step_along_and_the_way_back_returns(lecture: Lecture) -> None:
+    page = lecture.page
+    page.goto(lecture.address)
+    page.wait_for_function("window.explorer && explorer.chosen && explorer.question && explorer.looked")
+    own = page.evaluate("[explorer.chosen.models(), explorer.state.get().question]")
+    page.get_by_role("tab", name="Lecture").click()
+    lecture.settled()
+    page.locator("#lecture select").select_option(label="Scale")
+    lecture.settled()
+    lecture.press("Enter")
+    page.keyboard.press("t")
+    page.wait_for_function("explorer.tab() === 'compare'")
+    assert page.evaluate("explorer.chosen.models()") == ["lab/conv", "lab/mhsa", "lab/c2f", "lab/ca_c2f"]
+    assert lecture.question()["zoom"] == 0.9
+    assert page.locator("#controls").is_visible()
+    page.get_by_role("button", name="Back to the lecture").click()
+    lecture.settled()
+    assert lecture.at() == {"lesson": "scale", "step": 1, "revealed": True}
+    # Who leaves by the tabs finds what was there before.
+    page.get_by_role("tab", name="Compare").click()
+    page.wait_for_function("explorer.tab() === 'compare'")
+    assert page.evaluate("[explorer.chosen.models(), explorer.state.get().question]") == own
+    assert page.evaluate("explorer.state.get().lecture") is None
+    assert not page.get_by_role("button", name="Back to the lecture").is_visible()
+
+
+def test_a_link_to_a_step_that_is_not_there_says_so(lecture: Lecture) -> None:
+    page = lecture.page
+    page.goto(f"{lecture.address}#tab=lecture&lecture=lesson:scale;step:9")
+    lecture.settled()
+    page.get_by_text("This lesson has steps 1 to 4").wait_for(state="attached")
+
+
+def test_a_chart_of_costs_keeps_its_end_for_the_reveal(lecture: Lecture) -> None:
+    page = lecture.open("cost-in-n", 1).page
+    page.locator("#lecture svg polyline").first.wait_for()
+    points = (
+        "[...document.querySelectorAll('#lecture polyline')].map((one) => one.getAttribute('points').split(' ').length)"
+    )
+    assert page.evaluate(points) == [2, 2, 2]
+    lecture.press("Enter")
+    assert page.evaluate(points) == [6, 6, 6]
+    slopes = page.evaluate(
+        """() => [...document.querySelectorAll("#lecture polyline")].map((one) => {
+            const [a, b] = one.getAttribute("points").split(" ").slice(-2).map((place) => place.split(",").map(Number));
+            return (a[1] - b[1]) / (b[0] - a[0]);
+        })"""
+    )
+    assert slopes[0] > slopes[1] > slopes[2] > 0  # mhsa, axial, linear
+
+
+def test_a_phone_may_scroll_but_not_sideways(chromium: Any, server: str) -> None:
+    for lecture in visit(chromium, server, PHONE):
+        page = lecture.open("scale", 2).page
+        lecture.press("Enter")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        for name in ("#lecture .explanation", "#scene canvas", "#stage article.model"):
+            box = page.locator(name).first.bounding_box()
+            assert box is not None
+            assert box["x"] >= 0
+            assert 200 < box["width"] <= 390
+
+
+def test_a_lesson_of_ones_own_comes_first(
+    chromium: Any, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(OWN, encoding="utf-8")
+    with _serving(tmp_path_factory, f"None, lessons=[{str(path)!r}]") as address:
+        for lecture in visit(chromium, address, WIDE):
+            page = lecture.page
+            page.goto(address)
+            lecture.settled()
+            assert lecture.at() == {"lesson": "mine", "step": 1, "revealed": False}
+            assert page.locator("#lecture select option").all_inner_texts()[0] == "My own"
+            assert not page.locator("#stage .top").first.is_visible()
+            lecture.press("Enter")
+            assert lecture.answers() == ["drop", "drop"]
+            assert not page.locator("#lecture .formula").is_visible()
+
+
+def test_the_command_passes_lessons_on_and_tells_what_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(OWN.replace("lab/c2f", "lab/c3f"), encoding="utf-8")
+    assert main(["serve", "--lesson", str(path)]) == 2
+    assert f"{path}, line 4: unknown laboratory model 'lab/c3f'" in capsys.readouterr().err
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr("explorer.ui.page.serve", lambda *_, **named: asked.update(named))
+    assert main(["serve", "--lesson", "a.yaml", "--lesson", "b.yaml"]) == 0
+    assert asked["lessons"] == ["a.yaml", "b.yaml"]
