@@ -103,10 +103,8 @@
       if (left.length < parts.length && !left.some((one) => cut === ", " || PROSE.test(one))) return said.join(table.get(cut) ?? cut);
     }
     const aside = ASIDE.exec(text);
-    if (aside) {
-      const said = aside.slice(1).map(translate);
-      return said[0] === aside[1] && said[1] === aside[2] ? text : `${said[0]} (${said[1]})`;
-    }
+    // One word is a name: of a block, of a layer.
+    if (aside) return `${aside[1].includes(" ") ? translate(aside[1]) : aside[1]} (${translate(aside[2])})`;
     const measured = VALUE.exec(text);
     return measured ? `${measured[1]} ${translate(measured[2])}` : text;
   };

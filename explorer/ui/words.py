@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import gradio as gr
 from gradio.i18n import I18nData
 
+from explorer.blocks import BLOCKS
 from explorer.lab.scenes import CLASSES
 from explorer.resources import asset
 from explorer.sheet import Axis, Bars, Chart, Line, Map, Panel, Radar, Section, Sheet, Table, Words
@@ -142,8 +143,9 @@ def _composed(text: str, language: str, table: Mapping[str, str]) -> str:
             return table.get(cut, cut).join(said)
     aside = _ASIDE.fullmatch(text)
     if aside:
-        said = [_translated(one, language) for one in aside.groups()]
-        return text if said == list(aside.groups()) else f"{said[0]} ({said[1]})"
+        # One word is a name: of a block, of a layer.
+        thing = _translated(aside[1], language) if " " in aside[1] else aside[1]
+        return f"{thing} ({_translated(aside[2], language)})"
     measured = _VALUE.fullmatch(text)
     return f"{measured[1]} {_translated(measured[2], language)}" if measured else text
 
@@ -320,7 +322,9 @@ def _marked_up(text: str, language: str) -> str:
     """A text with tags in it: as a whole, where they only break its lines, or between them."""
     plain = html.unescape(text.replace("<br>", " "))
     said = say(plain, language)
-    if said != plain and "<" not in plain:
+    if said != plain and "<" not in plain and plain not in BLOCKS:
         return html.escape(said, quote=False)
     pieces = _TAG.split(text)
-    return "".join(one if place % 2 else say(one, language) for place, one in enumerate(pieces))
+    # The block "none" is a name.
+    kept = {one for one in pieces if one.strip() in BLOCKS} | set(pieces[1::2])
+    return "".join(one if one in kept else say(one, language) for one in pieces)
