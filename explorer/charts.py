@@ -181,7 +181,7 @@ def axis(panel: Chart, along: str) -> dict[str, Any]:
     one = panel.x if along == "x" else panel.y
     low, high = span(panel, along)
     out: dict[str, Any] = {
-        "title": {"text": _wrapped(one.title, 52 if along == "x" else 34), "standoff": 6},
+        "title": {"text": _wrapped(one.title, 34), "standoff": 6},
         "gridcolor": _RULE,
         "zerolinecolor": _RULE,
         "linecolor": _FAINT,
@@ -197,7 +197,9 @@ def axis(panel: Chart, along: str) -> dict[str, Any]:
             "ticktext": [_wrapped(text, 11) if _few(panel) else html.escape(text) for _, text in named],
         }
     if along == "x" and categories(panel):
-        out |= {"tickangle": 0 if _few(panel) else -40, "showgrid": False, "zeroline": False, "tickfont": {"size": 12}}
+        out |= {"showgrid": False, "zeroline": False, "tickfont": {"size": 12}}
+        # Few ones stand upright where there is room for that, as on a telephone there is not: plotly sees to it.
+        out |= {"autotickangles": [0, -40, -90]} if _few(panel) else {"tickangle": -40}
     return out
 
 
@@ -211,17 +213,26 @@ def figure(panel: Chart | Radar) -> go.Figure:
     import plotly.graph_objects as go
 
     # The legend stands between the title and the chart, where neither long names nor tilted ones are in its way.
-    title = _wrapped(panel.title, 46)
+    title = _wrapped(panel.title, 40)
     rows = math.ceil(sum(len(name) + 8 for _, name in legend(panel)) / 42)
     tall = 22 * (title.count("<br>") + 1)
+    # A radar's names stand around it.
+    left, right, room = (16, 16, 22) if isinstance(panel, Radar) else (70, 16, 0)
     layout: dict[str, Any] = {
         "autosize": True,
         "height": 360 + tall + _LEGEND * rows,
         "font": {"family": "system-ui, sans-serif", "size": _FONT, "color": _INK},
         "paper_bgcolor": "#FFFFFF",
         "plot_bgcolor": "#FFFFFF",
-        "margin": {"l": 70, "r": 16, "t": tall + _LEGEND * rows + 24, "b": 60},
-        "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.03, "x": 0, "xref": "paper", "font": {"size": 13}},
+        "margin": {"l": left, "r": right, "t": tall + _LEGEND * rows + 24 + room, "b": 60},
+        "legend": {
+            "orientation": "h",
+            "yanchor": "bottom",
+            "y": 1.03 + room / 260,
+            "x": 0,
+            "xref": "paper",
+            "font": {"size": 13},
+        },
         "hovermode": "closest",
         "annotations": [
             {
@@ -232,8 +243,8 @@ def figure(panel: Chart | Radar) -> go.Figure:
                 "y": 1,
                 "xanchor": "left",
                 "yanchor": "bottom",
-                "xshift": -54,
-                "yshift": _LEGEND * rows + 14,
+                "xshift": 16 - left,
+                "yshift": _LEGEND * rows + 14 + room,
                 "align": "left",
                 "showarrow": False,
                 "font": {"size": 16},
@@ -241,7 +252,7 @@ def figure(panel: Chart | Radar) -> go.Figure:
         ],
     }
     if isinstance(panel, Radar):
-        layout["polar"] = polar()
+        layout["polar"] = {**polar(), "domain": {"x": [0.28, 0.68], "y": [0, 1]}}
     else:
         layout |= {"xaxis": {**axis(panel, "x"), "automargin": True}, "yaxis": {**axis(panel, "y"), "automargin": True}}
         layout["shapes"] = [_mark(place, "x", "y domain") for place, _ in panel.marks]
@@ -251,7 +262,7 @@ def figure(panel: Chart | Radar) -> go.Figure:
 
 def _wrapped(text: str, width: int) -> str:
     """A text in lines, escaped."""
-    return "<br>".join(map(html.escape, textwrap.wrap(text, width)))
+    return "<br>".join(map(html.escape, textwrap.wrap(text, width, break_long_words=False)))
 
 
 def polar() -> dict[str, Any]:
