@@ -7,32 +7,39 @@
   const I18N = "__i18n__";
   const PARTS = ["masthead", "scene", "samples", "controls", "models", "stage"];
 
+  let focused = null; // what loses the focus by being moved
   const early = new Map(); // elem_id -> {section, bind}
+  const drawn = [];
 
   /** What stands for gradio's handles until they are there: {trigger, props, watch}, and `bind` which connects them. */
   const handles = ({ value, options }) => {
     let real = null;
+    let ready = false;
     let held = value;
     const waiting = []; // events that could not be told yet
     const watchers = [];
     const props = { options };
     Object.defineProperty(props, "value", {
-      get: () => (real ? real.props.value : held),
-      set: (next) => { if (real) real.props.value = next; else held = next; },
+      get: () => (ready ? real.props.value : held),
+      set: (next) => { if (ready) real.props.value = next; else held = next; },
     });
     return {
       handles: {
         props,
-        trigger: (name, data) => { if (real) real.trigger(name, data); else waiting.push([name, data]); },
+        trigger: (name, data) => { if (ready) real.trigger(name, data); else waiting.push([name, data]); },
         watch: (name, listener) => { if (real) real.watch(name, listener); else watchers.push([name, listener]); },
       },
       bind: (given) => {
         real = given;
-        if (real.props.value !== held) real.props.value = held;
         for (const [name, listener] of watchers) real.watch(name, listener);
-        // Of several events of a kind the last says all.
-        for (const [name, data] of new Map(waiting)) real.trigger(name, data);
       },
+      /** Give gradio the value that was set before it was there. */
+      settle: () => {
+        if (real.props.value !== held) real.props.value = held;
+        ready = true;
+      },
+      /** Tell gradio what happened before it was there; of several events of a kind the last says all. */
+      tell: () => { for (const [name, data] of new Map(waiting)) real.trigger(name, data); },
     };
   };
 
@@ -41,10 +48,18 @@
     const found = early.get(id);
     if (!found) { explorer[draw](given); return; }
     early.delete(id);
+    if (found.section.contains(document.activeElement)) focused = document.activeElement;
     given.element.querySelector(".part").replaceWith(found.section);
     found.bind(given);
-    if (!early.size) document.getElementById("early").remove();
-    document.documentElement.classList.toggle("early", early.size > 0);
+    if (early.size) return;
+    document.getElementById("early").remove();
+    document.documentElement.classList.remove("early");
+    if (focused) focused.focus({ preventScroll: true });
+    // Gradio hears its parts only once all of them are there.
+    requestAnimationFrame(() => requestAnimationFrame(() => {
+      for (const { settle } of drawn) settle();
+      for (const { tell } of drawn) tell();
+    }));
   };
 
   const start = () => {
@@ -67,9 +82,10 @@
       const holder = root.querySelector(`[data-for=${id}]`);
       holder.id = id;
       holder.append(section);
-      const { handles: given, bind } = handles({ value: props.value, options: props.props.options });
-      early.set(id, { section, bind });
-      explorer[id]({ element: holder, events: [], ...given });
+      const part = { section, ...handles({ value: props.value, options: props.props.options }) };
+      early.set(id, part);
+      drawn.push(part);
+      explorer[id]({ element: holder, events: [], ...part.handles });
     }
   };
   /** A label is a text, or what gradio's I18n makes of one. */
