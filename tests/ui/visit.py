@@ -66,7 +66,8 @@ class Visit:
                 const stage = document.querySelector("#stage .part");
                 return stage && Number(stage.dataset.painted) > after
                     && (!transform || stage.dataset.transform === transform)
-                    && !document.querySelector("#stage article.waiting");
+                    && !document.querySelector("#stage article.waiting")
+                    && !document.documentElement.classList.contains("early"); // gradio is there
             }""",
             arg=[transform, after],
         )
