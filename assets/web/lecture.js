@@ -6,6 +6,8 @@
   const root = document.documentElement;
   //: How long a reveal's move takes, and how often it is asked for on the way.
   const SLIDE = { ms: 1000, every: 2 };
+  //: After so long without an answer it is asked for again.
+  const PATIENCE_MS = 5000;
   //: A step begins with maps drawn like this, whatever was chosen under Compare.
   const LOOK = { view: "after", overlay: true, opacity: 0.7, smooth: false, threshold: 0, map: "cividis", scale: "kind", token: false, layout: "below" };
   const SLID = ["dx", "dy", "zoom", "angle"];
@@ -47,9 +49,18 @@
 
   // ---- what the workbench shows
 
+  let asking = 0;
+  /** What was asked before the page could ask was not heard. */
+  const askAgain = () => {
+    if (!inside || !("stale" in root.dataset)) return;
+    explorer.question.set({});
+    asking = setTimeout(askAgain, PATIENCE_MS);
+  };
   const put = ({ models, question, look }) => {
     // Answers to another question must not be taken for those to this one.
     root.dataset.stale = "";
+    clearTimeout(asking);
+    asking = setTimeout(askAgain, PATIENCE_MS);
     const problems = explorer.state.apply({ models });
     return [...problems, ...explorer.state.apply({ question, look: { ...LOOK, ...look } })];
   };
@@ -158,12 +169,12 @@
     if (!trying) own = snapshot();
     trying = false;
     back.hidden = true;
-    if (wanted) {
-      const problem = find(wanted);
-      wanted = null;
-      if (problem) explorer.tell("unrestored", [problem]);
-    }
+    // The keys are the lecture's from now on.
+    if (document.activeElement && document.activeElement.matches("[role=tab]")) document.activeElement.blur();
+    const problem = wanted ? find(wanted) : "";
+    wanted = null;
     show();
+    if (problem) explorer.tell("unrestored", [problem]);
   };
   const leave = (tab) => {
     if (!inside) { back.hidden = !(trying && tab === "compare"); return; }
@@ -267,7 +278,16 @@
       make("div", { class: "bar" }, menu, progress, title, previous, uncover, next, tried, dark, full),
       make("div", { class: "line" }, done), question, choices,
       make("div", { class: "slot" }, waiting, answer), problem, chart);
+    // Who clicks goes on with the keys: Enter reveals, whatever was clicked last.
+    panel.addEventListener("click", (event) => { if (event.detail > 0 && document.activeElement && document.activeElement.tagName === "BUTTON") document.activeElement.blur(); });
     root.style.setProperty("--predict", JSON.stringify(say("Predict first")));
+
+    // The head of the page, which tells such things elsewhere, is not shown here.
+    explorer.hear("notice", (words) => {
+      if (!inside || !words) return;
+      told = { at: `${place.lesson} ${place.step}`, words };
+      update();
+    });
 
     bet = (number) => {
       if (place.revealed || number > step().choices.length) return;
@@ -311,6 +331,7 @@
     watchFormulas();
 
     let drawn = "";
+    let told = { at: "", words: "" }; // what was said of this step's link
     update = (problems = []) => {
       const { lesson, step: number, revealed } = place;
       const one = step();
@@ -334,8 +355,8 @@
       tried.hidden = Boolean(one.cost);
       previous.disabled = !lesson && !number;
       next.disabled = lesson === lessons.length - 1 && number === lessons[lesson].steps.length - 1;
-      write(problem, problems.join(" "));
-      problem.hidden = !problems.length;
+      write(problem, [...(told.at === key ? [told.words] : []), ...problems].join(" "));
+      problem.hidden = !problem.textContent;
       marks();
       typeset();
       drawChart();

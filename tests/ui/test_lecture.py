@@ -91,6 +91,8 @@ def test_every_step_of_every_lesson_fits_on_one_screen(lecture: Lecture) -> None
             for key in (None, "Enter"):
                 if key:
                     lecture.press(key)
+                if not step["before"]:
+                    page.locator("#lecture polyline").first.wait_for()
                 where = f"{lesson['name']} {number} {key}"
                 shown = step["after" if key else "before"]
                 assert page.evaluate("explorer.chosen.models()") == (
@@ -109,10 +111,10 @@ def test_every_step_of_every_lesson_fits_on_one_screen(lecture: Lecture) -> None
                     assert float(size.removesuffix("px")) >= 20
                 for name in (".answer", ".formula .katex"):
                     assert page.locator(f"#lecture {name}").is_visible() == bool(key), where
-                assert not page.evaluate(
-                    """() => [...document.querySelectorAll("#stage .frame canvas")].some(
+                page.wait_for_function(
+                    """() => ![...document.querySelectorAll("#stage .frame canvas")].some(
                         (one) => one.checkVisibility() && one.clientWidth < 90)"""
-                ), where
+                )
             page.keyboard.press("PageDown")
             if (lesson["name"], number) != (SHIPPED[-1], len(lesson["steps"])):
                 lecture.settled()
@@ -210,7 +212,7 @@ def test_a_link_to_a_step_that_is_not_there_says_so(lecture: Lecture) -> None:
     page = lecture.page
     page.goto(f"{lecture.address}#tab=lecture&lecture=lesson:scale;step:9")
     lecture.settled()
-    page.get_by_text("This lesson has steps 1 to 4").wait_for(state="attached")
+    page.locator("#lecture .problem", has_text="This lesson has steps 1 to 4").wait_for()
 
 
 def test_a_chart_of_costs_keeps_its_end_for_the_reveal(lecture: Lecture) -> None:
