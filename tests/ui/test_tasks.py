@@ -1,0 +1,164 @@
+"""Five things that a new user wants, each within the number of actions that it may take: a click, a drag, a text."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from explorer.blocks.cost import measured_cost
+from explorer.compare import compare
+from explorer.images import read_image, samples
+from explorer.models import load
+from explorer.transforms import Transform
+from explorer.types import Point
+from explorer.ui.page import FIRST_MODELS
+from explorer.ui.scene import PRESETS
+
+from .visit import Visit
+
+pytestmark = pytest.mark.browser
+
+
+class Hand:
+    """Does what a visitor does and counts it."""
+
+    def __init__(self, page: Any) -> None:
+        self.page, self.actions = page, 0
+
+    def click(self, place: Any, **how: Any) -> None:
+        self.actions += 1
+        place.click(**how)
+
+    def types(self, text: str) -> None:
+        self.actions += 1
+        self.page.keyboard.type(text)
+        self.page.keyboard.press("Enter")
+
+    def picks(self, place: Any, value: str) -> None:
+        self.actions += 1
+        place.select_option(value)
+
+    def gives(self, place: Any, file: Path) -> None:
+        self.actions += 1
+        place.set_input_files(str(file))
+
+    def drags(self, canvas: Any, way: tuple[float, float]) -> None:
+        self.actions += 1
+        box = canvas.bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        self.page.mouse.move(x, y)
+        self.page.mouse.down()
+        for step in range(1, 9):
+            self.page.mouse.move(x + way[0] * box["width"] * step / 8, y + way[1] * box["height"] * step / 8)
+        self.page.mouse.up()
+
+
+@pytest.fixture
+def hand(chromium: Any, server: str, request: pytest.FixtureRequest, record_property: Any) -> Iterator[Hand]:
+    """A page as it opens; SCREENSHOTS=DIR keeps what stands on it in the end."""
+    context = chromium.new_context(
+        viewport={"width": 1440, "height": 900}, permissions=["clipboard-read", "clipboard-write"]
+    )
+    visit = Visit(context.new_page(), server).open()
+    hand = Hand(visit.page)
+    started = time.monotonic()
+    yield hand
+    record_property("actions", hand.actions)
+    record_property("seconds", round(time.monotonic() - started, 1))
+    if folder := os.environ.get("SCREENSHOTS"):
+        visit.page.screenshot(path=str(Path(folder) / f"{request.node.name}.png"))
+    context.close()
+
+
+def _row(hand: Hand, index: int) -> Any:
+    return hand.page.locator("#stage article.model").nth(index)
+
+
+def test_where_the_second_of_two_timm_models_looks_for_the_ear_of_my_animal(hand: Hand):
+    models = ("random/resnet18+mhsa@3", "random/vit_tiny_patch16_224")
+    hand.gives(hand.page.locator("#picture input[type=file]"), samples()["cat"])
+    for index, name in enumerate(models):
+        hand.click(_row(hand, index).locator("input.name"))
+        hand.types(name)
+    hand.page.wait_for_function(
+        "(name) => explorer.now.answer.at.picture.startsWith('own:') && explorer.now.answer.rows[1].spec === name",
+        arg=models[1],
+    )
+    hand.page.wait_for_function("() => explorer.question.isAnsweredBy(explorer.now.answer)")
+    hand.page.wait_for_timeout(300)
+    canvas = _row(hand, 1).locator(".panel.seen canvas").first
+    box = canvas.bounding_box()
+    hand.click(canvas, position={"x": 0.3 * box["width"], "y": 0.1 * box["height"]})
+    assert hand.actions <= 6
+    hand.page.wait_for_timeout(800)
+    pin = hand.page.evaluate("explorer.question.get().pins[0]")
+    (view,) = compare([load(models[1])], read_image(samples()["cat"]), query=Point(pin["x"] * 224, pin["y"] * 224)).rows
+    said = _row(hand, 1).locator(".panel.attention .reading").inner_text()
+    assert float(said.split()[1]) == pytest.approx(float(view.maps[-1].row(view.queries[0]).max()), rel=5e-3)
+
+
+def test_which_block_keeps_its_answer_when_the_object_goes_to_the_corner(hand: Hand):
+    hand.drags(hand.page.locator("#scene .large canvas"), (0.3, 0.3))
+    assert hand.actions <= 3
+    hand.page.wait_for_function("() => explorer.question.isAnsweredBy(explorer.now.answer)")
+    hand.page.wait_for_timeout(200)
+    dx, dy = hand.page.evaluate("[explorer.question.get().dx, explorer.question.get().dy]")
+    assert dx > 12
+    assert dy > 12
+    scene, _ = next(iter(PRESETS.values()))
+    views = compare([load(text) for text in FIRST_MODELS], scene, Transform(dx=dx, dy=dy)).rows
+    for index, view in enumerate(views):
+        kept = view.predictions[0].top[0].label == view.predictions[1].top[0].label
+        said = _row(hand, index).locator(".verdict").inner_text()
+        assert ("keeps its answer" in said) == kept
+
+
+def test_whether_the_resnet_follows_texture_or_shape(hand: Hand):
+    hand.click(hand.page.get_by_label("Scene: Shape against texture"))
+    hand.picks(hand.page.get_by_label("Set-up of model 1"), "ResNet")
+    assert hand.actions <= 4
+    hand.page.wait_for_function(
+        "() => explorer.now.answer.truth === 'heart' && explorer.now.answer.rows[0].spec.startsWith('lab/resnet')"
+    )
+    hand.page.wait_for_timeout(200)
+    scene, _ = PRESETS["conflict"]
+    name = hand.page.evaluate("explorer.now.answer.rows[0].spec")
+    (view,) = compare([load(name)], scene).rows
+    top = view.predictions[0].top[0].label
+    follows = {"heart": "follows the shape", "square": "follows the texture"}.get(top, "")
+    assert follows in _row(hand, 0).locator(".verdict").inner_text()
+    assert follows, "the set-up's first model answers with one of the two cues"
+
+
+def test_how_much_dearer_full_attention_is_than_axial(hand: Hand):
+    hand.click(hand.page.get_by_role("tab", name="Blocks"))
+    assert hand.actions <= 3
+    row = hand.page.locator("#blocks-text tr", has_text="64 × 64")
+    row.wait_for()
+    full, axial = (measured_cost(name, (32, 64), 64).points[1].multiply_adds for name in ("mhsa", "axial"))
+    times = [float(one) for one in re.findall(r"([\d.]+) ?×(?! 64)", row.inner_text().replace("64 × 64", ""))]
+    assert any(one == pytest.approx(full / axial, rel=0.06) for one in times), row.inner_text()
+
+
+def test_what_i_see_is_sent_to_a_colleague(hand: Hand):
+    hand.drags(hand.page.locator("#scene .large canvas"), (0.1, -0.1))
+    hand.page.wait_for_function("() => explorer.question.isAnsweredBy(explorer.now.answer)")
+    before = hand.actions
+    hand.click(hand.page.locator("#share"))
+    assert hand.actions - before <= 2
+    hand.page.wait_for_timeout(300)
+    link = hand.page.evaluate("navigator.clipboard.readText()")
+    state = hand.page.evaluate("explorer.state.get()")
+    other = hand.page.context.new_page()
+    other.goto(link)
+    other.wait_for_function(
+        "window.explorer && explorer.now && explorer.now.answer && explorer.question.isAnsweredBy(explorer.now.answer)"
+    )
+    other.wait_for_timeout(300)
+    assert other.evaluate("explorer.state.get()") == state
