@@ -146,7 +146,7 @@
     const { rows } = explorer.now.answer;
     fresh = false;
     const layers = Object.fromEntries(rows.map((row, at) => [at, row]).filter(([, row]) => !row.error && row.maps.length)
-      .map(([at, row]) => [at, { layer: row.maps[row.maps.length - 1].layer, head: -1 }]));
+      .map(([at, row]) => [at, row.maps[row.maps.length - 1].layer]));
     explorer.state.apply({ layers });
   });
 
