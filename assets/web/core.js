@@ -65,7 +65,10 @@ window.explorer = window.explorer || {};
     if (!Number.isFinite(value)) return "not a number";
     if (value === 0) return "0";
     const size = Math.abs(value);
-    if (size >= 1e5 || size < 1e-4) return value.toExponential(1).replace("e", " × 10^").replace("+", "");
+    if (size >= 1e5 || size < 1e-4) {
+      const [number, power] = value.toExponential(1).split("e");
+      return `${number} × 10${[...power.replace("+", "")].map((sign) => (sign === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[sign])).join("")}`;
+    }
     return String(Number(value.toPrecision(3)));
   };
 })();

@@ -30,9 +30,25 @@
     return pictures.get(uri);
   };
 
+  // Asking a canvas for its width makes the browser lay the page out at once, so it is told instead.
+  const widths = new WeakMap();
+  const sizes = new ResizeObserver((entries) => {
+    for (const { target, contentRect } of entries) widths.set(target, contentRect.width);
+    explorer.tell("resized");
+  });
+
+  /** How wide a canvas stands on the screen, px; 0 where it is hidden. */
+  const widthOf = (canvas) => {
+    if (!widths.has(canvas)) {
+      widths.set(canvas, canvas.clientWidth);
+      sizes.observe(canvas);
+    }
+    return widths.get(canvas);
+  };
+
   /** Give a canvas as many pixels as it covers on the screen. */
   const fit = (canvas, [height, width]) => {
-    const across = Math.max(1, Math.round(canvas.clientWidth * Math.min(window.devicePixelRatio || 1, 2)));
+    const across = Math.max(1, Math.round(widthOf(canvas) * Math.min(window.devicePixelRatio || 1, 2)));
     const down = Math.max(1, Math.round((across * height) / width));
     if (canvas.width !== across || canvas.height !== down) {
       canvas.width = across;
@@ -252,5 +268,5 @@
     part.tip.hidden = false;
   };
 
-  explorer.panels = { picture, fit, fill, outline, hatchBorder, drawPins, panel, blank, badge, note, paint, read };
+  explorer.panels = { picture, widthOf, fit, fill, outline, hatchBorder, drawPins, panel, blank, badge, note, paint, read };
 })();

@@ -157,7 +157,7 @@
 
     const show = () => {
       const question = explorer.question.get();
-      if (!canvas.clientWidth) return;
+      if (!explorer.panels.widthOf(canvas)) return;
       const { answer, images } = explorer.now;
       const row = answer && answer.rows.find((one) => !one.error);
       const size = row ? row.size : [48, 48];
@@ -205,6 +205,7 @@
     });
     explorer.hear("pins", soon);
     explorer.hear("answered", soon);
+    explorer.hear("resized", soon);
     new ResizeObserver(soon).observe(root);
     const begin = () => {
       if (!explorer.question) { setTimeout(begin, 10); return; }

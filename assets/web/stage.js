@@ -30,13 +30,14 @@
     let timer = null;
     let hovered = false;
     let painting = 0;
+    let width = 0; // of the list, px
 
     const shownRows = () => rows.slice(0, explorer.chosen.models().length);
     const isSide = () => now.look.layout === "side"
-      || (!now.look.layout && shownRows().length >= SIDE_BY_SIDE.models && list.clientWidth >= SIDE_BY_SIDE.width);
+      || (!now.look.layout && shownRows().length >= SIDE_BY_SIDE.models && width >= SIDE_BY_SIDE.width);
     const arrange = () => {
       list.classList.toggle("side", isSide());
-      list.classList.toggle("narrow", list.clientWidth < SIDE_BY_SIDE.ample);
+      list.classList.toggle("narrow", width < SIDE_BY_SIDE.ample);
       const answered = now.answer ? now.answer.rows.filter((row) => !row.error) : [];
       // What all see alike is shown once, beside its controls; until they have answered they may.
       list.classList.toggle("alike", isSide() && now.look.view === "after" && Boolean(explorer.question.get().scene) && answered.every((row) => row.images[1] === answered[0].images[1]));
@@ -272,10 +273,12 @@
       for (const row of live()) showSeen(row, row.data, now.images);
     });
     explorer.hear("models", mount);
-    new ResizeObserver(soon).observe(list);
+    new ResizeObserver(([{ contentRect }]) => { width = contentRect.width; soon(); }).observe(list);
+    explorer.hear("resized", soon);
 
     const begin = () => {
       if (!explorer.chosen || !explorer.question) { setTimeout(begin, 10); return; }
+      width = list.clientWidth;
       mount(explorer.chosen.models());
       // The page comes with the answers of its first view, which a link does not ask for.
       if (!explorer.link.hasState()) receive(props.value);
