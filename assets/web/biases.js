@@ -35,6 +35,8 @@
     const { bias, question, intro, probes } = props.options;
     const wanted = { probe: probes.length ? probes[0].name : "", parameters: {}, shown: "several" };
     const publish = () => { props.value = JSON.parse(JSON.stringify(wanted)); };
+    // What would be measured, for whoever wants its code; where all biases are, no single probe is.
+    if (bias !== "all") explorer.hear("code", (answer) => { if (element.offsetParent) answer(wanted); });
     const probe = () => probes.find(({ name }) => name === wanted.probe);
     const title = make("p", { class: "probe-question" });
     const about = make("div", {});

@@ -24,7 +24,13 @@
     const tell = (words) => { write(text, words); said.hidden = !words; };
     explorer.hear("notice", tell);
     const share = make("button", { type: "button", id: "share", text: say("Copy link"), title: say("The address of exactly this view"), onclick: () => copied(explorer.link.address(), share) });
-    const code = make("button", { type: "button", id: "code", text: say("Show the code"), title: say("The Python and the command line for what is on the screen"), onclick: () => { explorer.question.set({}, false); trigger("code"); explorer.openCode(); } });
+    const code = make("button", { type: "button", id: "code", text: say("Show the code"), title: say("The Python and the command line for what is on the screen"), onclick: () => {
+      let probe = null;
+      if (explorer.tab() === "biases") explorer.tell("code", (wanted) => { probe = wanted; });
+      explorer.question.set({}, false);
+      trigger("code", { probe });
+      explorer.openCode();
+    } });
     const evidence = make("button", { type: "button", id: "evidence", text: say("Evidence"), title: say("A zip of what is on the screen: figures, numbers, models with their hashes, and a script and a notebook that give the same numbers"), onclick: () => { explorer.question.set({}, false); evidence.disabled = true; write(evidence, say("Writing…")); trigger("evidence"); } });
     explorer.hear("written", () => { evidence.disabled = false; write(evidence, say("Evidence")); });
     const tongues = make("div");

@@ -11,16 +11,18 @@ from typing import Any
 
 import gradio as gr
 
+from explorer.errors import ParameterError
 from explorer.images import Picture
 from explorer.lab.scenes import Scene
 from explorer.models import Model
 from explorer.report import report
 from explorer.types import ModelView, Point, ProbeResult
 from explorer.ui.handlers import Asked, Handlers, checked
+from explorer.ui.measuring import Wanted
 from explorer.ui.payload import looked_at
 from explorer.ui.stage import listen, part
 from explorer.ui.upload import OWN
-from explorer.view import View
+from explorer.view import ProbeRequest, View, probe_command, probe_python
 
 #: What the bundle is called when it is saved.
 _NAME = "evidence.zip"
@@ -43,9 +45,8 @@ def draw(handlers: Handlers, masthead: gr.HTML, asked: dict[str, Any], kept: gr.
     written_to: deque[Path] = deque()
     written = part("bundle", "", label="", elem_id="bundle-written")
 
-    def code(models: Any, question: Any) -> str:
-        view, _ = on_screen(handlers, models, question)
-        return json.dumps({"python": view.python(), "command": view.command()})
+    def code(event: gr.EventData, models: Any, question: Any) -> str:
+        return written_out(handlers, models, question, (getattr(event, "_data", None) or {}).get("probe"))
 
     def evidence(models: Any, question: Any, kept: Any) -> tuple[str, str]:
         view, live = on_screen(handlers, models, question)
@@ -63,6 +64,29 @@ def draw(handlers: Handlers, masthead: gr.HTML, asked: dict[str, Any], kept: gr.
         evidence, inputs_kwargs={**asked, "kept": kept}, outputs=[file, written], api_name="evidence", **quiet
     )
     written_event.failure(lambda: "", outputs=written, show_progress="hidden", api_visibility="private")
+
+
+def written_out(handlers: Handlers, models: Any, question: Any, probe: Any = None) -> str:
+    """The code of what is on the screen, or of a probe of it: JSON of Python and command line.
+
+    Args:
+        handlers: answer what is asked.
+        models: texts of the models.
+        question: what is on the stage.
+        probe: what a tab of a bias asks for, or None.
+    """
+    view, _ = on_screen(handlers, models, question)
+    python, command = view.python, view.command
+    if probe is not None:
+        wanted = checked(Wanted.parse, probe)
+        request = ProbeRequest(wanted.name, view.models, wanted.parameters)
+        shown = view.source if wanted.on_stage else None
+        python, command = (lambda: probe_python(request, shown)), (lambda: probe_command(request, shown))
+    try:
+        line = command()
+    except ParameterError as error:
+        line = f"# {error}"
+    return json.dumps({"python": python(), "command": line})
 
 
 def on_screen(handlers: Handlers, models: Any, question: Any) -> tuple[View, list[Model]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shlex
 import threading
 import time
 from pathlib import Path
@@ -14,11 +15,13 @@ import gradio as gr
 import pytest
 
 import explorer
+from explorer.cli import main
 from explorer.probes import BIASES, PROBES, show
 from explorer.sheet import Chart
 from explorer.ui.answers import Answers
 from explorer.ui.handlers import Handlers
 from explorer.ui.measuring import PLOTS, Measuring, Wanted, described, export, scores, summary, told
+from explorer.ui.share import written_out
 
 MODELS = ["lab/conv", "lab/mhsa"]
 ASKED = {"probe": "consistency", "parameters": {"passes": 1}, "shown": "several"}
@@ -281,3 +284,17 @@ def test_a_phone_shows_the_biases_without_scrolling_sideways(server: str, chromi
     page.locator("#biases [role=radio][data-name=consistency], #biases [role=radio]").first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.close()
+
+
+def test_the_code_of_a_measurement_gives_its_numbers(measuring, capsys):
+    *_, last = measuring.measure({}, MODELS, SCENE, ASKED)
+    shown = json.loads(written_out(measuring.handlers, MODELS, SCENE, ASKED))
+    names: dict[str, Any] = {}
+    exec(shown["python"], names)
+    assert names["result"].rows == last[1]["consistency"].rows
+    capsys.readouterr()
+    assert main([*shlex.split(shown["command"])[1:], "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)["summary"]
+    assert {name: one["value"] for name, one in summary.items()} == {
+        name: one.value for name, one in names["result"].summary.items()
+    }
