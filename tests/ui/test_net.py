@@ -278,7 +278,7 @@ def test_what_goes_step_by_step_is_not_begun_again_unasked(visit: Visit):
 def test_a_slow_answer_says_that_it_is_computed(visit: Visit):
     visit.idle()
     held: list[Any] = []
-    visit.page.route("**/queue/data*", held.append)
+    visit.page.route("**/queue/data*", lambda route: held.append(route), times=1)
     shifted = visit.page.evaluate("window.shifted")
     visit.sets("move-dx", 6)
     visit.page.wait_for_timeout(1500)
@@ -286,9 +286,8 @@ def test_a_slow_answer_says_that_it_is_computed(visit: Visit):
     says(visit, "Still computing: ")
     assert not bar(visit).get_by_role("button").first.is_visible()
     assert visit.page.evaluate("window.shifted") == shifted
-    visit.page.unroute_all(behavior="ignoreErrors")
-    for route in held:
-        route.continue_()
+    (route,) = held
+    route.continue_()
     visit.settled("6 px right; rendered anew")
     says(visit, "")
 
