@@ -26,6 +26,8 @@
 
   //: What was asked and is not answered: name is gradio's for it, real the server's at present, null until it is sent.
   const pending = new Set();
+  //: What ended before the answer to its own request had told its name: name -> the message.
+  const ended = new Map();
   let trouble = null; // {kind: "away", "full", "busy" or "ended", since, until}
   let tries = 0;
   let leaving = false;
@@ -170,7 +172,8 @@
         return Response.json({ event_id: event.name });
       }
       if (response.ok) event.name = event.real = (await response.clone().json()).event_id;
-      else pending.delete(event);
+      // Its end may have been told before its name; gradio kept that, and nothing is left to wait for.
+      if (!response.ok || ended.delete(event.name)) pending.delete(event);
       return response;
     } catch (error) {
       pending.delete(event);
@@ -198,7 +201,12 @@
     } else {
       const response = event.stale ? null : await taken(event);
       if (!response) finish(event, true, skipped(event));
-      else if (response.ok) event.real = (await response.json()).event_id;
+      else if (response.ok) {
+        event.real = (await response.json()).event_id;
+        const line = ended.get(event.real);
+        if (line) pass(line);
+        ended.delete(event.real);
+      }
       else finish(event, false, { error: say("The server no longer knows what was asked. Reload the page."), visible: true, duration: 20, title: say("Not finished") });
     }
     event.joining = null;
@@ -233,6 +241,10 @@
       }
       pending.delete(event);
       tries = 0;
+    }
+    if (!event && id && message === "process_completed") {
+      if (ended.size > 32) ended.clear();
+      ended.set(id, line);
     }
     put(event && event.name !== id ? line.replace(`"event_id":"${id}"`, `"event_id":"${event.name}"`) : line);
     return "";

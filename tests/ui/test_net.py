@@ -306,3 +306,26 @@ def test_a_server_with_another_page_asks_to_load_it(visit: Visit):
     visit.page.unroute_all()
     bar(visit).get_by_role("button", name="Reload").click()
     visit.settled("7 px right; rendered anew")
+
+
+def test_an_answer_that_comes_before_its_name_is_no_loss(visit: Visit):
+    """While a stream is open for one request, it may tell of another that is over before that one knows its name."""
+    visit.page.get_by_label("Attribution method").select_option("integrated_gradients")
+    visit.page.evaluate("explorer.question.set({ parameters: { n_steps: 200 } })")
+    visit.idle()
+
+    def late(route: Any) -> None:
+        response = route.fetch()
+        visit.page.wait_for_timeout(1500)
+        route.fulfill(response=response)
+
+    visit.page.evaluate("explorer.compute()")
+    visit.page.locator("#controls .running").wait_for()
+    visit.page.route("**/queue/join*", late, times=1)
+    visit.page.evaluate("explorer.question.set({ pins: [{ x: 0.3, y: 0.3 }] })")
+    visit.page.wait_for_function("() => explorer.now.answer.pins[0].x === 0.3")
+    visit.page.locator("#controls .running").wait_for(state="hidden")
+    visit.sets("move-dx", 5)
+    visit.settled("5 px right; rendered anew")
+    visit.page.wait_for_timeout(3500)
+    says(visit, "")
