@@ -68,7 +68,9 @@
     if (!PARTS.every(described)) return;
     const place = (id) => make("div", { class: "place", "data-for": id });
     const tabs = components.filter(({ type, props }) => type === "tabitem" && explorer.tabNames.includes(props.id));
-    const root = make("div", { id: "early" }, place("masthead"),
+    // As gradio will choose it.
+    const theme = new URLSearchParams(location.search).get("__theme") || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+    const root = make("div", { id: "early", class: theme === "dark" ? "dark" : "" }, place("masthead"),
       make("div", { class: "early-tabs", "aria-hidden": "true" }, ...tabs.map(({ props }, at) => make("span", { class: at ? "" : "open", text: explorer.say(label(props.label)) }))),
       make("div", { class: "early-bench" },
         make("div", { class: "early-left" }, place("scene"), place("samples"), make("div", { class: "early-picture" }), place("controls")),

@@ -73,7 +73,7 @@
     };
     watch("value", () => {
       explorer.tell("written");
-      if (props.value) fetched();
+      if (props.value && !props.value.startsWith("!")) fetched();
     });
   };
 })();

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import uuid
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,8 @@ def draw(handlers: Handlers, masthead: gr.HTML, asked: dict[str, Any], kept: gr.
     written_event = listen(masthead, "evidence")(
         evidence, inputs_kwargs={**asked, "kept": kept}, outputs=[file, written], api_name="evidence", **quiet
     )
-    written_event.failure(lambda: "", outputs=written, show_progress="hidden", api_visibility="private")
+    # Another one each time: the browser hears of changes alone.
+    written_event.failure(lambda: f"!{uuid.uuid4()}", outputs=written, show_progress="hidden", api_visibility="private")
 
 
 def written_out(handlers: Handlers, models: Any, question: Any, probe: Any = None) -> str:
