@@ -17,6 +17,7 @@
     for (const move of moves) question[move.name] = move.default;
     let frame = [224, 224];
     const fields = {};
+    let shownSource = "";
 
     const copy = () => {
       const asked = JSON.parse(JSON.stringify(question));
@@ -181,7 +182,11 @@
       show();
       explorer.tell("pins");
     };
+    let shownPins = "";
     fields.pins = { show: () => {
+      const wanted = `${question.pins.length} ${explorer.now.pin}`;
+      if (wanted === shownPins) return;
+      shownPins = wanted;
       chips.replaceChildren(...question.pins.map((_, number) => {
         const chip = make("button", { type: "button", class: "chip", text: number + 1, "aria-pressed": String(number === explorer.now.pin), "aria-label": say("Pin {number}", { number: number + 1 }), onclick: () => choose(number) });
         chip.style.setProperty("--pin", explorer.pinColour(number));
@@ -284,7 +289,11 @@
       if (question.flip && !question.scene) parts.push(say("mirrored"));
       write(where, parts.join(" · ") || say("not moved"));
       reset.disabled = !parts.length;
-      explorer.tell("source", question);
+      const source = question.scene ? JSON.stringify(question.scene) : question.picture;
+      if (source !== shownSource) {
+        shownSource = source;
+        explorer.tell("source", question);
+      }
     }
     explorer.hear("frame", (size) => {
       if (size[0] === frame[0] && size[1] === frame[1]) return;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import time
 import uuid
 from collections import deque
 from pathlib import Path
@@ -25,8 +26,8 @@ from explorer.ui.stage import listen, part
 from explorer.ui.upload import OWN
 from explorer.view import ProbeRequest, View, probe_command, probe_python
 
-#: What the bundle is called when it is saved.
-_NAME = "evidence.zip"
+#: What a bundle is called when it is saved; another name each time, or the browser would not see that it is new.
+_NAME = "evidence-%Y%m%d-%H%M%S.zip"
 #: How many bundles lie on the server at once.
 _KEPT = 16
 
@@ -56,7 +57,7 @@ def draw(handlers: Handlers, masthead: gr.HTML, asked: dict[str, Any], kept: gr.
         while len(written_to) > _KEPT:
             shutil.rmtree(written_to.popleft(), ignore_errors=True)  # gradio has its own copy by now
         results: list[ProbeResult] = [one for one in (kept or {}).values() if one.share >= 1]
-        path = checked(lambda one: report(one, folder / _NAME, results, live), view)
+        path = checked(lambda one: report(one, folder / time.strftime(_NAME), results, live), view)
         return str(path), folder.name
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 4, "concurrency_id": "sharing"}
