@@ -70,8 +70,10 @@
     const tabs = components.filter(({ type, props }) => type === "tabitem" && explorer.tabNames.includes(props.id));
     // As gradio will choose it.
     const theme = new URLSearchParams(location.search).get("__theme") || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
-    const root = make("div", { id: "early", class: theme === "dark" ? "dark" : "" }, place("masthead"),
-      make("div", { class: "early-tabs", "aria-hidden": "true" }, ...tabs.map(({ props }, at) => make("span", { class: at ? "" : "open", text: explorer.say(label(props.label)) }))),
+    const asked = (/[#&]tab=(\w+)/.exec(location.hash) || [])[1];
+    const open = explorer.tabNames.includes(asked) ? asked : "compare";
+    const root = make("div", { id: "early", "data-tab": open, class: theme === "dark" ? "dark" : "" }, place("masthead"),
+      make("div", { class: "early-tabs", "aria-hidden": "true" }, ...tabs.map(({ props }) => make("span", { class: props.id === open ? "open" : "", text: explorer.say(label(props.label)) }))),
       make("div", { class: "early-bench" },
         make("div", { class: "early-left" }, place("scene"), place("samples"), make("div", { class: "early-picture" }), place("controls")),
         make("div", { class: "early-right" }, place("stage"), place("models"))));
