@@ -210,7 +210,11 @@
     if (pins) drawPins(context, pins.move, pins.when);
     write(part.low, digits(map.range.low));
     write(part.high, digits(map.range.high));
-    part.strip.style.background = explorer.gradient(map.range.map);
+    const colours = map.range.map === "sequential" ? look.map : map.range.map;
+    if (part.strip.dataset.colours !== colours) {
+      part.strip.dataset.colours = colours;
+      part.strip.style.background = explorer.gradient(map.range.map);
+    }
     write(part.unit, unit);
     part.shown = { ...map, unit };
     const summary = summarise(map);
