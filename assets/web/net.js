@@ -154,9 +154,10 @@
 
   let made = 0;
   const join = async (url, init) => {
-    const does = window.gradio_config.dependencies.find((one) => one.id === JSON.parse(init.body).fn_index) || {};
+    const fn = JSON.parse(init.body).fn_index;
+    const does = window.gradio_config.dependencies.find((one) => one.id === fn) || {};
     const event = {
-      name: null, real: null, stale: false, begun: false, joining: null, since: now(),
+      fn, cancelled: null, name: null, real: null, stale: false, begun: false, joining: null, since: now(),
       send: () => send(url, init),
       // What the models answer; everything else says of itself that it is under way.
       answer: /^answer(_\d+)?$/.test(does.api_name),
@@ -174,6 +175,7 @@
       if (response.ok) event.name = event.real = (await response.clone().json()).event_id;
       // Its end may have been told before its name; gradio kept that, and nothing is left to wait for.
       if (!response.ok || ended.delete(event.name)) pending.delete(event);
+      else if (event.cancelled) cancel(...event.cancelled, event);
       return response;
     } catch (error) {
       pending.delete(event);
@@ -274,7 +276,9 @@
   /** The answers as one stream, however many connections they take. */
   const answers = (request) => {
     let over = false;
-    request.signal.addEventListener("abort", () => { over = true; cut(); });
+    let own = () => {};
+    const close = () => { over = true; own(); };
+    request.signal.addEventListener("abort", close);
     return new Response(new ReadableStream({
       async start(controller) {
         out = controller;
@@ -283,16 +287,21 @@
         while (open().length && !over) {
           await Promise.all(open().filter((one) => !one.real).map(rejoin));
           if (!open().some((one) => one.real)) continue;
-          if (await relay(request) === "broken" && !over && !leaving) {
+          const end = relay(request);
+          own = cut;
+          if (await end === "broken" && !over && !leaving) {
             for (const event of open()) event.real = null;
             await wait("away");
           }
         }
-        if (!over) put('data: {"msg":"close_stream"}');
-        out = null;
+        // A stream that gradio closed may end after the next one has begun.
+        if (out === controller) {
+          if (!over) put('data: {"msg":"close_stream"}');
+          out = null;
+        }
         try { controller.close(); } catch { /* gradio closed it */ }
       },
-      cancel() { over = true; cut(); },
+      cancel: close,
     }), { headers: { "content-type": "text/event-stream" } });
   };
   /** The connection that keeps the session alive: its end is the first sign of a server that goes. */
@@ -310,11 +319,16 @@
       }
     },
   }), { headers: { "content-type": "text/event-stream" } });
-  /** Cancel under the server's present name. */
-  const cancel = (url, init) => {
+  /** Cancel under the server's present name; what has none yet, once it has. */
+  const cancel = (url, init, known = null) => {
     const body = JSON.parse(init.body);
-    const event = [...pending].find((one) => one.name && one.name === body.event_id);
+    const event = known || [...pending].find((one) => (body.event_id ? one.name === body.event_id : one.fn === body.fn_index && !one.name));
+    if (event && !event.name) {
+      event.cancelled = [url, init];
+      return Promise.resolve(Response.json({ success: true }));
+    }
     if (event && !event.real) finish(event, true, skipped(event));
+    if (event) pending.delete(event); // the server says nothing more of it
     return send(url, event && event.real ? { ...init, body: JSON.stringify({ ...body, event_id: event.real }) } : init);
   };
 

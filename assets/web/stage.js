@@ -166,7 +166,7 @@
     const looked = () => shownRows().map((row) => row.map);
 
     const mount = (models) => {
-      while (rows.length < models.length) rows.push(makeRow(rows.length, soon));
+      while (rows.length < models.length) rows.push(makeRow(rows.length, redraw));
       list.replaceChildren(...rows.slice(0, models.length).map((row) => row.element));
       models.forEach((text, index) => {
         const row = rows[index];
@@ -261,11 +261,10 @@
     });
     explorer.hear("ask", (place) => {
       explorer.question.ask(place);
-      // Drawn from the bank where it reaches; where it does not, redraw asks the server.
-      redraw();
       explorer.tell("pins");
     });
-    explorer.hear("pins", soon);
+    // Drawn from the bank where it reaches; where it does not, redraw asks the server.
+    explorer.hear("pins", redraw);
     explorer.hear("looked", settle);
     // What is shown follows the pointer at once, its answers when they come.
     explorer.hear("asked", () => {
