@@ -64,7 +64,6 @@
     // The models first: the move is in pixels of the first one's input.
     const { models, ...rest } = state;
     notice([...problems, ...(models ? explorer.state.apply({ models }) : []), ...explorer.state.apply(rest)]);
-    return Object.keys(state).length > 0;
   };
 
   /** The address of what is on the screen. */
@@ -73,7 +72,7 @@
     const foreign = location.hash.slice(1).split("&").filter((one) => FOREIGN.includes(one.split("=")[0]));
     return `${origin}${pathname}${search}#${[write(explorer.state.get()), ...foreign].join("&")}`;
   };
-  explorer.link = { address, hasState: () => Object.keys(read(location.hash).state).length > 0 };
+  explorer.link = { address, asks: () => ["models", "question"].some((name) => name in read(location.hash).state) };
 
   let timer = null;
   const later = () => {
@@ -107,7 +106,8 @@
   // What a part says while the page is put together is no change of it.
   const begin = () => {
     if (!explorer.chosen || !explorer.question || !explorer.looked || !explorer.pictures) { setTimeout(begin, 10); return; }
-    if (!restore() && !explorer.now.answer) explorer.question.set({});
+    restore();
+    if (!explorer.given) explorer.question.set({});
     for (const news of ["asked", "pins", "looked", "models", "tab", "answered", "state"]) explorer.hear(news, later);
     document.addEventListener("change", (event) => { if (event.target.closest("#block")) later(); });
     document.addEventListener("click", (event) => { if (event.target.closest("#biases [role=tab]")) later(); });

@@ -279,8 +279,9 @@
       if (!explorer.chosen || !explorer.question) { setTimeout(begin, 10); return; }
       width = list.clientWidth;
       mount(explorer.chosen.models());
-      // The page comes with the answers of its first view, which a link does not ask for.
-      if (!explorer.link.hasState()) receive(props.value);
+      // The page comes with the answers of its first view, unless a link asks for another.
+      explorer.given = Boolean(props.value) && !explorer.link.asks();
+      if (explorer.given) receive(props.value);
       watch("value", () => receive(props.value));
     };
     begin();

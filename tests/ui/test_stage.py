@@ -317,6 +317,16 @@ def test_a_broken_link_says_what_it_could_not_restore(chromium: Any, server: str
     page.close()
 
 
+def test_a_link_to_a_tab_alone_has_the_first_view_behind_it(chromium: Any, server: str):
+    page = chromium.new_page()
+    page.goto(f"{server}#tab=blocks&block=coord")
+    page.locator("#blocks-text h2", has_text="oordinate").wait_for()
+    page.get_by_role("tab", name="Compare").click()
+    page.locator("#stage .model:not(.waiting) .top li").first.wait_for()
+    assert page.evaluate("explorer.chosen.models()") == list(FIRST_MODELS)
+    page.close()
+
+
 def test_an_own_picture_survives_a_reload(plain: Visit, tmp_path: Path):
     own = tmp_path / "mine.png"
     own.write_bytes(samples()["cat"].read_bytes())
