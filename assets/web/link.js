@@ -4,6 +4,7 @@
   const { explorer } = window;
   const { say } = explorer;
   const WAIT_MS = 300;
+  const HEARD_MS = 300;
   //: Keys that others keep in the address.
   const FOREIGN = ["lang"];
   //: Parts of a question that have a name of their own in the address; everything else is "KEY=name:value;name:value".
@@ -80,10 +81,10 @@
     timer = setTimeout(() => history.replaceState(history.state, "", address()), WAIT_MS);
   };
 
-  /** Press what is inside a tab; gradio draws that when the tab is first opened. */
+  /** Press what gradio draws, once it is there; a moment later, for gradio hears nothing of what it has just drawn. */
   const whenThere = (find, problem, tries = 200) => {
-    const found = find();
-    if (found) found.click();
+    const found = document.documentElement.classList.contains("early") ? null : find();
+    if (found) setTimeout(() => found.click(), HEARD_MS);
     else if (tries) setTimeout(whenThere, 50, find, problem, tries - 1);
     else notice([problem()]);
   };
