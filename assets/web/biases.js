@@ -67,6 +67,7 @@
     const run = (on) => {
       measure.disabled = on;
       stop.hidden = !on;
+      explorer.tell(`measuring-${bias}`, on);
       if (on) { gone(); publish(); trigger("measure"); }
     };
     explorer.hear(`working-${bias}`, ({ share }) => {
@@ -118,11 +119,15 @@
     const words = make("span", { role: "status" });
     const notes = make("ul", { class: "points" });
     root.replaceChildren(make("div", { class: "working" }, bar, words), notes);
+    let stopped = false;
+    explorer.hear(`measuring-${bias}`, (on) => { stopped = !on; });
     const show = () => {
       const text = typeof props.value === "string" ? props.value : "";
-      root.hidden = !text;
+      root.hidden = !text && !stopped;
       if (!text) return;
       const { words: said, share, notes: told } = JSON.parse(text);
+      // What was stopped may still tell how far it had come.
+      if (stopped && (share < 1 || !said)) return;
       bar.hidden = share >= 1;
       bar.value = share;
       write(words, say(said));

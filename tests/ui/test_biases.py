@@ -270,7 +270,10 @@ def test_stop_ends_the_work_and_keeps_what_there_is(page: Any):
     _open_translation(page, side=65)
     page.locator("#probe-translation button", has_text="Measure").click()
     page.locator("#probe-translation button", has_text="Stop").click()
-    page.locator("#state-translation .working span", has_text="Stopped").wait_for()
+    stopped = page.locator("#state-translation .working span", has_text="Stopped")
+    stopped.wait_for()
+    page.wait_for_timeout(1500)
+    assert stopped.is_visible(), "what was stopped says nothing more"
     assert page.locator("#probe-translation button", has_text="Measure").is_enabled()
 
 
