@@ -55,7 +55,7 @@ def why_not(maps: Sequence[AttentionMap]) -> str | None:
             )
         if not _same(layout.key_index, first.key_index):
             return f"{one.layer}: its tokens are in another order than those of {body[0].layer}"
-        if number and one.layer.split(" (")[0] == body[number - 1].layer.split(" (")[0]:
+        if number and one.module == body[number - 1].module:
             return f"{one.layer}: its attention is made of several softmaxes, none of which is the matrix"
     return None
 

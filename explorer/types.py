@@ -209,6 +209,16 @@ class AttentionMap:
     note: str = ""
 
     @property
+    def module(self) -> str:
+        """Dotted path of the module that computed it, without the part of the map."""
+        return self.layer.partition(" (")[0]
+
+    @property
+    def part(self) -> str:
+        """Which of a module's maps it is ("row", "rows x columns"), or "" where it has one."""
+        return self.layer.partition(" (")[2].removesuffix(")")
+
+    @property
     def heads(self) -> int:
         """Number of heads (of channels, for gates; of groups, for channel attention)."""
         return self.weights.shape[2]

@@ -7,7 +7,6 @@
   const STEP = 1 / 48;
   const HOME = { dx: 0, dy: 0, pin: { x: 0.5, y: 0.5 } };
   const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
-  const share = (value) => clamp(value, 0, 1 - 1e-9);
 
   /** What is asked goes to the server by a component of its own, so that no answer can overtake it. */
   explorer.exampleQuestion = ({ props, trigger }) => {
@@ -17,38 +16,8 @@
     });
   };
 
-  /** Give a canvas as many pixels as it covers on the screen. */
-  const fit = (canvas) => {
-    const side = Math.max(1, Math.round(canvas.clientWidth * Math.min(window.devicePixelRatio || 1, 2)));
-    if (canvas.width !== side) canvas.width = canvas.height = side;
-    return canvas.getContext("2d");
-  };
-
-  const cross = (context, { x, y }) => {
-    const { width } = context.canvas;
-    const [left, top, radius] = [x * width, y * width, width / 34];
-    for (const [stroke, thick] of [["rgb(0 0 0 / 70%)", 4], ["#ffffff", 2]]) {
-      context.strokeStyle = stroke;
-      context.lineWidth = (thick * width) / Math.max(context.canvas.clientWidth, 1);
-      context.beginPath();
-      context.arc(left, top, radius, 0, 2 * Math.PI);
-      for (const [across, down] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
-        context.moveTo(left + across * radius * 0.5, top + down * radius * 0.5);
-        context.lineTo(left + across * radius * 1.7, top + down * radius * 1.7);
-      }
-      context.stroke();
-    }
-  };
-
   /** Cells that a map along lines speaks of, seen from a place; null for all of them. */
-  const reach = ({ line, rows, columns }, { x, y }) => {
-    if (!line) return null;
-    const [own, across] = [Math.floor(share(y) * rows), Math.floor(share(x) * columns)];
-    return Uint8Array.from({ length: rows * columns }, (_, at) => {
-      const [inRow, inColumn] = [Math.floor(at / columns) === own, at % columns === across];
-      return Number((inRow && line !== "column") || (inColumn && line !== "row"));
-    });
-  };
+  const reach = ({ line, rows, columns }, place) => (line ? explorer.maps.lines(line, [rows, columns], place) : null);
 
   const bars = (context, { values, high }) => {
     const { width, height } = context.canvas;
@@ -65,6 +34,8 @@
 
   explorer.example = ({ element, props, watch }) => {
     const { scene } = props.options;
+    const { fit, cross } = explorer.panels;
+    const SQUARE = [1, 1];
     const root = element.querySelector(".part");
     const [background, object] = [scene.background, scene.object].map((uri) => { const image = new Image(); image.src = uri; return image; });
     let asked = { ...HOME };
@@ -97,7 +68,7 @@
     };
 
     const paint = ({ panel, view }) => {
-      const context = fit(view);
+      const context = fit(view, SQUARE);
       if (panel.rows === 1 && !panel.picture) { bars(context, panel); return; }
       const range = { map: panel.low < 0 ? "diverging" : "sequential", low: panel.low, high: panel.high };
       const valid = panel.asked ? reach(panel, answer.pin) : null;
@@ -119,7 +90,7 @@
     let drawn = []; // {panel, view, reading}
     const paintAll = () => {
       if (!canvas.clientWidth) return;
-      const context = fit(canvas);
+      const context = fit(canvas, SQUARE);
       draw(context);
       const asks = answer && answer.panels.some((panel) => panel.asked);
       write(caption, say(asks ? "Drag the object, click a place" : "Drag the object"));
@@ -142,7 +113,7 @@
     };
 
     const reads = (panel, { x, y }) => {
-      const [row, column] = [Math.floor(share(y) * panel.rows), Math.floor(share(x) * panel.columns)];
+      const [row, column] = [Math.floor(y * panel.rows), Math.floor(x * panel.columns)];
       const at = row * panel.columns + column;
       const valid = panel.asked ? reach(panel, answer.pin) : null;
       if (valid && !valid[at]) return say("not on this line");
@@ -150,12 +121,6 @@
       if (panel.picture) return say("row {row}, column {column}: {value}", { row: row + 1, column: column + 1, value });
       if (panel.rows === 1) return say("channel {channel}: {value}", { channel: column + 1, value });
       return say("channel {row} from channel {column}: {value}", { row: row + 1, column: column + 1, value });
-    };
-
-    /** Pins follow a click; where the picture is not shown, a place means nothing. */
-    const placeOf = (view, event) => {
-      const box = view.getBoundingClientRect();
-      return { x: share((event.clientX - box.left) / box.width), y: share((event.clientY - box.top) / box.height) };
     };
 
     const show = (panel) => {
@@ -166,9 +131,9 @@
       reading.textContent = rest;
       view.setAttribute("aria-label", `${say(panel.title)}: ${rest}. ${say("Unit: {unit}", { unit: panel.unit })}`);
       const one = { panel, view, reading };
-      view.addEventListener("pointermove", (event) => write(reading, reads(one.panel, placeOf(view, event))));
+      view.addEventListener("pointermove", (event) => write(reading, reads(one.panel, explorer.placeOf(view, event))));
       view.addEventListener("pointerleave", () => write(reading, rest));
-      if (panel.asked) view.addEventListener("click", (event) => set({ pin: placeOf(view, event) }));
+      if (panel.asked) view.addEventListener("click", (event) => set({ pin: explorer.placeOf(view, event) }));
       const strip = make("span", { class: "strip", "aria-hidden": "true" });
       strip.style.background = explorer.gradient(panel.low < 0 ? "diverging" : "sequential");
       const plain = panel.rows === 1 && !panel.picture;
@@ -220,7 +185,7 @@
       set({ dx: start.dx + across / canvas.clientWidth, dy: start.dy + down / canvas.clientWidth });
     });
     canvas.addEventListener("pointerup", (event) => {
-      if (start && !start.moved) set({ pin: placeOf(canvas, event) });
+      if (start && !start.moved) set({ pin: explorer.placeOf(canvas, event) });
       start = null;
     });
     canvas.addEventListener("pointercancel", () => { start = null; });
@@ -230,7 +195,7 @@
       const pin = { a: [-1, 0], d: [1, 0], w: [0, -1], s: [0, 1] }[event.key];
       const pace = event.shiftKey ? 8 * STEP : STEP;
       if (step) set({ dx: asked.dx + step[0] * pace, dy: asked.dy + step[1] * pace });
-      else if (pin) set({ pin: { x: share(asked.pin.x + 2 * pin[0] * STEP), y: share(asked.pin.y + 2 * pin[1] * STEP) } });
+      else if (pin) set({ pin: { x: explorer.clampShare(asked.pin.x + 2 * pin[0] * STEP), y: explorer.clampShare(asked.pin.y + 2 * pin[1] * STEP) } });
       else if (event.key === "0") set(HOME);
       else return;
       event.preventDefault();

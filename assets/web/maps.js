@@ -206,16 +206,19 @@
   /** Which cells an axial map speaks of, seen from a place: its row, its column, both. Null for all of them. */
   const reach = (map, place) => {
     if (map.kind !== "axial" || !place || !["row", "column", "cross"].includes(map.part)) return null;
-    const [rows, columns] = map.grid;
+    return lines(map.part, map.grid, place);
+  };
+  /** The cells of a place's row, of its column, or of both ("cross"). */
+  const lines = (part, [rows, columns], place) => {
     const [own, across] = [Math.floor(clampShare(place.y) * rows), Math.floor(clampShare(place.x) * columns)];
     const cells = new Uint8Array(rows * columns);
     for (let i = 0; i < cells.length; i++) {
       const inRow = Math.floor(i / columns) === own;
       const inColumn = i % columns === across;
-      cells[i] = (inRow && map.part !== "column") || (inColumn && map.part !== "row");
+      cells[i] = (inRow && part !== "column") || (inColumn && part !== "row");
     }
     return cells;
   };
 
-  explorer.maps = { carried, forward, backward, askedFrom, asker, rowsOf, headOf, pullBack, layersOf, reach };
+  explorer.maps = { carried, forward, backward, askedFrom, asker, rowsOf, headOf, pullBack, layersOf, reach, lines };
 })();

@@ -33,8 +33,12 @@
   // Asking a canvas for its width makes the browser lay the page out at once, so it is told instead.
   const widths = new WeakMap();
   const sizes = new ResizeObserver((entries) => {
-    for (const { target, contentRect } of entries) widths.set(target, contentRect.width);
-    explorer.tell("resized");
+    let changed = false;
+    for (const { target, contentRect } of entries) {
+      changed ||= Math.round(contentRect.width) !== Math.round(widths.get(target));
+      widths.set(target, contentRect.width);
+    }
+    if (changed) explorer.tell("resized");
   });
 
   /** How wide a canvas stands on the screen, px; 0 where it is hidden. */
@@ -272,5 +276,5 @@
     part.tip.hidden = false;
   };
 
-  explorer.panels = { picture, widthOf, fit, fill, outline, hatchBorder, drawPins, panel, blank, badge, note, paint, read };
+  explorer.panels = { picture, widthOf, fit, fill, outline, hatchBorder, cross, drawPins, panel, blank, badge, note, paint, read };
 })();

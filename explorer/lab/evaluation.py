@@ -456,7 +456,7 @@ def _drawn(maps: Iterable[AttentionMap]) -> dict[str, AttentionMap]:
     out: dict[str, AttentionMap] = {}
     for one in maps:
         if one.kind != "channel" and one.grid is not None and min(one.grid) > 1:
-            out[one.layer.partition(" (")[0]] = one
+            out[one.module] = one
     return out
 
 

@@ -134,9 +134,10 @@ class Handlers:
         """Check a request and load its models; what is wrong with it is raised as a message on the page."""
         asked, texts = checked(parse_question, question), checked(parse_models, models)
         gone = ""
-        if asked.scene is None and OWN.fullmatch(asked.picture) and self.answers.own.get(asked.picture).image is None:
-            gone = self.answers.own.get(asked.picture).problem
-            asked = replace(asked, picture=next(iter(samples())))
+        if asked.scene is None and OWN.fullmatch(asked.picture):
+            own = self.answers.own.get(asked.picture)
+            if own.image is None:
+                gone, asked = own.problem, replace(asked, picture=next(iter(samples())))
         found = tuple(self.answers.model(text) for text in texts)
         frame = next((one.input_size for one in found if isinstance(one, Model)), (224, 224))
         return Asked(self._moved(asked, frame), asked, tuple(texts), found, gone)

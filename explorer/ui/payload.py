@@ -248,11 +248,10 @@ def _items(one: AttentionMap) -> tuple[int, int]:
 
 def _map(one: AttentionMap, view: ModelView, blob: _Blob, mean: bool) -> dict[str, Any]:
     layout = one.layout
-    module, _, part = one.layer.partition(" (")
     described: dict[str, Any] = {
         "layer": one.layer,
-        "module": module,
-        "part": part.removesuffix(")"),
+        "module": one.module,
+        "part": one.part,
         "mechanism": one.mechanism,
         "kind": one.kind,
         "kind_title": KINDS[one.kind],

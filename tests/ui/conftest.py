@@ -52,6 +52,19 @@ def plain_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
+def answering(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a server answers; one that ends before fails the test with the end of its log."""
+    deadline = time.monotonic() + 300
+    while True:
+        try:
+            urllib.request.urlopen(address, timeout=5).close()
+            return
+        except OSError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"the page did not start:\n{log.read_text()[-3000:]}")
+            time.sleep(0.1)
+
+
 @contextmanager
 def _serving(tmp_path_factory: pytest.TempPathFactory, models: str) -> Iterator[str]:
     port = free_port()
@@ -61,15 +74,7 @@ def _serving(tmp_path_factory: pytest.TempPathFactory, models: str) -> Iterator[
         process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
     address = f"http://127.0.0.1:{port}"
     try:
-        deadline = time.monotonic() + 300
-        while True:
-            try:
-                urllib.request.urlopen(address, timeout=5).close()
-                break
-            except OSError:
-                if process.poll() is not None or time.monotonic() > deadline:
-                    pytest.fail(f"the page did not start:\n{log.read_text()[-3000:]}")
-                time.sleep(0.3)
+        answering(address, process, log)
         yield address
     finally:
         process.terminate()

@@ -11,13 +11,14 @@ import math
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-import urllib.request
+from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import sync_playwright
 
-from .conftest import CHROMIUM, FLAGS, ROOT, free_port
+from .conftest import CHROMIUM, FLAGS, ROOT, answering, free_port
 
 RUNS = 40
 _EMPTY = """import gradio as gr
@@ -57,18 +58,13 @@ _POINTER = """(kind, x, y) => {
 }"""
 
 
-def _serve(code: str, port: int) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", code.format(port=port)], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    for _ in range(600):
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=5).close()
-            return process
-        except OSError:
-            time.sleep(0.2)
-    process.kill()
-    raise RuntimeError("the page did not start")
+def _serve(code: str, port: int, log: Path) -> subprocess.Popen[bytes]:
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code.format(port=port)], cwd=ROOT, stdout=file, stderr=subprocess.STDOUT
+        )
+    answering(f"http://127.0.0.1:{port}", process, log)
+    return process
 
 
 def _quantiles(times: list[float]) -> dict[str, float]:
@@ -79,7 +75,9 @@ def _quantiles(times: list[float]) -> dict[str, float]:
 def measure() -> dict[str, Any]:
     """Measure everything; returns name -> {"p50", "p95"} in ms, and the first view's ratio to an empty page."""
     ports = free_port(), free_port()
-    servers = [_serve(_EMPTY, ports[0]), _serve(_PAGE, ports[1])]
+    logs = tempfile.TemporaryDirectory()
+    folder = Path(logs.name)
+    servers = [_serve(_EMPTY, ports[0], folder / "empty.txt"), _serve(_PAGE, ports[1], folder / "page.txt")]
     found: dict[str, Any] = {}
     try:
         with sync_playwright() as playwright:

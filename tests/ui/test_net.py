@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from explorer.ui import answers as shared
 from explorer.ui.answers import BUSY, Answers
 from explorer.ui.handlers import Handlers
 
-from .conftest import ROOT, free_port
+from .conftest import ROOT, answering, free_port
 from .unpack import Unpacked
 from .visit import Visit
 
@@ -110,15 +109,7 @@ class Server:
         code = f"from explorer.ui.page import serve; serve(['lab/conv'], port={self.port})"
         with self._log.open("a") as log:
             self._process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=log, stderr=log)
-        deadline = time.monotonic() + 300
-        while True:
-            try:
-                urllib.request.urlopen(self.address, timeout=5).close()
-                return
-            except OSError:
-                if self._process.poll() is not None or time.monotonic() > deadline:
-                    pytest.fail(f"the page did not start:\n{self._log.read_text()[-3000:]}")
-                time.sleep(0.1)
+        answering(self.address, self._process, self._log)
 
     def kill(self) -> None:
         """End it without a word."""

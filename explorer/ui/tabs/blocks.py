@@ -35,7 +35,7 @@ from explorer.ui.words import i18n
 FIRST, BESIDE = "axial", "mhsa"
 #: Sides of the grids that costs are measured on, and channels.
 SIDES, CHANNELS = (8, 16, 24, 32, 48, 64), 64
-_LATEX: list[dict[str, str | bool]] = [{"left": "$$", "right": "$$", "display": True}]
+LATEX: list[dict[str, str | bool]] = [{"left": "$$", "right": "$$", "display": True}]
 #: The scene of the examples.
 SCENE = PRESETS["star"][0]
 
@@ -51,7 +51,7 @@ def draw(answers: Answers, tab: gr.Tab) -> None:
         with gr.Column(scale=0, min_width=170, elem_id="blocks-list"):
             chosen = gr.Radio(list(BLOCKS), value=FIRST, label=i18n("Block"), elem_id="block")
         with gr.Column(scale=1, min_width=320, elem_id="blocks-text"):
-            formula = gr.Markdown(head(FIRST), latex_delimiters=_LATEX, elem_classes=["say"])
+            formula = gr.Markdown(head(FIRST), latex_delimiters=LATEX, elem_classes=["say"])
             tried = part("example", "", label="A live example", options={"scene": _scene()}, elem_id="example")
             asked = part("exampleQuestion", events=("asked",), elem_id="example-question")
             facts = part("explanation", body(FIRST), label="What the block costs, shows and is good for")
@@ -147,7 +147,7 @@ def example(answers: Answers, asked: Any) -> str:
     told["answers"] = {"label": top[0].label, "p": top[0].probability} if top else None
     maps = of_last(view.maps)
     if maps:
-        told["panels"] = [_panel(one, view, several=len({_module(one) for one in maps}) > 1) for one in maps]
+        told["panels"] = [_panel(one, view, several=len({one.module for one in maps}) > 1) for one in maps]
         told["note"] = " ".join(dict.fromkeys(one.note for one in maps if one.note))
     elif view.attributions is not None:
         found = view.attributions[1]
@@ -168,18 +168,13 @@ def of_last(maps: tuple[AttentionMap, ...]) -> list[AttentionMap]:
     """All maps of the last block, in the order of the forward pass: a gate may have several in modules side by side."""
     if not maps:
         return []
-    last = _module(maps[-1])
+    last = maps[-1].module
     beside = last.rpartition(".")[0] + "."
-    return [one for one in maps if _module(one) == last or _module(one).startswith(beside)]
-
-
-def _module(one: AttentionMap) -> str:
-    return one.layer.partition(" (")[0]
+    return [one for one in maps if one.module == last or one.module.startswith(beside)]
 
 
 def _panel(one: AttentionMap, view: ModelView, several: bool) -> dict[str, Any]:
-    name = one.layer.partition(" (")[2].removesuffix(")")
-    title = name or (_module(one).rpartition(".")[2] if several else "Map")
+    title = one.part or (one.module.rpartition(".")[2] if several else "Map")
     item = one.weights.shape[0] - 1
     if one.layout is None:
         values = torch.stack([one.matrix(head, item) for head in range(one.heads)]).mean(0)
@@ -190,7 +185,7 @@ def _panel(one: AttentionMap, view: ModelView, several: bool) -> dict[str, Any]:
         "unit": one.unit or KINDS[one.kind],
         "picture": one.layout is not None,
         "asked": one.per_query,
-        "line": name if name in ("row", "column", "cross") else "",
+        "line": one.part if one.part in ("row", "column", "cross") else "",
         "of": one.heads,
         **_values(values, unit=one.kind == "gate" or values.shape[0] == 1),
     }

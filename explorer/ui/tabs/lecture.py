@@ -13,7 +13,7 @@ from explorer.lab.figures import look_of
 from explorer.lessons import Lesson, as_json
 from explorer.ui.answers import Answers
 from explorer.ui.stage import listen, part
-from explorer.ui.tabs.blocks import measured
+from explorer.ui.tabs.blocks import LATEX, measured
 
 
 def draw(answers: Answers, lessons: Sequence[Lesson]) -> None:
@@ -38,7 +38,7 @@ def draw(answers: Answers, lessons: Sequence[Lesson]) -> None:
     # Formulas are set once, unseen, and moved to where they belong in the browser.
     gr.Markdown(
         formulas(lessons),
-        latex_delimiters=[{"left": "$$", "right": "$$", "display": True}],
+        latex_delimiters=LATEX,
         elem_id="lecture-formulas",
     )
 
