@@ -77,3 +77,7 @@ class TrainingError(ExplorerError):
 
 class BusyError(ExplorerError):
     """Too much is asked for at once."""
+
+
+class Cancelled(BaseException):
+    """Raised inside work that nobody waits for any more; not an error, so that nothing that handles errors stops it."""

@@ -8,6 +8,7 @@ import textwrap
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +30,16 @@ from timm.models import (
 )
 from timm.models._hub import load_model_config_from_path
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from explorer.blocks import BLOCKS
 from explorer.blocks.insertion import insert
-from explorer.cache import Bounded
 from explorer.errors import ExplorerError, ModelError, ParameterError, UnknownNameError, WeightsError
 from explorer.images import MAX_ASPECT
 from explorer.lab import networks, scenes
 from explorer.labels import class_names, headless_reason
 from explorer.seeding import Seeded
+from explorer.sizes import Limits, Size, check_numbers, counted, nbytes_of
 from explorer.stages import Stage, find_stages
 from explorer.types import ModelSpec, WeightsState
 from explorer.weights import (
@@ -55,8 +57,6 @@ from explorer.weights import (
     read_tensors,
 )
 
-#: Parameters and buffers of a model may take this many bytes; the largest of timm's would fill any machine.
-MAX_MODEL_BYTES = 6 * 2**30
 #: What ``ModelSpec.preprocessing`` may override.
 PREPROCESSING = ("mean", "std", "interpolation", "crop_pct", "crop_mode")
 _INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos")
@@ -162,35 +162,6 @@ class Model:
         return self.state
 
 
-class ModelStore:
-    """Keep live models up to a number of bytes; the same spec asked for twice at once loads once.
-
-    Args:
-        max_bytes: the bound on parameters and buffers together; the least recently used model goes first.
-    """
-
-    def __init__(self, max_bytes: int) -> None:
-        self._models: Bounded[str, Model] = Bounded(max_bytes, lambda model: model.nbytes)
-
-    def get(self, spec: ModelSpec | str, device: str | None = None) -> Model:
-        """Return the model of a spec, loaded now or before; see ``load`` for the errors."""
-        spec = ModelSpec.parse(spec) if isinstance(spec, str) else spec
-        where = choose_device(device)
-        return self._models.get(f"{spec!r} {_fingerprint(spec)} {where}", lambda: load(spec, str(where)))
-
-    def clear(self) -> None:
-        """Forget the models kept now; who holds one keeps it."""
-        self._models.clear()
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the models kept now."""
-        return self._models.nbytes
-
-    def __len__(self) -> int:
-        return len(self._models)
-
-
 def out_of_memory(error: RuntimeError) -> bool:
     """Whether the memory did not suffice; CUDA has a class for it, of MPS and the CPU it is only said."""
     said = str(error)
@@ -220,8 +191,10 @@ def choose_device(name: str | None = None) -> torch.device:
     return device
 
 
-def load(spec: ModelSpec | str, device: str | None = None) -> Model:
+def load(spec: ModelSpec | str, device: str | None = None, limits: Limits = Limits()) -> Model:  # noqa: B008 - frozen
     """Build the model that a spec describes, with its weights, on a device ("cpu", "cuda:1", "mps"; None chooses).
+
+    What is larger than ``limits`` is refused before it is built.
 
     Raises:
         UnknownNameError: no such model, tag or block; the closest names are offered.
@@ -238,7 +211,7 @@ def load(spec: ModelSpec | str, device: str | None = None) -> Model:
         raise UnknownNameError("block", spec.block, BLOCKS)  # before anything is fetched
     source = _resolve(spec.backbone)
     arguments = _arguments(spec, source)
-    _check_size(spec, source, arguments)
+    limits.check(spec, size_of(spec, limits))
     overlay: dict[str, Any] = {}
     state: WeightsState = "random" if spec.origin == "random" else "pretrained"
     tensors, fitted = None, None
@@ -320,7 +293,7 @@ def load(spec: ModelSpec | str, device: str | None = None) -> Model:
         state=state,
         inserted=inserted,
         inserted_state=inserted_state,
-        nbytes=_bytes(module),
+        nbytes=nbytes_of(module),
         parameters=sum(parameter.numel() for parameter in module.parameters()),
         transform=create_transform(**data, normalize=False),
     )
@@ -354,7 +327,7 @@ def _laboratory(spec: ModelSpec, device: torch.device) -> Model:
         state=state,
         inserted="layer3.block" if model.backbone == "resnet" else None,
         inserted_state=state,
-        nbytes=_bytes(module),
+        nbytes=nbytes_of(module),
         parameters=sum(parameter.numel() for parameter in module.parameters()),
         transform=create_transform(**data, mean=mean, std=std, normalize=False),
     )
@@ -439,6 +412,7 @@ def _arguments(spec: ModelSpec, source: _Source) -> dict[str, Any]:
     if spec.origin == "pretrained" and spec.weights_file is None and options.get("num_classes", 0) != 0:
         raise ParameterError("option 'num_classes' would leave the classifier untrained; only 0 (no head) is accepted")
     arguments = {**source.arguments, **options}
+    check_numbers(arguments, spec.backbone)
     for key in _RESERVED - {"img_size"}:
         arguments.pop(key, None)
     if source.arguments:
@@ -480,14 +454,33 @@ def _only(file: Path) -> dict[str, Any]:
     return {**nowhere, "custom_load": False, "file": str(file)}
 
 
-def _check_size(spec: ModelSpec, source: _Source, arguments: Mapping[str, Any]) -> None:
-    """Refuse a model that is too large, before a byte of it is allocated or fetched."""
-    with torch.device("meta"):
+def size_of(spec: ModelSpec, limits: Limits | None = None) -> Size:
+    """Return what a model would take, counted on torch's meta device: nothing is allocated, fetched or run.
+
+    For an inserted block the bytes are an upper guess. Raises the errors of `load` that concern names and
+    configurations, and ModelError for a network that exceeds ``limits`` while it is being counted.
+    """
+    return _size_of(spec, fingerprint_of(spec), limits or Limits())
+
+
+@lru_cache(maxsize=256)
+def _size_of(spec: ModelSpec, _files: str, limits: Limits) -> Size:
+    if spec.origin == "lab":
+        return Size(networks.nbytes(spec), None)
+    source = _resolve(spec.backbone)
+    arguments = _arguments(spec, source)
+    with torch.device("meta"), counted(spec, limits):
         skeleton = _build(source, arguments, 0, {})
-    if (size := _bytes(skeleton)) > MAX_MODEL_BYTES:
-        raise ModelError(
-            f"'{spec}' takes {size / 2**30:.1f} GiB; models up to {MAX_MODEL_BYTES / 2**30:.0f} GiB are accepted"
-        )
+    nbytes = nbytes_of(skeleton)
+    height, width = _data_config(spec, source, skeleton)["input_size"][1:]
+    counter = FlopCounterMode(display=False)
+    try:
+        with torch.no_grad(), counter:
+            skeleton.eval()(torch.empty(1, 3, height, width, device="meta"))
+        multiply_adds = counter.get_total_flops() // 2
+    except Exception:  # some networks look at numbers, which a meta tensor has not
+        multiply_adds = None
+    return Size(nbytes + nbytes // 4 if spec.block else nbytes, multiply_adds)
 
 
 def _data_config(spec: ModelSpec, source: _Source, module: nn.Module) -> dict[str, Any]:
@@ -565,16 +558,12 @@ def _trained(module: nn.Module) -> dict[str, Tensor]:
     return {**{name: parameter.detach() for name, parameter in module.named_parameters()}, **running}
 
 
-def _bytes(module: nn.Module) -> int:
-    return sum(tensor.nbytes for tensor in (*module.parameters(), *module.buffers()))
-
-
 def _first_line(error: Exception, lines: int = 1) -> str:
     text = " ".join(part.strip() for part in str(error).strip().splitlines()[:lines])
     return text[:300] or type(error).__name__
 
 
-def _fingerprint(spec: ModelSpec) -> str:
+def fingerprint_of(spec: ModelSpec) -> str:
     """Tell apart the versions of files on disk that a spec names, so that a store never serves an old one."""
     files = [Path(spec.weights_file)] if spec.weights_file else []
     if spec.backbone.startswith("local-dir:"):

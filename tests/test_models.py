@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub
 import pytest
@@ -31,7 +32,8 @@ from explorer import models, weights
 from explorer.catalogue import describe, search
 from explorer.errors import ModelError, ParameterError, UnknownNameError, WeightsError
 from explorer.labels import headless_reason
-from explorer.models import ModelStore, choose_device, load
+from explorer.models import choose_device, load
+from explorer.store import ModelStore
 from explorer.types import ModelSpec
 
 ROOT = Path(models.__file__).parents[1]
@@ -643,11 +645,11 @@ def test_store_loads_once_keeps_to_its_bytes_and_sees_a_changed_file(
     loaded = []
     original = models.load
 
-    def counting(spec: ModelSpec, device: str | None = None) -> models.Model:
+    def counting(spec: ModelSpec, device: str | None = None, *limits: Any) -> models.Model:
         loaded.append(str(spec))
-        return original(spec, device)
+        return original(spec, device, *limits)
 
-    monkeypatch.setattr(models, "load", counting)
+    monkeypatch.setattr("explorer.store.load", counting)
     one = original("random/test_resnet", "cpu").nbytes
     store = ModelStore(int(2.5 * one))
     with ThreadPoolExecutor(4) as pool:

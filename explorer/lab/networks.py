@@ -171,25 +171,41 @@ def available() -> tuple[str, ...]:
     return tuple(manifest())
 
 
+def nbytes(spec: ModelSpec) -> int:
+    """Bytes that a trained network takes, at most; see `trained` for the errors."""
+    file, _ = _file(spec)
+    try:
+        return 2 * file.stat().st_size  # stored as float16
+    except OSError as error:
+        raise WeightsError(f"'{file.name}' cannot be read: {error.strerror or error}") from error
+
+
 def trained(spec: ModelSpec) -> tuple[nn.Module, LabModel]:
     """Build a trained network: one that ships, or one whose weights ``spec.weights_file`` holds.
 
     Raises UnknownNameError for a model or a seed that there is not, and WeightsError for a file that does not fit.
     """
     model = LabModel.of(spec)
+    file, record = _file(spec)
+    network = build(model, record["seed"], record["width"])
+    lay_over(network, read_tensors(file), file.name)
+    return network, model
+
+
+def _file(spec: ModelSpec) -> tuple[Path, dict[str, Any]]:
+    """The file of a trained network's weights, and the record of its training."""
+    model = LabModel.of(spec)
     if spec.weights_file is not None:
         file = Path(spec.weights_file)
         record = read_record(file)
         if record["spec"] != str(model.spec(record["seed"])):
             raise WeightsError(f"'{file.name}' holds '{record['spec']}', not '{model.spec()}'")
-    elif str(model.spec(spec.seed)) in manifest():
-        record = dict(manifest()[str(model.spec(spec.seed))])
-        file = asset("checkpoints", record["file"])
-    else:
-        raise UnknownNameError("trained model", str(model.spec(spec.seed)), available())
-    network = build(model, record["seed"], record["width"])
-    lay_over(network, read_tensors(file), file.name)
-    return network, model
+        return file, record
+    name = str(model.spec(spec.seed))
+    if name not in manifest():
+        raise UnknownNameError("trained model", name, available())
+    record = dict(manifest()[name])
+    return asset("checkpoints", record["file"]), record
 
 
 def read_record(file: Path) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import logging
 import threading
-from collections.abc import Callable, Hashable, Iterator
+import time
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -16,36 +17,35 @@ import torch
 from explorer.cache import Bounded
 from explorer.compare import Side, look, target_of, view
 from explorer.errors import BusyError, ExplorerError, ModelError
-from explorer.models import Model, ModelStore, choose_device, out_of_memory
+from explorer.models import Model, choose_device, out_of_memory
+from explorer.sizes import Limits
+from explorer.store import ModelStore
 from explorer.transforms import Transform
-from explorer.types import ModelView, Point
+from explorer.types import ModelSpec, ModelView, Point
 from explorer.ui.controls import Question, parse_spec
 from explorer.ui.fitted import Files, split
 from explorer.ui.moved import Moved
 from explorer.ui.payload import Failure
 from explorer.ui.upload import Own
+from explorer.ui.worker import BUSY, task
 
 log = logging.getLogger(__name__)
 
-#: Bytes of live models, and of answers, kept for all sessions together.
-MODELS_BYTES = 4 * 2**30
+#: Bytes of answers kept for all sessions together.
 ANSWERS_BYTES = 512 * 2**20
+#: The largest model that a visitor may ask for: some ten seconds a picture on two processor cores.
+LARGEST = Limits(multiply_adds=500 * 10**9)
 #: Forward passes at once. One uses every core already; more only make each slower.
 COMPUTING = 1
 #: Inputs up to this side, px, are computed on one thread.
 SMALL_SIDE = 64
-#: Seconds a request waits for its turn to compute before it is told to come back.
+#: Seconds a request waits for its turn to compute before it is told to come back, and for the memory of its models.
 PATIENCE = 90.0
-#: Title of the message of a turn that did not come; by it assets/web/net.js knows that it has to ask again.
-BUSY = "Busy"
+PATIENCE_FOR_MEMORY = 10.0
 
 Made = TypeVar("Made")
 
 _STILL = Transform()
-
-
-class Cancelled(Exception):
-    """Raised inside a computation that nobody waits for any more."""
 
 
 @dataclass(frozen=True)
@@ -61,19 +61,52 @@ class Answers:
     folders: bool
     named: tuple[str, ...] = ()
     device: str | None = None
-    models: ModelStore = field(default_factory=lambda: ModelStore(MODELS_BYTES))
+    models: ModelStore = field(default_factory=lambda: ModelStore(limits=LARGEST))
     sides: Bounded[Hashable, Side] = field(default_factory=lambda: Bounded(ANSWERS_BYTES, lambda side: side.nbytes))
     files: Files = field(default_factory=Files)
     own: Own = field(default_factory=Own)
     turn: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(COMPUTING))
 
     def model(self, text: str) -> Model | Failure:
-        """Return the live model of a text, or why there is none. Only those who ask for it wait for its loading."""
+        """Return the live model of a text, or why there is none."""
+        return self.several([text])[0]
+
+    def several(self, texts: Sequence[str]) -> list[Model | Failure]:
+        """Return the live models of a request's texts, or why there is none; they are alive as long as they are held.
+
+        Only those who ask for a model wait for its loading.
+        """
+        found: dict[int, Model | Failure | Exception] = {}
+        specs: dict[int, ModelSpec] = {}
+        for place, text in enumerate(texts):
+            try:
+                specs[place] = self._spec(text)
+            except ExplorerError as error:
+                found[place] = error
+        who = task().visitor or None
+        got = self.models.all([*specs.values()], self.device, who, PATIENCE_FOR_MEMORY, task().check)
+        found |= dict(zip(specs, got))
+        return [self._had(text, found[place], specs.get(place)) for place, text in enumerate(texts)]
+
+    def _spec(self, text: str) -> ModelSpec:
         name, digest = split(text)
+        spec = parse_spec(name, self.folders, self.named)
+        return self.files.spec(spec, digest) if digest else spec
+
+    def _had(self, text: str, found: Model | Failure | Exception, spec: ModelSpec | None) -> Model | Failure:
+        """A model, or why there is none; what did not fit into the memory is tried once more when it is empty."""
+        failures = [found] if isinstance(found, Exception) else []
+
+        def have() -> Model | Failure:
+            if failures:
+                raise failures.pop()
+            if not isinstance(found, Exception):
+                return found
+            assert spec is not None  # only loading can run out of memory
+            return self.models.get(spec, self.device)
+
         try:
-            spec = parse_spec(name, self.folders, self.named)
-            spec = self.files.spec(spec, digest) if digest else spec
-            return self._fitting(lambda: self.models.get(spec, self.device), choose_device(self.device))
+            return self._fitting(have, choose_device(self.device))
         except ExplorerError as error:
             return Failure(text, self.files.anonymous(str(error)))
         except Exception:
@@ -107,8 +140,6 @@ class Answers:
             raise gr.Error(f"{error}.", title=BUSY, print_exception=False) from error
         except ExplorerError as error:
             return Failure(str(model.spec), str(error))
-        except Cancelled:
-            raise
         except Exception:
             log.exception("asking %s", model.spec)
             return Failure(str(model.spec), "failed on this picture; the server's log says why")
@@ -132,7 +163,7 @@ class Answers:
         progress: Callable[[float], None] | None,
     ) -> Side:
         def make() -> Side:
-            with self._turn(progress), _threads(model):
+            with self.turn_to_compute(), _threads(model):
                 chosen: dict[str, Any] = dict(question.parameters) if method else {}
                 return self._fitting(
                     lambda: look(model, moved.source, move, method, target, progress, **chosen), model.device
@@ -150,13 +181,8 @@ class Answers:
         except Exception as error:
             if not _out_of_memory(error):
                 raise
-            log.warning("out of memory on %s; all that was kept is forgotten", device)
         # Outside of the handler: the error's frames hold what has to go.
-        self.sides.clear()
-        self.models.clear()
-        gc.collect()
-        if device.type in ("cuda", "mps"):
-            getattr(torch, device.type).empty_cache()
+        self._forget(device)
         try:
             return make()
         except Exception as error:
@@ -167,16 +193,24 @@ class Answers:
                 "input size, or start the explorer with another --device"
             ) from error
 
+    def _forget(self, device: torch.device) -> None:
+        log.warning("out of memory on %s; all that was kept is forgotten", device)
+        self.sides.clear()
+        self.models.clear()
+        gc.collect()
+        if device.type in ("cuda", "mps"):
+            getattr(torch, device.type).empty_cache()
+
     @contextmanager
-    def _turn(self, progress: Callable[[float], None] | None) -> Iterator[None]:
-        waited = 0.0
+    def turn_to_compute(self) -> Iterator[None]:
+        """Wait for the turn, and have it; raises BusyError where it does not come, Cancelled where nobody waits."""
+        deadline = time.monotonic() + PATIENCE
         while not self.turn.acquire(timeout=0.25):
-            waited += 0.25
-            if progress is not None:
-                progress(0.0)  # a cancelled request must not wait for its turn
-            elif waited >= PATIENCE:
+            task().check()
+            if time.monotonic() > deadline:
                 raise BusyError("Many are asking at once; ask again in a moment")
         try:
+            task().check()
             yield
         finally:
             self.turn.release()

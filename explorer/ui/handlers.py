@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import queue
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,12 +17,13 @@ from explorer.lab.scenes import CLASSES
 from explorer.models import Model
 from explorer.types import ModelView
 from explorer.ui import payload
-from explorer.ui.answers import Answers, Cancelled
+from explorer.ui.answers import Answers
 from explorer.ui.controls import MAX_MODELS, Question, parse_models, parse_question, parse_spec
 from explorer.ui.fitted import split
 from explorer.ui.moved import Moved
 from explorer.ui.scene import layers
 from explorer.ui.upload import OWN, Picked, pick
+from explorer.ui.worker import sentence, task, told
 
 
 @dataclass(frozen=True)
@@ -74,40 +73,23 @@ class Handlers:
     def attribute(self, models: Any, question: Any) -> Iterator[tuple[Any, Any]]:
         """Compute a costly attribution step by step: yields (the page's text or nothing new, progress).
 
-        The work runs in a thread of its own, as gradio advances this generator from several and the work holds
-        thread-bound state. Closing the generator cancels it at its next step.
+        Closing the generator cancels it at its next step.
         """
         asked = self.ask(models, question)
         live = [one for one in asked.models if isinstance(one, Model)]
-        news: queue.Queue[tuple[int, float] | None] = queue.Queue()
-        cancelled = threading.Event()
 
-        def work() -> None:
-            try:
-                for number, model in enumerate(live):
+        def work(tell: Callable[[tuple[int, float]], None]) -> None:
+            for number, model in enumerate(live):
 
-                    def told(share: float, number: int = number) -> None:
-                        if cancelled.is_set():
-                            raise Cancelled
-                        news.put((number, share))
+                def progress(share: float, number: int = number) -> None:
+                    task().check()
+                    tell((number, share))
 
-                    self.answers.view(model, asked.moved, asked.question, asked.question.method, told)
-            except Cancelled:
-                pass
-            finally:
-                news.put(None)
+                self.answers.view(model, asked.moved, asked.question, asked.question.method, progress)
 
-        worker = threading.Thread(target=work, name="attribution", daemon=True)
-        worker.start()
-        try:
-            while (told := news.get()) is not None:
-                while news.qsize() > 1:  # only the latest news is worth a message
-                    told = news.get() or told
-                number, share = told
-                yield gr.skip(), {"share": (number + share) / len(live), "model": str(live[number].spec)}
-            yield self._live(asked), {"share": 1.0, "model": ""}
-        finally:
-            cancelled.set()
+        for number, share in told(work):
+            yield gr.skip(), {"share": (number + share) / len(live), "model": str(live[number].spec)}
+        yield self._live(asked), {"share": 1.0, "model": ""}
 
     def choose(self, picture: Picked | None) -> tuple[Any, None]:
         """Take a visitor's own picture, or say what is wrong with it.
@@ -138,7 +120,7 @@ class Handlers:
             own = self.answers.own.get(asked.picture)
             if own.image is None:
                 gone, asked = own.problem, replace(asked, picture=next(iter(samples())))
-        found = tuple(self.answers.model(text) for text in texts)
+        found = tuple(self.answers.several(texts))
         frame = next((one.input_size for one in found if isinstance(one, Model)), (224, 224))
         return Asked(self._moved(asked, frame), asked, tuple(texts), found, gone)
 
@@ -182,12 +164,6 @@ class Handlers:
         slots = self.slots(asked)
         key = asked.key(payload.is_complete(slots, question))
         return payload.live(slots, asked.texts, asked.moved, question, key, pending, asked.gone)
-
-
-def sentence(text: str) -> str:
-    """A message as a sentence; gradio shows errors as markup, so what could be markup is taken out."""
-    text = text.replace("<", "‹").replace(">", "›").strip()
-    return text[:1].upper() + text[1:]
 
 
 _WHOLE = "All weights are from the file."

@@ -7,9 +7,7 @@ import html
 import json
 import logging
 import math
-import queue
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,17 +17,17 @@ from typing import Any
 import gradio as gr
 
 from explorer.drawing import save, separate
-from explorer.errors import BusyError, ExplorerError, ParameterError
+from explorer.errors import ExplorerError, ParameterError
 from explorer.models import Model
 from explorer.probes import PROBES, show, steps
 from explorer.probes.base import Bias
 from explorer.sheet import Chart, Map, Radar, Table, colour_of
 from explorer.types import ProbeResult
-from explorer.ui.answers import PATIENCE, Answers
 from explorer.ui.controls import parameters_of
-from explorer.ui.handlers import Handlers, checked, sentence
+from explorer.ui.handlers import Handlers, checked
 from explorer.ui.payload import Failure
 from explorer.ui.words import ENGLISH, language_of, translated_panel
+from explorer.ui.worker import sentence
 
 log = logging.getLogger(__name__)
 
@@ -131,63 +129,24 @@ class Measuring:
 
     def _stream(self, wanted: Wanted, models: Sequence[Model], image: Any) -> Iterator[ProbeResult]:
         """Results so far, not more often than they can be drawn; the last one is complete."""
-        news: queue.Queue[ProbeResult | Exception | None] = queue.Queue()
-        ended = threading.Event()
-        parameters = dict(wanted.parameters)
-
-        def work() -> None:
-            # One generator from one thread: it holds locks and modes that belong to a thread.
-            running = steps(wanted.name, models, image, memory=BATCH, **parameters)
-            try:
-                while not ended.is_set():
-                    with _Turn(self.answers, ended):
-                        if ended.is_set():
-                            break
-                        result = next(running, None)
-                    if result is None:
-                        break
-                    news.put(result)
-            except Exception as error:
-                news.put(error)
-            finally:
-                running.close()
-                news.put(None)
-
-        threading.Thread(target=work, name=f"probe {wanted.name}", daemon=True).start()
+        running = steps(wanted.name, models, image, memory=BATCH, **wanted.parameters)
         drawn = 0.0
         try:
-            while (found := news.get()) is not None:
-                if isinstance(found, ExplorerError):
-                    raise gr.Error(sentence(str(found)), duration=15, print_exception=False)
-                if isinstance(found, Exception):
-                    log.error("measuring %s", wanted.name, exc_info=found)
-                    raise gr.Error("The measurement failed; the server's log says why.", print_exception=False)
-                if found.share < 1 and (time.monotonic() - drawn < PACE or not news.empty()):
-                    continue
-                drawn = time.monotonic()
-                yield found
+            while True:
+                with self.answers.turn_to_compute():
+                    result = next(running, None)
+                if result is None:
+                    return
+                if result.share >= 1 or time.monotonic() - drawn >= PACE:
+                    drawn = time.monotonic()
+                    yield result
+        except ExplorerError as error:
+            raise gr.Error(sentence(str(error)), duration=15, print_exception=False) from error
+        except Exception as error:
+            log.exception("measuring %s", wanted.name)
+            raise gr.Error("The measurement failed; the server's log says why.", print_exception=False) from error
         finally:
-            ended.set()
-
-
-class _Turn:
-    """The turn to compute, for one step of a probe; between steps others have theirs."""
-
-    def __init__(self, answers: Answers, ended: threading.Event) -> None:
-        self._turn, self._ended, self._mine = answers.turn, ended, False
-
-    def __enter__(self) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not self._ended.is_set():
-            if self._turn.acquire(timeout=0.2):
-                self._mine = True
-                return
-            if time.monotonic() > deadline:
-                raise BusyError("many are asking at once; measure again in a minute")
-
-    def __exit__(self, *_: Any) -> None:
-        if self._mine:
-            self._turn.release()
+            running.close()
 
 
 def shown(result: ProbeResult, kept: Kept, language: Any = ENGLISH) -> tuple[Any, ...]:

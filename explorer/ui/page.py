@@ -25,13 +25,14 @@ from explorer.ui.measuring import Measuring
 from explorer.ui.stage import InHead, part
 from explorer.ui.tabs import biases, blocks, compare, lab, lecture
 from explorer.ui.words import ENGLISH, gradio_tables, i18n
+from explorer.ui.worker import AT_ONCE, Listening, Worker
 
 #: What the page opens with: trained alike, they differ in one block, and work offline.
 FIRST_MODELS = ("lab/conv", "lab/mhsa", "lab/axial", "lab/ca_c2f")
 #: What it opens with where none of those ships: they say of themselves that they have learnt nothing.
 UNTRAINED = ("random/vit_tiny_patch16_224", "random/resnet18+mhsa@3")
-#: Requests waiting at most; beyond it a visitor is told that the page is busy.
-WAITING = 64
+#: Requests in gradio's own queue at most; `worker` bounds each kind by itself, long before.
+WAITING = 1024
 
 
 def opening() -> tuple[tuple[str, ...], str]:
@@ -52,6 +53,7 @@ def build(
     device: str | None = None,
     warm: bool = False,
     lessons: Sequence[str] = (),
+    listening: Listening | None = None,
 ) -> gr.Blocks:
     """Build the page.
 
@@ -63,13 +65,15 @@ def build(
             before the page is built, which then comes with their answers, others in the background.
         lessons: files of lessons that come before those that ship; with any, the page opens with the lecture. A wrong
             one raises LessonError.
+        listening: the middleware that tells who still listens, installed by who serves the page; without it work goes
+            on when its visitor is gone, until its time is over.
     """
     taught = (*(read(file) for file in lessons), *shipped())
     first, notice = (tuple(models), "") if models else opening()
     for text in first:
         ModelSpec.parse(text)
     answers = Answers(folders, first if models else (), device)
-    handlers = Handlers(answers)
+    handlers, worker = Handlers(answers), Worker(listening)
     ready = warm and not models and all(text.startswith("lab/") for text in first)
     if warm and not ready:
         threading.Thread(target=lambda: [answers.model(text) for text in first], daemon=True).start()
@@ -90,17 +94,19 @@ def build(
             # Compare and Lecture share the workbench below, which stands outside of the tabs.
             compare_tab = gr.Tab(i18n("Compare"), id="compare")
             with gr.Tab(i18n("Lecture"), id="lecture") as lecture_tab:
-                lecture.draw(answers, taught)
+                lecture.draw(worker, answers, taught)
             biases_tab = gr.Tab(i18n("Biases"), id="biases")
             with gr.Tab(i18n("Blocks"), id="blocks") as blocks_tab:
-                blocks.draw(answers, blocks_tab)
+                blocks.draw(worker, answers, blocks_tab)
             with gr.Tab(i18n("Laboratory"), id="lab") as lab_tab:
-                lab.draw(lab_tab, language)
-        asked = compare.draw(handlers, first, timm.list_models() + timm.list_pretrained(), ready)
+                lab.draw(worker, lab_tab, language)
+        asked = compare.draw(worker, handlers, first, timm.list_models() + timm.list_pretrained(), ready)
         with biases_tab:
-            kept = biases.draw(Measuring(handlers), asked, [compare_tab, lecture_tab, blocks_tab, lab_tab], language)
-        share.draw(handlers, masthead, asked, kept)
-    page.queue(max_size=WAITING, default_concurrency_limit=4)
+            kept = biases.draw(
+                worker, Measuring(handlers), asked, [compare_tab, lecture_tab, blocks_tab, lab_tab], language
+            )
+        share.draw(worker, handlers, masthead, asked, kept)
+    page.queue(max_size=WAITING, default_concurrency_limit=None)
     return page
 
 
@@ -124,7 +130,8 @@ def serve(
         wait: block; otherwise return what gradio's launch returns.
         lessons: as for `build`.
     """
-    page = build(models, folders=host in ("127.0.0.1", "localhost", "::1"), device=device, warm=True, lessons=lessons)
+    folders, listening = host in ("127.0.0.1", "localhost", "::1"), Listening()
+    page = build(models, folders, device, warm=True, lessons=lessons, listening=listening)
     return page.launch(
         server_name=host,
         server_port=port,
@@ -145,5 +152,6 @@ def serve(
             font_mono=["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"],
         ),
         i18n=gradio_tables(),
-        app_kwargs={"middleware": [Middleware(InHead)]},
+        max_threads=AT_ONCE,
+        app_kwargs={"middleware": [Middleware(InHead), Middleware(listening)]},
     )

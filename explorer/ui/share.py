@@ -24,6 +24,7 @@ from explorer.ui.measuring import Wanted
 from explorer.ui.payload import looked_at
 from explorer.ui.stage import listen, part
 from explorer.ui.upload import OWN
+from explorer.ui.worker import ANSWERS, DOWNLOADS, Worker
 from explorer.view import ProbeRequest, View, probe_command, probe_python
 
 #: What a bundle is called when it is saved; another name each time, or the browser would not see that it is new.
@@ -32,10 +33,11 @@ _NAME = "evidence-%Y%m%d-%H%M%S.zip"
 _KEPT = 16
 
 
-def draw(handlers: Handlers, masthead: gr.HTML, asked: dict[str, Any], kept: gr.State) -> None:
+def draw(worker: Worker, handlers: Handlers, masthead: gr.HTML, asked: dict[str, Any], kept: gr.State) -> None:
     """Lay out what the buttons of the head of the page open.
 
     Args:
+        worker: does what is asked.
         handlers: answer what is asked.
         masthead: has the buttons; triggers "code" and "evidence".
         asked: name -> component that says what is on the screen: models and question.
@@ -60,10 +62,16 @@ def draw(handlers: Handlers, masthead: gr.HTML, asked: dict[str, Any], kept: gr.
         path = checked(lambda one: report(one, folder / time.strftime(_NAME), results, live), view)
         return str(path), folder.name
 
-    quiet: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 4, "concurrency_id": "sharing"}
-    listen(masthead, "code")(code, inputs_kwargs=asked, outputs=code_shown, api_name="code", **quiet)
+    quiet: dict[str, Any] = {"show_progress": "hidden"}
+    listen(masthead, "code")(
+        worker.event(ANSWERS, code), inputs_kwargs=asked, outputs=code_shown, api_name="code", **quiet
+    )
     written_event = listen(masthead, "evidence")(
-        evidence, inputs_kwargs={**asked, "kept": kept}, outputs=[file, written], api_name="evidence", **quiet
+        worker.event(DOWNLOADS, evidence),
+        inputs_kwargs={**asked, "kept": kept},
+        outputs=[file, written],
+        api_name="evidence",
+        **quiet,
     )
     # Another one each time: the browser hears of changes alone.
     written_event.failure(lambda: f"!{uuid.uuid4()}", outputs=written, show_progress="hidden", api_visibility="private")

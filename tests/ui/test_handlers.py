@@ -228,7 +228,7 @@ def test_costly_method_can_be_cancelled(handlers):
     next(steps)
     steps.close()
     for thread in threading.enumerate():
-        if thread.name == "attribution":
+        if thread.name == "told":
             thread.join(30)
             assert not thread.is_alive()
     got = Unpacked(handlers.answer([CNN], question))
@@ -324,15 +324,15 @@ def test_eight_at_once_get_what_one_gets_alone():
 
 def test_nobody_waits_for_a_model_another_is_loading(handlers, monkeypatch):
     loading, go_on = threading.Event(), threading.Event()
-    real = type(handlers.answers.models).get
+    real = type(handlers.answers.models).all
 
-    def slow(store, spec, device=None):
-        if spec.seed == 77:
+    def slow(store, specs, *rest):
+        if any(spec.seed == 77 for spec in specs):
             loading.set()
             assert go_on.wait(60)
-        return real(store, spec, device)
+        return real(store, specs, *rest)
 
-    monkeypatch.setattr(type(handlers.answers.models), "get", slow)
+    monkeypatch.setattr(type(handlers.answers.models), "all", slow)
     with ThreadPoolExecutor(1) as pool:
         other = pool.submit(handlers.answer, ["random/resnet18#77"], {})
         assert loading.wait(30)

@@ -78,7 +78,7 @@ def test_a_model_that_does_not_fit_when_it_is_loaded_is_loaded_again(monkeypatch
             raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
         return load(*what)
 
-    monkeypatch.setattr("explorer.models.load", limited)
+    monkeypatch.setattr("explorer.store.load", limited)
     assert isinstance(answers.model(CNN), Model)
     assert len(loads) == 2
 

@@ -10,6 +10,7 @@ from explorer.probes import BIASES, QUESTIONS
 from explorer.ui.measuring import PLOTS, Measuring, described, export, summary
 from explorer.ui.stage import listen, part
 from explorer.ui.words import i18n
+from explorer.ui.worker import ANSWERS, DOWNLOADS, MEASUREMENTS, Worker
 
 TITLES = {
     "locality": "Locality",
@@ -23,10 +24,13 @@ TITLES = {
 _INTRO = "Measures the models that are chosen under Compare."
 
 
-def draw(measuring: Measuring, asked: dict[str, Any], others: list[gr.Tab], language: gr.Textbox) -> gr.State:
+def draw(
+    worker: Worker, measuring: Measuring, asked: dict[str, Any], others: list[gr.Tab], language: gr.Textbox
+) -> gr.State:
     """Lay the tabs out.
 
     Args:
+        worker: does what is asked.
         measuring: runs the probes.
         asked: name -> component that says what is measured: models and question.
         others: the page's other tabs; opening one ends what is being measured.
@@ -42,16 +46,16 @@ def draw(measuring: Measuring, asked: dict[str, Any], others: list[gr.Tab], lang
         last = gr.Tab(i18n("All biases"), id="all")
     for bias, own in inner:
         with own:
-            running.append(_bias(measuring, asked, kept, bias))
+            running.append(_bias(worker, measuring, asked, kept, bias))
     with last:
-        running.append(_all(measuring, asked, kept, last))
+        running.append(_all(worker, measuring, asked, kept, last))
     quiet: dict[str, Any] = {"cancels": running, "show_progress": "hidden", "api_visibility": "private"}
     for one in (*(own for _, own in inner), last, *others):
         one.select(None, **quiet)
     return kept
 
 
-def _bias(measuring: Measuring, asked: dict[str, Any], kept: gr.State, bias: Any) -> Any:
+def _bias(worker: Worker, measuring: Measuring, asked: dict[str, Any], kept: gr.State, bias: Any) -> Any:
     controls = part(
         "probe",
         label=f"{TITLES[bias]}: what to measure",
@@ -67,12 +71,10 @@ def _bias(measuring: Measuring, asked: dict[str, Any], kept: gr.State, bias: Any
         ]
     table = part("sheet", "", label="Comparison", elem_id=f"table-{bias}")
     event = listen(controls, "measure")(
-        measuring.measure,
+        worker.event(MEASUREMENTS, measuring.measure),
         inputs_kwargs={"kept": kept, **asked, "asked": controls},
         outputs=[state, kept, scores, table, *plots],
         show_progress="hidden",
-        concurrency_limit=4,
-        concurrency_id="measuring",
         api_name=f"measure_{bias}",
     )
     event.failure(_failed, outputs=state, show_progress="hidden", api_visibility="private")
@@ -80,7 +82,7 @@ def _bias(measuring: Measuring, asked: dict[str, Any], kept: gr.State, bias: Any
     return event
 
 
-def _all(measuring: Measuring, asked: dict[str, Any], kept: gr.State, tab: gr.Tab) -> Any:
+def _all(worker: Worker, measuring: Measuring, asked: dict[str, Any], kept: gr.State, tab: gr.Tab) -> Any:
     controls = part(
         "probe",
         label="All biases: what to measure",
@@ -102,18 +104,16 @@ def _all(measuring: Measuring, asked: dict[str, Any], kept: gr.State, tab: gr.Ta
         files = gr.File(label="CSV, JSON, PNG, HTML", file_count="multiple", visible=False, elem_id="exported")
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     event = listen(controls, "measure")(
-        measuring.measure_all,
+        worker.event(MEASUREMENTS, measuring.measure_all),
         inputs_kwargs={"kept": kept, **asked},
         outputs=[state, kept, scores, radar],
         show_progress="hidden",
-        concurrency_limit=4,
-        concurrency_id="measuring",
         api_name="measure_all",
     )
     event.failure(_failed, outputs=state, **quiet)
     listen(controls, "stop")(_stopped, outputs=state, cancels=[event], **quiet)
-    tab.select(summary, [kept, asked["language"]], [scores, radar], **quiet)
-    write.click(_exported, kept, files, **quiet)
+    tab.select(worker.event(ANSWERS, summary), [kept, asked["language"]], [scores, radar], **quiet)
+    write.click(worker.event(DOWNLOADS, _exported), kept, files, **quiet)
     return event
 
 

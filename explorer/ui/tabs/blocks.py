@@ -30,6 +30,7 @@ from explorer.ui.payload import Failure
 from explorer.ui.scene import PRESETS, layers
 from explorer.ui.stage import listen, part
 from explorer.ui.words import i18n
+from explorer.ui.worker import ANSWERS, MEASUREMENTS, Worker
 
 #: The block that is explained first, and the one whose cost stands beside every other's.
 FIRST, BESIDE = "axial", "mhsa"
@@ -40,10 +41,11 @@ LATEX: list[dict[str, str | bool]] = [{"left": "$$", "right": "$$", "display": T
 SCENE = PRESETS["star"][0]
 
 
-def draw(answers: Answers, tab: gr.Tab) -> None:
+def draw(worker: Worker, answers: Answers, tab: gr.Tab) -> None:
     """Lay the tab out.
 
     Args:
+        worker: does what is asked.
         answers: what all sessions share; a measurement takes its turn like a model.
         tab: measures the first block's cost when it is opened, not before.
     """
@@ -67,13 +69,13 @@ def draw(answers: Answers, tab: gr.Tab) -> None:
         costs = []
         for one in (found.name, BESIDE):
             # A turn each: nobody waits for both.
-            with answers.turn:
+            with answers.turn_to_compute():
                 costs.append(measured(one))
         yield head(found.name), body(found.name, (costs[0], costs[1])), found.example
 
     gr.on(
         [chosen.input, tab.select],
-        show,
+        worker.event(MEASUREMENTS, show),
         inputs=chosen,
         outputs=[formula, facts, code],
         show_progress="hidden",
@@ -86,13 +88,11 @@ def draw(answers: Answers, tab: gr.Tab) -> None:
         return example(answers, question)
 
     listen(asked, "asked")(
-        answer,
+        worker.event(ANSWERS, answer),
         inputs=asked,
         outputs=tried,
         show_progress="hidden",
         trigger_mode="always_last",
-        concurrency_limit=4,
-        concurrency_id="example",
         api_name="example",
     )
 

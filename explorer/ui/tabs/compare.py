@@ -19,15 +19,16 @@ from explorer.ui.scene import PRESETS, fields, layers, presets
 from explorer.ui.stage import listen, part
 from explorer.ui.upload import pick, picture_input
 from explorer.ui.words import i18n
-
-#: Requests of one kind answered at once: most of them wait for their model or for their turn, not for a processor.
-ANSWERING = 16
+from explorer.ui.worker import ANSWERS, ATTRIBUTIONS, UPLOADS, Worker
 
 
-def draw(handlers: Handlers, models: Sequence[str], names: Sequence[str], ready: bool = False) -> dict[str, Any]:
+def draw(
+    worker: Worker, handlers: Handlers, models: Sequence[str], names: Sequence[str], ready: bool = False
+) -> dict[str, Any]:
     """Lay the tab out inside the Blocks that are being built.
 
     Args:
+        worker: does what is asked.
         handlers: the tab's events.
         models: specs on opening.
         names: model names for the search.
@@ -119,51 +120,48 @@ def draw(handlers: Handlers, models: Sequence[str], names: Sequence[str], ready:
     live: dict[str, Any] = {
         "inputs_kwargs": asked,
         "show_progress": "hidden",
-        "concurrency_limit": ANSWERING,
-        "concurrency_id": "answers",
     }
+    answer = worker.event(ANSWERS, handlers.answer)
     gr.on(
         [controls.input, chosen.input],
-        handlers.answer,
+        answer,
         outputs=stage,
         trigger_mode="always_last",
         api_name="answer",
         **live,
     )
     picture.input(
-        handlers.choose,
+        worker.event(UPLOADS, handlers.choose),
         inputs=picture,
         outputs=[own, picture],
         trigger_mode="always_last",
         show_progress="hidden",
         api_visibility="private",
     )
-    file.upload(handlers.bring, [file, chosen], chosen, show_progress="hidden", api_visibility="private").success(
-        handlers.answer, outputs=stage, trigger_mode="always_last", api_visibility="private", **live
+    bring = worker.event(UPLOADS, handlers.bring)
+    file.upload(bring, [file, chosen], chosen, show_progress="hidden", api_visibility="private").success(
+        answer, outputs=stage, trigger_mode="always_last", api_visibility="private", **live
     )
     listen(scene, "wanted")(
-        handlers.layers,
+        worker.event(ANSWERS, handlers.layers),
         inputs_kwargs={"question": controls},
         outputs=scene,
         trigger_mode="always_last",
         show_progress="hidden",
-        concurrency_limit=ANSWERING,
         api_name="layers",
     )
     listen(stage, "settled")(
-        handlers.bank,
+        worker.event(ANSWERS, handlers.bank),
         outputs=store,
         trigger_mode="always_last",
         api_name="bank",
         **live,
     )
     computing = listen(controls, "compute")(
-        handlers.attribute,
+        worker.event(ATTRIBUTIONS, handlers.attribute),
         inputs_kwargs=asked,
         outputs=[stage, progress],
         show_progress="hidden",
-        concurrency_limit=4,
-        concurrency_id="attributions",
         api_name="attribute",
     )
     # An error must not leave the bar standing.

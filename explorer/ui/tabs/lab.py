@@ -19,6 +19,7 @@ from explorer.resources import asset
 from explorer.types import ModelSpec
 from explorer.ui.stage import part
 from explorer.ui.words import ENGLISH, i18n, language_of, translated_figure
+from explorer.ui.worker import ANSWERS, Worker
 
 #: Set-ups in words: (backbone, augmented) -> what stands on its button.
 SET_UPS = {
@@ -36,10 +37,11 @@ _INTRO = (
 _NO_TABLE = "No table of measurements came with this installation. `explorer lab evaluate` writes one."
 
 
-def draw(tab: gr.Tab, language: gr.Textbox) -> None:
+def draw(worker: Worker, tab: gr.Tab, language: gr.Textbox) -> None:
     """Lay the tab out.
 
     Args:
+        worker: does what is asked.
         tab: figures are drawn when it is opened, not before.
         language: holds the page's language.
     """
@@ -67,12 +69,13 @@ def draw(tab: gr.Tab, language: gr.Textbox) -> None:
                     min_width=250,
                 )
     quiet: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last"}
-    offered = set_up.input(_offered, set_up, chosen, api_visibility="private", **quiet)
+    offered = set_up.input(worker.event(ANSWERS, _offered), set_up, chosen, api_visibility="private", **quiet)
     # The words come at once, the figures when they are drawn.
     for fill, outputs, name in ((tell, [said, sheet, runs], "laboratory"), (paint, plots, "laboratory_figures")):
         asked = [set_up, chosen, *([language] if fill is paint else [])]
-        gr.on([tab.select, chosen.input], fill, asked, outputs, api_name=name, **quiet)
-        offered.then(fill, asked, outputs, api_visibility="private", **quiet)
+        filled = worker.event(ANSWERS, fill)
+        gr.on([tab.select, chosen.input], filled, asked, outputs, api_name=name, **quiet)
+        offered.then(filled, asked, outputs, api_visibility="private", **quiet)
 
 
 def there() -> list[str]:

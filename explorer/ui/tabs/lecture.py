@@ -14,12 +14,14 @@ from explorer.lessons import Lesson, as_json
 from explorer.ui.answers import Answers
 from explorer.ui.stage import listen, part
 from explorer.ui.tabs.blocks import LATEX, measured
+from explorer.ui.worker import MEASUREMENTS, Worker
 
 
-def draw(answers: Answers, lessons: Sequence[Lesson]) -> None:
+def draw(worker: Worker, answers: Answers, lessons: Sequence[Lesson]) -> None:
     """Lay the tab out.
 
     Args:
+        worker: does what is asked.
         answers: what all sessions share; a measurement takes its turn like a model.
         lessons: in the order of the menu.
     """
@@ -44,11 +46,11 @@ def draw(answers: Answers, lessons: Sequence[Lesson]) -> None:
 
     def costs() -> str:
         """Count and time the blocks of every chart: (JSON)."""
-        with answers.turn:
+        with answers.turn_to_compute():
             return json.dumps({name: _curve(measured(name)) for name in blocks})
 
     listen(lecture, "costs")(
-        costs,
+        worker.event(MEASUREMENTS, costs),
         outputs=lecture,
         show_progress="hidden",
         trigger_mode="once",

@@ -1,0 +1,345 @@
+"""The one way in which the page works: lanes for what is asked, threads that do it, and an end when nobody waits.
+
+Every event of the page that costs something goes through a `Worker`. It is an ``async`` function for gradio, so that a
+request that waits costs no thread, and its own queue's single bound cannot be filled by one kind of request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import inspect
+import queue
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+import gradio as gr
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from explorer.errors import Cancelled, ExplorerError
+
+#: Title of the message of a turn that did not come; by it assets/web/net.js knows that it has to ask again.
+BUSY = "Busy"
+#: Seconds without anybody listening after which a request counts as given up: a page that lost its connection is back
+#: by then.
+SILENCE = 5.0
+#: Seconds between two looks whether somebody still waits.
+_LOOK = 0.25
+
+News = TypeVar("News")
+
+
+@dataclass(frozen=True)
+class Lane:
+    """Requests of one kind.
+
+    Attributes:
+        name: of the kind.
+        at_once: how many are worked on; most of them wait for a model or for the turn to compute.
+        waiting: how many more may wait; others are told to come back.
+        seconds: after which the work on one is ended.
+    """
+
+    name: str
+    at_once: int
+    waiting: int
+    seconds: float
+
+
+ANSWERS = Lane("answers", 16, 64, 120)
+UPLOADS = Lane("uploads", 2, 32, 60)
+ATTRIBUTIONS = Lane("attributions", 4, 16, 900)
+MEASUREMENTS = Lane("measurements", 4, 16, 3600)
+DOWNLOADS = Lane("downloads", 2, 16, 300)
+#: What every lane together can hold, with room for those who are told to come back: gradio's own bounds.
+AT_ONCE = 256
+
+
+@dataclass(eq=False)
+class Task:
+    """The work on one request.
+
+    Attributes:
+        visitor: session of who asked, or "".
+        seconds: that it may take.
+        ended: set when nobody waits for it any more.
+    """
+
+    visitor: str = ""
+    seconds: float = float("inf")
+    ended: threading.Event = field(default_factory=threading.Event)
+    begun: float = field(default_factory=time.monotonic)
+
+    def check(self) -> None:
+        """Raises Cancelled where nobody waits, ExplorerError where it has taken too long."""
+        if self.ended.is_set():
+            raise Cancelled
+        if time.monotonic() - self.begun > self.seconds:
+            raise ExplorerError(
+                f"this took longer than {self.seconds:.0f} seconds and was ended; ask for less at once, or take a "
+                "smaller model or picture"
+            )
+
+
+_task: ContextVar[Task | None] = ContextVar("task", default=None)
+#: What is asked for by nobody in particular: by Python, or while the page is built.
+_ANYBODY = Task()
+
+
+def task() -> Task:
+    """The request that this thread works on."""
+    return _task.get() or _ANYBODY
+
+
+class Listening:
+    """Who is listening for answers; a piece of ASGI middleware that sees gradio's streams begin and end."""
+
+    def __init__(self) -> None:
+        self._streams: dict[str, int] = {}
+        self._silent_since: dict[str, float] = {}
+
+    def __call__(self, app: ASGIApp) -> ASGIApp:
+        """Wrap an application."""
+
+        async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+            path = scope.get("path", "") if scope["type"] == "http" else ""
+            if scope.get("method") == "POST" and path.rstrip("/").rpartition("/")[0].endswith(("/queue", "/call")):
+                await self._asked(app, scope, receive, send)
+                return
+            name = ""
+            if path.endswith("/queue/data"):
+                query = dict(part.split("=", 1) for part in scope["query_string"].decode().split("&") if "=" in part)
+                name = query.get("session_hash", "")
+            elif "/call/" in path and scope["method"] == "GET":
+                name = path.rstrip("/").rpartition("/")[2]
+            if not name:
+                await app(scope, receive, send)
+                return
+            self._streams[name] = self._streams.get(name, 0) + 1
+            try:
+                await app(scope, receive, send)
+            finally:
+                self._streams[name] -= 1
+                if not self._streams[name]:
+                    del self._streams[name]
+                    self._now_silent(name)
+
+        return watched
+
+    async def _asked(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """A request is posted; its event's name, by which some listen, is known from the answer."""
+        said = scope["explorer.event"] = {"name": ""}
+        told = bytearray()
+
+        async def seen(message: Message) -> None:
+            if message["type"] == "http.response.body" and len(told) < 200:
+                told.extend(message.get("body", b""))
+                if b'"event_id":"' in told:
+                    said["name"] = bytes(told).partition(b'"event_id":"')[2].partition(b'"')[0].decode("latin-1")
+            await send(message)
+
+        await app(scope, receive, seen)
+
+    def _now_silent(self, name: str) -> None:
+        now = time.monotonic()
+        self._silent_since = {one: since for one, since in self._silent_since.items() if now - since < 60 * SILENCE}
+        self._silent_since[name] = now
+
+    def waits(self, request: gr.Request, since: float) -> bool:
+        """Whether somebody waits for the answer to a request that came at ``since``."""
+        scope = getattr(request, "scope", None) or getattr(getattr(request, "request", None), "scope", None) or {}
+        if "explorer.event" not in scope:
+            return True  # it did not come through this middleware
+        names = (request.session_hash or "", scope["explorer.event"]["name"])
+        if any(name in self._streams for name in names):
+            return True
+        last = max(since, *(self._silent_since.get(name, 0.0) for name in names))
+        return time.monotonic() - last < SILENCE
+
+
+class Worker:
+    """Does what the page's visitors ask for, each kind in its own lane.
+
+    Args:
+        listening: tells whether somebody waits; None where nothing can tell.
+    """
+
+    def __init__(self, listening: Listening | None = None) -> None:
+        self.listening = listening or Listening()
+        self._lines: dict[str, _Line] = {}
+
+    def event(self, lane: Lane, work: Callable[..., Any]) -> Callable[..., Any]:
+        """Make gradio's function of a plain one: the same inputs and outputs, done in a lane.
+
+        A generator's steps are sent as they come, all of them advanced by one thread. What `task` returns inside is
+        the request; the work has to look at it between its steps. An ExplorerError becomes a message on the page.
+        """
+        # Of gr.Request gradio knows by its annotation that it has to be filled in.
+        signature = inspect.signature(work)
+        parameters = list(signature.parameters.values())
+        asker = inspect.Parameter("asker", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=gr.Request)
+
+        if inspect.isgeneratorfunction(work):
+
+            async def steps(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+                given = signature_with.bind(*args, **kwargs)
+                request = given.arguments.pop("asker", None)
+                async for step in self._steps(lane, request, functools.partial(work, *given.args, **given.kwargs)):
+                    yield step
+
+            done: Any = steps
+        else:
+
+            async def once(*args: Any, **kwargs: Any) -> Any:
+                given = signature_with.bind(*args, **kwargs)
+                request = given.arguments.pop("asker", None)
+                call = functools.partial(work, *given.args, **given.kwargs)
+                (found,) = [step async for step in self._steps(lane, request, lambda: iter((call(),)))]
+                return found
+
+            done = once
+        signature_with = signature.replace(parameters=[*parameters, asker])
+        done.__name__ = getattr(work, "__name__", "work")
+        done.__doc__ = work.__doc__
+        done.__signature__ = signature_with
+        hints = {name: one for name, one in inspect.get_annotations(work, eval_str=True).items() if name != "return"}
+        done.__annotations__ = {**hints, "asker": gr.Request}
+        return done
+
+    async def _steps(
+        self, lane: Lane, request: gr.Request | None, work: Callable[[], Iterator[Any]]
+    ) -> AsyncIterator[Any]:
+        """What the work yields; it is ended when this is closed, or when nobody listens any more."""
+        came = time.monotonic()
+
+        def waits() -> bool:
+            return request is None or self.listening.waits(request, came)
+
+        line = self._lines.setdefault(lane.name, _Line(lane))
+        await line.enter(waits)
+        current = Task((request.session_hash or "") if request is not None else "", lane.seconds)
+        loop = asyncio.get_running_loop()
+        news: asyncio.Queue[tuple[Any, BaseException | None] | None] = asyncio.Queue()
+        context = contextvars.copy_context()
+        context.run(_task.set, current)
+
+        def tell(one: tuple[Any, BaseException | None] | None) -> None:
+            loop.call_soon_threadsafe(news.put_nowait, one)
+
+        thread = loop.run_in_executor(line.threads, context.run, _do, work, current, tell)
+        # The place is free when the thread is, even if nobody is there any more to see it.
+        thread.add_done_callback(lambda _: line.places.release())
+        try:
+            while True:
+                try:
+                    found = await asyncio.wait_for(news.get(), _LOOK)
+                except (TimeoutError, asyncio.TimeoutError):
+                    if not waits():
+                        current.ended.set()
+                    continue
+                if found is None:
+                    break
+                step, error = found
+                if isinstance(error, ExplorerError):
+                    raise gr.Error(sentence(str(error)), print_exception=False) from error
+                if isinstance(error, Cancelled):
+                    raise _gone()
+                if error is not None:
+                    raise error
+                yield step
+        finally:
+            current.ended.set()
+
+
+def _do(work: Callable[[], Iterator[Any]], current: Task, tell: Callable[[Any], Any]) -> None:
+    """Do the work, in a thread of the lane's."""
+    steps: Iterator[Any] = iter(())
+    try:
+        current.check()
+        steps = work()
+        for step in steps:
+            tell((step, None))
+            current.check()
+    except BaseException as error:
+        tell((None, error))
+    finally:
+        if isinstance(steps, Generator):
+            steps.close()
+        tell(None)
+
+
+class _Line:
+    """The state of a lane: its threads, and who waits for one."""
+
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        self.threads = ThreadPoolExecutor(lane.at_once, thread_name_prefix=lane.name)
+        self.places = asyncio.Semaphore(lane.at_once)
+        self._waiting = 0
+
+    async def enter(self, waits: Callable[[], bool]) -> None:
+        """Wait for a place; raises gr.Error where too many wait already, or nobody waits any more for this one."""
+        if self.places.locked() and self._waiting >= self.lane.waiting:
+            raise gr.Error("Many are asking at once; ask again in a moment.", title=BUSY, print_exception=False)
+        self._waiting += 1
+        mine = asyncio.ensure_future(self.places.acquire())
+        try:
+            while not (await asyncio.wait({mine}, timeout=_LOOK))[0]:
+                if not waits():
+                    raise _gone()
+        except BaseException:
+            if not mine.cancel() and not mine.cancelled():
+                self.places.release()
+            raise
+        finally:
+            self._waiting -= 1
+
+
+def _gone() -> gr.Error:
+    return gr.Error("Nobody waited for this any more.", print_exception=False)
+
+
+def told(work: Callable[[Callable[[News], None]], None]) -> Iterator[News]:
+    """Make a generator of work that tells its progress to a function; closing it ends the work at its next word."""
+    news: queue.Queue[tuple[News | None, BaseException | None] | None] = queue.Queue()
+    closed = threading.Event()
+
+    def tell(one: News) -> None:
+        if closed.is_set():
+            raise Cancelled
+        news.put((one, None))
+
+    def run() -> None:
+        try:
+            work(tell)
+        except Cancelled:
+            pass
+        except BaseException as error:
+            news.put((None, error))
+        finally:
+            news.put(None)
+
+    context = contextvars.copy_context()
+    threading.Thread(target=context.run, args=(run,), name="told", daemon=True).start()
+    try:
+        while (found := news.get()) is not None:
+            while news.qsize() > 1:  # only the latest news is worth a message
+                found = news.get() or found
+            one, error = found
+            if error is not None:
+                raise error
+            yield cast(News, one)
+    finally:
+        closed.set()
+
+
+def sentence(text: str) -> str:
+    """A message as a sentence; gradio shows errors as markup, so what could be markup is taken out."""
+    text = text.replace("<", "‹").replace(">", "›").strip()
+    return text[:1].upper() + text[1:]
