@@ -153,10 +153,10 @@ class Listening:
 
     def waits(self, request: gr.Request, since: float) -> bool:
         """Whether somebody waits for the answer to a request that came at ``since``."""
-        scope = getattr(request, "scope", None) or getattr(getattr(request, "request", None), "scope", None) or {}
-        if "explorer.event" not in scope:
+        event = getattr(request.request, "scope", {}).get("explorer.event")
+        if event is None:
             return True  # it did not come through this middleware
-        names = (request.session_hash or "", scope["explorer.event"]["name"])
+        names = (request.session_hash or "", event["name"])
         if any(name in self._streams for name in names):
             return True
         last = max(since, *(self._silent_since.get(name, 0.0) for name in names))
