@@ -52,8 +52,8 @@ class Limits:
         """Raises ModelError where a model is larger."""
         if size.nbytes > self.nbytes:
             raise ModelError(
-                f"'{spec}' takes {gib(size.nbytes)}; models of up to {self.nbytes / 2**30:g} GiB are accepted here. Take a "
-                "smaller variant of it"
+                f"'{spec}' takes {gib(size.nbytes)}; models of up to {self.nbytes / 2**30:g} GiB are accepted here. "
+                "Take a smaller variant of it"
             )
         if size.multiply_adds is not None and size.multiply_adds > self.multiply_adds:
             raise ModelError(

@@ -132,7 +132,7 @@ def test_visitors_who_take_turns_do_not_load_each_others_models_away(
     assert loads == names(0, 2, 1, 0)
 
 
-def test_a_request_waits_for_memory_and_gets_it(loads: list[str]) -> None:
+def test_a_request_waits_for_memory_and_gets_it() -> None:
     store = ModelStore(int(1.5 * ONE))
     held = [store.get(NAME, "cpu")]
     with ThreadPoolExecutor(1) as pool:
@@ -166,7 +166,7 @@ def test_who_is_gone_waits_for_nothing_and_loads_nothing(loads: list[str]) -> No
     assert isinstance(wide.get(names(2)[0], "cpu"), Model)
 
 
-def test_who_waits_for_anothers_load_that_was_given_up_loads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_waits_for_anothers_load_that_was_given_up_loads_it() -> None:
     store, gone, inside = ModelStore(10 * ONE), threading.Event(), threading.Event()
 
     def first() -> None:
