@@ -119,6 +119,10 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     serve.add_argument("--open", action="store_true", help="open it in the browser")
     text = "a lesson to begin with, repeatable; the README says how to write one"
     serve.add_argument("--lesson", action="append", default=[], metavar="FILE", help=text)
+    text = "a name under which the page may be opened beside its own, as that of a proxy before it; repeatable"
+    serve.add_argument("--allow-host", action="append", default=[], metavar="NAME", help=text)
+    text = "look up models that visitors name on the hub with this machine's token, private ones too"
+    serve.add_argument("--allow-hub-token", action="store_true", help=text)
 
     models = command("models", _models, "List timm's models with parameters, input size and attention layouts.")
     models.add_argument("--search", default="", metavar="PART", help="a part of the name, or a pattern with * and ?")
@@ -472,14 +476,15 @@ def _serve(options: argparse.Namespace) -> int:
         ModelSpec.parse(text)  # a mistake is told before the page is built
     from explorer.ui.page import serve
 
+    given: dict[str, Any] = {"lessons": options.lesson, "allow_hosts": options.allow_host}
+    given["allow_hub_token"] = options.allow_hub_token
+    where = (options.model, options.host, options.port, options.device, options.open)
     try:
         if not options.json:
-            serve(options.model, options.host, options.port, options.device, options.open, lessons=options.lesson)
+            serve(*where, **given)
             return 0
         with contextlib.redirect_stdout(sys.stderr):
-            launched = serve(
-                options.model, options.host, options.port, options.device, options.open, False, options.lesson
-            )
+            launched = serve(*where, False, **given)
     except OSError as error:
         first = str(error).strip().splitlines()[0]
         raise ParameterError(f"cannot listen on {options.host}:{options.port}; try another --port ({first})") from error

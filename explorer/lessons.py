@@ -407,10 +407,10 @@ def _model(entry: _Entry) -> str:
     text = entry.string()
     try:
         spec = ModelSpec.parse(text)
-        if text.startswith("lab/"):
+        if spec.origin == "lab":
             if text not in networks.available():
                 raise UnknownNameError("laboratory model", text, networks.available())
-        elif not spec.backbone.startswith(("hf-hub:", "local-dir:")) and not timm.is_model(spec.backbone):
+        elif spec.source.scheme == "timm" and not timm.is_model(spec.backbone):
             raise UnknownNameError("model", spec.backbone, [*timm.list_models(), *timm.list_pretrained()])
         if spec.block and spec.block not in BLOCKS:
             raise UnknownNameError("block", spec.block, BLOCKS)

@@ -24,7 +24,6 @@ from timm.models import (
     get_pretrained_cfg,
     is_model,
     list_models,
-    parse_model_name,
     split_model_name_tag,
 )
 from timm.models._hub import load_model_config_from_path
@@ -39,7 +38,7 @@ from explorer.lab import networks, scenes
 from explorer.labels import class_names, headless_reason
 from explorer.seeding import Seeded
 from explorer.stages import Stage, find_stages
-from explorer.types import ModelSpec, WeightsState
+from explorer.types import ModelSpec, Source, WeightsState
 from explorer.weights import (
     FITTED,
     check_finite,
@@ -172,11 +171,14 @@ class ModelStore:
     def __init__(self, max_bytes: int) -> None:
         self._models: Bounded[str, Model] = Bounded(max_bytes, lambda model: model.nbytes)
 
-    def get(self, spec: ModelSpec | str, device: str | None = None) -> Model:
-        """Return the model of a spec, loaded now or before; see ``load`` for the errors."""
+    def get(self, spec: ModelSpec | str, device: str | None = None, token: bool | None = None) -> Model:
+        """Return the model of a spec, loaded now or before; see ``load`` for the errors.
+
+        What was loaded with this machine's token is not given to who asks without it.
+        """
         spec = ModelSpec.parse(spec) if isinstance(spec, str) else spec
         where = choose_device(device)
-        return self._models.get(f"{spec!r} {_fingerprint(spec)} {where}", lambda: load(spec, str(where)))
+        return self._models.get(f"{spec!r} {_fingerprint(spec)} {where} {token}", lambda: load(spec, str(where), token))
 
     def clear(self) -> None:
         """Forget the models kept now; who holds one keeps it."""
@@ -220,8 +222,11 @@ def choose_device(name: str | None = None) -> torch.device:
     return device
 
 
-def load(spec: ModelSpec | str, device: str | None = None) -> Model:
+def load(spec: ModelSpec | str, device: str | None = None, token: bool | None = None) -> Model:
     """Build the model that a spec describes, with its weights, on a device ("cpu", "cuda:1", "mps"; None chooses).
+
+    ``token``: False asks the hub as somebody unknown, who may have what everybody may; None with this machine's token,
+    if it has one.
 
     Raises:
         UnknownNameError: no such model, tag or block; the closest names are offered.
@@ -236,7 +241,7 @@ def load(spec: ModelSpec | str, device: str | None = None) -> Model:
         return _laboratory(spec, where)
     if spec.block is not None and spec.block not in BLOCKS:
         raise UnknownNameError("block", spec.block, BLOCKS)  # before anything is fetched
-    source = _resolve(spec.backbone)
+    source = _resolve(spec.source, token)
     arguments = _arguments(spec, source)
     _check_size(spec, source, arguments)
     overlay: dict[str, Any] = {}
@@ -370,15 +375,17 @@ class _Source:
     arguments: Mapping[str, Any]
     folder: Path | None = None
     repository: str | None = None
+    token: bool | None = None
 
     def weights(self) -> Path:
         """Return the safetensors file with its published weights, fetched if need be; raises WeightsError."""
         if self.folder is not None:
             return folder_weights(self.folder)
         if self.repository is not None:
-            return hub_weights(self.repository)
+            return hub_weights(self.repository, None, self.token, self.token is not False)
         if hub := self.config.get("hf_hub_id"):
-            return hub_weights(hub, self.config.get("hf_hub_filename"))
+            # What timm lists is there for everybody: it may come from the cache too.
+            return hub_weights(hub, self.config.get("hf_hub_filename"), self.token)
         if url := self.config.get("url"):
             raise WeightsError(
                 f"the weights of '{self.name}' are published only as {Path(str(url)).name}, not as safetensors; such "
@@ -389,13 +396,15 @@ class _Source:
         raise WeightsError(f"timm publishes no weights for '{self.name}'; use {hint}")
 
 
-def _resolve(backbone: str) -> _Source:
+def _resolve(source: Source, token: bool | None) -> _Source:
     """Find out what a backbone's name means, as timm reads it."""
-    try:
-        kind, name = parse_model_name(backbone)
-    except ValueError as error:
-        raise ParameterError(str(error)) from None
-    if kind is None:
+    name, backbone = source.name, str(source)
+    if source.scheme == "timm":
+        if "/" in name or "\\" in name:
+            raise ParameterError(
+                f"'{name}' is no name of timm's; write hf-hub:{name} for a model of the hub, or local-dir:{name} for a "
+                f"folder"
+            )
         architecture, tag = split_model_name_tag(name)
         if not is_model(architecture):
             raise UnknownNameError("model", name, list_models())
@@ -408,15 +417,15 @@ def _resolve(backbone: str) -> _Source:
             tags = sorted(known.partition(".")[2] for known in tagged)
             raise UnknownNameError(f"tag of '{architecture}'", tag, [known for known in tags if known])
         published = get_pretrained_cfg(name)
-        return _Source(name, architecture, published.to_dict() if published is not None else {}, {})
-    folder, repository = Path(name), None
-    if kind == "hf-hub":
-        found = hub_file(name, "config.json")
+        return _Source(name, architecture, published.to_dict() if published is not None else {}, {}, token=token)
+    folder, repository = source.folder, None
+    if source.scheme == "hf-hub":
+        found = hub_file(name, "config.json", token, token is not False)
         if found is None:
             raise ModelError(f"the hub's '{name}' has no config.json, so it is not a model timm can read")
         folder, repository = found.parent, name
     elif not folder.is_dir():
-        raise ModelError(f"'{backbone}': there is no folder '{folder}'")
+        raise ModelError(f"'{backbone}': there is no folder '{source.name}'")
     elif not (folder / "config.json").is_file():
         raise ModelError(f"'{backbone}': the folder has no config.json; timm's save_for_hf writes one")
     read_config(folder / "config.json")
@@ -428,7 +437,9 @@ def _resolve(backbone: str) -> _Source:
         raise ModelError(f"'{backbone}': config.json is not one of timm's ({_first_line(error)})") from None
     if not is_model(architecture):
         raise UnknownNameError("model", architecture, list_models())
-    return _Source(backbone, architecture, config.to_dict(), arguments, None if repository else folder, repository)
+    return _Source(
+        backbone, architecture, config.to_dict(), arguments, None if repository else folder, repository, token
+    )
 
 
 def _arguments(spec: ModelSpec, source: _Source) -> dict[str, Any]:
@@ -577,8 +588,8 @@ def _first_line(error: Exception, lines: int = 1) -> str:
 def _fingerprint(spec: ModelSpec) -> str:
     """Tell apart the versions of files on disk that a spec names, so that a store never serves an old one."""
     files = [Path(spec.weights_file)] if spec.weights_file else []
-    if spec.backbone.startswith("local-dir:"):
-        folder = Path(spec.backbone.partition(":")[2])
+    if spec.source.scheme == "local-dir":
+        folder = spec.source.folder
         files += [folder / "config.json", *sorted(folder.glob("*.safetensors"))]
     marks = []
     for file in files:

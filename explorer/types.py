@@ -6,8 +6,10 @@ Coordinates: a `Point` is in pixels of the model's input frame, x to the right a
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -22,6 +24,7 @@ from explorer.errors import ParameterError
 WeightsState = Literal["pretrained", "lab", "identity-init", "random", "file"]
 MapKind = Literal["pairwise", "axial", "context", "gate", "channel"]
 Origin = Literal["pretrained", "random", "lab"]
+Scheme = Literal["timm", "hf-hub", "local-dir"]
 
 WEIGHTS_STATES: Mapping[WeightsState, str] = {
     "pretrained": "weights as published for this model",
@@ -47,12 +50,70 @@ class Point(NamedTuple):
     y: float
 
 
+class Source(NamedTuple):
+    """Where a backbone's configuration and weights come from, taken apart once so that no spelling decides anything.
+
+    ``str`` gives the one way in which it is written.
+
+    Attributes:
+        scheme: "timm" for a name of timm's own, "hf-hub" for a repository of the hub, "local-dir" for a folder.
+        name: timm's name; ``ORG/NAME[@REVISION]``; or a path, in which ``~`` is the home folder.
+    """
+
+    scheme: Scheme
+    name: str
+
+    @classmethod
+    def parse(cls, text: str) -> Source:
+        """Read ``NAME``, ``hf-hub:ORG/NAME`` or ``local-dir:PATH``, the scheme in any case, as timm does.
+
+        Raises ParameterError for another scheme, or for none of the characters that have to follow it.
+        """
+        before, colon, after = text.partition(":")
+        if not colon:
+            return cls("timm", text.strip())
+        scheme = _SCHEMES.get(before.strip().lower())
+        if scheme is None:
+            raise ParameterError(
+                f"'{text}': there is no source '{before}:'; write hf-hub:ORG/NAME for a model of the hub, "
+                f"local-dir:PATH for a folder, or a model's name alone for one of timm's"
+            )
+        name = after.strip()
+        if not name or "\0" in name:
+            raise ParameterError(f"'{text}': after {scheme}: {_AFTER[scheme]} is expected")
+        return cls(scheme, name)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of a ``local-dir``."""
+        path = Path(self.name)
+        # On a machine that knows no home folder the sign stays, and no such folder is found.
+        with contextlib.suppress(RuntimeError):
+            path = path.expanduser()
+        return path
+
+    def same(self, other: Source) -> bool:
+        """Whether both mean one thing, however it is written."""
+        if self.scheme != other.scheme or self.scheme != "local-dir":
+            return self == other
+        return os.path.realpath(self.folder) == os.path.realpath(other.folder)
+
+    def __str__(self) -> str:
+        return self.name if self.scheme == "timm" else f"{self.scheme}:{self.name}"
+
+
+#: ``hf_hub`` is timm's old way to write it.
+_SCHEMES: Mapping[str, Scheme] = {"hf-hub": "hf-hub", "hf_hub": "hf-hub", "local-dir": "local-dir"}
+_AFTER: Mapping[Scheme, str] = {"hf-hub": "ORG/NAME", "local-dir": "the path of a folder"}
+
+
 @dataclass(frozen=True)
 class ModelSpec:
     """What to build: a timm backbone, its weights, and at most one inserted block.
 
     Text form: ``[random/ | lab/]BACKBONE[+BLOCK@STAGE][#SEED]``. BACKBONE is a timm name with or without tag, or
-    timm's own ``hf-hub:ORG/NAME`` and ``local-dir:PATH``. No prefix means pretrained. Stages count from 1.
+    timm's own ``hf-hub:ORG/NAME`` and ``local-dir:PATH``, as `Source` reads them. No prefix means pretrained. Stages
+    count from 1.
     ``parse`` and ``str`` round-trip; the other fields have no text form.
 
     Attributes:
@@ -80,6 +141,15 @@ class ModelSpec:
     weights_file: str | None = None
     preprocessing: tuple[tuple[str, Any], ...] = ()
 
+    def __post_init__(self) -> None:
+        # Written in one way: what is compared, kept or looked up by it means one thing.
+        object.__setattr__(self, "backbone", str(Source.parse(self.backbone)))
+
+    @property
+    def source(self) -> Source:
+        """Where the backbone comes from."""
+        return Source.parse(self.backbone)
+
     @classmethod
     def parse(cls, text: str, **fields: Any) -> ModelSpec:
         """Read the text form; ``fields`` set the fields that have none. Raises ParameterError."""
@@ -87,10 +157,10 @@ class ModelSpec:
         origin: Origin = "pretrained"
         for prefix in ("random", "lab"):
             if rest.startswith(prefix + "/"):
-                origin, rest = prefix, rest[len(prefix) + 1 :]
+                origin, rest = prefix, rest[len(prefix) + 1 :].lstrip()
                 break
         # A folder may have + and # in its name: there, only a whole +BLOCK@STAGE or #SEED at the end is one.
-        folder = rest.startswith("local-dir:")
+        folder = ":" in rest and Source.parse(rest).scheme == "local-dir"
         seed = 0
         if (match := re.search(r"#([^#/+@]*)$", rest)) is not None and not (folder and not match.group(1).isdecimal()):
             if not match.group(1).isdecimal() or int(match.group(1)) >= 2**63:

@@ -643,9 +643,9 @@ def test_store_loads_once_keeps_to_its_bytes_and_sees_a_changed_file(
     loaded = []
     original = models.load
 
-    def counting(spec: ModelSpec, device: str | None = None) -> models.Model:
+    def counting(spec: ModelSpec, device: str | None = None, token: bool | None = None) -> models.Model:
         loaded.append(str(spec))
-        return original(spec, device)
+        return original(spec, device, token)
 
     monkeypatch.setattr(models, "load", counting)
     one = original("random/test_resnet", "cpu").nbytes

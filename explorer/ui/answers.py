@@ -19,7 +19,7 @@ from explorer.errors import BusyError, ExplorerError, ModelError
 from explorer.models import Model, ModelStore, choose_device, out_of_memory
 from explorer.transforms import Transform
 from explorer.types import ModelView, Point
-from explorer.ui.controls import Question, parse_spec
+from explorer.ui.controls import Question, is_offered, parse_spec
 from explorer.ui.fitted import Files, split
 from explorer.ui.moved import Moved
 from explorer.ui.payload import Failure
@@ -54,13 +54,15 @@ class Answers:
 
     Attributes:
         folders: whether any ``local-dir:`` folder of this machine may be named.
-        named: specs given at launch; a folder among them is allowed to everyone.
+        named: specs given at launch; everyone may ask for them, for a folder or a private repository among them too.
         device: where models run, or None to choose.
+        hub_token: whether other models are looked up on the hub with this machine's token, or as by somebody unknown.
     """
 
     folders: bool
     named: tuple[str, ...] = ()
     device: str | None = None
+    hub_token: bool = False
     models: ModelStore = field(default_factory=lambda: ModelStore(MODELS_BYTES))
     sides: Bounded[Hashable, Side] = field(default_factory=lambda: Bounded(ANSWERS_BYTES, lambda side: side.nbytes))
     files: Files = field(default_factory=Files)
@@ -73,9 +75,10 @@ class Answers:
         try:
             spec = parse_spec(name, self.folders, self.named)
             spec = self.files.spec(spec, digest) if digest else spec
-            return self._fitting(lambda: self.models.get(spec, self.device), choose_device(self.device))
+            token = None if self.hub_token or is_offered(spec, self.named) else False
+            return self._fitting(lambda: self.models.get(spec, self.device, token), choose_device(self.device))
         except ExplorerError as error:
-            return Failure(text, self.files.anonymous(str(error)))
+            return Failure(text, str(error))
         except Exception:
             log.exception("loading %s", text)
             return Failure(text, "could not be loaded; the server's log says why")

@@ -7,7 +7,6 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -22,6 +21,7 @@ from explorer.ui import payload
 from explorer.ui.answers import Answers, Cancelled
 from explorer.ui.controls import MAX_MODELS, Question, parse_models, parse_question, parse_spec
 from explorer.ui.fitted import split
+from explorer.ui.guard import pathless, uploaded
 from explorer.ui.moved import Moved
 from explorer.ui.scene import layers
 from explorer.ui.upload import OWN, Picked, pick
@@ -123,7 +123,7 @@ class Handlers:
     def bring(self, path: Any, models: Any) -> list[str]:
         """Take a weights file that explorer fit wrote, and add its model to the models."""
         texts = checked(parse_models, models)
-        text, *_ = checked(parse_models, [checked(self.answers.files.add, Path(str(path)))])
+        text, *_ = checked(parse_models, [checked(lambda one: self.answers.files.add(uploaded(one)), path)])
         checked(lambda name: parse_spec(name, self.answers.folders, self.answers.named), split(text)[0])
         if text in texts:
             return texts
@@ -185,8 +185,8 @@ class Handlers:
 
 
 def sentence(text: str) -> str:
-    """A message as a sentence; gradio shows errors as markup, so what could be markup is taken out."""
-    text = text.replace("<", "‹").replace(">", "›").strip()
+    """A message as a sentence, without paths; gradio shows errors as markup, so what could be markup is taken out."""
+    text = pathless(text).replace("<", "‹").replace(">", "›").strip()
     return text[:1].upper() + text[1:]
 
 

@@ -8,12 +8,10 @@ import json
 import logging
 import math
 import queue
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -27,8 +25,10 @@ from explorer.sheet import Chart, Map, Radar, Table, colour_of
 from explorer.types import ProbeResult
 from explorer.ui.answers import PATIENCE, Answers
 from explorer.ui.controls import parameters_of
+from explorer.ui.guard import pathless
 from explorer.ui.handlers import Handlers, checked, sentence
 from explorer.ui.payload import Failure
+from explorer.ui.scratch import Recent
 from explorer.ui.words import ENGLISH, language_of, translated_panel
 
 log = logging.getLogger(__name__)
@@ -249,12 +249,14 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+_exports = Recent("biases")
+
+
 def export(kept: Kept | None) -> list[str]:
     """Write everything a session has measured: CSV and JSON of every row, PNG and HTML of every figure."""
     if not kept:
         raise gr.Error("Nothing has been measured yet.", print_exception=False)
-    # gradio serves and deletes what lies in its own folder of temporary files.
-    folder = Path(tempfile.mkdtemp(prefix="biases-"))
+    folder = _exports.new()
     results = list(kept.values())
     files = [save(show.whole_sheet(results), folder / f"biases.{ending}") for ending in ("png", "html")]
     records = folder / "biases.json"
@@ -345,7 +347,7 @@ def _now(result: ProbeResult) -> str:
 
 
 def _state(words: str, share: float, notes: Sequence[str] = ()) -> str:
-    return json.dumps({"words": words, "share": share, "notes": list(notes)})
+    return json.dumps({"words": words, "share": share, "notes": [pathless(one) for one in notes]})
 
 
 def _skip(count: int) -> list[Any]:

@@ -28,6 +28,7 @@ from explorer.layouts.weights import DotProduct
 from explorer.transforms import Transform
 from explorer.types import KINDS, WEIGHTS_STATES, AttentionMap, ModelView, Point, Prediction
 from explorer.ui.controls import Question
+from explorer.ui.guard import pathless
 from explorer.ui.moved import Moved
 
 #: Bytes of attention rows in a live text; maps beyond it give the mean of their heads until the move has settled.
@@ -47,6 +48,9 @@ class Failure:
 
     spec: str
     problem: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "problem", pathless(self.problem))
 
 
 @dataclass

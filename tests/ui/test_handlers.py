@@ -326,11 +326,11 @@ def test_nobody_waits_for_a_model_another_is_loading(handlers, monkeypatch):
     loading, go_on = threading.Event(), threading.Event()
     real = type(handlers.answers.models).get
 
-    def slow(store, spec, device=None):
+    def slow(store, spec, device=None, token=None):
         if spec.seed == 77:
             loading.set()
             assert go_on.wait(60)
-        return real(store, spec, device)
+        return real(store, spec, device, token)
 
     monkeypatch.setattr(type(handlers.answers.models), "get", slow)
     with ThreadPoolExecutor(1) as pool:
