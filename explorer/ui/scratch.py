@@ -25,7 +25,8 @@ def scratch() -> Path:
 
     It lies in GRADIO_TEMP_DIR as that was given, or among the system's temporary files, and only its owner may enter.
     """
-    parent = Path(os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir())
+    # Resolved, as paths of uploads are before they are compared with it.
+    parent = Path(os.path.realpath(os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir()))
     parent.mkdir(parents=True, exist_ok=True)
     _sweep(parent)
     while True:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import http.server
 import json
 import os
@@ -29,7 +31,7 @@ from explorer.images import samples
 from explorer.types import ModelSpec
 from explorer.ui.answers import Answers
 from explorer.ui.controls import parse_spec
-from explorer.ui.guard import Hosts, pathless, uploaded
+from explorer.ui.guard import Guard, Hosts, pathless, uploaded
 from explorer.ui.handlers import Handlers
 from explorer.ui.payload import Failure
 from explorer.ui.upload import Own, _preprocess, pick
@@ -425,6 +427,34 @@ def test_every_kind_of_answer_has_the_headers_and_a_foreign_host_gets_none(hall:
                 assert refused.headers["x-content-type-options"] == "nosniff"
         body = {"data": [], "fn_index": 0, "session_hash": "s"}
         assert client.post("/gradio_api/queue/join", json=body, headers={"host": "evil.example"}).status_code == 421
+
+
+def test_websockets_are_asked_for_their_host_and_a_failure_is_sealed_too():
+    def ask(kind: str, host: bytes) -> list[Any]:
+        sent: list[Any] = []
+
+        async def broken(_: Any, __: Any, send: Any) -> None:
+            if kind == "http":
+                raise RuntimeError("/srv/secret")
+            await send({"type": "websocket.accept"})
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": b""}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {"type": kind, "method": "GET", "path": "/", "headers": [(b"host", host)]}
+        with contextlib.suppress(RuntimeError):
+            asyncio.run(Guard(broken, Hosts("127.0.0.1"))(scope, receive, send))
+        return sent
+
+    assert [one["type"] for one in ask("websocket", b"localhost:7860")] == ["websocket.accept"]
+    assert [one["type"] for one in ask("websocket", b"evil.example")] == ["websocket.close"]
+    start, body = ask("http", b"localhost")
+    assert start["status"] == 500
+    assert b"/srv" not in body["body"]
+    assert Headers(raw=start["headers"])["x-content-type-options"] == "nosniff"
 
 
 # ---- what visitors leave and see ------------------------------------------------------------------------------------
