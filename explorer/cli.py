@@ -548,7 +548,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _models(options: argparse.Namespace) -> _Result:
     from explorer.catalogue import describe, search
-    from explorer.layouts import layouts_of
+    from explorer.layouts import layouts_of, mixers
 
     if options.limit < 1:
         raise ParameterError(f"--limit is 1 or more, got {options.limit}")
@@ -560,12 +560,14 @@ def _models(options: argparse.Namespace) -> _Result:
         try:
             entry, module = describe(one.name)
             layouts, note = list(layouts_of(module)), ""
+            mixed = list(mixers(module))
         except ExplorerError as error:
-            entry, layouts, note = one, [], str(error)
+            entry, layouts, mixed, note = one, [], [], str(error)
         height, width = entry.input_size
-        rows.append({**dataclasses.asdict(entry), "layouts": layouts, "note": note})
+        rows.append({**dataclasses.asdict(entry), "layouts": layouts, "mixed_by": mixed, "note": note})
         size = "?" if entry.parameters is None else f"{entry.parameters / 1e6:.1f} M"
-        words = note or ", ".join(layouts) or "no attention"
+        known = f"no attention map; mixed by {', '.join(mixed)}" if mixed else "no attention map known"
+        words = note or ", ".join(layouts) or known
         lines.append(f"{entry.name:40} {size:>9}  {f'{width} x {height} px':14} {words}")
     if len(found) == options.limit:
         lines.append(f"(the first {options.limit}; more with --limit)")

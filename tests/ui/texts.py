@@ -41,7 +41,7 @@ WORDS = (
     *("control", "noise", "zeroed", "moved", "learnt", "Seed", "Set-up", "Block", "token", "identity-init"),
     *("file", "right", "left", "agreement", "consistency", "cosine", "points", "seeds", "parameters", "epochs"),
     *("head", "Warning", "Error", "Info", "category", "complexity", "theory", "view", "protocol", "unit"),
-    *("scenes", "silhouette", "probability", "raw", "multiply-adds", "Background"),
+    *("scenes", "silhouette", "probability", "raw", "multiply-adds", "Background", "convolutions"),
 )
 #: Texts that are put together of pieces.
 COMPOSED = (
