@@ -23,7 +23,7 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 from explorer.errors import ExplorerError, NoAttentionError, ParameterError, UnknownNameError
 from explorer.lab.command import add_flags as add_lab_flags
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from explorer.models import Model
     from explorer.sheet import Sheet
     from explorer.transforms import Transform
-    from explorer.types import AttentionMap, Attribution, Comparison, ModelSpec, ModelView, Point, Prediction
+    from explorer.types import AttentionMap, Attribution, Comparison, HeadKind, ModelSpec, ModelView, Point, Prediction
     from explorer.view import View
 
 _DESCRIPTION = "See what attention does to a vision model: move what is in the picture, compare what models attend to."
@@ -196,6 +196,8 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         fit.add_argument(f"--{name}", type=kind, metavar="N", help=text)
     add_lab_flags(command("lab", _lab, "Measure the trained laboratory models, or show what was measured."))
     asked = arguments[0] if arguments else ""
+    for one in (attend, compare, report):
+        one.set_defaults(head=None)
     for one in (predict, attend, attribute, compare, report, bench):
         _add_picture(one, moves=asked == one.prog.rpartition(" ")[2], scenes=one is not bench)
     for one in (attend, compare, report):
@@ -207,7 +209,6 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         one.add_argument("--pin", default="image", choices=pins, help="what the query stays on (%(default)s)")
         text = f"number in the order of the forward pass, from 0, dotted path or {_USUAL}; for all or one a model"
         one.add_argument("--layer", action="append", help=text)
-        one.add_argument("--head", type=int, metavar="N", help="which head, from 0; the mean of all if left out")
     for one in (attribute, compare, report):
         one.add_argument("--target", type=int, metavar="CLASS", help="index of the class; the model's own first choice")
         text = "see explorer methods" + ("" if one is attribute else ", or none")
@@ -262,6 +263,13 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input-size", metavar="PX|HxW", help="the models' input; their own if left out")
     text = "a safetensors file to lay over the model; of several models over the Nth, from 1; repeatable"
     parser.add_argument("--weights", action="append", metavar="[N=]FILE", help=text)
+    text = (
+        "what the outputs are: softmax (one of several classes), sigmoid (one label, or independent ones) or none (no "
+        "classes); of all models, or of the Nth, from 1; repeatable; as the configuration says if left out"
+    )
+    if parser.prog.rpartition(" ")[2] in _WITH_HEADS:
+        text += ". A number is the attention head that is drawn, from 0; the mean of all if left out"
+    parser.add_argument("--head", action=_Head, metavar="[N=]KIND", help=text)
 
 
 def _add_stimuli(parser: argparse.ArgumentParser) -> None:
@@ -329,6 +337,53 @@ def _add_parameters(group: Any, fields: Sequence[dataclasses.Field[Any]]) -> Non
 # ------------------------------------------------------------------------------------------- from flags to values
 
 
+#: The commands that draw attention maps, of which --head may also name one attention head.
+_WITH_HEADS = ("attend", "compare", "report")
+
+
+class _Head(argparse.Action):
+    """--head: a kind of classification head; of commands that draw attention maps also the number of an attention head.
+
+    Kinds are gathered in ``options.kinds``, a number is ``options.head``.
+    """
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,  # noqa: ARG002 - argparse's signature
+    ) -> None:
+        if parser.prog.rpartition(" ")[2] in _WITH_HEADS and re.fullmatch(r"-?\d+", values):
+            namespace.head = int(values)
+        else:
+            namespace.kinds = (*getattr(namespace, "kinds", ()), values)
+
+
+def _kinds(options: argparse.Namespace, count: int) -> list[HeadKind | None]:
+    """What --head says of each of ``count`` models; what names a model goes before what is said of all."""
+    from explorer.types import HeadKind
+
+    of_all: HeadKind | None = None
+    of_one: dict[int, HeadKind] = {}
+    known = get_args(HeadKind)
+    for text in getattr(options, "kinds", ()):
+        match = re.fullmatch(r"(?:(\d+)=)?(\w+)", text)
+        kind: Any = match[2] if match else text
+        if match is None or kind not in known:
+            number = ", or the number of an attention head" if options.command in _WITH_HEADS else ""
+            raise ParameterError(
+                f"--head is one of {', '.join(known)}, as in --head sigmoid or 2=sigmoid{number}; got '{text}'"
+            )
+        if match[1] is None:
+            of_all = kind
+        elif 1 <= int(match[1]) <= count:
+            of_one[int(match[1])] = kind
+        else:
+            raise ParameterError(f"--head {text}: there are models 1 to {count}")
+    return [of_one.get(number, of_all) for number in range(1, count + 1)]
+
+
 def _specs(options: argparse.Namespace) -> list[ModelSpec]:
     from explorer.types import ModelSpec
 
@@ -345,7 +400,10 @@ def _specs(options: argparse.Namespace) -> list[ModelSpec]:
         files[number - 1] = match[2] if match else text
     if options.seed is not None and options.seed < 0:
         raise ParameterError(f"--seed is 0, 1, 2, ..., got {options.seed}")
-    specs = [ModelSpec.parse(text, weights_file=file, **fields) for text, file in zip(options.model, files)]
+    specs = [
+        ModelSpec.parse(text, weights_file=file, head=kind, **fields)
+        for text, file, kind in zip(options.model, files, _kinds(options, count))
+    ]
     # What a spec says itself goes before what is said for all of them.
     named = [re.search(r"#\d+$", text) is not None for text in options.model]
     return [
@@ -495,7 +553,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _models(options: argparse.Namespace) -> _Result:
     from explorer.catalogue import describe, search
-    from explorer.layouts import layouts_of
+    from explorer.layouts import layouts_of, mixers
 
     if options.limit < 1:
         raise ParameterError(f"--limit is 1 or more, got {options.limit}")
@@ -507,12 +565,14 @@ def _models(options: argparse.Namespace) -> _Result:
         try:
             entry, module = describe(one.name)
             layouts, note = list(layouts_of(module)), ""
+            mixed = list(mixers(module))
         except ExplorerError as error:
-            entry, layouts, note = one, [], str(error)
+            entry, layouts, mixed, note = one, [], [], str(error)
         height, width = entry.input_size
-        rows.append({**dataclasses.asdict(entry), "layouts": layouts, "note": note})
+        rows.append({**dataclasses.asdict(entry), "layouts": layouts, "mixed_by": mixed, "note": note})
         size = "?" if entry.parameters is None else f"{entry.parameters / 1e6:.1f} M"
-        words = note or ", ".join(layouts) or "no attention"
+        known = f"no attention map; mixed by {', '.join(mixed)}" if mixed else "no attention map known"
+        words = note or ", ".join(layouts) or known
         lines.append(f"{entry.name:40} {size:>9}  {f'{width} x {height} px':14} {words}")
     if len(found) == options.limit:
         lines.append(f"(the first {options.limit}; more with --limit)")
@@ -653,9 +713,11 @@ def _predict(options: argparse.Namespace) -> _Result:
             shown = seen(model, picture, move)
             answer = prediction(model, model.logits(shown)[0], options.top)
         head = _head(str(model.spec), model.state, str(model.device), shown.shape[-2:])
-        rows.append({**head, **_prediction(answer)})
+        rows.append({**head, **_prediction(answer), "notes": list(model.notes)})
         lines += [_title(head), *(f"  {one.probability:7.2%}  {one.label} ({one.index})" for one in answer.top)]
-        lines += [f"  {answer.reason}"] if answer.reason else []
+        if answer.top and model.head.kind != "softmax":
+            lines.append(f"  {answer.unit}; answer, the labels with p of 0.5 and more: {answer.answer}")
+        lines += [f"  {note}" for note in (answer.reason, *model.notes) if note]
         sheets.append((answer, shown[0].cpu(), str(model.spec), model.state))
 
     def sheet() -> Sheet:
@@ -766,7 +828,8 @@ def _compare(options: argparse.Namespace) -> _Result:
         lines.append(_title(head))
         for name, answer in zip(("before", "after"), view.predictions):
             top = ", ".join(f"{one.label.split(',')[0]} {one.probability:.1%}" for one in answer.top[:3])
-            lines.append(f"  {name:7} {top or answer.reason}")
+            unit = "" if model.head.kind == "softmax" or not top else f"; {answer.unit}; answer: {answer.answer}"
+            lines.append(f"  {name:7} {top or answer.reason}{unit}")
         if chosen is not None:
             lines += [f"  attention: {_map_line(chosen, one['attention'][-1])}" for one in asked]
         lines += [f"  {note}" for note in view.notes]
@@ -967,7 +1030,8 @@ def _title(head: dict[str, Any]) -> str:
 
 
 def _prediction(one: Prediction) -> dict[str, Any]:
-    return {"prediction": [dataclasses.asdict(score) for score in one.top], "reason": one.reason}
+    top = [dataclasses.asdict(score) for score in one.top]
+    return {"prediction": top, "unit": one.unit, "answer": list(one.labels), "reason": one.reason}
 
 
 def _attribution(one: Attribution) -> dict[str, Any]:

@@ -9,12 +9,13 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import timm
 import torch
 from PIL import Image
 from timm.data.config import resolve_model_data_config
+from timm.data.imagenet_info import infer_imagenet_subset
 from timm.data.transforms_factory import create_transform
 from timm.layers.patch_embed import PatchEmbed
 from timm.models import (
@@ -33,12 +34,13 @@ from explorer.blocks import BLOCKS
 from explorer.blocks.insertion import insert
 from explorer.cache import Bounded
 from explorer.errors import ExplorerError, ModelError, ParameterError, UnknownNameError, WeightsError
+from explorer.heads import CONFIG_KEYS, Head, find_head
 from explorer.images import MAX_ASPECT
 from explorer.lab import networks, scenes
-from explorer.labels import class_names, headless_reason
+from explorer.labels import NAME_KEYS, Names, class_names, headless_reason
 from explorer.seeding import Seeded
 from explorer.stages import Stage, find_stages
-from explorer.types import ModelSpec, Source, WeightsState
+from explorer.types import HeadKind, ModelSpec, Source, WeightsState
 from explorer.weights import (
     FITTED,
     check_finite,
@@ -94,6 +96,9 @@ class Model:
         nbytes: bytes of its parameters and buffers.
         parameters: number of its parameters.
         lock: hold it while hooking into the module.
+        head: how its outputs are read.
+        label_source: where the class names are from, in words.
+        notes: what has to be said beside its answers: of its head and its class names.
     """
 
     spec: ModelSpec
@@ -116,6 +121,9 @@ class Model:
     parameters: int
     transform: Any = field(repr=False)
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    head: Head = Head()  # noqa: RUF009 - frozen
+    label_source: str = ""
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self._mean = torch.tensor(self.mean, device=self.device).view(1, -1, 1, 1)
@@ -151,7 +159,7 @@ class Model:
         return self.module.forward_head(self.module.forward_features(self.normalise(x)), pre_logits=True)  # type: ignore[operator]
 
     def label(self, index: int) -> str:
-        """Return the name of a class, or "class 7" where names are not known."""
+        """Return the name of a class, or "class 7" where names are not known; `notes` say so."""
         return self.labels[index] if 0 <= index < len(self.labels) else f"class {index}"
 
     def state_of(self, module_path: str) -> WeightsState:
@@ -302,12 +310,10 @@ def load(spec: ModelSpec | str, device: str | None = None, token: bool | None = 
         )
     outputs = int(answer.shape[-1]) if isinstance(answer, Tensor) else 0
     num_classes = int(getattr(module, "num_classes", outputs))
-    config = module.pretrained_cfg
-    reason = headless_reason(source.architecture, config, num_classes)  # type: ignore[arg-type]
-    num_classes = 0 if reason else num_classes
-    labels = class_names(config, num_classes) if num_classes else ()  # type: ignore[arg-type]
     if fitted is not None and fitted["classes"]:
-        labels, num_classes, reason = tuple(fitted["classes"]), len(fitted["classes"]), ""
+        num_classes = len(fitted["classes"])
+    head, reason, called = _outputs(spec, source, num_classes, fitted["classes"] if fitted is not None else None)
+    num_classes = 0 if reason else num_classes
     return Model(
         spec=spec,
         module=module,
@@ -317,7 +323,7 @@ def load(spec: ModelSpec | str, device: str | None = None, token: bool | None = 
         std=data["std"],
         interpolation=data["interpolation"],
         crop_pct=float(data["crop_pct"]),
-        labels=labels,
+        labels=called.names,
         num_classes=num_classes,
         headless_reason=reason,
         stages=stages,
@@ -328,13 +334,47 @@ def load(spec: ModelSpec | str, device: str | None = None, token: bool | None = 
         nbytes=_bytes(module),
         parameters=sum(parameter.numel() for parameter in module.parameters()),
         transform=create_transform(**data, normalize=False),
+        head=head,
+        label_source=called.source,
+        notes=tuple(filter(None, (head.note, *called.notes))),
     )
+
+
+def _outputs(spec: ModelSpec, source: _Source, count: int, fitted: list[str] | None) -> tuple[Head, str, Names]:
+    """How ``count`` outputs are read, why they are no classes or "", and what they are called."""
+    config = source.stored or source.config
+    nameless = Names((), "")
+    if fitted is not None:
+        if spec.head not in (None, "softmax"):
+            raise ParameterError(f"'{spec}' was fitted to classes of which one holds; its head is softmax")
+        return Head(), "", Names(tuple(fitted), "folders of the pictures that the file of weights was fitted to")
+    if spec.head not in (None, *get_args(HeadKind)):
+        raise ParameterError(f"head is one of {', '.join(get_args(HeadKind))}; got '{spec.head}'")
+    if count == 0:
+        if spec.head in ("softmax", "sigmoid"):
+            raise ParameterError(f"'{spec}' has no classifier that could be read as {spec.head}; leave the head out")
+        return Head("none"), headless_reason(source.architecture, config, count), nameless
+    if spec.head is None and (reason := headless_reason(source.architecture, config, count)):
+        return Head("none"), reason, nameless
+    # The outputs of timm's own models are classes of which one holds; of others it has to be said.
+    published = not source.stored and "num_classes" not in dict(spec.options)
+    known = published or infer_imagenet_subset({"num_classes": count}) is not None
+    try:
+        head, reason = find_head(spec.head, config, count, known)
+    except ParameterError as error:
+        raise ParameterError(f"'{spec}': {error}") from None
+    return head, reason, nameless if reason else class_names(config, count)
 
 
 def _laboratory(spec: ModelSpec, device: torch.device) -> Model:
     """One of the laboratory's trained models, as `load` gives it."""
     if spec.options or spec.block_options or spec.preprocessing:
         raise ParameterError(f"'{spec}': a laboratory model is as it was trained; it takes no options")
+    if spec.head not in (None, "softmax"):
+        raise ParameterError(
+            f"'{spec}': a laboratory model was trained with a softmax over its classes; leave the "
+            f"head out, got '{spec.head}'"
+        )
     module, model = networks.trained(spec)
     module.requires_grad_(False).eval().to(device)
     height, width = spec.input_size or (networks.SIZE, networks.SIZE)
@@ -362,6 +402,7 @@ def _laboratory(spec: ModelSpec, device: torch.device) -> Model:
         nbytes=_bytes(module),
         parameters=sum(parameter.numel() for parameter in module.parameters()),
         transform=create_transform(**data, mean=mean, std=std, normalize=False),
+        label_source="classes of the procedural scenes",
     )
 
 
@@ -376,6 +417,8 @@ class _Source:
     folder: Path | None = None
     repository: str | None = None
     token: bool | None = None
+    #: Its config.json as it stands there; {} for timm's own models.
+    stored: Mapping[str, Any] = field(default_factory=dict)
 
     def weights(self) -> Path:
         """Return the safetensors file with its published weights, fetched if need be; raises WeightsError."""
@@ -428,18 +471,19 @@ def _resolve(source: Source, token: bool | None) -> _Source:
         raise ModelError(f"'{backbone}': there is no folder '{source.name}'")
     elif not (folder / "config.json").is_file():
         raise ModelError(f"'{backbone}': the folder has no config.json; timm's save_for_hf writes one")
-    read_config(folder / "config.json")
+    stored = read_config(folder / "config.json")
+    # What others write beside timm's entries is read here, and not by timm.
+    left_out = {"url", "file", "state_dict", "hf_hub_id", *NAME_KEYS, *CONFIG_KEYS, "label_descriptions"}
     try:
         cfg, architecture, arguments = load_model_config_from_path(folder)
-        cfg = {key: value for key, value in cfg.items() if key not in ("url", "file", "state_dict", "hf_hub_id")}
+        cfg = {key: value for key, value in cfg.items() if key not in left_out}
         config = PretrainedCfg(**cfg)
     except (TypeError, ValueError, AttributeError, KeyError) as error:
         raise ModelError(f"'{backbone}': config.json is not one of timm's ({_first_line(error)})") from None
     if not is_model(architecture):
         raise UnknownNameError("model", architecture, list_models())
-    return _Source(
-        backbone, architecture, config.to_dict(), arguments, None if repository else folder, repository, token
-    )
+    own = None if repository else folder
+    return _Source(backbone, architecture, config.to_dict(), arguments, own, repository, token, stored)
 
 
 def _arguments(spec: ModelSpec, source: _Source) -> dict[str, Any]:

@@ -25,6 +25,7 @@ WeightsState = Literal["pretrained", "lab", "identity-init", "random", "file"]
 MapKind = Literal["pairwise", "axial", "context", "gate", "channel"]
 Origin = Literal["pretrained", "random", "lab"]
 Scheme = Literal["timm", "hf-hub", "local-dir"]
+HeadKind = Literal["softmax", "sigmoid", "none"]
 
 WEIGHTS_STATES: Mapping[WeightsState, str] = {
     "pretrained": "weights as published for this model",
@@ -128,6 +129,8 @@ class ModelSpec:
         input_size: (height, width) in pixels, or None for the model's own.
         weights_file: a safetensors file laid over the built model, or None.
         preprocessing: overrides of timm's data config (mean, std, interpolation, crop_pct), as sorted pairs.
+        head: what the outputs are: "softmax", one of several classes; "sigmoid", one label or several independent
+            ones; "none", no classes. None: as its configuration says, see `explorer.heads`.
     """
 
     backbone: str
@@ -140,6 +143,7 @@ class ModelSpec:
     input_size: tuple[int, int] | None = None
     weights_file: str | None = None
     preprocessing: tuple[tuple[str, Any], ...] = ()
+    head: HeadKind | None = None
 
     def __post_init__(self) -> None:
         # Written in one way: what is compared, kept or looked up by it means one thing.
@@ -401,7 +405,7 @@ class Attribution:
 
 @dataclass(frozen=True)
 class ClassScore:
-    """One class of a prediction: its index, its name, its softmax probability and its logit."""
+    """One class or label of a prediction: its index, its name, its p (see `Prediction.unit`) and its logit."""
 
     index: int
     label: str
@@ -411,10 +415,27 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The largest classes of one answer, best first; empty with a reason for a model without a head."""
+    """What a model answered.
+
+    Attributes:
+        top: the classes or labels with the largest p, best first; empty with a reason for a model without a head.
+        reason: why there are none, or "".
+        unit: what p is: "softmax probability", or "p after the sigmoid", which does not sum to 1.
+        decided: the answer: of a softmax the class with the largest p; of a sigmoid every label with p of 0.5 and
+            more, in ascending order, which may be none.
+        labels: names of ``decided``.
+    """
 
     top: tuple[ClassScore, ...]
     reason: str = ""
+    unit: str = "softmax probability"
+    decided: tuple[int, ...] = ()
+    labels: tuple[str, ...] = ()
+
+    @property
+    def answer(self) -> str:
+        """The answer in words: the class; of a sigmoid the labels, or "no label"."""
+        return ", ".join(self.labels) if self.labels or not self.top else "no label"
 
 
 @dataclass(frozen=True, eq=False)

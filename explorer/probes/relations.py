@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from explorer.blocks.mhsa import MultiHeadSelfAttention
 from explorer.errors import MethodError
+from explorer.heads import Head
 from explorer.lab.evaluation import PAIRS
 from explorer.lab.scenes import ARRANGEMENTS, CLASSES, Scene
 from explorer.models import Model
@@ -55,7 +56,13 @@ def share(measure: str, values: Tensor, **conditions: Any) -> Row:
 
 
 def compared(
-    logits: Tensor, clean: Tensor, truth: Sequence[int | None], run: Run, repeats: int = 1, **conditions: Any
+    logits: Tensor,
+    clean: Tensor,
+    truth: Sequence[int | None],
+    run: Run,
+    repeats: int = 1,
+    head: Head = Head(),  # noqa: B008 - frozen
+    **conditions: Any,
 ) -> list[Row]:
     """Rows of agreement, p(original class) and accuracy where labels are known.
 
@@ -65,20 +72,21 @@ def compared(
         truth: the n labels.
         run: for the seed of the bootstrap.
         repeats: how often each image was changed.
+        head: how the logits are read.
         conditions: of the rows.
     """
     n = len(clean)
-    original = clean.argmax(1)
-    said = logits.argmax(1).view(n, repeats)
-    p = logits.softmax(1).view(n, repeats, -1).gather(2, original[:, None, None].expand(n, repeats, 1))[..., 0]
+    before, after = head.probabilities(clean), head.probabilities(logits).view(n, repeats, -1)
+    p = head.p_of(after, head.leading(before)[:, None].expand(n, repeats))
     rows = [
-        share("agreement", (said == original[:, None]).double().mean(1), **conditions),
-        mean("p(original class)", p.double().mean(1), "probability", seed=run.seed, **conditions),
+        share("agreement", head.same(after, before[:, None]).double().mean(1), **conditions),
+        mean("p(original class)", p.double().mean(1), head.p_unit, seed=run.seed, **conditions),
     ]
     known = [index for index, label in enumerate(truth) if label is not None]
     if known:
         labels = torch.tensor([truth[index] for index in known])
-        rows.append(share("accuracy", (said[known] == labels[:, None]).double().mean(1), **conditions))
+        said = head.answer(after[known])[..., 0]
+        rows.append(share("accuracy", (said == labels[:, None]).double().mean(1), **conditions))
     return rows
 
 
@@ -191,7 +199,9 @@ class PatchShuffle(Probe):
                 "left_out": left_out,
             }
             truth = [one.truth[index] for index in members]
-            rows += compared(split[members].flatten(0, 1), clean[members], truth, run, draws, **conditions)
+            rows += compared(
+                split[members].flatten(0, 1), clean[members], truth, run, draws, run.passes.model.head, **conditions
+            )
             if group == "arrangements":
                 right = _among(split[members]) == torch.tensor(truth)[:, None]
                 rows.append(share("accuracy among arrangements", right.double().mean(1), **conditions))
@@ -588,7 +598,10 @@ class Position(Probe):
         for kind in kinds:
             tables = 1 if kind == "rotary" else len(position_names(model.module)[KINDS.index(kind)])
             conditions: dict[str, Any] = {"kind": kind, "tables": tables}
-            yield Step(end * done / parts, compared(clean, clean, shown.truth, run, position="unchanged", **conditions))
+            yield Step(
+                end * done / parts,
+                compared(clean, clean, shown.truth, run, head=model.head, position="unchanged", **conditions),
+            )
             for name, make in (("zeroed", without_position), ("moved", with_moved_position)):
                 changed = make(model, kind)
                 done += 1
@@ -599,7 +612,7 @@ class Position(Probe):
                 logits, _ = yield from collected(
                     passes, len(images), partial(_window, images), end * (done - 1) / parts, end * done / parts
                 )
-                rows = compared(logits, clean, shown.truth, run, position=name, **conditions)
+                rows = compared(logits, clean, shown.truth, run, head=model.head, position=name, **conditions)
                 yield Step(end * done / parts, rows)
 
     def _read(self, model: Model, run: Run, name: str, begin: float, width: float) -> Iterator[Step]:

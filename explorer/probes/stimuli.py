@@ -207,7 +207,12 @@ class Shown:
 
     @cached_property
     def truth(self) -> list[int | None]:
-        """The class of the model that each stimulus shows; None where it is not known."""
+        """The class of the model that each stimulus shows; None where it is not known.
+
+        Of independent labels one name does not tell whether the others hold too, so there it is never known.
+        """
+        if self.model.head.kind == "sigmoid":
+            return [None] * len(self)
         known = class_numbers(self.model.labels, self.model.num_classes)
         return [known.get(one.label.lower().replace("_", " "), known.get(one.label)) for one in self.stimuli.items]
 

@@ -238,9 +238,16 @@ class _Images:
         return len(self.texts) - 1
 
 
+#: Beside bars that do not sum to 1.
+_INDEPENDENT = "each label by itself, part of the answer from 50 % on"
+
+
 def _prediction(prediction: Prediction) -> dict[str, Any]:
     return {
         "reason": prediction.reason,
+        "about": "" if prediction.unit == Prediction.unit else f"{prediction.unit}: {_INDEPENDENT}",
+        "answer": prediction.answer,
+        "decided": list(prediction.decided),
         "top": [{"index": one.index, "label": one.label, "p": one.probability} for one in prediction.top],
     }
 
