@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
-from explorer.errors import ExplorerError, NoAttentionError, ParameterError, UnknownNameError
+from explorer.errors import ExplorerError, ImageError, NoAttentionError, ParameterError, UnknownNameError
 from explorer.lab.command import add_flags as add_lab_flags
 from explorer.lab.command import run as run_lab
 
@@ -98,6 +98,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {' '.join(message.split())} (see {self.prog} --help)\n")
+
+
+class _Once(argparse.Action):
+    """A flag that is given once: the last of several would be answered as if it were all."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option: str | None = None) -> None:
+        if getattr(namespace, self.dest) is not None:
+            command = parser.prog.rpartition(" ")[2]
+            parser.error(
+                f"{option} is given once, as {command} shows one picture; got {getattr(namespace, self.dest)} and "
+                f"{values}. Several are answered by: explorer predict"
+            )
+        setattr(namespace, self.dest, values)
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
@@ -230,7 +243,16 @@ def _add_picture(parser: argparse.ArgumentParser, moves: bool, scenes: bool) -> 
     from explorer.images import samples
 
     shown = parser.add_mutually_exclusive_group(required=True)
-    shown.add_argument("--image", metavar="FILE", help=f"a picture, or a sample: {', '.join(samples())}")
+    text = f"a picture, or a sample: {', '.join(samples())}"
+    if parser.prog.endswith(" predict"):
+        shown.add_argument("--image", action="append", metavar="FILE", help=f"{text}; repeatable")
+        text = "a folder of pictures; those of one class in one folder give the share of right answers"
+        shown.add_argument("--images", metavar="DIR", help=text)
+    else:
+        shown.add_argument("--image", action=_Once, metavar="FILE", help=f"{text}; one")
+    if not parser.prog.endswith(" report"):  # whose code names the file alone
+        text = "bands to show of a picture that has many, from 1, as in 3,2,1 for red, green and blue (1,2,3)"
+        parser.add_argument("--bands", metavar="N,N,N", help=text)
     if scenes:
         shown.add_argument(
             "--scene",
@@ -463,10 +485,40 @@ def _picture(options: argparse.Namespace) -> Picture | Scene:
 
 
 def _read(options: argparse.Namespace) -> Picture:
+    return _read_one(options.image, options)
+
+
+def _read_one(source: Any, options: argparse.Namespace) -> Picture:
+    """A picture, or a sample by its name, its bands as asked for."""
     from explorer.images import read_image, samples
 
-    shipped = samples()
-    return read_image(shipped.get(options.image, options.image))
+    text = getattr(options, "bands", None)
+    if text is not None and not re.fullmatch(r"\d+(,\d+,\d+)?", text):
+        raise ParameterError(f"--bands is one number or three, counted from 1, as in 3,2,1; got '{text}'")
+    return read_image(samples().get(source, source), None if text is None else tuple(map(int, text.split(","))))
+
+
+def _shown_by(options: argparse.Namespace) -> Iterator[tuple[Picture | Scene, str]]:
+    """What predict is asked about, one after the other, each with its label or "" (and what was left out)."""
+    from explorer.images.folders import Folder
+
+    if options.scene is not None:
+        yield _scene(options.scene), ""
+        return
+    for one in options.image or ():
+        yield _read_one(one, options), ""
+    if options.images is not None:
+        folder = Folder(Path(options.images))
+        for found in folder:
+            try:
+                picture = _read_one(found.path, options)
+            except ImageError as error:
+                folder.leave_out(found.path, error)
+                continue
+            # Two of one name in two folders are told apart.
+            name = found.path.relative_to(folder.root).as_posix()
+            yield dataclasses.replace(picture, name=name), found.label
+        options.left_out = folder.notes
 
 
 def _scene(text: str) -> Scene:
@@ -690,24 +742,77 @@ def _sheet_of(title: str, lines: list[str]) -> Callable[[], Sheet]:
     return sheet
 
 
+#: Most pictures that predict draws together.
+_DRAWN = 24
+
+
 def _predict(options: argparse.Namespace) -> _Result:
     if options.top < 1:
         raise ParameterError(f"--top is 1 or more, got {options.top}")
+    from explorer.images import Picture
+    from explorer.lab import motion
+    from explorer.labels import class_numbers
+    from explorer.models import choose_device, load
+
+    transform, specs = _transform(options), _specs(options)
+    several = options.images is not None or len(options.image or ()) > 1
+    # One, and those that are named, are read before models are loaded, which may take minutes.
+    shown: Any = _shown_by(options) if options.images is not None else list(_shown_by(options))
+    device = str(choose_device(options.device))
+    models = [load(spec, device) for spec in specs]
+    known = [class_numbers(model.labels, model.num_classes) for model in models]
+    records: list[dict[str, Any]] = []
+    lines: list[str] = []
+    sheets: list[Any] = []
+    right, judged = [0] * len(models), [0] * len(models)
+    for picture, label in shown:
+        words = str(transform) if isinstance(picture, Picture) else motion.in_words(transform)
+        rows, said, drawn = _predicted(options, picture, models, transform, words)
+        for place, row in enumerate(rows):
+            truth = known[place].get(label.lower().replace("_", " "), known[place].get(label))
+            if label and truth is not None and row["prediction"]:
+                judged[place] += 1
+                right[place] += row["prediction"][0]["index"] == truth
+        lines += said
+        records.append({**_context(picture, words), **({"label": label} if several else {}), "models": rows})
+        if options.out is not None and len(records) <= _DRAWN:
+            sheets += drawn
+    if options.out is not None and len(records) > _DRAWN:
+        raise ParameterError(f"--out draws at most {_DRAWN} pictures, got {len(records)}; leave it out, or give fewer")
+    if not records:
+        raise ParameterError(f"'{options.images}' has no picture that can be read: {' '.join(options.left_out)}")
+
+    def sheet() -> Sheet:
+        from explorer.figures import joined, prediction_sheet
+
+        return joined(f"Prediction. Picture: {records[0]['transform']}", [prediction_sheet(*one) for one in sheets])
+
+    if not several:
+        return _Result(records[0], lines, sheet)
+    top1 = [
+        {"model": str(model.spec), "right": good, "n": count, "top1": good / count if count else None}
+        for model, good, count in zip(models, right, judged)
+    ]
+    for one in top1:
+        if one["n"]:
+            lines.append(f"{one['model']}: {one['top1']:.1%} right, {one['right']} of {one['n']} pictures with a label")
+    notes = list(getattr(options, "left_out", ()))
+    versions = records[0]["versions"]
+    pictures = [{key: value for key, value in one.items() if key != "versions"} for one in records]
+    return _Result({"pictures": pictures, "top1": top1, "notes": notes, "versions": versions}, [*lines, *notes], sheet)
+
+
+def _predicted(
+    options: argparse.Namespace, picture: Picture | Scene, models: Sequence[Model], transform: Transform, words: str
+) -> tuple[list[dict[str, Any]], list[str], list[Any]]:
+    """One picture's answers of all models: as records, as lines, and as what is drawn of them."""
     import torch
 
     from explorer.compare import prediction, seen
-    from explorer.images import Picture
-    from explorer.lab import motion
-    from explorer.models import choose_device, load
 
-    picture, transform, specs = _picture(options), _transform(options), _specs(options)
-    device = str(choose_device(options.device))
-    models = [load(spec, device) for spec in specs]
-    words = str(transform) if isinstance(picture, Picture) else motion.in_words(transform)
     rows, lines, sheets = [], _about(picture, words), []
-
+    first = models[0].input_size
     for model in models:
-        first = models[0].input_size
         move = transform.scaled(model.input_size[1] / first[1], model.input_size[0] / first[0])
         with model.lock, torch.inference_mode():
             shown = seen(model, picture, move)
@@ -718,14 +823,9 @@ def _predict(options: argparse.Namespace) -> _Result:
         if answer.top and model.head.kind != "softmax":
             lines.append(f"  {answer.unit}; answer, the labels with p of 0.5 and more: {answer.answer}")
         lines += [f"  {note}" for note in (answer.reason, *model.notes) if note]
-        sheets.append((answer, shown[0].cpu(), str(model.spec), model.state))
-
-    def sheet() -> Sheet:
-        from explorer.figures import joined, prediction_sheet
-
-        return joined(f"Prediction. Picture: {words}", [prediction_sheet(*one) for one in sheets])
-
-    return _Result({**_context(picture, words), "models": rows}, lines, sheet)
+        if options.out is not None:
+            sheets.append((answer, shown[0].cpu(), str(model.spec), model.state))
+    return rows, lines, sheets
 
 
 def _attend(options: argparse.Namespace) -> _Result:

@@ -22,7 +22,8 @@ from explorer.attribution import METHODS, attribute
 from explorer.attribution.base import baseline_like
 from explorer.errors import MethodError, ParameterError
 from explorer.heads import Head
-from explorer.images import SUFFIXES, Picture, read_image
+from explorer.images import Picture
+from explorer.images.folders import Folder
 from explorer.lab.evaluation import mass_ratio
 from explorer.lab.scenes import BACKGROUNDS, CLASSES, Scene
 from explorer.models import Model
@@ -41,7 +42,7 @@ from explorer.probes.base import (
     score,
 )
 from explorer.probes.passes import collected
-from explorer.probes.stimuli import Shown, Stimuli, Stimulus, knows_scenes, render_many
+from explorer.probes.stimuli import Shown, Stimuli, Stimulus, checked, knows_scenes, render_many
 from explorer.probes.stimuli import scenes as drawn_scenes
 from explorer.registry import parameter
 from explorer.sheet import Axis, Chart, Line, Section, colour_of
@@ -145,8 +146,10 @@ class Context(Probe):
         if folder is None or not is_in9(folder):
             return None
         in9_map(folder)
-        items = tuple(one for part in PARTS for one in _in9_part(folder / part))
-        return Stimuli(items, f"{len(items)} images of IN-9's mixed-same and mixed-rand, as they are", folder)
+        parts = [_in9_part(folder / part) for part in PARTS]
+        items = tuple(one for found, _ in parts for one in found)
+        words = f"{len(items)} images of IN-9's mixed-same and mixed-rand, as they are"
+        return Stimuli(items, words, folder, tuple(note for _, notes in parts for note in notes))
 
     def measure(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:
         if shown.stimuli.folder is not None and is_in9(shown.stimuli.folder):
@@ -555,21 +558,20 @@ def in9_map(folder: Path) -> dict[int, int]:
     return {index: number for index, number in found.items() if number >= 0}
 
 
-def _in9_part(folder: Path) -> Iterator[Stimulus]:
-    """The pictures of mixed_same or mixed_rand; label: part and number of the class, "mixed-same/3"."""
-    inner = folder / "val" if (folder / "val").is_dir() else folder
-    classes = {one: match for one in sorted(inner.iterdir()) if (match := re.match(r"(\d+)_", one.name))}
+def _in9_part(folder: Path) -> tuple[list[Stimulus], tuple[str, ...]]:
+    """The pictures of mixed_same or mixed_rand, and what is to be said; label: part and class, as in mixed-same/3."""
+    read = Folder(folder)
     found = [
-        Stimulus(path.name, OnDisk(path), f"{PARTS[folder.name]}/{int(match[1])}")
-        for one, match in classes.items()
-        for path in sorted(one.iterdir())
-        if path.suffix.lower() in SUFFIXES
+        Stimulus(one.path.name, picture, f"{PARTS[folder.name]}/{int(match[1])}")
+        for one, picture in checked(read)
+        if (match := re.match(r"(\d+)_", one.label))
     ]
     if not found:
         raise ParameterError(
-            f"'{folder}' has no pictures in folders that are numbered by class: val/00_dog or 00_dog, ..., are expected"
+            f"'{folder}' has no pictures in folders that are numbered by class: val/00_dog or 00_dog, ..., are "
+            f"expected; found: {read.contents()}"
         )
-    yield from found
+    return found, read.notes
 
 
 def _in9(model: Model, shown: Shown, run: Run, nine: dict[int, int]) -> Iterator[Step]:
@@ -601,21 +603,6 @@ def _in9(model: Model, shown: Shown, run: Run, nine: dict[int, int]) -> Iterator
 
 
 # ---- what the probes of shape and of context share ------------------------------------------------------------------
-
-
-class OnDisk(Picture):
-    """A picture that is read whenever it is looked at: a data set's thousands would not fit the memory."""
-
-    path: Path
-
-    def __init__(self, path: Path) -> None:
-        object.__setattr__(self, "path", path)
-        object.__setattr__(self, "name", path.name)
-
-    @property
-    def image(self) -> Image.Image:
-        """RGB, 8 bits, upright."""
-        return read_image(self.path).image
 
 
 def as_it_is(model: Model, picture: Picture) -> Tensor:

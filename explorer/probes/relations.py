@@ -24,7 +24,7 @@ from explorer.lab.scenes import ARRANGEMENTS, CLASSES, Scene
 from explorer.models import Model
 from explorer.probes.base import PROBES, Probe, Row, Run, Step, curve, mean, need_classes, rate, row, score
 from explorer.probes.passes import Passes, collected, stage_features
-from explorer.probes.stimuli import Shown, knows_scenes, render_many, scenes
+from explorer.probes.stimuli import Pictures, Shown, knows_scenes, render_many, scenes
 from explorer.registry import parameter
 from explorer.sheet import Axis, Chart, Line, Section
 from explorer.transforms import random_orders, shuffle_patches
@@ -41,7 +41,7 @@ TILTS, GAPS = (25.0, 40.0), (1.4, 1.7)
 # ---- what several probes of one picture against its own answer share -------------------------------------------------
 
 
-def _window(images: Tensor, start: int, stop: int) -> Tensor:
+def _window(images: Tensor | Pictures, start: int, stop: int) -> Tensor:
     return images[start:stop]
 
 
@@ -101,7 +101,7 @@ def lines(result: ProbeResult, over: str, measure: str, **conditions: Any) -> tu
 # ---- patch-shuffle --------------------------------------------------------------------------------------------------
 
 
-def _cut(images: Tensor, orders: Tensor, grid: tuple[int, int], start: int, stop: int) -> Tensor:
+def _cut(images: Tensor | Pictures, orders: Tensor, grid: tuple[int, int], start: int, stop: int) -> Tensor:
     """Pictures ``start`` to ``stop`` of all images in all orders, those of an image side by side."""
     which = torch.arange(start, stop, device=images.device) // (len(orders) // len(images))
     return shuffle_patches(images[which], orders[start:stop], grid)
@@ -110,7 +110,7 @@ def _cut(images: Tensor, orders: Tensor, grid: tuple[int, int], start: int, stop
 class _Set(NamedTuple):
     """Pictures that are shuffled: (n, 3, H, W), the labels, and which of them belong to each group."""
 
-    images: Tensor
+    images: Tensor | Pictures
     truth: list[int | None]
     groups: dict[str, list[int]]
 

@@ -62,7 +62,7 @@ def steps(
     if one.looks and given is None and images is not None:
         given = shown_by.read(images, seed)
     rows: list[Row] = []
-    notes: list[str] = []
+    notes: list[str] = [] if given is None else list(given.notes)
     shows: dict[str, str] = {}
     summary: dict[str, Score] = {}
     failed: list[ExplorerError] = []

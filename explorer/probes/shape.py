@@ -13,12 +13,13 @@ from torch import Tensor
 
 from explorer.errors import MethodError, ParameterError
 from explorer.heads import Head
-from explorer.images import SUFFIXES, Picture
+from explorer.images import Picture
+from explorer.images.folders import Folder
 from explorer.lab.scenes import BACKGROUNDS, CLASSES, TEXTURES, Scene
 from explorer.models import Model
 from explorer.probes.base import PROBES, Bias, Probe, Row, Run, Step, mean, need_classes, need_one_class, rate, score
-from explorer.probes.context import OnDisk, as_it_is, gaussian_blur, one_folder, others, points, probabilities
-from explorer.probes.stimuli import Shown, Stimuli, Stimulus, knows_scenes, read, render_many
+from explorer.probes.context import as_it_is, gaussian_blur, one_folder, others, points, probabilities
+from explorer.probes.stimuli import Shown, Stimuli, Stimulus, checked, knows_scenes, read, render_many
 from explorer.registry import parameter
 from explorer.sheet import Axis, Section
 from explorer.transforms import random_orders, shuffle_patches
@@ -146,26 +147,27 @@ class ShapeBias(Probe):
         folder = one_folder(images)
         if folder is None:
             return None
-        items, dropped = [], 0
-        for path in sorted(one for one in folder.rglob("*") if one.suffix.lower() in SUFFIXES and one.is_file()):
-            match = None if path.name.startswith("mask_") else _CONFLICT.match(path.stem)
+        pictures, items, dropped = Folder(folder), [], 0
+        for found, picture in checked(pictures):
+            name = found.path
+            match = None if name.name.startswith("mask_") else _CONFLICT.match(name.stem)
             if match is None:
                 continue
             if match[1] == match[2]:
                 dropped += 1
             else:
-                items.append(Stimulus(path.name, OnDisk(path), f"{match[1]}/{match[2]}"))
+                items.append(Stimulus(name.name, picture, f"{match[1]}/{match[2]}"))
         if not items:
-            raise ParameterError(f"'{folder}' has no cue conflicts; {_LAYOUT}")
+            raise ParameterError(f"'{folder}' has no cue conflicts; {_LAYOUT}; found: {pictures.contents()}")
         words = f"{len(items)} cue conflicts" + (f", {dropped} with shape = texture dropped" if dropped else "")
-        return Stimuli(tuple(items), words, folder)
+        return Stimuli(tuple(items), words, folder, pictures.notes)
 
     def measure(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:
         if shown.rendered:
             yield from self._scenes(model, shown, run)
             return
         cues = [one.label.split("/") for one in shown.stimuli.items]
-        if not all(isinstance(one.source, OnDisk) for one in shown.stimuli.items):
+        if not all(len(cue) == 2 and set(cue) <= set(CATEGORIES) for cue in cues):
             raise MethodError(f"{model.spec} needs cue conflicts; {_LAYOUT}")
         need_one_class(model, "the largest of sixteen categories of classes is the answer here")
         if model.num_classes != 1000:

@@ -17,7 +17,7 @@ from PIL.Image import Image
 
 from explorer.cache import Bounded
 from explorer.errors import ImageError, ParameterError
-from explorer.images import read_image
+from explorer.images.worker import decode
 from explorer.ui.guard import uploaded
 from explorer.ui.scratch import new_folder
 
@@ -57,8 +57,6 @@ class Picked:
 
 
 _pictures: Bounded[tuple[str, int, int], Picked] = Bounded(PICTURES_BYTES, lambda picked: picked.nbytes)
-#: Decoding is the one step whose memory a stranger chooses; two at once stay far below what the models take.
-_decoding = threading.BoundedSemaphore(2)
 
 
 def pick(path: str | Path) -> Picked:
@@ -70,13 +68,11 @@ def pick(path: str | Path) -> Picked:
         return Picked(None, problem="the picture is no longer on the server; choose it again")
 
     def read() -> Picked:
-        with _decoding:
-            try:
-                picture = read_image(path)
-            except ImageError as error:
-                return Picked(None, path=str(path), problem=str(error))
-        digest = hashlib.sha256(repr(picture.image.size).encode() + picture.image.tobytes()).hexdigest()[:24]
-        return Picked(picture.image, digest, picture.notes, str(path), name=path.name)
+        try:
+            picture, digest = decode(path)
+        except ImageError as error:
+            return Picked(None, path=str(path), problem=str(error))
+        return Picked(picture.image, digest[:24], picture.notes, str(path), name=path.name)
 
     return _pictures.get((str(path), status.st_mtime_ns, status.st_size), read)
 
