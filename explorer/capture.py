@@ -11,6 +11,7 @@ looks at it.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +31,27 @@ if TYPE_CHECKING:
     from explorer.models import Model
 
 _SOFTMAX = (torch.softmax, F.softmax, Tensor.softmax)
+
+
+_MULTI_HEAD = inspect.signature(F.multi_head_attention_forward)
+
+
+def _mask(attention: Tensor | None, padding: Tensor | None, query: Tensor, key: Tensor) -> Tensor | None:
+    """The masks of `torch.nn.MultiheadAttention` as what is added to the scores (batch, heads, Nq, Nk), or None."""
+    batch, heads, queries, _ = query.shape
+    total: Tensor | None = None
+    for mask in (attention, None if padding is None else padding.view(batch, 1, 1, -1)):
+        if mask is None:
+            continue
+        if mask is attention and mask.dim() == 3:
+            mask = mask.view(batch, heads, queries, -1)
+        if mask.dtype == torch.bool:  # True: not allowed
+            mask = torch.zeros_like(mask, dtype=query.dtype).masked_fill(mask, -torch.inf)
+        total = mask if total is None else total + mask
+    if total is None:
+        return None
+    # The keys that the module adds itself are never masked.
+    return F.pad(total, (0, key.shape[-2] - total.shape[-1]))
 
 
 def _owned(tensor: Tensor) -> Tensor:
@@ -58,6 +80,12 @@ class _Watch(TorchFunctionMode):
         out = func(*args, **kwargs)
         if func is F.scaled_dot_product_attention:
             self._attention(out, *args, **kwargs)
+        elif func is F.multi_head_attention_forward:
+            self._multi_head(*args, **kwargs)
+        elif func is F.normalize and self.frames and isinstance(out, Tensor):
+            row, dim = layouts.row_of(self.frames[-1].module), kwargs.get("dim", args[2] if len(args) > 2 else 1)
+            if row is not None and row.normalised and dim == 1:
+                self._note(layouts.Operation("score", tuple(self.frames), weights=self._kept(out), dim=1))
         elif func in _SOFTMAX and isinstance(out, Tensor) and out.is_floating_point():
             dim = kwargs["dim"] if "dim" in kwargs else args[1] if len(args) > 1 else -1
             self._note(layouts.Operation("softmax", tuple(self.frames), weights=self._kept(out), dim=int(dim)))
@@ -88,6 +116,44 @@ class _Watch(TorchFunctionMode):
                 scale=query.shape[-1] ** -0.5 if scale is None else scale,
                 value=value if self.keep_graph else None,
                 output=out if self.keep_graph else None,
+            )
+        )
+
+    def _multi_head(self, *args: Any, **kwargs: Any) -> None:
+        """Attention of `torch.nn.MultiheadAttention`, whose own operations are hidden inside one function of torch.
+
+        Its queries and keys are projected once more, from what that function was given.
+        """
+        given = _MULTI_HEAD.bind(*args, **kwargs)
+        given.apply_defaults()
+        one = given.arguments
+        query, key, heads = one["query"], one["key"], one["num_heads"]
+        if query.dim() == 2:  # a sequence without a batch
+            query, key = query[:, None], key[:, None]
+        width = query.shape[-1]
+        if one["use_separate_proj_weight"]:
+            to_query, to_key = one["q_proj_weight"], one["k_proj_weight"]
+        else:
+            to_query, to_key = one["in_proj_weight"][:width], one["in_proj_weight"][width : 2 * width]
+        bias = one["in_proj_bias"]
+        with torch.no_grad():
+            query = F.linear(query, to_query, None if bias is None else bias[:width])
+            key = F.linear(key, to_key, None if bias is None else bias[width : 2 * width])
+            if one["bias_k"] is not None:
+                key = torch.cat([key, one["bias_k"].expand(1, key.shape[1], -1)])
+            if one["add_zero_attn"]:
+                key = torch.cat([key, key.new_zeros(1, *key.shape[1:])])
+            # (tokens, batch, width) to (batch, heads, tokens, width of a head)
+            query, key = (part.unflatten(-1, (heads, -1)).permute(1, 2, 0, 3) for part in (query, key))
+            mask = _mask(one["attn_mask"], one["key_padding_mask"], query, key)
+        self._note(
+            layouts.Operation(
+                "dot product",
+                tuple(self.frames),
+                query=_owned(query),
+                key=_owned(key),
+                bias=mask,
+                scale=query.shape[-1] ** -0.5,
             )
         )
 
@@ -156,7 +222,9 @@ def recording(model: Model, values: bool = False) -> Iterator[Recorder]:
         values: also keep each operation's value, output and graph, so that a gradient with respect to the attention
             weights can be had afterwards. Costs memory.
 
-    The pass itself runs as it would without: same kernels, same bits, same grad mode.
+    The pass itself runs as it would without: same kernels, same bits, same grad mode. There is one exception:
+    `torch.nn.MultiheadAttention` leaves its fused path for inference whenever it is watched, so that the outputs of
+    such a model can differ from the bare pass by rounding.
     """
     with model.lock, ExitStack() as stack:
         watch = _Watch(keep_graph=values)
@@ -186,7 +254,7 @@ def capture(model: Model, image: Any) -> list[AttentionMap]:
         Every map in the order of the forward pass, native and inserted, for all images of the batch.
 
     Raises:
-        NoAttentionError: the model has none, e.g. a plain convolutional network.
+        NoAttentionError: none was seen; the message says what mixes the positions, as far as it is known.
     """
     batch = image if isinstance(image, Tensor) else model.preprocess(read_image(image).image)
     with recording(model) as recorder, torch.inference_mode():

@@ -23,9 +23,9 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
-from explorer.errors import ExplorerError, NoAttentionError, ParameterError, UnknownNameError
+from explorer.errors import ExplorerError, ImageError, NoAttentionError, ParameterError, UnknownNameError
 from explorer.lab.command import add_flags as add_lab_flags
 from explorer.lab.command import run as run_lab
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from explorer.models import Model
     from explorer.sheet import Sheet
     from explorer.transforms import Transform
-    from explorer.types import AttentionMap, Attribution, Comparison, ModelSpec, ModelView, Point, Prediction
+    from explorer.types import AttentionMap, Attribution, Comparison, HeadKind, ModelSpec, ModelView, Point, Prediction
     from explorer.view import View
 
 _DESCRIPTION = "See what attention does to a vision model: move what is in the picture, compare what models attend to."
@@ -100,6 +100,19 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {' '.join(message.split())} (see {self.prog} --help)\n")
 
 
+class _Once(argparse.Action):
+    """A flag that is given once: the last of several would be answered as if it were all."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option: str | None = None) -> None:
+        if getattr(namespace, self.dest) is not None:
+            command = parser.prog.rpartition(" ")[2]
+            parser.error(
+                f"{option} is given once, as {command} shows one picture; got {getattr(namespace, self.dest)} and "
+                f"{values}. Several are answered by: explorer predict"
+            )
+        setattr(namespace, self.dest, values)
+
+
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     """The command's parser; of attribution methods it knows the flags of the one that ``arguments`` name."""
     parser = _Parser(prog="explorer", description=_DESCRIPTION, allow_abbrev=False)
@@ -119,6 +132,10 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     serve.add_argument("--open", action="store_true", help="open it in the browser")
     text = "a lesson to begin with, repeatable; the README says how to write one"
     serve.add_argument("--lesson", action="append", default=[], metavar="FILE", help=text)
+    text = "a name under which the page may be opened beside its own, as that of a proxy before it; repeatable"
+    serve.add_argument("--allow-host", action="append", default=[], metavar="NAME", help=text)
+    text = "look up models that visitors name on the hub with this machine's token, private ones too"
+    serve.add_argument("--allow-hub-token", action="store_true", help=text)
 
     models = command("models", _models, "List timm's models with parameters, input size and attention layouts.")
     models.add_argument("--search", default="", metavar="PART", help="a part of the name, or a pattern with * and ?")
@@ -192,6 +209,8 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         fit.add_argument(f"--{name}", type=kind, metavar="N", help=text)
     add_lab_flags(command("lab", _lab, "Measure the trained laboratory models, or show what was measured."))
     asked = arguments[0] if arguments else ""
+    for one in (attend, compare, report):
+        one.set_defaults(head=None)
     for one in (predict, attend, attribute, compare, report, bench):
         _add_picture(one, moves=asked == one.prog.rpartition(" ")[2], scenes=one is not bench)
     for one in (attend, compare, report):
@@ -203,7 +222,6 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         one.add_argument("--pin", default="image", choices=pins, help="what the query stays on (%(default)s)")
         text = f"number in the order of the forward pass, from 0, dotted path or {_USUAL}; for all or one a model"
         one.add_argument("--layer", action="append", help=text)
-        one.add_argument("--head", type=int, metavar="N", help="which head, from 0; the mean of all if left out")
     for one in (attribute, compare, report):
         one.add_argument("--target", type=int, metavar="CLASS", help="index of the class; the model's own first choice")
         text = "see explorer methods" + ("" if one is attribute else ", or none")
@@ -225,7 +243,16 @@ def _add_picture(parser: argparse.ArgumentParser, moves: bool, scenes: bool) -> 
     from explorer.images import samples
 
     shown = parser.add_mutually_exclusive_group(required=True)
-    shown.add_argument("--image", metavar="FILE", help=f"a picture, or a sample: {', '.join(samples())}")
+    text = f"a picture, or a sample: {', '.join(samples())}"
+    if parser.prog.endswith(" predict"):
+        shown.add_argument("--image", action="append", metavar="FILE", help=f"{text}; repeatable")
+        text = "a folder of pictures; those of one class in one folder give the share of right answers"
+        shown.add_argument("--images", metavar="DIR", help=text)
+    else:
+        shown.add_argument("--image", action=_Once, metavar="FILE", help=f"{text}; one")
+    if not parser.prog.endswith(" report"):  # whose code names the file alone
+        text = "bands to show of a picture that has many, from 1, as in 3,2,1 for red, green and blue (1,2,3)"
+        parser.add_argument("--bands", metavar="N,N,N", help=text)
     if scenes:
         shown.add_argument(
             "--scene",
@@ -258,6 +285,13 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input-size", metavar="PX|HxW", help="the models' input; their own if left out")
     text = "a safetensors file to lay over the model; of several models over the Nth, from 1; repeatable"
     parser.add_argument("--weights", action="append", metavar="[N=]FILE", help=text)
+    text = (
+        "what the outputs are: softmax (one of several classes), sigmoid (one label, or independent ones) or none (no "
+        "classes); of all models, or of the Nth, from 1; repeatable; as the configuration says if left out"
+    )
+    if parser.prog.rpartition(" ")[2] in _WITH_HEADS:
+        text += ". A number is the attention head that is drawn, from 0; the mean of all if left out"
+    parser.add_argument("--head", action=_Head, metavar="[N=]KIND", help=text)
 
 
 def _add_stimuli(parser: argparse.ArgumentParser) -> None:
@@ -325,6 +359,53 @@ def _add_parameters(group: Any, fields: Sequence[dataclasses.Field[Any]]) -> Non
 # ------------------------------------------------------------------------------------------- from flags to values
 
 
+#: The commands that draw attention maps, of which --head may also name one attention head.
+_WITH_HEADS = ("attend", "compare", "report")
+
+
+class _Head(argparse.Action):
+    """--head: a kind of classification head; of commands that draw attention maps also the number of an attention head.
+
+    Kinds are gathered in ``options.kinds``, a number is ``options.head``.
+    """
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,  # noqa: ARG002 - argparse's signature
+    ) -> None:
+        if parser.prog.rpartition(" ")[2] in _WITH_HEADS and re.fullmatch(r"-?\d+", values):
+            namespace.head = int(values)
+        else:
+            namespace.kinds = (*getattr(namespace, "kinds", ()), values)
+
+
+def _kinds(options: argparse.Namespace, count: int) -> list[HeadKind | None]:
+    """What --head says of each of ``count`` models; what names a model goes before what is said of all."""
+    from explorer.types import HeadKind
+
+    of_all: HeadKind | None = None
+    of_one: dict[int, HeadKind] = {}
+    known = get_args(HeadKind)
+    for text in getattr(options, "kinds", ()):
+        match = re.fullmatch(r"(?:(\d+)=)?(\w+)", text)
+        kind: Any = match[2] if match else text
+        if match is None or kind not in known:
+            number = ", or the number of an attention head" if options.command in _WITH_HEADS else ""
+            raise ParameterError(
+                f"--head is one of {', '.join(known)}, as in --head sigmoid or 2=sigmoid{number}; got '{text}'"
+            )
+        if match[1] is None:
+            of_all = kind
+        elif 1 <= int(match[1]) <= count:
+            of_one[int(match[1])] = kind
+        else:
+            raise ParameterError(f"--head {text}: there are models 1 to {count}")
+    return [of_one.get(number, of_all) for number in range(1, count + 1)]
+
+
 def _specs(options: argparse.Namespace) -> list[ModelSpec]:
     from explorer.types import ModelSpec
 
@@ -341,7 +422,10 @@ def _specs(options: argparse.Namespace) -> list[ModelSpec]:
         files[number - 1] = match[2] if match else text
     if options.seed is not None and options.seed < 0:
         raise ParameterError(f"--seed is 0, 1, 2, ..., got {options.seed}")
-    specs = [ModelSpec.parse(text, weights_file=file, **fields) for text, file in zip(options.model, files)]
+    specs = [
+        ModelSpec.parse(text, weights_file=file, head=kind, **fields)
+        for text, file, kind in zip(options.model, files, _kinds(options, count))
+    ]
     # What a spec says itself goes before what is said for all of them.
     named = [re.search(r"#\d+$", text) is not None for text in options.model]
     return [
@@ -401,10 +485,40 @@ def _picture(options: argparse.Namespace) -> Picture | Scene:
 
 
 def _read(options: argparse.Namespace) -> Picture:
+    return _read_one(options.image, options)
+
+
+def _read_one(source: Any, options: argparse.Namespace) -> Picture:
+    """A picture, or a sample by its name, its bands as asked for."""
     from explorer.images import read_image, samples
 
-    shipped = samples()
-    return read_image(shipped.get(options.image, options.image))
+    text = getattr(options, "bands", None)
+    if text is not None and not re.fullmatch(r"\d+(,\d+,\d+)?", text):
+        raise ParameterError(f"--bands is one number or three, counted from 1, as in 3,2,1; got '{text}'")
+    return read_image(samples().get(source, source), None if text is None else tuple(map(int, text.split(","))))
+
+
+def _shown_by(options: argparse.Namespace) -> Iterator[tuple[Picture | Scene, str]]:
+    """What predict is asked about, one after the other, each with its label or "" (and what was left out)."""
+    from explorer.images.folders import Folder
+
+    if options.scene is not None:
+        yield _scene(options.scene), ""
+        return
+    for one in options.image or ():
+        yield _read_one(one, options), ""
+    if options.images is not None:
+        folder = Folder(Path(options.images))
+        for found in folder:
+            try:
+                picture = _read_one(found.path, options)
+            except ImageError as error:
+                folder.leave_out(found.path, error)
+                continue
+            # Two of one name in two folders are told apart.
+            name = found.path.relative_to(folder.root).as_posix()
+            yield dataclasses.replace(picture, name=name), found.label
+        options.left_out = folder.notes
 
 
 def _scene(text: str) -> Scene:
@@ -472,14 +586,15 @@ def _serve(options: argparse.Namespace) -> int:
         ModelSpec.parse(text)  # a mistake is told before the page is built
     from explorer.ui.page import serve
 
+    given: dict[str, Any] = {"lessons": options.lesson, "allow_hosts": options.allow_host}
+    given["allow_hub_token"] = options.allow_hub_token
+    where = (options.model, options.host, options.port, options.device, options.open)
     try:
         if not options.json:
-            serve(options.model, options.host, options.port, options.device, options.open, lessons=options.lesson)
+            serve(*where, **given)
             return 0
         with contextlib.redirect_stdout(sys.stderr):
-            launched = serve(
-                options.model, options.host, options.port, options.device, options.open, False, options.lesson
-            )
+            launched = serve(*where, False, **given)
     except OSError as error:
         first = str(error).strip().splitlines()[0]
         raise ParameterError(f"cannot listen on {options.host}:{options.port}; try another --port ({first})") from error
@@ -490,7 +605,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _models(options: argparse.Namespace) -> _Result:
     from explorer.catalogue import describe, search
-    from explorer.layouts import layouts_of
+    from explorer.layouts import layouts_of, mixers
 
     if options.limit < 1:
         raise ParameterError(f"--limit is 1 or more, got {options.limit}")
@@ -502,12 +617,14 @@ def _models(options: argparse.Namespace) -> _Result:
         try:
             entry, module = describe(one.name)
             layouts, note = list(layouts_of(module)), ""
+            mixed = list(mixers(module))
         except ExplorerError as error:
-            entry, layouts, note = one, [], str(error)
+            entry, layouts, mixed, note = one, [], [], str(error)
         height, width = entry.input_size
-        rows.append({**dataclasses.asdict(entry), "layouts": layouts, "note": note})
+        rows.append({**dataclasses.asdict(entry), "layouts": layouts, "mixed_by": mixed, "note": note})
         size = "?" if entry.parameters is None else f"{entry.parameters / 1e6:.1f} M"
-        words = note or ", ".join(layouts) or "no attention"
+        known = f"no attention map; mixed by {', '.join(mixed)}" if mixed else "no attention map known"
+        words = note or ", ".join(layouts) or known
         lines.append(f"{entry.name:40} {size:>9}  {f'{width} x {height} px':14} {words}")
     if len(found) == options.limit:
         lines.append(f"(the first {options.limit}; more with --limit)")
@@ -625,40 +742,90 @@ def _sheet_of(title: str, lines: list[str]) -> Callable[[], Sheet]:
     return sheet
 
 
+#: Most pictures that predict draws together.
+_DRAWN = 24
+
+
 def _predict(options: argparse.Namespace) -> _Result:
     if options.top < 1:
         raise ParameterError(f"--top is 1 or more, got {options.top}")
+    from explorer.images import Picture
+    from explorer.lab import motion
+    from explorer.labels import class_numbers
+    from explorer.models import choose_device, load
+
+    transform, specs = _transform(options), _specs(options)
+    several = options.images is not None or len(options.image or ()) > 1
+    # One, and those that are named, are read before models are loaded, which may take minutes.
+    shown: Any = _shown_by(options) if options.images is not None else list(_shown_by(options))
+    device = str(choose_device(options.device))
+    models = [load(spec, device) for spec in specs]
+    known = [class_numbers(model.labels, model.num_classes) for model in models]
+    records: list[dict[str, Any]] = []
+    lines: list[str] = []
+    sheets: list[Any] = []
+    right, judged = [0] * len(models), [0] * len(models)
+    for picture, label in shown:
+        words = str(transform) if isinstance(picture, Picture) else motion.in_words(transform)
+        rows, said, drawn = _predicted(options, picture, models, transform, words)
+        for place, row in enumerate(rows):
+            truth = known[place].get(label.lower().replace("_", " "), known[place].get(label))
+            if label and truth is not None and row["prediction"]:
+                judged[place] += 1
+                right[place] += row["prediction"][0]["index"] == truth
+        lines += said
+        records.append({**_context(picture, words), **({"label": label} if several else {}), "models": rows})
+        if options.out is not None and len(records) <= _DRAWN:
+            sheets += drawn
+    if options.out is not None and len(records) > _DRAWN:
+        raise ParameterError(f"--out draws at most {_DRAWN} pictures, got {len(records)}; leave it out, or give fewer")
+    if not records:
+        raise ParameterError(f"'{options.images}' has no picture that can be read: {' '.join(options.left_out)}")
+
+    def sheet() -> Sheet:
+        from explorer.figures import joined, prediction_sheet
+
+        return joined(f"Prediction. Picture: {records[0]['transform']}", [prediction_sheet(*one) for one in sheets])
+
+    if not several:
+        return _Result(records[0], lines, sheet)
+    top1 = [
+        {"model": str(model.spec), "right": good, "n": count, "top1": good / count if count else None}
+        for model, good, count in zip(models, right, judged)
+    ]
+    for one in top1:
+        if one["n"]:
+            lines.append(f"{one['model']}: {one['top1']:.1%} right, {one['right']} of {one['n']} pictures with a label")
+    notes = list(getattr(options, "left_out", ()))
+    versions = records[0]["versions"]
+    pictures = [{key: value for key, value in one.items() if key != "versions"} for one in records]
+    return _Result({"pictures": pictures, "top1": top1, "notes": notes, "versions": versions}, [*lines, *notes], sheet)
+
+
+def _predicted(
+    options: argparse.Namespace, picture: Picture | Scene, models: Sequence[Model], transform: Transform, words: str
+) -> tuple[list[dict[str, Any]], list[str], list[Any]]:
+    """One picture's answers of all models: as records, as lines, and as what is drawn of them."""
     import torch
 
     from explorer.compare import prediction, seen
-    from explorer.images import Picture
-    from explorer.lab import motion
-    from explorer.models import choose_device, load
 
-    picture, transform, specs = _picture(options), _transform(options), _specs(options)
-    device = str(choose_device(options.device))
-    models = [load(spec, device) for spec in specs]
-    words = str(transform) if isinstance(picture, Picture) else motion.in_words(transform)
     rows, lines, sheets = [], _about(picture, words), []
-
+    first = models[0].input_size
     for model in models:
-        first = models[0].input_size
         move = transform.scaled(model.input_size[1] / first[1], model.input_size[0] / first[0])
         with model.lock, torch.inference_mode():
             shown = seen(model, picture, move)
             answer = prediction(model, model.logits(shown)[0], options.top)
         head = _head(str(model.spec), model.state, str(model.device), shown.shape[-2:])
-        rows.append({**head, **_prediction(answer)})
+        rows.append({**head, **_prediction(answer), "notes": list(model.notes)})
         lines += [_title(head), *(f"  {one.probability:7.2%}  {one.label} ({one.index})" for one in answer.top)]
-        lines += [f"  {answer.reason}"] if answer.reason else []
-        sheets.append((answer, shown[0].cpu(), str(model.spec), model.state))
-
-    def sheet() -> Sheet:
-        from explorer.figures import joined, prediction_sheet
-
-        return joined(f"Prediction. Picture: {words}", [prediction_sheet(*one) for one in sheets])
-
-    return _Result({**_context(picture, words), "models": rows}, lines, sheet)
+        if answer.top and model.head.kind != "softmax":
+            lines.append(f"  {answer.unit}; answer, the labels with p of 0.5 and more: {answer.answer}")
+        lines += [f"  {note}" for note in (answer.reason, *model.notes) if note]
+        if options.out is not None:
+            sheets.append((answer, shown[0].cpu(), str(model.spec), model.state))
+    return rows, lines, sheets
 
 
 def _attend(options: argparse.Namespace) -> _Result:
@@ -761,7 +928,8 @@ def _compare(options: argparse.Namespace) -> _Result:
         lines.append(_title(head))
         for name, answer in zip(("before", "after"), view.predictions):
             top = ", ".join(f"{one.label.split(',')[0]} {one.probability:.1%}" for one in answer.top[:3])
-            lines.append(f"  {name:7} {top or answer.reason}")
+            unit = "" if model.head.kind == "softmax" or not top else f"; {answer.unit}; answer: {answer.answer}"
+            lines.append(f"  {name:7} {top or answer.reason}{unit}")
         if chosen is not None:
             lines += [f"  attention: {_map_line(chosen, one['attention'][-1])}" for one in asked]
         lines += [f"  {note}" for note in view.notes]
@@ -962,7 +1130,8 @@ def _title(head: dict[str, Any]) -> str:
 
 
 def _prediction(one: Prediction) -> dict[str, Any]:
-    return {"prediction": [dataclasses.asdict(score) for score in one.top], "reason": one.reason}
+    top = [dataclasses.asdict(score) for score in one.top]
+    return {"prediction": top, "unit": one.unit, "answer": list(one.labels), "reason": one.reason}
 
 
 def _attribution(one: Attribution) -> dict[str, Any]:

@@ -99,13 +99,21 @@ def predict(model: Model, image: Any, top: int = TOP) -> Prediction:
 
 
 def prediction(model: Model, logits: Tensor, top: int = TOP) -> Prediction:
-    """Name the largest classes of one answer; ``logits`` (classes,)."""
+    """Name the largest classes or labels of one answer; ``logits`` (classes,)."""
     if model.headless:
         return Prediction((), model.headless_reason)
     logits = logits.detach().float()
-    probabilities = logits.softmax(0)
-    order = probabilities.topk(min(top, len(logits))).indices.tolist()
-    return Prediction(tuple(ClassScore(i, model.label(i), float(probabilities[i]), float(logits[i])) for i in order))
+    p = model.head.probabilities(logits)
+    # Labels that are all but sure have one p and different logits.
+    order = (p if model.head.kind == "softmax" else logits).topk(min(top, len(logits))).indices.tolist()
+    answer = model.head.answer(p)
+    decided = answer.nonzero()[:, 0].tolist() if model.head.kind == "sigmoid" else answer.tolist()
+    return Prediction(
+        top=tuple(ClassScore(i, model.label(i), float(p[i]), float(logits[i])) for i in order),
+        unit=model.head.unit,
+        decided=tuple(decided),
+        labels=tuple(model.label(i) for i in decided),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,6 +171,7 @@ def look(
     result = answer(model, batch, target=target, method=chosen, progress=progress, **(parameters if chosen else {}))
     if model.headless:
         notes.append(model.headless_reason)
+    notes += model.notes
     if not result.maps:
         notes.append(f"no attention map: {layouts.why_none(model.module)}")
     attribution = result.attributions[0] if result.attributions else None

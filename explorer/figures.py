@@ -231,7 +231,7 @@ def _bars(prediction: Prediction, colour: str) -> Panel:
         return Words("Prediction", prediction.reason or "no classes")
     labels = tuple(one.label.split(",")[0] for one in prediction.top)
     values = tuple(one.probability for one in prediction.top)
-    return Bars("Prediction", values, 1.0, labels, "softmax probability", colour)
+    return Bars("Prediction", values, 1.0, labels, prediction.unit, colour)
 
 
 def _state_in_words(state: WeightsState) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -16,24 +18,125 @@ def _imagenet(subset: str) -> tuple[str, ...]:
     return tuple(text.split(",")[0] for text in ImageNetInfo(subset).label_descriptions())
 
 
-def class_names(config: Mapping[str, Any], num_classes: int) -> tuple[str, ...]:
-    """Return the names of a model's classes by index, or () where they are not known.
+@dataclass(frozen=True)
+class Names:
+    """The names of a model's classes.
+
+    Attributes:
+        names: by index, "class 7" where one is missing; () where none is known.
+        source: where they are from, in words.
+        notes: what is wrong with them, a sentence each.
+    """
+
+    names: tuple[str, ...]
+    source: str
+    notes: tuple[str, ...] = ()
+
+
+#: Entries of a config.json that name classes, in the order in which they are believed: timm's, and what others write.
+NAME_KEYS = ("label_names", "labels", "class_names", "classes", "id2label", "label2id")
+_DESCRIPTIONS = "label_descriptions"
+_SYNSET = re.compile(r"n\d{8}")
+_UNKNOWN = "not known; classes are numbers"
+
+
+def class_names(config: Mapping[str, Any], num_classes: int) -> Names:
+    """What are a model's classes called?
 
     Names in the model's own config go first, then timm's ImageNet lists (1k, 12k, 21k, 22k) by number of classes.
+    A list must have a name for each output, or it is not known which output a name belongs to; a null or a gap in
+    ``id2label`` leaves one class without a name.
+
+    Args:
+        config: config.json, names in it or in its ``pretrained_cfg``; {} where there is none.
+        num_classes: number of outputs.
     """
-    names = config.get("label_names")
-    if isinstance(names, (list, tuple)) and len(names) == num_classes:
-        descriptions = config.get("label_descriptions")
-        if not isinstance(descriptions, Mapping):
-            descriptions = {}
-        if num_classes and str(names[0]).startswith("n0") and str(names[0]) not in descriptions:
-            info = ImageNetInfo("imagenet-22k")
-            known = set(info.label_names())
-            descriptions = {name: info.label_name_to_description(name) for name in names if name in known}
-            descriptions = {name: text.split(",")[0] for name, text in descriptions.items()}
-        return tuple(str(descriptions.get(name, name)) for name in names)
-    subset = infer_imagenet_subset({"num_classes": num_classes})
-    return () if subset is None else _imagenet(subset)
+    parts = [config, config["pretrained_cfg"]] if isinstance(config.get("pretrained_cfg"), Mapping) else [config]
+    given = [(key, part[key]) for key in NAME_KEYS for part in parts if part.get(key) is not None]
+    descriptions = next((part[_DESCRIPTIONS] for part in parts if part.get(_DESCRIPTIONS) is not None), None)
+    if isinstance(descriptions, (list, tuple)) or (descriptions is not None and not given):
+        given.append((_DESCRIPTIONS, descriptions))
+    notes: list[str] = []
+    found: dict[str, list[str | None]] = {}
+    for key, value in given:
+        try:
+            found[key] = _read_names(key, value, num_classes)
+        except ValueError as error:
+            notes.append(f"the class names in '{key}' of its configuration cannot be used: {error}")
+    complete = [key for key, names in found.items() if None not in names]
+    for key in complete[:1] or list(found)[:1]:
+        names = found[key]
+        missing = [index for index, name in enumerate(names) if name is None]
+        if missing:
+            which = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
+            notes.append(f"'{key}' of its configuration has no name for {len(missing)} of {num_classes}: {which}")
+        said = _described(
+            [f"class {index}" if name is None else name for index, name in enumerate(names)], descriptions
+        )
+        return Names(tuple(said), f"'{key}' of the model's own configuration", tuple(notes))
+    # Where a model has names of its own, ImageNet's would be a guess.
+    subset = None if given else infer_imagenet_subset({"num_classes": num_classes})
+    if subset is not None:
+        return Names(_imagenet(subset), f"timm's ImageNet list of {num_classes} classes")
+    unknown = (
+        "the name of its one output is not known; it is called class 0"
+        if num_classes == 1
+        else f"the names of its {num_classes} classes are not known; they are numbered from 0"
+    )
+    return Names((), _UNKNOWN, (*notes, unknown))
+
+
+def _read_names(key: str, value: Any, count: int) -> list[str | None]:
+    """A name or None for each class; raises ValueError with what is wrong, where it cannot be said which is which."""
+    if key == "label2id" and isinstance(value, Mapping):
+        indices = list(value.values())
+        if len({str(index) for index in indices}) < len(indices):
+            raise ValueError("two names have the same number")
+        value = {index: name for name, index in value.items()}
+    if isinstance(value, Mapping):
+        names: list[str | None] = [None] * count
+        for index, name in value.items():
+            place = _index(index)
+            if place is None:
+                raise ValueError(f"its entry '{index}' is no number of a class")
+            if not 0 <= place < count:
+                raise ValueError(f"it names class {place}, and the model has classes 0 to {count - 1}")
+            names[place] = _name(name)
+    elif isinstance(value, (list, tuple)):
+        if len(value) != count:
+            raise ValueError(f"it has {len(value)} names, and the model has {count} outputs")
+        names = [_name(name) for name in value]
+    else:
+        raise ValueError(f"a list of names or an object from number to name is expected, got {type(value).__name__}")
+    if not any(names):
+        raise ValueError("it has no name that is a text")
+    return names
+
+
+def _index(value: Any) -> int | None:
+    """The number that 3 or "3" is."""
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        return None
+    text = str(value).strip()
+    return int(text) if re.fullmatch(r"-?[0-9]{1,9}", text) else None
+
+
+def _name(value: Any) -> str | None:
+    """A class's name: a text that is not empty, or a number (a digit's class is called so)."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return " ".join(value.split()) or None if isinstance(value, str) else None
+
+
+def _described(names: list[str], descriptions: Any) -> list[str]:
+    """Names in words, where the configuration has words for them, or they are ImageNet's synsets."""
+    words = descriptions if isinstance(descriptions, Mapping) else {}
+    synsets = {name for name in names if _SYNSET.fullmatch(name) and _name(words.get(name)) is None}
+    known: dict[str, str] = {}
+    if synsets:
+        info = ImageNetInfo("imagenet-22k")
+        known = {name: info.label_name_to_description(name).split(",")[0] for name in synsets & set(info.label_names())}
+    return [_name(words.get(name)) or known.get(name, name) for name in names]
 
 
 def headless_reason(architecture: str, config: Mapping[str, Any], num_classes: int) -> str:
@@ -44,7 +147,7 @@ def headless_reason(architecture: str, config: Mapping[str, Any], num_classes: i
     """
     if num_classes == 0:
         return "this model has no classification head; what it gives is a feature vector"
-    if infer_imagenet_subset({"num_classes": num_classes}) is not None or config.get("label_names"):
+    if infer_imagenet_subset({"num_classes": num_classes}) is not None or any(config.get(key) for key in NAME_KEYS):
         return ""
     towers = {
         published.num_classes

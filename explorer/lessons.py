@@ -407,10 +407,10 @@ def _model(entry: _Entry) -> str:
     text = entry.string()
     try:
         spec = ModelSpec.parse(text)
-        if text.startswith("lab/"):
+        if spec.origin == "lab":
             if text not in networks.available():
                 raise UnknownNameError("laboratory model", text, networks.available())
-        elif not spec.backbone.startswith(("hf-hub:", "local-dir:")) and not timm.is_model(spec.backbone):
+        elif spec.source.scheme == "timm" and not timm.is_model(spec.backbone):
             raise UnknownNameError("model", spec.backbone, [*timm.list_models(), *timm.list_pretrained()])
         if spec.block and spec.block not in BLOCKS:
             raise UnknownNameError("block", spec.block, BLOCKS)
@@ -568,13 +568,12 @@ class _Seen:
 def _of_model(claim: Claim, before: _Seen, after: _Seen) -> str | bool | float:
     one = before if claim.when == "before" else after
     if claim.measure in ("answer", "changed", "probability"):
-        tops = [side.view.predictions[1].top for side in (before, after)]
+        answer = one.view.predictions[1]
         if claim.measure == "changed":
-            return tops[0][0].label != tops[1][0].label
-        top = one.view.predictions[1].top
+            return before.view.predictions[1].labels != after.view.predictions[1].labels
         if claim.measure == "answer":
-            return top[0].label
-        return next((score.probability for score in top if score.label == claim.about), 0.0)
+            return answer.answer
+        return next((score.probability for score in answer.top if score.label == claim.about), 0.0)
     kind, _, what = claim.measure.partition(" ")
     attribution = kind == "attribution"
     if what == "on object":

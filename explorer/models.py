@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import timm
 import torch
 from PIL import Image
 from timm.data.config import resolve_model_data_config
+from timm.data.imagenet_info import infer_imagenet_subset
 from timm.data.transforms_factory import create_transform
 from timm.layers.patch_embed import PatchEmbed
 from timm.models import (
@@ -25,7 +26,6 @@ from timm.models import (
     get_pretrained_cfg,
     is_model,
     list_models,
-    parse_model_name,
     split_model_name_tag,
 )
 from timm.models._hub import load_model_config_from_path
@@ -35,13 +35,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from explorer.blocks import BLOCKS
 from explorer.blocks.insertion import insert
 from explorer.errors import ExplorerError, ModelError, ParameterError, UnknownNameError, WeightsError
+from explorer.heads import CONFIG_KEYS, Head, find_head
 from explorer.images import MAX_ASPECT
 from explorer.lab import networks, scenes
-from explorer.labels import class_names, headless_reason
+from explorer.labels import NAME_KEYS, Names, class_names, headless_reason
 from explorer.seeding import Seeded
 from explorer.sizes import Limits, Size, check_numbers, counted, nbytes_of
 from explorer.stages import Stage, find_stages
-from explorer.types import ModelSpec, WeightsState
+from explorer.types import HeadKind, ModelSpec, Source, WeightsState
 from explorer.weights import (
     FITTED,
     check_finite,
@@ -95,6 +96,9 @@ class Model:
         nbytes: bytes of its parameters and buffers.
         parameters: number of its parameters.
         lock: hold it while hooking into the module.
+        head: how its outputs are read.
+        label_source: where the class names are from, in words.
+        notes: what has to be said beside its answers: of its head and its class names.
     """
 
     spec: ModelSpec
@@ -117,6 +121,9 @@ class Model:
     parameters: int
     transform: Any = field(repr=False)
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    head: Head = Head()  # noqa: RUF009 - frozen
+    label_source: str = ""
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self._mean = torch.tensor(self.mean, device=self.device).view(1, -1, 1, 1)
@@ -152,7 +159,7 @@ class Model:
         return self.module.forward_head(self.module.forward_features(self.normalise(x)), pre_logits=True)  # type: ignore[operator]
 
     def label(self, index: int) -> str:
-        """Return the name of a class, or "class 7" where names are not known."""
+        """Return the name of a class, or "class 7" where names are not known; `notes` say so."""
         return self.labels[index] if 0 <= index < len(self.labels) else f"class {index}"
 
     def state_of(self, module_path: str) -> WeightsState:
@@ -191,10 +198,16 @@ def choose_device(name: str | None = None) -> torch.device:
     return device
 
 
-def load(spec: ModelSpec | str, device: str | None = None, limits: Limits = Limits()) -> Model:  # noqa: B008 - frozen
+def load(
+    spec: ModelSpec | str,
+    device: str | None = None,
+    token: bool | None = None,
+    limits: Limits = Limits(),  # noqa: B008 - frozen
+) -> Model:
     """Build the model that a spec describes, with its weights, on a device ("cpu", "cuda:1", "mps"; None chooses).
 
-    What is larger than ``limits`` is refused before it is built.
+    What is larger than ``limits`` is refused before it is built. ``token``: False asks the hub as somebody unknown, who
+    may have what everybody may; None with this machine's token, if it has one.
 
     Raises:
         UnknownNameError: no such model, tag or block; the closest names are offered.
@@ -209,9 +222,9 @@ def load(spec: ModelSpec | str, device: str | None = None, limits: Limits = Limi
         return _laboratory(spec, where)
     if spec.block is not None and spec.block not in BLOCKS:
         raise UnknownNameError("block", spec.block, BLOCKS)  # before anything is fetched
-    source = _resolve(spec.backbone)
+    source = _resolve(spec.source, token)
     arguments = _arguments(spec, source)
-    limits.check(spec, size_of(spec, limits))
+    limits.check(spec, size_of(spec, token, limits))
     overlay: dict[str, Any] = {}
     state: WeightsState = "random" if spec.origin == "random" else "pretrained"
     tensors, fitted = None, None
@@ -270,12 +283,10 @@ def load(spec: ModelSpec | str, device: str | None = None, limits: Limits = Limi
         )
     outputs = int(answer.shape[-1]) if isinstance(answer, Tensor) else 0
     num_classes = int(getattr(module, "num_classes", outputs))
-    config = module.pretrained_cfg
-    reason = headless_reason(source.architecture, config, num_classes)  # type: ignore[arg-type]
-    num_classes = 0 if reason else num_classes
-    labels = class_names(config, num_classes) if num_classes else ()  # type: ignore[arg-type]
     if fitted is not None and fitted["classes"]:
-        labels, num_classes, reason = tuple(fitted["classes"]), len(fitted["classes"]), ""
+        num_classes = len(fitted["classes"])
+    head, reason, called = _outputs(spec, source, num_classes, fitted["classes"] if fitted is not None else None)
+    num_classes = 0 if reason else num_classes
     return Model(
         spec=spec,
         module=module,
@@ -285,7 +296,7 @@ def load(spec: ModelSpec | str, device: str | None = None, limits: Limits = Limi
         std=data["std"],
         interpolation=data["interpolation"],
         crop_pct=float(data["crop_pct"]),
-        labels=labels,
+        labels=called.names,
         num_classes=num_classes,
         headless_reason=reason,
         stages=stages,
@@ -296,13 +307,47 @@ def load(spec: ModelSpec | str, device: str | None = None, limits: Limits = Limi
         nbytes=nbytes_of(module),
         parameters=sum(parameter.numel() for parameter in module.parameters()),
         transform=create_transform(**data, normalize=False),
+        head=head,
+        label_source=called.source,
+        notes=tuple(filter(None, (head.note, *called.notes))),
     )
+
+
+def _outputs(spec: ModelSpec, source: _Source, count: int, fitted: list[str] | None) -> tuple[Head, str, Names]:
+    """How ``count`` outputs are read, why they are no classes or "", and what they are called."""
+    config = source.stored or source.config
+    nameless = Names((), "")
+    if fitted is not None:
+        if spec.head not in (None, "softmax"):
+            raise ParameterError(f"'{spec}' was fitted to classes of which one holds; its head is softmax")
+        return Head(), "", Names(tuple(fitted), "folders of the pictures that the file of weights was fitted to")
+    if spec.head not in (None, *get_args(HeadKind)):
+        raise ParameterError(f"head is one of {', '.join(get_args(HeadKind))}; got '{spec.head}'")
+    if count == 0:
+        if spec.head in ("softmax", "sigmoid"):
+            raise ParameterError(f"'{spec}' has no classifier that could be read as {spec.head}; leave the head out")
+        return Head("none"), headless_reason(source.architecture, config, count), nameless
+    if spec.head is None and (reason := headless_reason(source.architecture, config, count)):
+        return Head("none"), reason, nameless
+    # The outputs of timm's own models are classes of which one holds; of others it has to be said.
+    published = not source.stored and "num_classes" not in dict(spec.options)
+    known = published or infer_imagenet_subset({"num_classes": count}) is not None
+    try:
+        head, reason = find_head(spec.head, config, count, known)
+    except ParameterError as error:
+        raise ParameterError(f"'{spec}': {error}") from None
+    return head, reason, nameless if reason else class_names(config, count)
 
 
 def _laboratory(spec: ModelSpec, device: torch.device) -> Model:
     """One of the laboratory's trained models, as `load` gives it."""
     if spec.options or spec.block_options or spec.preprocessing:
         raise ParameterError(f"'{spec}': a laboratory model is as it was trained; it takes no options")
+    if spec.head not in (None, "softmax"):
+        raise ParameterError(
+            f"'{spec}': a laboratory model was trained with a softmax over its classes; leave the "
+            f"head out, got '{spec.head}'"
+        )
     module, model = networks.trained(spec)
     module.requires_grad_(False).eval().to(device)
     height, width = spec.input_size or (networks.SIZE, networks.SIZE)
@@ -330,6 +375,7 @@ def _laboratory(spec: ModelSpec, device: torch.device) -> Model:
         nbytes=nbytes_of(module),
         parameters=sum(parameter.numel() for parameter in module.parameters()),
         transform=create_transform(**data, mean=mean, std=std, normalize=False),
+        label_source="classes of the procedural scenes",
     )
 
 
@@ -343,15 +389,19 @@ class _Source:
     arguments: Mapping[str, Any]
     folder: Path | None = None
     repository: str | None = None
+    token: bool | None = None
+    #: Its config.json as it stands there; {} for timm's own models.
+    stored: Mapping[str, Any] = field(default_factory=dict)
 
     def weights(self) -> Path:
         """Return the safetensors file with its published weights, fetched if need be; raises WeightsError."""
         if self.folder is not None:
             return folder_weights(self.folder)
         if self.repository is not None:
-            return hub_weights(self.repository)
+            return hub_weights(self.repository, None, self.token, self.token is not False)
         if hub := self.config.get("hf_hub_id"):
-            return hub_weights(hub, self.config.get("hf_hub_filename"))
+            # What timm lists is there for everybody: it may come from the cache too.
+            return hub_weights(hub, self.config.get("hf_hub_filename"), self.token)
         if url := self.config.get("url"):
             raise WeightsError(
                 f"the weights of '{self.name}' are published only as {Path(str(url)).name}, not as safetensors; such "
@@ -362,13 +412,15 @@ class _Source:
         raise WeightsError(f"timm publishes no weights for '{self.name}'; use {hint}")
 
 
-def _resolve(backbone: str) -> _Source:
+def _resolve(source: Source, token: bool | None) -> _Source:
     """Find out what a backbone's name means, as timm reads it."""
-    try:
-        kind, name = parse_model_name(backbone)
-    except ValueError as error:
-        raise ParameterError(str(error)) from None
-    if kind is None:
+    name, backbone = source.name, str(source)
+    if source.scheme == "timm":
+        if "/" in name or "\\" in name:
+            raise ParameterError(
+                f"'{name}' is no name of timm's; write hf-hub:{name} for a model of the hub, or local-dir:{name} for a "
+                f"folder"
+            )
         architecture, tag = split_model_name_tag(name)
         if not is_model(architecture):
             raise UnknownNameError("model", name, list_models())
@@ -381,27 +433,30 @@ def _resolve(backbone: str) -> _Source:
             tags = sorted(known.partition(".")[2] for known in tagged)
             raise UnknownNameError(f"tag of '{architecture}'", tag, [known for known in tags if known])
         published = get_pretrained_cfg(name)
-        return _Source(name, architecture, published.to_dict() if published is not None else {}, {})
-    folder, repository = Path(name), None
-    if kind == "hf-hub":
-        found = hub_file(name, "config.json")
+        return _Source(name, architecture, published.to_dict() if published is not None else {}, {}, token=token)
+    folder, repository = source.folder, None
+    if source.scheme == "hf-hub":
+        found = hub_file(name, "config.json", token, token is not False)
         if found is None:
             raise ModelError(f"the hub's '{name}' has no config.json, so it is not a model timm can read")
         folder, repository = found.parent, name
     elif not folder.is_dir():
-        raise ModelError(f"'{backbone}': there is no folder '{folder}'")
+        raise ModelError(f"'{backbone}': there is no folder '{source.name}'")
     elif not (folder / "config.json").is_file():
         raise ModelError(f"'{backbone}': the folder has no config.json; timm's save_for_hf writes one")
-    read_config(folder / "config.json")
+    stored = read_config(folder / "config.json")
+    # What others write beside timm's entries is read here, and not by timm.
+    left_out = {"url", "file", "state_dict", "hf_hub_id", *NAME_KEYS, *CONFIG_KEYS, "label_descriptions"}
     try:
         cfg, architecture, arguments = load_model_config_from_path(folder)
-        cfg = {key: value for key, value in cfg.items() if key not in ("url", "file", "state_dict", "hf_hub_id")}
+        cfg = {key: value for key, value in cfg.items() if key not in left_out}
         config = PretrainedCfg(**cfg)
     except (TypeError, ValueError, AttributeError, KeyError) as error:
         raise ModelError(f"'{backbone}': config.json is not one of timm's ({_first_line(error)})") from None
     if not is_model(architecture):
         raise UnknownNameError("model", architecture, list_models())
-    return _Source(backbone, architecture, config.to_dict(), arguments, None if repository else folder, repository)
+    own = None if repository else folder
+    return _Source(backbone, architecture, config.to_dict(), arguments, own, repository, token, stored)
 
 
 def _arguments(spec: ModelSpec, source: _Source) -> dict[str, Any]:
@@ -454,20 +509,21 @@ def _only(file: Path) -> dict[str, Any]:
     return {**nowhere, "custom_load": False, "file": str(file)}
 
 
-def size_of(spec: ModelSpec, limits: Limits | None = None) -> Size:
+def size_of(spec: ModelSpec, token: bool | None = None, limits: Limits = Limits()) -> Size:  # noqa: B008 - frozen
     """Return what a model would take, counted on torch's meta device: nothing is allocated, fetched or run.
 
     For an inserted block the bytes are an upper guess. Raises the errors of `load` that concern names and
-    configurations, and ModelError for a network that exceeds ``limits`` while it is being counted.
+    configurations, and ModelError for a network that exceeds ``limits`` while it is being counted. ``token`` as for
+    `load`.
     """
-    return _size_of(spec, fingerprint_of(spec), limits or Limits())
+    return _size_of(spec, fingerprint_of(spec), token, limits)
 
 
 @lru_cache(maxsize=256)
-def _size_of(spec: ModelSpec, _files: str, limits: Limits) -> Size:
+def _size_of(spec: ModelSpec, _files: str, token: bool | None, limits: Limits) -> Size:
     if spec.origin == "lab":
         return Size(networks.nbytes(spec), None)
-    source = _resolve(spec.backbone)
+    source = _resolve(spec.source, token)
     arguments = _arguments(spec, source)
     with torch.device("meta"), counted(spec, limits):
         skeleton = _build(source, arguments, 0, {})
@@ -566,8 +622,8 @@ def _first_line(error: Exception, lines: int = 1) -> str:
 def fingerprint_of(spec: ModelSpec) -> str:
     """Tell apart the versions of files on disk that a spec names, so that a store never serves an old one."""
     files = [Path(spec.weights_file)] if spec.weights_file else []
-    if spec.backbone.startswith("local-dir:"):
-        folder = Path(spec.backbone.partition(":")[2])
+    if spec.source.scheme == "local-dir":
+        folder = spec.source.folder
         files += [folder / "config.json", *sorted(folder.glob("*.safetensors"))]
     marks = []
     for file in files:

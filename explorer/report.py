@@ -25,14 +25,14 @@ from explorer.drawing import image, svg
 from explorer.errors import ParameterError
 from explorer.figures import comparison_sheet
 from explorer.images import Picture, samples
-from explorer.lab.scenes import CLASSES, Scene, render
+from explorer.lab.scenes import Scene, render
 from explorer.models import Model
 from explorer.probes import sheet as probe_sheet
 from explorer.probes.show import provenance, question
 from explorer.sheet import Sheet
 from explorer.types import WEIGHTS_STATES, AttentionMap, Comparison, ModelView, Point, ProbeResult
 from explorer.view import View, scene_text
-from explorer.weights import FITTED, fingerprint, read_note
+from explorer.weights import fingerprint
 
 #: How far a number may lie from the stored one when it is computed again, over the largest of its map or answer.
 TOLERANCE = 1e-4
@@ -144,7 +144,7 @@ def _rows(view: ModelView) -> Iterator[Row]:
     for item, side in enumerate(sides):
         for rank, one in enumerate(view.predictions[item].top, 1):
             own = {**head, "measure": "prediction", "side": side, "rank": rank, "class": one.index, "label": one.label}
-            yield {**own, "unit": "softmax probability", "value": one.probability}
+            yield {**own, "unit": view.predictions[item].unit, "value": one.probability}
             yield {**own, "unit": "logit", "value": one.logit}
     for one_map in view.maps:
         places = view.asked if one_map.per_query else [(None, None)]
@@ -288,6 +288,8 @@ def _model(model: Model) -> dict[str, Any]:
         "interpolation": model.interpolation,
         "crop_pct": model.crop_pct,
         "classes": model.num_classes,
+        "head": model.head.kind,
+        "notes": list(model.notes),
         "labels": _labels(model),
         "device": str(model.device),
     }
@@ -301,15 +303,7 @@ def _labels(model: Model) -> str:
     """Where the names of a model's classes are from."""
     if model.headless:
         return model.headless_reason
-    if not model.labels:
-        return "not known; classes are numbers"
-    if model.labels == CLASSES:
-        return "classes of the procedural scenes"
-    if model.spec.weights_file is not None and (read_note(model.spec.weights_file, FITTED) or {}).get("classes"):
-        return "folders of the pictures that the file of weights was fitted to"
-    if getattr(model.module, "pretrained_cfg", {}).get("label_names"):
-        return "the model's own configuration"
-    return f"timm's ImageNet list of {model.num_classes} classes"
+    return model.label_source
 
 
 def _shown(picture: Scene | Picture, first: Model) -> bytes:
@@ -551,14 +545,15 @@ def _answers(found: Comparison, view: View) -> Iterator[str]:
     for row, layer in zip(found.rows, view.layer_of_each):
         listed = list(_rows(row))
         yield f"<h3>{_e(row.spec)} ({_e(row.state)} weights)</h3>"
-        probabilities = [one for one in listed if one["unit"] == "softmax probability"]
-        logits = [one["value"] for one in listed if one["unit"] == "logit"]
+        predicted = [one for one in listed if one["measure"] == "prediction"]
+        probabilities = [one for one in predicted if one["unit"] != "logit"]
+        logits = [one["value"] for one in predicted if one["unit"] == "logit"]
         answers = [
             (one["side"], one["label"], one["class"], _short(one["value"]), _short(logit))
             for one, logit in zip(probabilities, logits)
         ]
         if answers:
-            yield _table("Predictions", ("", "class", "number", "softmax probability", "logit"), answers)
+            yield _table("Predictions", ("", "class", "number", row.predictions[0].unit, "logit"), answers)
         maps = [
             (
                 *(one["layer"], one["kind"], one["side"], "-" if one["query"] is None else one["query"] + 1),

@@ -52,6 +52,7 @@ class _Wanted:
 
     key: str
     spec: ModelSpec
+    token: bool | None
     nbytes: int
 
 
@@ -82,9 +83,9 @@ class ModelStore:
         #: Only one model is loaded at a time: while it is, its file's bytes are in memory too.
         self._turn = threading.Lock()
 
-    def get(self, spec: ModelSpec | str, device: str | None = None) -> Model:
+    def get(self, spec: ModelSpec | str, device: str | None = None, token: bool | None = None) -> Model:
         """Return the model of a spec, loaded now or before; raises what ``all`` answers it by."""
-        (found,) = self.all([spec], device)
+        (found,) = self.all([spec], device, [token])
         if isinstance(found, Exception):
             raise found
         return found
@@ -93,6 +94,7 @@ class ModelStore:
         self,
         specs: Sequence[ModelSpec | str],
         device: str | None = None,
+        tokens: Sequence[bool | None] = (),
         visitor: Hashable = None,
         patience: float = 0.0,
         waited_for: Callable[[], None] = lambda: None,
@@ -104,6 +106,8 @@ class ModelStore:
         Args:
             specs: of the models.
             device: where they run, or None to choose.
+            tokens: as for `load`, one a model; what was loaded with this machine's token is not given to who asks
+                without it.
             visitor: who asks; what they asked for last is not given up for others for `LOOKED_AT` seconds.
             patience: seconds to wait for memory that others have.
             waited_for: called again and again; what it raises ends the waiting and is raised here.
@@ -115,10 +119,10 @@ class ModelStore:
         bound = room(where) if self._max_bytes is None else self._max_bytes
         answers: list[Model | Exception | None] = [None] * len(specs)
         wanted: list[_Wanted | None] = []
-        for place, given in enumerate(specs):
+        for place, (given, token) in enumerate(zip(specs, tokens or [None] * len(specs))):
             waited_for()
             try:
-                wanted.append(self._wanted(given, where, bound))
+                wanted.append(self._wanted(given, token, where, bound))
             except Exception as error:
                 wanted.append(None)
                 answers[place] = error
@@ -170,21 +174,21 @@ class ModelStore:
 
     # ---- one request
 
-    def _wanted(self, given: ModelSpec | str, where: torch.device, bound: int) -> _Wanted:
+    def _wanted(self, given: ModelSpec | str, token: bool | None, where: torch.device, bound: int) -> _Wanted:
         spec = ModelSpec.parse(given) if isinstance(given, str) else given
-        key = f"{spec!r} {fingerprint_of(spec)} {where}"
+        key = f"{spec!r} {fingerprint_of(spec)} {where} {token}"
         with self._changed:
             known = self._find(key)
         if known is not None:
-            return _Wanted(key, spec, known.nbytes)
-        size = size_of(spec, self._limits)
+            return _Wanted(key, spec, token, known.nbytes)
+        size = size_of(spec, token, self._limits)
         self._limits.check(spec, size)
         if size.nbytes > bound:
             raise ModelError(
                 f"'{spec}' takes {gib(size.nbytes)}, and there is room for {gib(bound)} of models: take one of up to "
                 f"{gib(bound)}"
             )
-        return _Wanted(key, spec, size.nbytes)
+        return _Wanted(key, spec, token, size.nbytes)
 
     def _find(self, key: str) -> Model | None:
         """A model that is alive, kept again where somebody else held it."""
@@ -266,7 +270,7 @@ class ModelStore:
                 except NotYet:
                     waited_for()
         except _Abandoned:
-            return self.all([one.spec], device, waited_for=waited_for)[0]
+            return self.all([one.spec], device, [one.token], waited_for=waited_for)[0]
         except Exception as error:
             traceback.clear_frames(error.__traceback__)  # they hold what was loaded so far
             return error
@@ -276,7 +280,7 @@ class ModelStore:
             waited_for()
         try:
             waited_for()
-            model = load(one.spec, device, self._limits)
+            model = load(one.spec, device, one.token, self._limits)
         except Exception as error:
             self._end(one.key, None, error)
             raise

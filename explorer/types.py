@@ -6,8 +6,10 @@ Coordinates: a `Point` is in pixels of the model's input frame, x to the right a
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -22,6 +24,8 @@ from explorer.errors import ParameterError
 WeightsState = Literal["pretrained", "lab", "identity-init", "random", "file"]
 MapKind = Literal["pairwise", "axial", "context", "gate", "channel"]
 Origin = Literal["pretrained", "random", "lab"]
+Scheme = Literal["timm", "hf-hub", "local-dir"]
+HeadKind = Literal["softmax", "sigmoid", "none"]
 
 WEIGHTS_STATES: Mapping[WeightsState, str] = {
     "pretrained": "weights as published for this model",
@@ -47,12 +51,70 @@ class Point(NamedTuple):
     y: float
 
 
+class Source(NamedTuple):
+    """Where a backbone's configuration and weights come from, taken apart once so that no spelling decides anything.
+
+    ``str`` gives the one way in which it is written.
+
+    Attributes:
+        scheme: "timm" for a name of timm's own, "hf-hub" for a repository of the hub, "local-dir" for a folder.
+        name: timm's name; ``ORG/NAME[@REVISION]``; or a path, in which ``~`` is the home folder.
+    """
+
+    scheme: Scheme
+    name: str
+
+    @classmethod
+    def parse(cls, text: str) -> Source:
+        """Read ``NAME``, ``hf-hub:ORG/NAME`` or ``local-dir:PATH``, the scheme in any case, as timm does.
+
+        Raises ParameterError for another scheme, or for none of the characters that have to follow it.
+        """
+        before, colon, after = text.partition(":")
+        if not colon:
+            return cls("timm", text.strip())
+        scheme = _SCHEMES.get(before.strip().lower())
+        if scheme is None:
+            raise ParameterError(
+                f"'{text}': there is no source '{before}:'; write hf-hub:ORG/NAME for a model of the hub, "
+                f"local-dir:PATH for a folder, or a model's name alone for one of timm's"
+            )
+        name = after.strip()
+        if not name or "\0" in name:
+            raise ParameterError(f"'{text}': after {scheme}: {_AFTER[scheme]} is expected")
+        return cls(scheme, name)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of a ``local-dir``."""
+        path = Path(self.name)
+        # On a machine that knows no home folder the sign stays, and no such folder is found.
+        with contextlib.suppress(RuntimeError):
+            path = path.expanduser()
+        return path
+
+    def same(self, other: Source) -> bool:
+        """Whether both mean one thing, however it is written."""
+        if self.scheme != other.scheme or self.scheme != "local-dir":
+            return self == other
+        return os.path.realpath(self.folder) == os.path.realpath(other.folder)
+
+    def __str__(self) -> str:
+        return self.name if self.scheme == "timm" else f"{self.scheme}:{self.name}"
+
+
+#: ``hf_hub`` is timm's old way to write it.
+_SCHEMES: Mapping[str, Scheme] = {"hf-hub": "hf-hub", "hf_hub": "hf-hub", "local-dir": "local-dir"}
+_AFTER: Mapping[Scheme, str] = {"hf-hub": "ORG/NAME", "local-dir": "the path of a folder"}
+
+
 @dataclass(frozen=True)
 class ModelSpec:
     """What to build: a timm backbone, its weights, and at most one inserted block.
 
     Text form: ``[random/ | lab/]BACKBONE[+BLOCK@STAGE][#SEED]``. BACKBONE is a timm name with or without tag, or
-    timm's own ``hf-hub:ORG/NAME`` and ``local-dir:PATH``. No prefix means pretrained. Stages count from 1.
+    timm's own ``hf-hub:ORG/NAME`` and ``local-dir:PATH``, as `Source` reads them. No prefix means pretrained. Stages
+    count from 1.
     ``parse`` and ``str`` round-trip; the other fields have no text form.
 
     Attributes:
@@ -67,6 +129,8 @@ class ModelSpec:
         input_size: (height, width) in pixels, or None for the model's own.
         weights_file: a safetensors file laid over the built model, or None.
         preprocessing: overrides of timm's data config (mean, std, interpolation, crop_pct), as sorted pairs.
+        head: what the outputs are: "softmax", one of several classes; "sigmoid", one label or several independent
+            ones; "none", no classes. None: as its configuration says, see `explorer.heads`.
     """
 
     backbone: str
@@ -79,6 +143,16 @@ class ModelSpec:
     input_size: tuple[int, int] | None = None
     weights_file: str | None = None
     preprocessing: tuple[tuple[str, Any], ...] = ()
+    head: HeadKind | None = None
+
+    def __post_init__(self) -> None:
+        # Written in one way: what is compared, kept or looked up by it means one thing.
+        object.__setattr__(self, "backbone", str(Source.parse(self.backbone)))
+
+    @property
+    def source(self) -> Source:
+        """Where the backbone comes from."""
+        return Source.parse(self.backbone)
 
     @classmethod
     def parse(cls, text: str, **fields: Any) -> ModelSpec:
@@ -87,10 +161,10 @@ class ModelSpec:
         origin: Origin = "pretrained"
         for prefix in ("random", "lab"):
             if rest.startswith(prefix + "/"):
-                origin, rest = prefix, rest[len(prefix) + 1 :]
+                origin, rest = prefix, rest[len(prefix) + 1 :].lstrip()
                 break
         # A folder may have + and # in its name: there, only a whole +BLOCK@STAGE or #SEED at the end is one.
-        folder = rest.startswith("local-dir:")
+        folder = ":" in rest and Source.parse(rest).scheme == "local-dir"
         seed = 0
         if (match := re.search(r"#([^#/+@]*)$", rest)) is not None and not (folder and not match.group(1).isdecimal()):
             if not match.group(1).isdecimal() or int(match.group(1)) >= 2**63:
@@ -331,7 +405,7 @@ class Attribution:
 
 @dataclass(frozen=True)
 class ClassScore:
-    """One class of a prediction: its index, its name, its softmax probability and its logit."""
+    """One class or label of a prediction: its index, its name, its p (see `Prediction.unit`) and its logit."""
 
     index: int
     label: str
@@ -341,10 +415,27 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The largest classes of one answer, best first; empty with a reason for a model without a head."""
+    """What a model answered.
+
+    Attributes:
+        top: the classes or labels with the largest p, best first; empty with a reason for a model without a head.
+        reason: why there are none, or "".
+        unit: what p is: "softmax probability", or "p after the sigmoid", which does not sum to 1.
+        decided: the answer: of a softmax the class with the largest p; of a sigmoid every label with p of 0.5 and
+            more, in ascending order, which may be none.
+        labels: names of ``decided``.
+    """
 
     top: tuple[ClassScore, ...]
     reason: str = ""
+    unit: str = "softmax probability"
+    decided: tuple[int, ...] = ()
+    labels: tuple[str, ...] = ()
+
+    @property
+    def answer(self) -> str:
+        """The answer in words: the class; of a sigmoid the labels, or "no label"."""
+        return ", ".join(self.labels) if self.labels or not self.top else "no label"
 
 
 @dataclass(frozen=True, eq=False)

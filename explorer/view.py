@@ -384,7 +384,7 @@ def _spec_code(spec: ModelSpec) -> str:
 
 
 #: Fields of a ModelSpec that its text form does not hold.
-_TEXTLESS = ("options", "block_options", "input_size", "weights_file", "preprocessing")
+_TEXTLESS = ("options", "block_options", "input_size", "weights_file", "preprocessing", "head")
 
 
 def _own(path: str) -> str:
@@ -437,6 +437,8 @@ def _model_flags(specs: Sequence[ModelSpec], seeded: bool) -> list[str]:
         if spec.weights_file is not None:
             file = _own(spec.weights_file)
             parts += _flag("weights", file if len(specs) == 1 else f"{number}={file}")
+        if spec.head is not None:
+            parts += _flag("head", spec.head if len(specs) == 1 else f"{number}={spec.head}")
     sizes = {spec.input_size for spec in specs}
     if len(sizes) > 1:
         raise ParameterError("models with input sizes of their own cannot be said on one command line; use the Python")

@@ -30,28 +30,37 @@ SAFE_NAMES = ("model.safetensors", "open_clip_model.safetensors", "open_clip_pyt
 PICKLES = (".bin", ".pth", ".pt", ".tar", ".ckpt", ".pkl", ".npz")
 
 
-def hub_file(repository: str, filename: str) -> Path | None:
+def hub_file(repository: str, filename: str, token: bool | None = None, cached: bool = True) -> Path | None:
     """Return the local path of a file of ``ORG/NAME[@REVISION]``, downloaded if need be; None if it has no such file.
 
     HF_HOME, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are respected. Where the hub does not answer within
     ``HUB_SECONDS`` the cache serves, and without it a WeightsError says what to do.
+
+    Args:
+        repository: ``ORG/NAME[@REVISION]``.
+        filename: of a file in it.
+        token: False asks as somebody unknown; None as huggingface_hub does, with the token of this machine if it has
+            one.
+        cached: whether what an earlier download left here may be given unasked, where the hub cannot be reached. It
+            may hold what only the token's owner may read.
     """
     name, _, revision = repository.partition("@")
     wanted = revision or None
+    way = "set HF_TOKEN" if token is not False else "whoever runs this server can offer it with --model"
     try:
         # Asked without retries, so that a lecture hall without network learns so at once.
-        get_hf_file_metadata(hf_hub_url(name, filename, revision=wanted), timeout=HUB_SECONDS)
+        get_hf_file_metadata(hf_hub_url(name, filename, revision=wanted), token=token, timeout=HUB_SECONDS)
         # By the name of the revision, not its commit: only then is it found again without network.
-        return Path(hf_hub_download(name, filename, revision=wanted, etag_timeout=HUB_SECONDS))
+        return Path(hf_hub_download(name, filename, revision=wanted, etag_timeout=HUB_SECONDS, token=token))
     except errors.GatedRepoError:
         raise WeightsError(
-            f"the weights of '{name}' are gated: accept their terms on {constants.ENDPOINT}/{name}, then set HF_TOKEN"
+            f"the weights of '{name}' are gated: accept their terms on {constants.ENDPOINT}/{name}, then {way}"
         ) from None
     except errors.RevisionNotFoundError:
         raise WeightsError(f"the hub's '{name}' has no revision '{revision}'") from None
     except errors.RepositoryNotFoundError:
         raise WeightsError(
-            f"the hub at {constants.ENDPOINT} has no model '{name}' (or it is private: then set HF_TOKEN)"
+            f"the hub at {constants.ENDPOINT} has no model '{name}' (or it is private: then {way})"
         ) from None
     except errors.HFValidationError as error:
         raise WeightsError(f"'{name}' is not a hub name; write hf-hub:ORG/NAME ({error})") from None
@@ -61,6 +70,11 @@ def hub_file(repository: str, filename: str) -> Path | None:
         return None
     except Exception as error:  # connection errors are httpx's or requests', as the hub's version has it
         reason = error
+    if not cached:
+        raise WeightsError(
+            f"the hub cannot be asked now whether everybody may have '{name}'; whoever runs this server can offer it "
+            f"by starting it with --model hf-hub:{name}"
+        ) from reason
     try:
         return Path(hf_hub_download(name, filename, revision=wanted, local_files_only=True))
     except Exception:
@@ -71,11 +85,11 @@ def hub_file(repository: str, filename: str) -> Path | None:
         ) from reason
 
 
-def hub_weights(repository: str, filename: str | None = None) -> Path:
-    """Return the safetensors file of a hub repository; a WeightsError where it has none."""
+def hub_weights(repository: str, filename: str | None = None, token: bool | None = None, cached: bool = True) -> Path:
+    """Return the safetensors file of a hub repository, as `hub_file` does; a WeightsError where it has none."""
     names = SAFE_NAMES[:1] if filename is None else _safe_alternatives(filename)
     for name in names:
-        if (path := hub_file(repository, name)) is not None:
+        if (path := hub_file(repository, name, token, cached)) is not None:
             return path
     raise WeightsError(
         f"the hub's '{repository}' has no safetensors weights ({' or '.join(names) or filename}); other formats can "

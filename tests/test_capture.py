@@ -207,7 +207,10 @@ def test_untrained_blocks_are_labelled_so() -> None:
     assert maps[0].layout.name == "tokens"
 
 
-@pytest.mark.parametrize(("name", "reason"), [("mobilenetv2_100", "convolutional"), ("efficientvit_b0", "softmax")])
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("mobilenetv2_100", "explorer knows: convolutions"), ("efficientvit_b0", "linear attention with ReLU")],
+)
 def test_no_attention_is_an_error_that_says_why(name: str, reason: str) -> None:
     with pytest.raises(NoAttentionError, match=reason):
         capture(load(f"random/{name}"), torch.rand(1, 3, 224, 224))

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -81,6 +82,56 @@ def test_predict_says_what_the_library_says(answer: Any, vit: explorer.Model, re
         assert row["input_size"] == list(model.input_size)
         assert [one["label"] for one in row["prediction"]] == [one.label for one in expected.top]
         assert [one["probability"] for one in row["prediction"]] == [one.probability for one in expected.top]
+
+
+def test_predict_answers_every_picture(answer: Any, resnet: explorer.Model, lines: Any) -> None:
+    """Several pictures get several answers, each that of the picture alone."""
+    both = answer(f"predict --image cup --image cat --model {RESNET} --device cpu --top 2")
+    assert set(both) == {"command", "pictures", "top1", "notes", "versions"}
+    for record, name in zip(both["pictures"], ("cup", "cat"), strict=True):
+        alone = answer(f"predict --image {name} --model {RESNET} --device cpu --top 2")
+        assert record["image"]["name"] == f"{name}.jpg"
+        assert record["models"] == alone["models"]
+    assert both["top1"] == [{"model": str(resnet.spec), "right": 0, "n": 0, "top1": None}]
+    printed = lines(f"predict --image cup --image cat --model {RESNET} --device cpu")
+    assert "cup.jpg" in printed
+    assert "cat.jpg" in printed
+
+
+def test_predict_of_a_folder_gives_top1_where_there_are_labels(
+    answer: Any, resnet: explorer.Model, tmp_path: Path
+) -> None:
+    right = explorer.predict(resnet, CUP, top=1).top[0].index
+    for label in (right, (right + 1) % 1000, "no class of it"):
+        (tmp_path / str(label)).mkdir()
+        shutil.copy(CUP, tmp_path / str(label) / "a.jpg")
+    (tmp_path / str(right) / "broken.png").write_bytes(b"no picture")
+    (tmp_path / str(right) / "half.jpg").write_bytes(Path(CUP).read_bytes()[:3000])
+    found = answer(f"predict --images {tmp_path} --model {RESNET} --device cpu")
+    assert [one["image"]["name"] for one in found["pictures"]] == sorted(
+        f"{one}/a.jpg" for one in (right, (right + 1) % 1000, "no class of it")
+    )
+    assert found["top1"] == [{"model": str(resnet.spec), "right": 1, "n": 2, "top1": 0.5}]
+    assert "2 pictures could not be read" in found["notes"][0]
+    assert f"{right}/half.jpg" in found["notes"][0]
+
+
+@pytest.mark.parametrize("verb", ["attend", "attribute", "compare", "report", "bench"])
+def test_a_verb_of_one_picture_refuses_two(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(shlex.split(f"{verb} --image cup --image cat --model {RESNET}"))
+    assert caught.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"--image is given once, as {verb} shows one picture; got cup and cat" in err
+
+
+def test_bands_are_chosen_by_a_flag(answer: Any, resnet: explorer.Model, capsys: pytest.CaptureFixture[str]) -> None:
+    turned = answer(f"predict --image cup --bands 3,2,1 --model {RESNET} --device cpu --top 3")
+    expected = explorer.predict(resnet, read_image(CUP, (3, 2, 1)), top=3)
+    assert [one["index"] for one in turned["models"][0]["prediction"]] == [one.index for one in expected.top]
+    assert main(shlex.split(f"predict --image cup --bands red --model {RESNET}")) == 2
+    assert "--bands is one number or three" in capsys.readouterr().err
 
 
 def test_predict_moves_the_picture(answer: Any, resnet: explorer.Model) -> None:

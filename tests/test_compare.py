@@ -88,7 +88,7 @@ def test_what_cannot_be_shown_is_said(picture: Image.Image) -> None:
     result = compare([plain, headless], picture, Transform(dx=8), method="attention_rollout")
     assert result.rows[0].maps == ()
     assert result.rows[0].attributions is None
-    assert any("convolutional" in note for note in result.rows[0].notes)
+    assert any("explorer knows: convolutions" in note for note in result.rows[0].notes)
     assert any(note.startswith("attention_rollout: ") for note in result.rows[0].notes)
     assert METHODS["attention_rollout"].unavailable(plain) in result.rows[0].notes[0]
     assert result.rows[1].predictions[0].top == ()

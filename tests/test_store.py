@@ -174,10 +174,10 @@ def test_who_waits_for_anothers_load_that_was_given_up_loads_it() -> None:
             raise Cancelled
 
     with store._turn, ThreadPoolExecutor(2) as pool:  # nothing can be loaded yet
-        one = pool.submit(store.all, [NAME], "cpu", "a", 0.0, first)
+        one = pool.submit(store.all, [NAME], "cpu", visitor="a", waited_for=first)
         while not store._loading:
             time.sleep(0.01)
-        two = pool.submit(store.all, [NAME], "cpu", "b")
+        two = pool.submit(store.all, [NAME], "cpu", visitor="b")
         inside.set()
         gone.set()
         with pytest.raises(Cancelled):
@@ -214,4 +214,4 @@ def test_models_that_would_never_end_are_refused_before_they_are_built(tmp_path:
         load(ModelSpec.parse("random/vit_tiny_patch16_224", input_size=(4096, 4096)), "cpu")
     tight = Limits(multiply_adds=10**9)
     with pytest.raises(ModelError, match=r"needs 2 billion multiply-adds .* up to 1 billion"):
-        load("random/resnet18", "cpu", tight)
+        load("random/resnet18", "cpu", None, tight)

@@ -7,6 +7,10 @@
   const HEARD_MS = 300;
   //: Keys that others keep in the address.
   const FOREIGN = ["lang"];
+  //: What of the query goes along with a link. Whoever hosts the page may keep more there, as a token of this visitor.
+  const QUERY = ["__theme", "__lang"];
+  //: Where a Space is shown in a frame; it puts what it is told into the address that is seen.
+  const HOST_PAGE = "https://huggingface.co";
   //: Parts of a question that have a name of their own in the address; everything else is "KEY=name:value;name:value".
   const ASKED = ["dx", "dy", "zoom", "angle", "flip", "border", "pins", "pin", "method", "picture"];
 
@@ -67,18 +71,29 @@
     notice([...problems, ...(models ? explorer.state.apply({ models }) : []), ...explorer.state.apply(rest)]);
   };
 
-  /** The address of what is on the screen. */
-  const address = () => {
-    const { pathname, search, origin } = location;
+  /** What is on the screen, as the part of an address from the # on. */
+  const view = () => {
     const foreign = location.hash.slice(1).split("&").filter((one) => FOREIGN.includes(one.split("=")[0]));
-    return `${origin}${pathname}${search}#${[write(explorer.state.get()), ...foreign].join("&")}`;
+    return `#${[write(explorer.state.get()), ...foreign].join("&")}`;
   };
+  /** The query without what is nobody else's. */
+  const query = () => {
+    const kept = new URLSearchParams([...new URLSearchParams(location.search)].filter(([name]) => QUERY.includes(name)));
+    return String(kept) && `?${kept}`;
+  };
+  /** The address of what is on the screen, to be given to others. */
+  const address = () => `${location.origin}${location.pathname}${query()}${view()}`;
   explorer.link = { address, asks: () => ["models", "question"].some((name) => name in read(location.hash).state) };
 
   let timer = null;
   const later = () => {
     clearTimeout(timer);
-    timer = setTimeout(() => history.replaceState(history.state, "", address()), WAIT_MS);
+    timer = setTimeout(() => {
+      const hash = view();
+      history.replaceState(history.state, "", `${location.pathname}${location.search}${hash}`);
+      // As huggingface.co/docs/hub/spaces-handle-url-parameters has it.
+      if (window.parent !== window) window.parent.postMessage({ queryString: query(), hash }, HOST_PAGE);
+    }, WAIT_MS);
   };
 
   /** Press what gradio draws, once it is there; a moment later, for gradio hears nothing of what it has just drawn. */

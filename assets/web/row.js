@@ -90,8 +90,9 @@
   const showTop = (row) => {
     const { answer } = now;
     const [before, after] = row.data.predictions;
-    write(row.topReason, say(after.reason));
-    row.topReason.hidden = !after.reason;
+    const about = after.reason || after.about;
+    write(row.topReason, say(about));
+    row.topReason.hidden = !about;
     const was = new Map(before.top.map((one) => [one.index, one.p]));
     const least = before.top.length ? before.top[before.top.length - 1].p : 0;
     while (row.top.children.length > after.top.length) row.top.lastChild.remove();
@@ -115,25 +116,25 @@
         : say("{label}: now {now}, before the move {before}", { label: name, now: percent(one.p), before: earlier === undefined ? say("not among the first five (at most {least})", { least: percent(least) }) : percent(earlier) }));
     });
     row.key.classList.toggle("idle", answer.identity || !after.top.length);
-    showVerdict(row, before.top[0], after.top[0]);
+    showVerdict(row, before, after);
   };
 
   /** In words: whether the answer stayed, and what of the scene it goes with where its parts say different things. */
   const showVerdict = (row, before, after) => {
     const { answer } = now;
     row.element.classList.remove("kept", "lost");
-    if (!after) { write(row.verdict, ""); return; }
+    if (!after.top.length) { write(row.verdict, ""); return; }
     const lines = [];
-    if (!answer.identity && before) {
-      const same = before.index === after.index;
+    if (!answer.identity && before.top.length) {
+      const same = before.decided.join() === after.decided.join();
       row.element.classList.add(same ? "kept" : "lost");
-      lines.push(same ? say("keeps its answer") : say("changes its answer: {before} → {after}", { before: before.label, after: after.label }));
+      lines.push(same ? say("keeps its answer") : say("changes its answer: {before} → {after}", { before: before.answer, after: after.answer }));
     }
     const { texture, background } = answer.cues;
     if (answer.truth && (texture !== answer.truth || background !== answer.truth)) {
-      if (after.label === answer.truth) lines.push(say("follows the shape"));
-      else if (after.label === texture) lines.push(say("follows the texture"));
-      else if (after.label === background) lines.push(say("follows the background"));
+      if (after.answer === answer.truth) lines.push(say("follows the shape"));
+      else if (after.answer === texture) lines.push(say("follows the texture"));
+      else if (after.answer === background) lines.push(say("follows the background"));
     }
     write(row.verdict, lines.join(" · "));
   };

@@ -208,7 +208,7 @@ def _labelled(
             Attribution(
                 values=values[item].clone(),
                 method=name,
-                target="norm of the pooled feature" if model.headless else f"{model.label(column)} ({column})",
+                target=_target(model, column),
                 layer=explanation.layer,
                 delta=None if explanation.delta is None else explanation.delta[item],
                 unit=method.unit,
@@ -218,3 +218,10 @@ def _labelled(
             )
         )
     return tuple(out)
+
+
+def _target(model: Model, column: int) -> str:
+    if model.headless:
+        return "norm of the pooled feature"
+    name = f"{model.label(column)} ({column})"
+    return f"{name}, logit before the sigmoid" if model.head.kind == "sigmoid" else name

@@ -19,7 +19,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from explorer.errors import ImageError, ParameterError, TrainingError
-from explorer.images import SUFFIXES, read_image
+from explorer.images import read_image
+from explorer.images.folders import Folder
 from explorer.lab import scenes
 from explorer.labels import class_numbers
 from explorer.models import Model, fit_settings, load, out_of_memory
@@ -30,6 +31,8 @@ from explorer.weights import FITTED, fingerprint, fitted_names
 
 #: Seeds of the streams of scenes that a block is fitted and judged on.
 FITTING_STREAM, HELD_OUT_STREAM = 11, 12
+#: Bytes of pictures at the model's input size that are kept; what is beyond is read again whenever it is shown.
+HELD_BYTES = 2 * 2**30
 
 
 @dataclass(frozen=True)
@@ -100,14 +103,53 @@ class Fitted:
         return path
 
 
+class _Pictures:
+    """Pictures of files at a model's input size, uint8.
+
+    As many as fit `HELD_BYTES` are kept, the others are read when they are asked for. Indexed by a tensor of numbers,
+    as a tensor (n, 3, H, W) is.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._paths: list[Path] = []
+        self._kept: dict[int, Tensor] = {}
+        self._room = HELD_BYTES
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def add(self, path: Path) -> None:
+        """Take a file. Raises ImageError where it cannot be read."""
+        picture = self._read(path)
+        if picture.numel() <= self._room:
+            self._room -= picture.numel()
+            self._kept[len(self._paths)] = picture
+        self._paths.append(path)
+
+    def __getitem__(self, which: Tensor) -> Tensor:
+        numbers = which.tolist()
+        return torch.cat([self._kept[one] if one in self._kept else self._read(self._paths[one]) for one in numbers])
+
+    def part(self, which: Sequence[int]) -> _Pictures:
+        """Some of them, in this order."""
+        out = _Pictures(self._model)
+        out._paths = [self._paths[one] for one in which]
+        out._kept = {place: self._kept[one] for place, one in enumerate(which) if one in self._kept}
+        return out
+
+    def _read(self, path: Path) -> Tensor:
+        return (self._model.preprocess(read_image(path).image) * 255).round().to(torch.uint8).cpu()
+
+
 @dataclass(frozen=True, eq=False)
 class _Data:
     """Pictures at a model's input size: (n, 3, H, W) uint8 and (n,) targets, some held out."""
 
     classes: tuple[str, ...]
-    images: Tensor
+    images: Tensor | _Pictures
     targets: Tensor
-    held_images: Tensor
+    held_images: Tensor | _Pictures
     held_targets: Tensor
     notes: tuple[str, ...] = ()
 
@@ -289,9 +331,9 @@ def _judge(model: Model, data: _Data, batch: int) -> tuple[float, float]:
     """Loss and accuracy on the held-out pictures."""
     loss = right = 0.0
     with torch.inference_mode():
-        for images, targets in zip(data.held_images.split(batch), data.held_targets.split(batch)):
-            logits = model.logits(_shown(images, model))
-            targets = targets.to(logits.device)
+        for which in torch.arange(len(data.held_targets)).split(batch):
+            logits = model.logits(_shown(data.held_images[which], model))
+            targets = data.held_targets[which].to(logits.device)
             loss += float(F.cross_entropy(logits.float(), targets, reduction="sum"))
             right += float((logits.argmax(1) == targets).sum())
     return loss / len(data.held_targets), right / len(data.held_targets)
@@ -319,56 +361,55 @@ def _kept_head(model: Model, folders: Sequence[str], own: Sequence[int]) -> str:
 
 
 def _folder(model: Model, folder: Path, recipe: FitRecipe) -> _Data:
-    if not folder.is_dir():
-        raise ParameterError(f"there is no folder '{folder}'; a folder with one folder of pictures a class is expected")
-    parts = (
-        [folder / "train", folder / "val"] if (folder / "train").is_dir() and (folder / "val").is_dir() else [folder]
-    )
-    classes = sorted({one.name for part in parts for one in part.iterdir() if one.is_dir() and one.name[0] != "."})
+    read = Folder(folder)
+    pictures, labels, held = _Pictures(model), list[str](), list[bool | None]()
+    parts: set[str] = set()
+    passed = 0
+    for found in read:
+        if not found.label or found.split.lower() == "test":  # what is to be judged later is not looked at now
+            passed += 1
+            continue
+        try:
+            pictures.add(found.path)
+        except ImageError as error:
+            read.leave_out(found.path, error)
+            continue
+        part = found.split.lower()
+        parts.add("train" if part == "train" else "val" if part else "")
+        labels.append(found.label)
+        held.append(part != "train" if part else None)
+    classes = sorted(set(labels))
     if len(classes) < 2:
         raise ParameterError(
-            f"'{folder}' has {len(classes)} folders of pictures ({', '.join(classes) or 'none'}); one a class, and at "
-            f"least two classes, are expected (train and val go together)"
+            f"'{folder}' has {len(classes)} classes with pictures that can be read ({', '.join(classes) or 'none'}); "
+            f"one folder a class, in it or in its train and val, and at least two classes are expected; found: "
+            f"{read.contents()}"
         )
-    unread: list[str] = []
-    images: list[list[Tensor]] = [[], []]
-    targets: list[list[int]] = [[], []]
-    for target, name in enumerate(classes):
-        for number, part in enumerate(parts):
-            files = sorted(file for file in (part / name).glob("*") if file.suffix.lower() in SUFFIXES)
-            read = [image for file in files if (image := _read(model, file, unread)) is not None]
-            if len(parts) == 1:
-                if len(read) < 2:
-                    raise ParameterError(
-                        f"'{folder / name}' has {len(read)} pictures that can be read; at least two are needed, one to "
-                        f"train on and one to hold out"
-                    )
-                order = torch.randperm(len(read), generator=torch.Generator().manual_seed(recipe.seed)).tolist()
-                held = min(len(read) - 1, max(1, round(recipe.held_out * len(read))))
-                split = [[read[i] for i in order[held:]], [read[i] for i in order[:held]]]
-            else:
-                split = [read, []] if number == 0 else [[], read]
-            for side in (0, 1):
-                images[side] += split[side]
-                targets[side] += [target] * len(split[side])
-    if untrained := [name for target, name in enumerate(classes) if target not in targets[0]]:
-        raise ParameterError(f"'{folder}': no picture of '{untrained[0]}' to train on")
-    if not targets[1]:
-        raise ParameterError(f"'{folder}': no picture in val")
-    notes: tuple[str, ...] = ()
-    if unread:
-        shown = ", ".join(unread[:3]) + (", ..." if len(unread) > 3 else "")
-        notes = (f"{len(unread)} pictures could not be read and were left out: {shown}",)
-    stacked = [torch.cat(one) for one in images]
-    return _Data(tuple(classes), stacked[0], torch.tensor(targets[0]), stacked[1], torch.tensor(targets[1]), notes)
-
-
-def _read(model: Model, file: Path, unread: list[str]) -> Tensor | None:
-    try:
-        return (model.preprocess(read_image(file).image) * 255).round().to(torch.uint8).cpu()
-    except ImageError:
-        unread.append(f"{file.parent.name}/{file.name}")
-        return None
+    own_split = parts == {"train", "val"}
+    sides: tuple[list[int], list[int]] = ([], [])
+    for name in classes:
+        which = [place for place, label in enumerate(labels) if label == name]
+        if own_split:
+            for place in which:
+                sides[bool(held[place])].append(place)
+            if all(held[place] for place in which):
+                raise ParameterError(f"'{folder}': no picture of '{name}' to train on")
+            continue
+        if len(which) < 2:
+            raise ParameterError(
+                f"'{folder / name}' has {len(which)} pictures that can be read; at least two are needed, one to "
+                f"train on and one to hold out"
+            )
+        order = torch.randperm(len(which), generator=torch.Generator().manual_seed(recipe.seed)).tolist()
+        count = min(len(which) - 1, max(1, round(recipe.held_out * len(which))))
+        sides[0].extend(which[one] for one in order[count:])
+        sides[1].extend(which[one] for one in order[:count])
+    target = {name: number for number, name in enumerate(classes)}
+    some = [torch.tensor([target[labels[place]] for place in side]) for side in sides]
+    notes = list(read.notes)
+    if passed:
+        notes.append(f"{passed} pictures without a class, or in a folder named test, were left out")
+    return _Data(tuple(classes), pictures.part(sides[0]), some[0], pictures.part(sides[1]), some[1], tuple(notes))
 
 
 def _scenes(model: Model, recipe: FitRecipe) -> _Data:

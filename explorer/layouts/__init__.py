@@ -18,7 +18,7 @@ from torch import nn
 
 from explorer.layouts.operations import Call, Frame, Operation
 from explorer.layouts.placers import unplaced
-from explorer.layouts.table import TABLE, Row, layouts_of, row_of, why_none
+from explorer.layouts.table import TABLE, Row, layouts_of, mixers, row_of, why_none
 from explorer.layouts.weights import Computed, Cross, DotProduct, Path, Spread, Strips
 from explorer.types import KINDS, AttentionMap, WeightsState
 
@@ -35,6 +35,7 @@ __all__ = [
     "Spread",
     "Strips",
     "layouts_of",
+    "mixers",
     "place",
     "row_of",
     "why_none",

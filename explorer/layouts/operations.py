@@ -26,10 +26,11 @@ class Operation:
     """One intercepted operation, as it was computed; see `capture`.
 
     ``frames`` runs from the outermost module call to the innermost. A dot product has query, key, scale and bias (and
-    value and output where they were asked for); a softmax or a gate has weights.
+    value and output where they were asked for); a softmax, a gate or a
+    normalised score has weights.
     """
 
-    kind: Literal["dot product", "softmax", "gate"]
+    kind: Literal["dot product", "softmax", "gate", "score"]
     frames: tuple[Frame, ...]
     query: Tensor | None = None
     key: Tensor | None = None

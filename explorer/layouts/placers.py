@@ -262,6 +262,19 @@ def context(call: Call, note: str = "") -> list[Placed]:
     return [Placed(Computed(flat), layout, "context", note=note)]
 
 
+def additive(call: Call) -> list[Placed]:
+    """SwiftFormer's additive attention: a score a place, normalised over the places; it weighs the queries' sum.
+
+    The scores have signs; a picture shows their magnitude. (B, N, 1), of features (B, C, H, W).
+    """
+    grid, scores = _given(call), call.operations[0].weights
+    assert scores is not None
+    layout = Layout("context scores", grid, positions(grid))
+    unit = f"magnitude of the score over {grid[0] * grid[1]} positions, squares sum to 1"
+    note = "additive attention: no softmax; the same for every query, signs left out"
+    return [Placed(Computed(scores.abs().reshape(call.batch, 1, 1, 1, -1)), layout, "context", unit, note)]
+
+
 def one_context(call: Call) -> list[Placed]:
     """One score a place, softmax over all places of the features (B, C, H, W) that the module was given."""
     grid, scores = _given(call), call.operations[0].weights

@@ -21,6 +21,8 @@ class Row:
     gates: tuple[str, ...] = ()
     #: Rearranges the features before the attention modules inside it see them, so it places their maps.
     encloses: bool = False
+    #: Has no softmax, but scores that `torch.nn.functional.normalize` makes comparable over the positions, axis 1.
+    normalised: bool = False
 
 
 _TALKING = "talking heads: after this softmax the heads are mixed before they weigh the values"
@@ -30,6 +32,8 @@ _POOLED = Row("pooled keys", placers.tokens)
 _CLASS = Row("pooling query", placers.tokens)
 _CHANNELS = Row("channel", placers.channels)
 _SQUEEZE = Row("channel gate", placers.squeezed, ("gate",))
+
+_SIGMOID = Row("channel gate", placers.squeezed, ("sigmoid",))
 
 #: Which attention module has which layout on the image; key: source file without ending, dot, class.
 TABLE: dict[str, Row] = {
@@ -68,6 +72,7 @@ TABLE: dict[str, Row] = {
     "diff_attention.DiffAttention": Row("tokens", placers.several_softmaxes),
     "tnt.Attention": Row("windows and tokens", placers.inner_and_outer),
     "gemma4_vit.Gemma4Attention": _TOKENS,
+    "activation.MultiheadAttention": _TOKENS,  # torch's own
     # one query that pools
     "cait.ClassAttn": _CLASS,
     "volo.ClassAttention": _CLASS,
@@ -116,6 +121,7 @@ TABLE: dict[str, Row] = {
     "coat.FactorAttnConvRelPosEnc": Row("context scores", placers.context),
     "global_context.GlobalContext": Row("context scores", placers.context),
     "lambda_layer.LambdaLayer": Row("context scores", partial(placers.context, note=_LAMBDA)),
+    "swiftformer.EfficientAdditiveAttention": Row("context scores", placers.additive, normalised=True),
     # between channels
     "xcit.XCA": _CHANNELS,
     "davit.ChannelAttention": _CHANNELS,
@@ -136,6 +142,8 @@ TABLE: dict[str, Row] = {
     "squeeze_excite.EffectiveSEModule": _SQUEEZE,
     "squeeze_excite.SqueezeExciteCl": _SQUEEZE,
     "_efficientnet_blocks.SqueezeExcite": _SQUEEZE,
+    "senet.SEModule": _SIGMOID,
+    "hgnet.EseModule": _SIGMOID,
     "eca.EcaModule": _SQUEEZE,
     "eca.CecaModule": _SQUEEZE,
 }
@@ -161,9 +169,47 @@ def why_none(module: nn.Module) -> str:
     blocks = (child.no_map for child in module.modules() if isinstance(child, Block) and child.no_map)
     if reasons := " ".join(dict.fromkeys(blocks)):
         return reasons
-    name = type(module).__name__
-    if "EfficientVit" in name:
-        return "Its linear attention has no softmax."
-    if layouts_of(module):
-        return "Its attention modules ran no softmax and no gate."
-    return "It has no attention module, as a plain convolutional network."
+    found = mixers(module)
+    if not found:
+        return "This explorer does not know what mixes its positions."
+    ran = ["Its attention modules ran no softmax and no gate."] if layouts_of(module) else []
+    return " ".join([*ran, f"What mixes its positions, as far as this explorer knows: {', '.join(found)}."])
+
+
+#: What mixes positions where no map of it is shown; key as in `TABLE`.
+MIXERS: dict[str, str] = {
+    "mlp_mixer.MixerBlock": "an MLP over positions",
+    "mlp_mixer.ResBlock": "a linear layer over positions",
+    "mlp_mixer.SpatialGatingUnit": "a linear layer over positions that acts as a gate",
+    "sequencer.LSTM2d": "LSTMs along rows and columns",
+    "rnn.RNNBase": "a recurrent network",
+    "efficientvit_mit.LiteMLA": "linear attention with ReLU (it forms no weights that could be drawn)",
+    "non_local_attn.BilinearAttnTransform": "bilinear attention (its matrices over rows and columns are not drawn)",
+    "focalnet.FocalModulation": "focal modulation",
+    "efficientvim.HSMSSD": "a state space model",
+    "metaformer.Pooling": "average pooling",
+    "efficientformer.Pooling": "average pooling",
+}
+
+
+def mixers(module: nn.Module) -> tuple[str, ...]:
+    """What mixes a model's positions, apart from what its maps show, in words; empty where it is not known."""
+    found: dict[str, None] = {}
+    for child in module.modules():
+        for base in type(child).__mro__:
+            words = MIXERS.get(f"{base.__module__.rsplit('.', 1)[-1]}.{base.__name__}")
+            if words is not None:
+                # Two-dimensional recurrent networks are made of one-dimensional ones.
+                if words != MIXERS["rnn.RNNBase"] or MIXERS["sequencer.LSTM2d"] not in found:
+                    found[words] = None
+                break
+    if any(_convolves(child) for child in module.modules()):
+        found["convolutions"] = None
+    return tuple(found)
+
+
+def _convolves(module: nn.Module) -> bool:
+    """Whether it is a convolution whose windows overlap: patches that are cut out side by side mix nothing."""
+    if not isinstance(module, nn.modules.conv._ConvNd):
+        return False
+    return any(size > step for size, step in zip(module.kernel_size, module.stride))

@@ -172,6 +172,14 @@ def curve(name: str, number: int, rows: Sequence[Row], x: str, dash: Dash = "sol
     return Line(name, tuple(one[x] for one in rows), column("value"), low, high, colour_of(number), dash, joined)
 
 
+def need_one_class(model: Model, why: str) -> None:
+    """Raises MethodError for a model whose answer is not one of several classes; ``why`` that is needed."""
+    if model.head.kind == "sigmoid":
+        raise MethodError(
+            f"{why}; {model.spec} gives independent labels (p after the sigmoid), of which any number may hold"
+        )
+
+
 def need_classes(model: Model) -> None:
     """Raises MethodError for a model that has no classes to answer."""
     if model.headless:

@@ -21,13 +21,28 @@ from torch import Tensor
 from explorer.attribution import METHODS, attribute
 from explorer.attribution.base import baseline_like
 from explorer.errors import MethodError, ParameterError
-from explorer.images import SUFFIXES, Picture, read_image
+from explorer.heads import Head
+from explorer.images import Picture
+from explorer.images.folders import Folder
 from explorer.lab.evaluation import mass_ratio
 from explorer.lab.scenes import BACKGROUNDS, CLASSES, Scene
 from explorer.models import Model
-from explorer.probes.base import PROBES, Bias, Probe, Row, Run, Step, mean, need_classes, rate, row, score
+from explorer.probes.base import (
+    PROBES,
+    Bias,
+    Probe,
+    Row,
+    Run,
+    Step,
+    mean,
+    need_classes,
+    need_one_class,
+    rate,
+    row,
+    score,
+)
 from explorer.probes.passes import collected
-from explorer.probes.stimuli import Shown, Stimuli, Stimulus, knows_scenes, render_many
+from explorer.probes.stimuli import Shown, Stimuli, Stimulus, checked, knows_scenes, render_many
 from explorer.probes.stimuli import scenes as drawn_scenes
 from explorer.registry import parameter
 from explorer.sheet import Axis, Chart, Line, Section, colour_of
@@ -131,8 +146,10 @@ class Context(Probe):
         if folder is None or not is_in9(folder):
             return None
         in9_map(folder)
-        items = tuple(one for part in PARTS for one in _in9_part(folder / part))
-        return Stimuli(items, f"{len(items)} images of IN-9's mixed-same and mixed-rand, as they are", folder)
+        parts = [_in9_part(folder / part) for part in PARTS]
+        items = tuple(one for found, _ in parts for one in found)
+        words = f"{len(items)} images of IN-9's mixed-same and mixed-rand, as they are"
+        return Stimuli(items, words, folder, tuple(note for _, notes in parts for note in notes))
 
     def measure(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:
         if shown.stimuli.folder is not None and is_in9(shown.stimuli.folder):
@@ -143,9 +160,10 @@ class Context(Probe):
         images, masks = objects.images, objects.masks[:, None]
         count = len(images)
         clean = yield from probabilities(run, count, lambda start, stop: images[start:stop], 0.0, 0.1)
-        original = clean.argmax(1)
-        before = clean.gather(1, original[:, None])[:, 0]
-        yield Step(0.1, [mean("p(original class)", before, "probability", seed=run.seed, view="clean")])
+        head = model.head
+        original = head.leading(clean)
+        before = head.p_of(clean, original)
+        yield Step(0.1, [mean("p(original class)", before, head.p_unit, seed=run.seed, view="clean")])
         for view, keep, begin in ((_WITHOUT, masks, 0.1), (_OBJECT, ~boxes(masks), 0.2), (_CUT, ~masks, 0.3)):
 
             def make(start: int, stop: int, keep: Tensor = keep) -> Tensor:
@@ -153,15 +171,15 @@ class Context(Probe):
                 return torch.where(keep[start:stop], some, self._filling(model, some))
 
             after = yield from probabilities(run, count, make, begin, begin + 0.1)
-            yield Step(begin + 0.1, view_rows(view, before, after, original, run.seed))
+            yield Step(begin + 0.1, view_rows(view, clean, after, run.seed, head=head))
         pairs = objects.swaps(self.swaps, run.seed)
         if pairs:
             after = yield from probabilities(run, len(pairs), objects.swapped(pairs), 0.4, 0.5)
             numbers = torch.tensor([number for number, _ in pairs])
-            yield Step(0.5, view_rows(_SWAPPED, before, after, original, run.seed, numbers))
+            yield Step(0.5, view_rows(_SWAPPED, clean, after, run.seed, numbers, head))
         centre = yield from centre_answers(model, run, images)
         if centre is not None:
-            yield Step(0.55, view_rows(_CENTRE, before, centre.double().softmax(1), original, run.seed))
+            yield Step(0.55, view_rows(_CENTRE, clean, head.probabilities(centre.double()), run.seed, head=head))
         if shown.rendered and knows_scenes(model):
             yield from _scene_gap(model, shown.scenes, run)
         if METHODS[self.method].unavailable(model) is None:
@@ -177,7 +195,12 @@ class Context(Probe):
         for place in range(count):
             mask = objects.masks[place]
             with run.passes.exact():
-                found = attribute(model, objects.images[place], self.method, int(original[place]))
+                found = attribute(
+                    model,
+                    objects.images[place],
+                    self.method,
+                    model.head.target(int(original[place]), model.num_classes),
+                )
             ratio = mass_ratio(found.values.clamp(min=0), mask)
             if ratio is not None:  # a map that is nowhere positive has no mass to place
                 ratios.append(ratio)
@@ -354,30 +377,31 @@ class Objects:
 
 def view_rows(
     view: str,
-    before: Tensor,
+    clean: Tensor,
     after: Tensor,
-    original: Tensor,
     seed: int,
     numbers: Tensor | None = None,
+    head: Head = Head(),  # noqa: B008 - frozen
 ) -> list[Row]:
     """Agreement, p, p kept and the change of p in one view.
 
     Args:
         view: what was changed.
-        before: (n,) p of the original class.
+        clean: (n, classes) p of the images as they are.
         after: (m, classes) p of the changed images.
-        original: (n,) the original class.
         seed: of the bootstrap.
         numbers: (m,) which of the n images each is, where an image is changed in several ways: these are averaged
             first, so that the intervals are over images. None: image by image.
+        head: how answers are read off p.
     """
+    original = head.leading(clean)
     which = torch.arange(len(original)) if numbers is None else numbers
-    p_each = after.gather(1, original[which][:, None])[:, 0]
-    same_each = (after.argmax(1) == original[which]).double()
+    p_each = head.p_of(after, original[which])
+    same_each = head.same(after, clean[which]).double()
     images = which.unique().tolist()
     p = torch.stack([p_each[which == image].mean() for image in images])
     same = torch.stack([same_each[which == image].mean() for image in images])
-    before = before[images]
+    before = head.p_of(clean, original)[images]
     agreement = (
         rate("agreement", int(same.sum()), len(same), view=view)
         if numbers is None
@@ -385,9 +409,9 @@ def view_rows(
     )
     return [
         agreement,
-        mean("p(original class)", p, "probability", seed=seed, view=view),
+        mean("p(original class)", p, head.p_unit, seed=seed, view=view),
         mean("p kept", torch.stack([before, p], 1), "of p before", lambda both: both[1] / both[0], seed, view=view),
-        mean("change of p", p - before, "probability", seed=seed, view=view),
+        mean("change of p", p - before, head.p_unit, seed=seed, view=view),
     ]
 
 
@@ -534,24 +558,24 @@ def in9_map(folder: Path) -> dict[int, int]:
     return {index: number for index, number in found.items() if number >= 0}
 
 
-def _in9_part(folder: Path) -> Iterator[Stimulus]:
-    """The pictures of mixed_same or mixed_rand; label: part and number of the class, "mixed-same/3"."""
-    inner = folder / "val" if (folder / "val").is_dir() else folder
-    classes = {one: match for one in sorted(inner.iterdir()) if (match := re.match(r"(\d+)_", one.name))}
+def _in9_part(folder: Path) -> tuple[list[Stimulus], tuple[str, ...]]:
+    """The pictures of mixed_same or mixed_rand, and what is to be said; label: part and class, as in mixed-same/3."""
+    read = Folder(folder)
     found = [
-        Stimulus(path.name, OnDisk(path), f"{PARTS[folder.name]}/{int(match[1])}")
-        for one, match in classes.items()
-        for path in sorted(one.iterdir())
-        if path.suffix.lower() in SUFFIXES
+        Stimulus(one.path.name, picture, f"{PARTS[folder.name]}/{int(match[1])}")
+        for one, picture in checked(read)
+        if (match := re.match(r"(\d+)_", one.label))
     ]
     if not found:
         raise ParameterError(
-            f"'{folder}' has no pictures in folders that are numbered by class: val/00_dog or 00_dog, ..., are expected"
+            f"'{folder}' has no pictures in folders that are numbered by class: val/00_dog or 00_dog, ..., are "
+            f"expected; found: {read.contents()}"
         )
-    yield from found
+    return found, read.notes
 
 
 def _in9(model: Model, shown: Shown, run: Run, nine: dict[int, int]) -> Iterator[Step]:
+    need_one_class(model, "IN-9's map is from ImageNet's 1000 classes, of which one is answered")
     if model.num_classes != 1000:
         raise MethodError(
             f"IN-9's map is from ImageNet's 1000 classes; {model.spec} has {model.num_classes or 'no'} classes"
@@ -581,21 +605,6 @@ def _in9(model: Model, shown: Shown, run: Run, nine: dict[int, int]) -> Iterator
 # ---- what the probes of shape and of context share ------------------------------------------------------------------
 
 
-class OnDisk(Picture):
-    """A picture that is read whenever it is looked at: a data set's thousands would not fit the memory."""
-
-    path: Path
-
-    def __init__(self, path: Path) -> None:
-        object.__setattr__(self, "path", path)
-        object.__setattr__(self, "name", path.name)
-
-    @property
-    def image(self) -> Image.Image:
-        """RGB, 8 bits, upright."""
-        return read_image(self.path).image
-
-
 def as_it_is(model: Model, picture: Picture) -> Tensor:
     """A data set's picture without resize or crop: (1, 3, H, W) in 0..1 on the model's device.
 
@@ -617,7 +626,7 @@ def one_folder(images: Any) -> Path | None:
 def probabilities(
     run: Run, count: int, make: Any, begin: float = 0.0, end: float = 1.0
 ) -> Generator[Step, None, Tensor]:
-    """Softmax of the logits of pictures 0 to ``count`` - 1, (count, classes) float64 on the CPU; yields progress.
+    """p of every output of pictures 0 to ``count`` - 1, (count, classes) float64 on the CPU; yields progress.
 
     Args:
         run: what the probe is run with.
@@ -627,7 +636,7 @@ def probabilities(
         end: and after.
     """
     logits, _ = yield from collected(run.passes, count, make, begin, end)
-    return logits.double().softmax(1)
+    return run.passes.model.head.probabilities(logits.double())
 
 
 def others(labels: Sequence[int]) -> tuple[list[int], list[int]]:

@@ -379,15 +379,15 @@ class LieDerivative(Probe):
         count = len(shown) * len(places)
         outputs = []
         for _, stop, (logits, pooled) in run.passes.each(count, make, run.passes.answers):
-            outputs.append(self._output(logits, pooled))
+            outputs.append(self._output(model, logits, pooled))
             yield Step(stop / count)
         found = torch.cat(outputs).double().unflatten(0, (len(shown), len(places)))
         yield Step(1.0, self._rows(found, model, shown, run.seed))
 
-    def _output(self, logits: Tensor, pooled: Tensor) -> Tensor:
+    def _output(self, model: Model, logits: Tensor, pooled: Tensor) -> Tensor:
         if self.output == "pooled feature":
             return pooled
-        return logits if self.output == "logits" else logits.softmax(1)
+        return logits if self.output == "logits" else model.head.probabilities(logits)
 
     def _move(self, place: float, model: Model) -> Transform:
         """The move of a scene's object; scale and turn are about its centre."""

@@ -18,12 +18,13 @@ from torch import Tensor, nn
 
 from explorer.blocks.mhsa import MultiHeadSelfAttention
 from explorer.errors import MethodError
+from explorer.heads import Head
 from explorer.lab.evaluation import PAIRS
 from explorer.lab.scenes import ARRANGEMENTS, CLASSES, Scene
 from explorer.models import Model
 from explorer.probes.base import PROBES, Probe, Row, Run, Step, curve, mean, need_classes, rate, row, score
 from explorer.probes.passes import Passes, collected, stage_features
-from explorer.probes.stimuli import Shown, knows_scenes, render_many, scenes
+from explorer.probes.stimuli import Pictures, Shown, knows_scenes, render_many, scenes
 from explorer.registry import parameter
 from explorer.sheet import Axis, Chart, Line, Section
 from explorer.transforms import random_orders, shuffle_patches
@@ -40,7 +41,7 @@ TILTS, GAPS = (25.0, 40.0), (1.4, 1.7)
 # ---- what several probes of one picture against its own answer share -------------------------------------------------
 
 
-def _window(images: Tensor, start: int, stop: int) -> Tensor:
+def _window(images: Tensor | Pictures, start: int, stop: int) -> Tensor:
     return images[start:stop]
 
 
@@ -55,7 +56,13 @@ def share(measure: str, values: Tensor, **conditions: Any) -> Row:
 
 
 def compared(
-    logits: Tensor, clean: Tensor, truth: Sequence[int | None], run: Run, repeats: int = 1, **conditions: Any
+    logits: Tensor,
+    clean: Tensor,
+    truth: Sequence[int | None],
+    run: Run,
+    repeats: int = 1,
+    head: Head = Head(),  # noqa: B008 - frozen
+    **conditions: Any,
 ) -> list[Row]:
     """Rows of agreement, p(original class) and accuracy where labels are known.
 
@@ -65,20 +72,21 @@ def compared(
         truth: the n labels.
         run: for the seed of the bootstrap.
         repeats: how often each image was changed.
+        head: how the logits are read.
         conditions: of the rows.
     """
     n = len(clean)
-    original = clean.argmax(1)
-    said = logits.argmax(1).view(n, repeats)
-    p = logits.softmax(1).view(n, repeats, -1).gather(2, original[:, None, None].expand(n, repeats, 1))[..., 0]
+    before, after = head.probabilities(clean), head.probabilities(logits).view(n, repeats, -1)
+    p = head.p_of(after, head.leading(before)[:, None].expand(n, repeats))
     rows = [
-        share("agreement", (said == original[:, None]).double().mean(1), **conditions),
-        mean("p(original class)", p.double().mean(1), "probability", seed=run.seed, **conditions),
+        share("agreement", head.same(after, before[:, None]).double().mean(1), **conditions),
+        mean("p(original class)", p.double().mean(1), head.p_unit, seed=run.seed, **conditions),
     ]
     known = [index for index, label in enumerate(truth) if label is not None]
     if known:
         labels = torch.tensor([truth[index] for index in known])
-        rows.append(share("accuracy", (said[known] == labels[:, None]).double().mean(1), **conditions))
+        said = head.answer(after[known])[..., 0]
+        rows.append(share("accuracy", (said == labels[:, None]).double().mean(1), **conditions))
     return rows
 
 
@@ -93,7 +101,7 @@ def lines(result: ProbeResult, over: str, measure: str, **conditions: Any) -> tu
 # ---- patch-shuffle --------------------------------------------------------------------------------------------------
 
 
-def _cut(images: Tensor, orders: Tensor, grid: tuple[int, int], start: int, stop: int) -> Tensor:
+def _cut(images: Tensor | Pictures, orders: Tensor, grid: tuple[int, int], start: int, stop: int) -> Tensor:
     """Pictures ``start`` to ``stop`` of all images in all orders, those of an image side by side."""
     which = torch.arange(start, stop, device=images.device) // (len(orders) // len(images))
     return shuffle_patches(images[which], orders[start:stop], grid)
@@ -102,7 +110,7 @@ def _cut(images: Tensor, orders: Tensor, grid: tuple[int, int], start: int, stop
 class _Set(NamedTuple):
     """Pictures that are shuffled: (n, 3, H, W), the labels, and which of them belong to each group."""
 
-    images: Tensor
+    images: Tensor | Pictures
     truth: list[int | None]
     groups: dict[str, list[int]]
 
@@ -191,7 +199,9 @@ class PatchShuffle(Probe):
                 "left_out": left_out,
             }
             truth = [one.truth[index] for index in members]
-            rows += compared(split[members].flatten(0, 1), clean[members], truth, run, draws, **conditions)
+            rows += compared(
+                split[members].flatten(0, 1), clean[members], truth, run, draws, run.passes.model.head, **conditions
+            )
             if group == "arrangements":
                 right = _among(split[members]) == torch.tensor(truth)[:, None]
                 rows.append(share("accuracy among arrangements", right.double().mean(1), **conditions))
@@ -588,7 +598,10 @@ class Position(Probe):
         for kind in kinds:
             tables = 1 if kind == "rotary" else len(position_names(model.module)[KINDS.index(kind)])
             conditions: dict[str, Any] = {"kind": kind, "tables": tables}
-            yield Step(end * done / parts, compared(clean, clean, shown.truth, run, position="unchanged", **conditions))
+            yield Step(
+                end * done / parts,
+                compared(clean, clean, shown.truth, run, head=model.head, position="unchanged", **conditions),
+            )
             for name, make in (("zeroed", without_position), ("moved", with_moved_position)):
                 changed = make(model, kind)
                 done += 1
@@ -599,7 +612,7 @@ class Position(Probe):
                 logits, _ = yield from collected(
                     passes, len(images), partial(_window, images), end * (done - 1) / parts, end * done / parts
                 )
-                rows = compared(logits, clean, shown.truth, run, position=name, **conditions)
+                rows = compared(logits, clean, shown.truth, run, head=model.head, position=name, **conditions)
                 yield Step(end * done / parts, rows)
 
     def _read(self, model: Model, run: Run, name: str, begin: float, width: float) -> Iterator[Step]:

@@ -62,7 +62,7 @@ def steps(
     if one.looks and given is None and images is not None:
         given = shown_by.read(images, seed)
     rows: list[Row] = []
-    notes: list[str] = []
+    notes: list[str] = [] if given is None else list(given.notes)
     shows: dict[str, str] = {}
     summary: dict[str, Score] = {}
     failed: list[ExplorerError] = []
@@ -99,6 +99,7 @@ def steps(
                 seen = shown_by.Shown(model, shown_by.Stimuli((), "no picture"))
                 shows[str(model.spec)] = "no picture"
             run = Run(Passes(model, PRECISIONS[precision], memory), seed)
+            notes += [f"{model.spec}: {note}" for note in (_read_as(model) if one.looks else ())]
             for step in one.measure(model, seen, run):
                 head = {"model": str(model.spec), "weights": model.state, "stimuli": shows[str(model.spec)]}
                 fresh = [{**head, **_finite(found)} for found in step.rows]
@@ -156,6 +157,17 @@ def probe(
             progress(result.share)
     assert result is not None
     return result
+
+
+def _read_as(model: Model) -> list[str]:
+    """How a model's answers are read, where that is no softmax or not certain."""
+    said = [model.head.note] if model.head.note else []
+    if model.head.kind == "sigmoid":
+        said.append(
+            "p is after the sigmoid; the answer is the set of labels with p of 0.5 and more, and stays where all of "
+            "them stay; of several labels, p is that of the one that was largest"
+        )
+    return said
 
 
 def _finite(found: Row) -> Row:

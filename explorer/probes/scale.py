@@ -120,17 +120,20 @@ class Scale(Probe):
                 done += 1
                 original = found if original is None else original
                 values[zoom] = self._compared(model, found, original)
-                rows = _rows(values[zoom], "", run.seed, zoom=zoom, **conditions)
+                rows = _rows(values[zoom], "", run.seed, model.head.p_unit, zoom=zoom, **conditions)
                 known = [place for place, label in enumerate(truth) if label is not None]
                 if known and "consistency" in values[zoom]:
                     labels = torch.tensor([truth[place] for place in known])
-                    right = found[0][known].argmax(1) == labels
+                    right = model.head.answer(found[0][known])[:, 0] == labels
                     rows.append(share("accuracy", right.double(), zoom=zoom, **conditions))
                 yield Step(done / parts, rows)
             inside = [zoom for zoom in zooms if RANGE[0] <= zoom <= RANGE[1] and zoom != 1]
             if inside:
                 together = {name: torch.stack([values[zoom][name] for zoom in inside]).mean(0) for name in values[1.0]}
-                yield Step(done / parts, _rows(together, f" {OVER}", run.seed, zooms=len(inside), **conditions))
+                yield Step(
+                    done / parts,
+                    _rows(together, f" {OVER}", run.seed, model.head.p_unit, zooms=len(inside), **conditions),
+                )
         if self.variant == "resize" and self.remedy == "none":
             yield from self._lie(own, run, done / parts)
 
@@ -148,7 +151,7 @@ class Scale(Probe):
 
         def answers(x01: Tensor) -> tuple[Tensor, Tensor]:
             logits, pooled = one.passes.answers(x01)
-            return logits.softmax(1), pooled
+            return one.model.head.probabilities(logits), pooled
 
         return partial(pyramid, answers, border=self.border) if self.remedy == "pyramid" else answers
 
@@ -160,9 +163,9 @@ class Scale(Probe):
         values = {"cosine of the pooled feature": cosine}
         if self.remedy == "fpn" or model.headless:
             return values
-        said = original[0].argmax(1)
-        p = found[0].gather(1, said[:, None])[:, 0].double()
-        return {"consistency": (found[0].argmax(1) == said).double(), "p(original class)": p, **values}
+        head = model.head
+        p = head.p_of(found[0], head.leading(original[0])).double()
+        return {"consistency": head.same(found[0], original[0]).double(), "p(original class)": p, **values}
 
     def _lie(self, own: Sized, run: Run, begin: float) -> Iterator[Step]:
         """The scale Lie derivative of the outputs: sampled for pictures, rendered anew for scenes."""
@@ -354,12 +357,13 @@ def _fused(model: Model, seed: int) -> Read:
     return read
 
 
-def _rows(values: dict[str, Tensor], suffix: str, seed: int, **conditions: Any) -> list[Row]:
-    """A row of each measure: shares with Wilson's interval, the rest with the bootstrap's."""
+def _rows(values: dict[str, Tensor], suffix: str, seed: int, p_unit: str, **conditions: Any) -> list[Row]:
+    """A row of each measure: shares with Wilson's interval, the rest with the bootstrap's. ``p_unit``: of p."""
+    units = {name: unit if unit != "probability" else p_unit for name, (unit, _) in MEASURES.items()}
     return [
         share(measure + suffix, per_image, **conditions)
-        if MEASURES[measure][0] == "share"
-        else mean(measure + suffix, per_image, MEASURES[measure][0], seed=seed, **conditions)
+        if units[measure] == "share"
+        else mean(measure + suffix, per_image, units[measure], seed=seed, **conditions)
         for measure, per_image in values.items()
     ]
 

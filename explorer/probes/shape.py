@@ -12,12 +12,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from explorer.errors import MethodError, ParameterError
-from explorer.images import SUFFIXES, Picture
+from explorer.heads import Head
+from explorer.images import Picture
+from explorer.images.folders import Folder
 from explorer.lab.scenes import BACKGROUNDS, CLASSES, TEXTURES, Scene
 from explorer.models import Model
-from explorer.probes.base import PROBES, Bias, Probe, Row, Run, Step, mean, need_classes, rate, score
-from explorer.probes.context import OnDisk, as_it_is, gaussian_blur, one_folder, others, points, probabilities
-from explorer.probes.stimuli import Shown, Stimuli, Stimulus, knows_scenes, read, render_many
+from explorer.probes.base import PROBES, Bias, Probe, Row, Run, Step, mean, need_classes, need_one_class, rate, score
+from explorer.probes.context import as_it_is, gaussian_blur, one_folder, others, points, probabilities
+from explorer.probes.stimuli import Shown, Stimuli, Stimulus, checked, knows_scenes, read, render_many
 from explorer.registry import parameter
 from explorer.sheet import Axis, Section
 from explorer.transforms import random_orders, shuffle_patches
@@ -145,27 +147,29 @@ class ShapeBias(Probe):
         folder = one_folder(images)
         if folder is None:
             return None
-        items, dropped = [], 0
-        for path in sorted(one for one in folder.rglob("*") if one.suffix.lower() in SUFFIXES and one.is_file()):
-            match = None if path.name.startswith("mask_") else _CONFLICT.match(path.stem)
+        pictures, items, dropped = Folder(folder), [], 0
+        for found, picture in checked(pictures):
+            name = found.path
+            match = None if name.name.startswith("mask_") else _CONFLICT.match(name.stem)
             if match is None:
                 continue
             if match[1] == match[2]:
                 dropped += 1
             else:
-                items.append(Stimulus(path.name, OnDisk(path), f"{match[1]}/{match[2]}"))
+                items.append(Stimulus(name.name, picture, f"{match[1]}/{match[2]}"))
         if not items:
-            raise ParameterError(f"'{folder}' has no cue conflicts; {_LAYOUT}")
+            raise ParameterError(f"'{folder}' has no cue conflicts; {_LAYOUT}; found: {pictures.contents()}")
         words = f"{len(items)} cue conflicts" + (f", {dropped} with shape = texture dropped" if dropped else "")
-        return Stimuli(tuple(items), words, folder)
+        return Stimuli(tuple(items), words, folder, pictures.notes)
 
     def measure(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:
         if shown.rendered:
             yield from self._scenes(model, shown, run)
             return
         cues = [one.label.split("/") for one in shown.stimuli.items]
-        if not all(isinstance(one.source, OnDisk) for one in shown.stimuli.items):
+        if not all(len(cue) == 2 and set(cue) <= set(CATEGORIES) for cue in cues):
             raise MethodError(f"{model.spec} needs cue conflicts; {_LAYOUT}")
+        need_one_class(model, "the largest of sixteen categories of classes is the answer here")
         if model.num_classes != 1000:
             raise MethodError(
                 f"the sixteen categories are made of ImageNet's 1000 classes; {model.spec} has "
@@ -185,6 +189,7 @@ class ShapeBias(Probe):
         yield Step(1.0, bias_rows([one[0] for one in cues], [one[1] for one in cues], answers, "Geirhos 2019"))
 
     def _scenes(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:
+        need_one_class(model, "the largest of the scenes' classes is the answer here")
         if not knows_scenes(model):
             raise MethodError(f"{model.spec} does not know the scenes' classes; {_LAYOUT}")
         scenes, textures = conflicts(shown.scenes)
@@ -340,8 +345,7 @@ class Edges(Probe):
             views.remove("patches")
         begin, part = 1 / (len(views) + 1), 1 / (len(views) + 1)
         clean = yield from probabilities(run, count, lambda start, stop: shown.images[start:stop], 0.0, begin)
-        original = clean.argmax(1)
-        yield Step(begin, _rows("clean", range(count), clean, original, shown.truth, run.seed))
+        yield Step(begin, _rows("clean", range(count), clean, clean, shown.truth, model.head, run.seed))
         for view in views:
             which = known if view == "silhouette" else list(range(count))
 
@@ -350,7 +354,7 @@ class Edges(Probe):
 
             found = yield from probabilities(run, len(which), make, begin, begin + part)
             begin += part
-            yield Step(min(1.0, begin), _rows(view, which, found, original, shown.truth, run.seed))
+            yield Step(min(1.0, begin), _rows(view, which, found, clean, shown.truth, model.head, run.seed))
 
     def view(self, name: str, shown: Shown, which: Sequence[int], seed: int) -> Tensor:
         """Some stimuli in one view: (len(which), 3, H, W) in 0..1 on the model's device."""
@@ -404,14 +408,20 @@ class Edges(Probe):
 
 
 def _rows(
-    view: str, which: Sequence[int], found: Tensor, original: Tensor, truth: Sequence[int | None], seed: int
+    view: str,
+    which: Sequence[int],
+    found: Tensor,
+    clean: Tensor,
+    truth: Sequence[int | None],
+    head: Head,
+    seed: int,
 ) -> list[Row]:
     """Agreement (not of the clean view), p and accuracy of stimuli number ``which`` in one view."""
-    kept, said = original[list(which)], found.argmax(1)
-    p = found[torch.arange(len(found)), kept]
-    rows = [mean("p(original class)", p, "probability", seed=seed, view=view)]
+    kept, said = clean[list(which)], head.answer(found)[:, 0]
+    p = head.p_of(found, head.leading(kept))
+    rows = [mean("p(original class)", p, head.p_unit, seed=seed, view=view)]
     if view != "clean":
-        rows.insert(0, rate("agreement", int((said == kept).sum()), len(which), view=view))
+        rows.insert(0, rate("agreement", int(head.same(found, kept).sum()), len(which), view=view))
     right = [int(answer) == truth[place] for place, answer in zip(which, said) if truth[place] is not None]
     if right:
         rows.append(rate("accuracy", sum(right), len(right), view=view))

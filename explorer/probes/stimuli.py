@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,8 +15,9 @@ from PIL import Image
 from torch import Tensor
 
 from explorer.cache import Bounded
-from explorer.errors import MethodError, ParameterError
-from explorer.images import SUFFIXES, Picture, read_image, samples
+from explorer.errors import ImageError, MethodError, ParameterError
+from explorer.images import Picture, read_image, samples
+from explorer.images.folders import MASK, Folder, Found
 from explorer.lab import motion
 from explorer.lab.scenes import BACKGROUNDS, CLASSES, TEXTURES, Scene, Scenes, draw, render
 from explorer.labels import class_numbers
@@ -27,8 +28,44 @@ from explorer.transforms import Transform, apply_many
 STREAM = 20
 #: Scenes shown where nothing else is asked for: as many of each of the twelve classes.
 SCENES = 24
-#: A file of this ending beside ``dog.jpg``, ``dog_mask.png``, is its object: white, or not black, on black.
-MASK = "_mask"
+#: Bytes of decoded pictures that are kept, so that those of a small folder are decoded once.
+DECODED_BYTES = 256 * 2**20
+#: Bytes that pictures at a model's input may take to be kept all at once; beyond them they are read when looked at.
+HELD_BYTES = 2**30
+
+
+class OnDisk(Picture):
+    """A picture that is read when it is looked at: a data set's thousands would not fit the memory."""
+
+    path: Path
+
+    def __init__(self, path: Path) -> None:
+        object.__setattr__(self, "path", path)
+        object.__setattr__(self, "name", path.name)
+
+    @property
+    def image(self) -> Image.Image:
+        """RGB, 8 bits, upright. Raises ImageError."""
+        try:
+            changed = self.path.stat().st_mtime_ns
+        except OSError as error:
+            raise ImageError(f"'{self.path}' cannot be opened: {error.strerror or error}") from error
+        return _DECODED.get((self.path, changed), lambda: read_image(self.path).image)
+
+
+_DECODED: Bounded[tuple[Path, int], Image.Image] = Bounded(DECODED_BYTES, lambda image: 4 * image.width * image.height)
+
+
+def checked(folder: Folder) -> Iterator[tuple[Found, OnDisk]]:
+    """The pictures of a folder that can be read; the others are left out of it, and remembered by it."""
+    for found in folder:
+        picture = OnDisk(found.path)
+        try:
+            picture.image  # noqa: B018 - decoded, to know that it can be
+        except ImageError as error:
+            folder.leave_out(found.path, error)
+        else:
+            yield found, picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,19 +94,21 @@ class Stimuli:
         items: pictures or scenes.
         origin: in words, for the result: "scenes, rendered anew" or "3 images".
         folder: where they lie, or None.
+        notes: what has to be said of them: what could not be read.
     """
 
     items: tuple[Stimulus, ...]
     origin: str
     folder: Path | None = None
+    notes: tuple[str, ...] = ()
 
 
 def read(images: Any, seed: int = 0) -> Stimuli:
     """Read what is to be shown.
 
     Args:
-        images: one or several of: a picture in any form that `read_image` takes, a Scene, a folder. Of a folder every
-            picture is taken, also those in its folders, whose names are then their labels; `MASK` files are masks.
+        images: one or several of: a picture in any form that `read_image` takes, a Scene, a folder (see `Folder` for
+            labels, masks and what is left out).
             An int n: n scenes, classes in turn.
         seed: of the scenes drawn.
 
@@ -79,7 +118,7 @@ def read(images: Any, seed: int = 0) -> Stimuli:
         return Stimuli(tuple(_scene(one) for one in scenes(images, seed)), f"{images} scenes, rendered anew")
     several = images if isinstance(images, (list, tuple)) else [images]
     items: list[Stimulus] = []
-    folder = None
+    folder, notes = None, list[str]()
     for one in several:
         if isinstance(one, Stimulus):
             items.append(one)
@@ -87,7 +126,8 @@ def read(images: Any, seed: int = 0) -> Stimuli:
             items.append(_scene(one))
         elif isinstance(one, (str, os.PathLike)) and Path(one).is_dir():
             folder = Path(one)
-            items += _folder(folder)
+            items += _folder(read_from := Folder(folder), notes)
+            notes += read_from.notes
         else:
             picture = read_image(one)
             mask = _mask_beside(Path(one)) if isinstance(one, (str, os.PathLike)) else None
@@ -100,7 +140,7 @@ def read(images: Any, seed: int = 0) -> Stimuli:
     count = len(items)
     what = "scene" if kinds == {True} else "image"
     words = f"{count} {what}{'' if count == 1 else 's'}" + (", rendered anew" if what == "scene" else "")
-    return Stimuli(tuple(items), words, folder if len(several) == 1 else None)
+    return Stimuli(tuple(items), words, folder if len(several) == 1 else None, tuple(notes))
 
 
 def default(model: Model, seed: int = 0) -> Stimuli:
@@ -156,6 +196,31 @@ _RENDERED: Bounded[Any, tuple[Tensor, Tensor]] = Bounded(
 )
 
 
+class Pictures:
+    """Pictures as a model sees them, made when they are looked at: more than memory should hold.
+
+    Indexed as a tensor (n, 3, H, W) is along its first axis: by a number, a slice, a list or a tensor of numbers.
+    """
+
+    def __init__(self, model: Model, sources: Sequence[Picture]) -> None:
+        self._model, self._sources = model, sources
+        self.device = model.device
+        self.shape = torch.Size((len(sources), 3, *model.input_size))
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+    def __getitem__(self, which: int | slice | Sequence[int] | Tensor) -> Tensor:
+        if isinstance(which, int):
+            return self[[which]][0]
+        numbers = range(len(self))[which] if isinstance(which, slice) else [int(one) for one in which]
+        with torch.inference_mode(False):  # a tensor made under it could take part in no graph later
+            made = {one: self._model.preprocess(self._sources[one].image) for one in dict.fromkeys(numbers)}
+            if not made:
+                return torch.empty((0, *self.shape[1:]), device=self.device)
+            return torch.cat([made[one] for one in numbers])
+
+
 class Shown:
     """Stimuli as one model sees them; each is brought to the model's input once.
 
@@ -184,12 +249,13 @@ class Shown:
         return [one.source for one in self.stimuli.items if isinstance(one.source, Scene)]
 
     @cached_property
-    def images(self) -> Tensor:
-        """(n, 3, H, W) float32 in 0..1 on the model's device: the stimuli, not moved."""
+    def images(self) -> Tensor | Pictures:
+        """(n, 3, H, W) float32 in 0..1 on the model's device: the stimuli, not moved; read anew where they are many."""
         if self.rendered:
             return render_many(self.scenes, self.model.input_size[0])[0].to(self.model.device)
-        with torch.inference_mode(False):
-            return torch.cat([self.model.preprocess(one.source.image) for one in self.stimuli.items])  # type: ignore[union-attr]
+        pictures = Pictures(self.model, [one.source for one in self.stimuli.items if isinstance(one.source, Picture)])
+        height, width = self.model.input_size
+        return pictures if len(pictures) * height * width * 12 > HELD_BYTES else pictures[:]
 
     @cached_property
     def masks(self) -> list[Tensor | None]:
@@ -207,7 +273,12 @@ class Shown:
 
     @cached_property
     def truth(self) -> list[int | None]:
-        """The class of the model that each stimulus shows; None where it is not known."""
+        """The class of the model that each stimulus shows; None where it is not known.
+
+        Of independent labels one name does not tell whether the others hold too, so there it is never known.
+        """
+        if self.model.head.kind == "sigmoid":
+            return [None] * len(self)
         known = class_numbers(self.model.labels, self.model.num_classes)
         return [known.get(one.label.lower().replace("_", " "), known.get(one.label)) for one in self.stimuli.items]
 
@@ -242,18 +313,25 @@ def _scene(scene: Scene) -> Stimulus:
     return Stimulus(f"{scene.label}, {scene.texture}, on {scene.background}", scene, scene.label)
 
 
-def _folder(folder: Path) -> Iterable[Stimulus]:
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    pictures = [path for path in files if not path.stem.endswith(MASK)]
-    if not pictures:
-        raise ParameterError(f"'{folder}' has no pictures; {', '.join(SUFFIXES)} files are looked for")
-    for path in pictures:
-        label = path.parent.name if path.parent != folder else ""
-        yield Stimulus(path.name, read_image(path), label, _mask_beside(path))
+def _folder(folder: Folder, notes: list[str]) -> list[Stimulus]:
+    items = []
+    for found, picture in checked(folder):
+        mask = None
+        if found.mask is not None:
+            try:
+                mask = _mask(found.mask)
+            except ImageError as error:
+                notes.append(f"the mask of {found.path.name} was left out: {error}")
+        items.append(Stimulus(found.path.name, picture, found.label, mask))
+    if not items:
+        raise ParameterError(f"'{folder.root}' has no picture that can be read: {' '.join(folder.notes)}")
+    return items
 
 
 def _mask_beside(path: Path) -> np.ndarray[Any, Any] | None:
-    file = path.with_name(f"{path.stem}{MASK}.png")
-    if not file.is_file():
-        return None
+    file = path.with_name(path.stem + MASK)
+    return _mask(file) if file.is_file() else None
+
+
+def _mask(file: Path) -> np.ndarray[Any, Any]:
     return np.asarray(read_image(file).image.convert("L")) > 127

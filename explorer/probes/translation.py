@@ -76,7 +76,10 @@ class Translation(Probe):
         answers = run.passes.answers
         unshifted = [answer for _, _, answer in run.passes.each(images, lambda a, b: shown.images[a:b], answers)]
         logits, features = (torch.cat(part) for part in zip(*unshifted))
-        first, classes = logits.softmax(1).max(1)
+        head = model.head
+        unshifted_p = head.probabilities(logits)
+        classes = head.leading(unshifted_p)
+        first = head.p_of(unshifted_p, classes)
 
         def make(start: int, stop: int) -> Tensor:
             parts = []
@@ -90,15 +93,16 @@ class Translation(Probe):
         p, flips, cosine = torch.empty(count), torch.empty(count), torch.empty(count)
         for start, stop, (logits, pooled) in run.passes.each(count, make, run.passes.answers):
             image = torch.arange(start, stop) // len(moves)
-            p[start:stop] = logits.softmax(1).gather(1, classes[image, None])[:, 0]
-            flips[start:stop] = (logits.argmax(1) != classes[image]).float()
+            shares = head.probabilities(logits)
+            p[start:stop] = head.p_of(shares, classes[image])
+            flips[start:stop] = (~head.same(shares, unshifted_p[image])).float()
             cosine[start:stop] = F.cosine_similarity(pooled, features[image])
             yield Step(stop / count)
 
         found = tuple(one.view(images, len(moves)).double().numpy() for one in (p, flips, cosine))
         whole = np.array([[one.holds(*shift) for shift in shifts] for one in rooms(shown)])
         rows = _overall(found, first.double().numpy(), whole, shifts, run.seed)
-        rows += _cells(found, whole, shifts, run.seed)
+        rows += _cells(found, whole, shifts, run.seed, head.p_unit)
         rows += [row("stride", one.reduction, "px", stage=one.number) for one in model.stages]
         yield Step(1.0, rows)
 
@@ -176,7 +180,7 @@ def _overall(found: tuple[Any, ...], first: Any, whole: Any, shifts: Any, seed: 
     ]
 
 
-def _cells(found: tuple[Any, ...], whole: Any, shifts: Any, seed: int) -> list[Row]:
+def _cells(found: tuple[Any, ...], whole: Any, shifts: Any, seed: int, unit: str = "probability") -> list[Row]:
     """A row for each shift and measure, see `_overall`; their ``whole`` is the share of objects wholly in the frame."""
     p, flips, cosine = found
     n, rows = len(p), []
@@ -185,7 +189,7 @@ def _cells(found: tuple[Any, ...], whole: Any, shifts: Any, seed: int) -> list[R
         where = {"dx": dx, "dy": dy, "whole": float(whole[:, place].mean())}
         flipped = float(flips[:, place].mean())
         rows += [
-            row(CHANGED, float(p[:, place].mean()), "probability", n, ends[0][place], by, **where),
+            row(CHANGED, float(p[:, place].mean()), unit, n, ends[0][place], by, **where),
             rate("top-1 flips", flipped * n, n, **where),
             row("cosine", float(cosine[:, place].mean()), "cosine", n, ends[1][place], by, **where),
         ]
@@ -248,8 +252,8 @@ class Looked:
     """What a model answered to pairs of shifts.
 
     Attributes:
-        middle: (images,) top-1 of the picture in the middle.
-        first: (images, passes) top-1 at each pair's first shift.
+        middle: (images,) the answer to the picture in the middle: the class, or a number of the set of labels.
+        first: (images, passes) the answer at each pair's first shift.
         second: (images, passes) at its second.
         near: (images, passes) at its first shift and one pixel further up and left.
         jump: (images, passes) |change of p(class answered at the first shift)| by that pixel.
@@ -292,7 +296,7 @@ class Consistency(Probe):
     def measure(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:
         looked = yield from self.look(model, shown, run)
         conditions = {"border": shown.border(self.border), "pairs": len(shown) * self.passes}
-        yield Step(1.0, consistency_rows(looked, shown.truth, run.seed, **conditions))
+        yield Step(1.0, consistency_rows(looked, shown.truth, run.seed, model.head.p_unit, **conditions))
 
     def look(self, model: Model, shown: Shown, run: Run) -> Generator[Step, None, Looked]:
         """The forward passes: yields how far they are, returns the answers image by image.
@@ -325,13 +329,17 @@ class Consistency(Probe):
                 parts += shown.moved(image, moves) if shown.rendered else apply_many(moves, whole(image))
             return torch.stack(parts)
 
-        top, p, other = torch.empty(count, dtype=torch.long), torch.empty(count), torch.empty(count)
+        head, known = model.head, dict[bytes, int]()
+        top, lead = torch.empty(count, dtype=torch.long), torch.empty(count, dtype=torch.long)
+        p, other = torch.empty(count), torch.empty(count)
         for start, stop, (logits, _) in run.passes.each(count, make, run.passes.answers):
-            shares = logits.softmax(1)
-            p[start:stop], top[start:stop] = shares.max(1)
+            shares = head.probabilities(logits)
+            top[start:stop] = _numbered(head.answer(shares), known)
+            lead[start:stop] = head.leading(shares)
+            p[start:stop] = head.p_of(shares, lead[start:stop])
             # p of the class that the view before this one was answered with.
-            before = top[(torch.arange(start, stop) - 1).clamp(min=0)]
-            other[start:stop] = shares.gather(1, before[:, None])[:, 0]
+            before = lead[(torch.arange(start, stop) - 1).clamp(min=0)]
+            other[start:stop] = head.p_of(shares, before)
             yield Step(stop / count)
         top, p, other = (one.view(len(shown), each) for one in (top, p, other))
         jump = (other[:, 2::3] - p[:, 1::3]).abs()
@@ -407,7 +415,9 @@ class Consistency(Probe):
         return (Section(f"Shift consistency (invariance), {how}", (tuple(charts),)),)
 
 
-def consistency_rows(looked: Looked, truth: Sequence[int | None], seed: int = 0, **conditions: Any) -> list[Row]:
+def consistency_rows(
+    looked: Looked, truth: Sequence[int | None], seed: int = 0, unit: str = "probability", **conditions: Any
+) -> list[Row]:
     """The rows of `Consistency` from its answers; ``truth`` is each image's class, or None where it is not known."""
     n = len(looked.middle)
     same = (looked.first == looked.second).double().mean(1)
@@ -420,8 +430,16 @@ def consistency_rows(looked: Looked, truth: Sequence[int | None], seed: int = 0,
     if right.any():
         rows.append(rate("consistency, right at first", float(same[right].sum()), int(right.sum()), **conditions))
     rows.append(rate("one-pixel flips", float(flips.sum()), n, **conditions))
-    rows.append(mean("one-pixel change of p", looked.jump.mean(1), "probability", seed=seed, **conditions))
+    rows.append(mean("one-pixel change of p", looked.jump.mean(1), unit, seed=seed, **conditions))
     return rows
+
+
+def _numbered(answers: Tensor, known: dict[bytes, int]) -> Tensor:
+    """A number for each answer, equal for equal ones: (B, 1 or labels) to (B,); ``known`` keeps those given so far."""
+    if answers.shape[1] == 1:
+        return answers[:, 0]
+    texts = [row.tobytes() for row in answers.bool().numpy()]
+    return torch.tensor([known.setdefault(text, len(known)) for text in texts])
 
 
 def margin(size: int) -> int:

@@ -22,7 +22,7 @@ from explorer.sizes import Limits
 from explorer.store import ModelStore
 from explorer.transforms import Transform
 from explorer.types import ModelSpec, ModelView, Point
-from explorer.ui.controls import Question, parse_spec
+from explorer.ui.controls import Question, is_offered, parse_spec
 from explorer.ui.fitted import Files, split
 from explorer.ui.moved import Moved
 from explorer.ui.payload import Failure
@@ -54,13 +54,15 @@ class Answers:
 
     Attributes:
         folders: whether any ``local-dir:`` folder of this machine may be named.
-        named: specs given at launch; a folder among them is allowed to everyone.
+        named: specs given at launch; everyone may ask for them, for a folder or a private repository among them too.
         device: where models run, or None to choose.
+        hub_token: whether other models are looked up on the hub with this machine's token, or as by somebody unknown.
     """
 
     folders: bool
     named: tuple[str, ...] = ()
     device: str | None = None
+    hub_token: bool = False
     models: ModelStore = field(default_factory=lambda: ModelStore(limits=LARGEST))
     sides: Bounded[Hashable, Side] = field(default_factory=lambda: Bounded(ANSWERS_BYTES, lambda side: side.nbytes))
     files: Files = field(default_factory=Files)
@@ -84,7 +86,8 @@ class Answers:
             except ExplorerError as error:
                 found[place] = error
         who = task().visitor or None
-        got = self.models.all([*specs.values()], self.device, who, PATIENCE_FOR_MEMORY, task().check)
+        tokens = [self._token(spec) for spec in specs.values()]
+        got = self.models.all([*specs.values()], self.device, tokens, who, PATIENCE_FOR_MEMORY, task().check)
         found |= dict(zip(specs, got))
         return [self._had(text, found[place], specs.get(place)) for place, text in enumerate(texts)]
 
@@ -92,6 +95,10 @@ class Answers:
         name, digest = split(text)
         spec = parse_spec(name, self.folders, self.named)
         return self.files.spec(spec, digest) if digest else spec
+
+    def _token(self, spec: ModelSpec) -> bool | None:
+        """False where the hub is asked as by somebody unknown."""
+        return None if self.hub_token or is_offered(spec, self.named) else False
 
     def _had(self, text: str, found: Model | Failure | Exception, spec: ModelSpec | None) -> Model | Failure:
         """A model, or why there is none; what did not fit into the memory is tried once more when it is empty."""
@@ -103,12 +110,12 @@ class Answers:
             if not isinstance(found, Exception):
                 return found
             assert spec is not None  # only loading can run out of memory
-            return self.models.get(spec, self.device)
+            return self.models.get(spec, self.device, self._token(spec))
 
         try:
             return self._fitting(have, choose_device(self.device))
         except ExplorerError as error:
-            return Failure(text, self.files.anonymous(str(error)))
+            return Failure(text, str(error))
         except Exception:
             log.exception("loading %s", text)
             return Failure(text, "could not be loaded; the server's log says why")

@@ -196,8 +196,13 @@ def parse_models(asked: Any) -> list[str]:
 def parse_spec(text: str, folders: bool, named_at_launch: Sequence[str]) -> ModelSpec:
     """Read one model's text; a folder of this server only where that is allowed. Raises ParameterError."""
     spec = ModelSpec.parse(text)
-    if spec.backbone.startswith("local-dir:") and not folders and text not in named_at_launch:
+    if spec.source.scheme == "local-dir" and not folders and not is_offered(spec, named_at_launch):
         raise ParameterError(
             "folders of the server are open only on the machine itself; start the page there with --model to offer one"
         )
     return spec
+
+
+def is_offered(spec: ModelSpec, named_at_launch: Sequence[str]) -> bool:
+    """Whether a model's backbone is that of one named when the page was started, however either is written."""
+    return any(ModelSpec.parse(one).source.same(spec.source) for one in named_at_launch)

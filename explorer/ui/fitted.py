@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-import tempfile
 import threading
 from collections import OrderedDict
 from dataclasses import replace
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from explorer.errors import WeightsError
 from explorer.types import ModelSpec
+from explorer.ui.scratch import new_folder
 from explorer.weights import FITTED, RECORD, read_note
 
 #: Largest file, and bytes of all together; the oldest go first. Gradio refuses larger uploads before they are read.
@@ -31,8 +31,7 @@ class Files:
 
     def __init__(self, folder: Path | None = None) -> None:
         if folder is None:
-            self._home = tempfile.TemporaryDirectory(prefix="explorer-weights-")
-            folder = Path(self._home.name)
+            folder = new_folder("weights")
         self.folder = folder
         self._kept: OrderedDict[str, int] = OrderedDict()
         self._lock = threading.Lock()
@@ -71,10 +70,6 @@ class Files:
         if not self._file(digest).is_file():
             raise WeightsError(f"the file {digest} is no longer on the server; load it again")
         return replace(spec, weights_file=str(self._file(digest)))
-
-    def anonymous(self, message: str) -> str:
-        """A message without the place of the files on the server."""
-        return message.replace(f"{self.folder}/", "")
 
     def _file(self, digest: str) -> Path:
         return self.folder / f"{digest}.safetensors"

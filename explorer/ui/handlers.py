@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -20,6 +19,7 @@ from explorer.ui import payload
 from explorer.ui.answers import Answers
 from explorer.ui.controls import MAX_MODELS, Question, parse_models, parse_question, parse_spec
 from explorer.ui.fitted import split
+from explorer.ui.guard import uploaded
 from explorer.ui.moved import Moved
 from explorer.ui.scene import layers
 from explorer.ui.upload import OWN, Picked, pick
@@ -105,7 +105,7 @@ class Handlers:
     def bring(self, path: Any, models: Any) -> list[str]:
         """Take a weights file that explorer fit wrote, and add its model to the models."""
         texts = checked(parse_models, models)
-        text, *_ = checked(parse_models, [checked(self.answers.files.add, Path(str(path)))])
+        text, *_ = checked(parse_models, [checked(lambda one: self.answers.files.add(uploaded(one)), path)])
         checked(lambda name: parse_spec(name, self.answers.folders, self.answers.named), split(text)[0])
         if text in texts:
             return texts

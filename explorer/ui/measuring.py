@@ -7,11 +7,9 @@ import html
 import json
 import logging
 import math
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -24,8 +22,10 @@ from explorer.probes.base import Bias
 from explorer.sheet import Chart, Map, Radar, Table, colour_of
 from explorer.types import ProbeResult
 from explorer.ui.controls import parameters_of
+from explorer.ui.guard import pathless
 from explorer.ui.handlers import Handlers, checked
 from explorer.ui.payload import Failure
+from explorer.ui.scratch import Recent
 from explorer.ui.words import ENGLISH, language_of, translated_panel
 from explorer.ui.worker import sentence
 
@@ -208,12 +208,14 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+_exports = Recent("biases")
+
+
 def export(kept: Kept | None) -> list[str]:
     """Write everything a session has measured: CSV and JSON of every row, PNG and HTML of every figure."""
     if not kept:
         raise gr.Error("Nothing has been measured yet.", print_exception=False)
-    # gradio serves and deletes what lies in its own folder of temporary files.
-    folder = Path(tempfile.mkdtemp(prefix="biases-"))
+    folder = _exports.new()
     results = list(kept.values())
     files = [save(show.whole_sheet(results), folder / f"biases.{ending}") for ending in ("png", "html")]
     records = folder / "biases.json"
@@ -304,7 +306,7 @@ def _now(result: ProbeResult) -> str:
 
 
 def _state(words: str, share: float, notes: Sequence[str] = ()) -> str:
-    return json.dumps({"words": words, "share": share, "notes": list(notes)})
+    return json.dumps({"words": words, "share": share, "notes": [pathless(one) for one in notes]})
 
 
 def _skip(count: int) -> list[Any]:

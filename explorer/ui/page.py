@@ -20,8 +20,10 @@ from explorer.lessons import read, shipped
 from explorer.types import ModelSpec
 from explorer.ui import share
 from explorer.ui.answers import Answers
+from explorer.ui.guard import Guard, Hosts
 from explorer.ui.handlers import Handlers
 from explorer.ui.measuring import Measuring
+from explorer.ui.scratch import remove_when_ended, take_uploads
 from explorer.ui.stage import InHead, part
 from explorer.ui.tabs import biases, blocks, compare, lab, lecture
 from explorer.ui.words import ENGLISH, gradio_tables, i18n
@@ -53,6 +55,7 @@ def build(
     device: str | None = None,
     warm: bool = False,
     lessons: Sequence[str] = (),
+    hub_token: bool = True,
     listening: Listening | None = None,
 ) -> gr.Blocks:
     """Build the page.
@@ -65,14 +68,19 @@ def build(
             before the page is built, which then comes with their answers, others in the background.
         lessons: files of lessons that come before those that ship; with any, the page opens with the lecture. A wrong
             one raises LessonError.
+        hub_token: whether visitors' models are looked up on the hub with this machine's token; those named here always
+            are.
         listening: the middleware that tells who still listens, installed by who serves the page; without it work goes
             on when its visitor is gone, until its time is over.
     """
-    taught = (*(read(file) for file in lessons), *shipped())
+    own = tuple(read(file) for file in lessons)
+    taught = (*own, *shipped())
     first, notice = (tuple(models), "") if models else opening()
     for text in first:
         ModelSpec.parse(text)
-    answers = Answers(folders, first if models else (), device)
+    shown = (part for one in own for step in one.steps for part in (step.before, step.after) if part is not None)
+    named = (*(first if models else ()), *(text for one in shown for text in one.models))
+    answers = Answers(folders, named, device, hub_token)
     handlers, worker = Handlers(answers), Worker(listening)
     ready = warm and not models and all(text.startswith("lab/") for text in first)
     if warm and not ready:
@@ -118,6 +126,8 @@ def serve(
     open_browser: bool = False,
     wait: bool = True,
     lessons: Sequence[str] = (),
+    allow_hosts: Sequence[str] = (),
+    allow_hub_token: bool = False,
 ) -> Any:
     """Serve the page until it is interrupted.
 
@@ -129,9 +139,13 @@ def serve(
         open_browser: open it in the browser of this machine.
         wait: block; otherwise return what gradio's launch returns.
         lessons: as for `build`.
+        allow_hosts: names under which the page may be opened beside its own, as that of a proxy before it.
+        allow_hub_token: look visitors' models up on the hub with this machine's token; on a loopback address they are.
     """
-    folders, listening = host in ("127.0.0.1", "localhost", "::1"), Listening()
-    page = build(models, folders, device, warm=True, lessons=lessons, listening=listening)
+    take_uploads()
+    remove_when_ended()
+    hosts, listening = Hosts(host, allow_hosts), Listening()
+    page = build(models, hosts.loopback, device, True, lessons, hosts.loopback or allow_hub_token, listening)
     return page.launch(
         server_name=host,
         server_port=port,
@@ -153,5 +167,5 @@ def serve(
         ),
         i18n=gradio_tables(),
         max_threads=AT_ONCE,
-        app_kwargs={"middleware": [Middleware(InHead), Middleware(listening)]},
+        app_kwargs={"middleware": [Middleware(Guard, hosts=hosts), Middleware(InHead), Middleware(listening)]},
     )

@@ -28,6 +28,7 @@ from explorer.layouts.weights import DotProduct
 from explorer.transforms import Transform
 from explorer.types import KINDS, WEIGHTS_STATES, AttentionMap, ModelView, Point, Prediction
 from explorer.ui.controls import Question
+from explorer.ui.guard import pathless
 from explorer.ui.moved import Moved
 
 #: Bytes of attention rows in a live text; maps beyond it give the mean of their heads until the move has settled.
@@ -47,6 +48,9 @@ class Failure:
 
     spec: str
     problem: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "problem", pathless(self.problem))
 
 
 @dataclass
@@ -234,9 +238,16 @@ class _Images:
         return len(self.texts) - 1
 
 
+#: Beside bars that do not sum to 1.
+_INDEPENDENT = "each label by itself, part of the answer from 50 % on"
+
+
 def _prediction(prediction: Prediction) -> dict[str, Any]:
     return {
         "reason": prediction.reason,
+        "about": "" if prediction.unit == Prediction.unit else f"{prediction.unit}: {_INDEPENDENT}",
+        "answer": prediction.answer,
+        "decided": list(prediction.decided),
         "top": [{"index": one.index, "label": one.label, "p": one.probability} for one in prediction.top],
     }
 

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 import time
 import uuid
-from collections import deque
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -19,9 +15,11 @@ from explorer.lab.scenes import Scene
 from explorer.models import Model
 from explorer.report import report
 from explorer.types import ModelView, Point, ProbeResult
+from explorer.ui.guard import pathless
 from explorer.ui.handlers import Asked, Handlers, checked
 from explorer.ui.measuring import Wanted
 from explorer.ui.payload import looked_at
+from explorer.ui.scratch import Recent
 from explorer.ui.stage import listen, part
 from explorer.ui.upload import OWN
 from explorer.ui.worker import ANSWERS, DOWNLOADS, Worker
@@ -29,8 +27,6 @@ from explorer.view import ProbeRequest, View, probe_command, probe_python
 
 #: What a bundle is called when it is saved; another name each time, or the browser would not see that it is new.
 _NAME = "evidence-%Y%m%d-%H%M%S.zip"
-#: How many bundles lie on the server at once.
-_KEPT = 16
 
 
 def draw(worker: Worker, handlers: Handlers, masthead: gr.HTML, asked: dict[str, Any], kept: gr.State) -> None:
@@ -45,8 +41,7 @@ def draw(worker: Worker, handlers: Handlers, masthead: gr.HTML, asked: dict[str,
     """
     code_shown = part("code", "", label="The code of what is on the screen", elem_id="code-shown")
     file = gr.File(label="Evidence", interactive=False, elem_id="bundle")
-    home = tempfile.TemporaryDirectory(prefix="explorer-evidence-")
-    written_to: deque[Path] = deque()
+    folders = Recent("evidence")
     written = part("bundle", "", label="", elem_id="bundle-written")
 
     def code(event: gr.EventData, models: Any, question: Any) -> str:
@@ -54,10 +49,7 @@ def draw(worker: Worker, handlers: Handlers, masthead: gr.HTML, asked: dict[str,
 
     def evidence(models: Any, question: Any, kept: Any) -> tuple[str, str]:
         view, live = on_screen(handlers, models, question)
-        folder = Path(tempfile.mkdtemp(dir=home.name))
-        written_to.append(folder)
-        while len(written_to) > _KEPT:
-            shutil.rmtree(written_to.popleft(), ignore_errors=True)  # gradio has its own copy by now
+        folder = folders.new()
         results: list[ProbeResult] = [one for one in (kept or {}).values() if one.share >= 1]
         path = checked(lambda one: report(one, folder / time.strftime(_NAME), results, live), view)
         return str(path), folder.name
@@ -96,7 +88,7 @@ def written_out(handlers: Handlers, models: Any, question: Any, probe: Any = Non
     try:
         line = command()
     except ParameterError as error:
-        line = f"# {error}"
+        line = f"# {pathless(str(error))}"
     return json.dumps({"python": python(), "command": line})
 
 

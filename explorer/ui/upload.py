@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-import tempfile
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, replace
@@ -17,14 +16,17 @@ from gradio.data_classes import ImageData
 from PIL.Image import Image
 
 from explorer.cache import Bounded
-from explorer.errors import ImageError
-from explorer.images import read_image
+from explorer.errors import ImageError, ParameterError
+from explorer.images.worker import decode
+from explorer.ui.guard import uploaded
+from explorer.ui.scratch import new_folder
 
 #: Bytes of decoded pictures kept for all sessions together: a drag must not decode its picture at every step.
 PICTURES_BYTES = 512 * 2**20
 #: Bytes of own pictures' files kept on the server; the oldest go first.
 OWN_BYTES = 512 * 2**20
-#: How a visitor's own picture is named: by its pixels, so that only those who have it can name it.
+#: How a visitor's own picture is named: by the bytes and the name of its file, so that only those who have it can name
+#: it, and nobody sees the name under which another keeps the same picture.
 OWN = re.compile(r"own:[0-9a-f]{24}")
 
 
@@ -55,8 +57,6 @@ class Picked:
 
 
 _pictures: Bounded[tuple[str, int, int], Picked] = Bounded(PICTURES_BYTES, lambda picked: picked.nbytes)
-#: Decoding is the one step whose memory a stranger chooses; two at once stay far below what the models take.
-_decoding = threading.BoundedSemaphore(2)
 
 
 def pick(path: str | Path) -> Picked:
@@ -68,13 +68,11 @@ def pick(path: str | Path) -> Picked:
         return Picked(None, problem="the picture is no longer on the server; choose it again")
 
     def read() -> Picked:
-        with _decoding:
-            try:
-                picture = read_image(path)
-            except ImageError as error:
-                return Picked(None, path=str(path), problem=str(error))
-        digest = hashlib.sha256(repr(picture.image.size).encode() + picture.image.tobytes()).hexdigest()[:24]
-        return Picked(picture.image, digest, picture.notes, str(path), name=path.name)
+        try:
+            picture, digest = decode(path)
+        except ImageError as error:
+            return Picked(None, path=str(path), problem=str(error))
+        return Picked(picture.image, digest[:24], picture.notes, str(path), name=path.name)
 
     return _pictures.get((str(path), status.st_mtime_ns, status.st_size), read)
 
@@ -83,18 +81,20 @@ class Own:
     """Visitors' own pictures by name, kept for as long as there is room, so that a link or a reload finds them."""
 
     def __init__(self) -> None:
-        self._home = tempfile.TemporaryDirectory(prefix="explorer-pictures-")
+        self._home = new_folder("pictures")
         self._kept: OrderedDict[str, tuple[Path, int, str]] = OrderedDict()
         self._lock = threading.Lock()
 
     def add(self, picked: Picked) -> str:
         """Keep a copy of a picture's file and return its name; gradio deletes its own after a while."""
-        name, source = f"own:{picked.key}", Path(picked.path)
+        source = Path(picked.path)
+        digest = hashlib.sha256(source.read_bytes() + b"\0" + picked.name.encode()).hexdigest()[:24]
+        name = f"own:{digest}"
         with self._lock:
             if name not in self._kept:
-                target = Path(self._home.name) / f"{picked.key}{source.suffix}"
+                target = self._home / f"{digest}{source.suffix}"
                 shutil.copyfile(source, target)
-                self._kept[name] = (target, target.stat().st_size, source.name)
+                self._kept[name] = (target, target.stat().st_size, picked.name)
             self._kept.move_to_end(name)
             while len(self._kept) > 1 and sum(size for _, size, _ in self._kept.values()) > OWN_BYTES:
                 self._kept.popitem(last=False)[1][0].unlink(missing_ok=True)
@@ -123,7 +123,10 @@ def picture_input(**options: Any) -> gr.Image:
 
 
 def _preprocess(payload: ImageData | None) -> Picked | None:
-    """The picture, or None where there is none; gradio has checked that the path is one of its own uploads."""
+    """The picture, or None where there is none."""
     if payload is None or payload.path is None:
         return None
-    return pick(payload.path)
+    try:
+        return pick(uploaded(payload.path))
+    except ParameterError as error:
+        return Picked(None, problem=str(error))

@@ -23,6 +23,7 @@ import gradio as gr
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from explorer.errors import Cancelled, ExplorerError
+from explorer.ui.guard import pathless
 
 #: Title of the message of a turn that did not come; by it assets/web/net.js knows that it has to ask again.
 BUSY = "Busy"
@@ -340,6 +341,6 @@ def told(work: Callable[[Callable[[News], None]], None]) -> Iterator[News]:
 
 
 def sentence(text: str) -> str:
-    """A message as a sentence; gradio shows errors as markup, so what could be markup is taken out."""
-    text = text.replace("<", "‹").replace(">", "›").strip()
+    """A message as a sentence, without paths; gradio shows errors as markup, so what could be markup is taken out."""
+    text = pathless(text).replace("<", "‹").replace(">", "›").strip()
     return text[:1].upper() + text[1:]

@@ -217,10 +217,14 @@ def test_bad_input_is_refused_before_training(pictures, tmp_path):
     with pytest.raises(ParameterError, match="there is no folder"):
         fit(_spec(), tmp_path / "nowhere")
     (tmp_path / "one").mkdir()
-    with pytest.raises(ParameterError, match="1 folders"):
+    with pytest.raises(ParameterError, match=r"has no pictures: expected are .* found: one/"):
+        fit(_spec(), tmp_path)
+    shutil.copy(pictures / "red" / "0.png", tmp_path / "one")
+    with pytest.raises(ParameterError, match=r"has 1 classes .*\(one\).* found: one/"):
         fit(_spec(), tmp_path)
     (tmp_path / "two").mkdir()
-    with pytest.raises(ParameterError, match="0 pictures"):
+    shutil.copy(pictures / "red" / "0.png", tmp_path / "two")
+    with pytest.raises(ParameterError, match="has 1 pictures that can be read; at least two"):
         fit(_spec(), tmp_path)
     with pytest.raises(ParameterError, match="epochs is 0"):
         FitRecipe(epochs=0)

@@ -18,8 +18,8 @@ from explorer.errors import MethodError, ParameterError
 from explorer.lab.scenes import BACKGROUNDS, CLASSES, TEXTURES, render
 from explorer.models import load
 from explorer.probes import probe
-from explorer.probes.context import OnDisk, as_it_is, gaussian_blur, others
-from explorer.probes.stimuli import Stimulus, scenes
+from explorer.probes.context import as_it_is, gaussian_blur, others
+from explorer.probes.stimuli import OnDisk, Stimulus, scenes
 from explorer.transforms import random_orders, shuffle_patches
 from explorer.types import ModelSpec
 

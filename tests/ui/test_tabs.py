@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+from pathlib import Path
 
 import gradio as gr
 import pytest
@@ -229,11 +231,22 @@ def handlers() -> Handlers:
     return Handlers(Answers(folders=False))
 
 
+@pytest.fixture(autouse=True)
+def uploads(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of uploads, as gradio has one."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("uploads")))
+
+
+def sent(path: Path) -> str:
+    """Where a visitor's file lies on the server."""
+    return str(shutil.copy(path, os.environ["GRADIO_TEMP_DIR"]))
+
+
 def test_a_fitted_block_stands_beside_the_others_with_its_state(handlers, fitted_file):
-    models = handlers.bring(str(fitted_file), ["lab/conv"])
+    models = handlers.bring(sent(fitted_file), ["lab/conv"])
     assert models[0] == "lab/conv"
     assert models[1].startswith(f"{FITTED_SPEC} file:")
-    assert handlers.bring(str(fitted_file), models) == models
+    assert handlers.bring(sent(fitted_file), models) == models
     scene = Scene("drop")
     got = Unpacked(handlers.answer(models, {"scene": {"label": "drop"}}))
     row = got.data["rows"][1]
@@ -249,7 +262,7 @@ def test_a_fitted_block_stands_beside_the_others_with_its_state(handlers, fitted
 
 def test_a_trained_laboratory_model_can_be_brought_too(handlers):
     record = manifest()["lab/linear#1"]
-    (text,) = handlers.bring(str(asset("checkpoints", record["file"])), ["lab/conv"])[1:]
+    (text,) = handlers.bring(sent(asset("checkpoints", record["file"])), ["lab/conv"])[1:]
     assert split(text)[0] == "lab/linear#1"
     own, shipped = Unpacked(handlers.answer([text, "lab/linear#1"], {"scene": {}})).data["rows"]
     assert own["state"] == "file"
@@ -258,7 +271,7 @@ def test_a_trained_laboratory_model_can_be_brought_too(handlers):
 
 
 def test_a_full_page_gives_its_last_place(handlers, fitted_file):
-    models = handlers.bring(str(fitted_file), [f"lab/conv#{seed}" for seed in range(6)])
+    models = handlers.bring(sent(fitted_file), [f"lab/conv#{seed}" for seed in range(6)])
     assert len(models) == 6
     assert models[-1].startswith(FITTED_SPEC)
 
@@ -301,7 +314,7 @@ def test_bad_files_are_refused_in_a_sentence(handlers, tmp_path, monkeypatch, wh
     if what == "large":
         monkeypatch.setattr(fitted, "MAX_BYTES", 10)
     with pytest.raises(gr.Error) as error:
-        handlers.bring(str(path), ["lab/conv"])
+        handlers.bring(sent(path), ["lab/conv"])
     assert str(tmp_path) not in str(error.value)
     assert len(str(error.value)) > 30
 
@@ -310,7 +323,7 @@ def test_a_file_for_another_model_fails_in_its_row_alone(handlers, tmp_path):
     path = tmp_path / "odd.safetensors"
     record = {"spec": FITTED_SPEC, "backbone": "x", "whole": False, "classes": None}
     save_file({"a": torch.zeros(4)}, path, {"fitted": json.dumps(record)})
-    models = handlers.bring(str(path), ["lab/conv"])
+    models = handlers.bring(sent(path), ["lab/conv"])
     good, bad = Unpacked(handlers.answer(models, {"scene": {}})).data["rows"]
     assert good["predictions"]
     assert "other weights" in bad["error"]

@@ -26,8 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PYTHON = (
     *("ui/*.py", "ui/tabs/*.py", "attribution/*.py", "blocks/*.py", "layouts/*.py", "probes/*.py", "lab/scenes.py"),
     *("lab/motion.py", "lab/figures.py", "lab/table.py", "lab/networks.py", "types.py", "compare.py", "transforms.py"),
-    *("capture.py", "images.py", "models.py", "weights.py", "stages.py", "registry.py", "rollout.py", "labels.py"),
-    *("errors.py", "drawing.py", "view.py"),
+    *("capture.py", "images/*.py", "models.py", "weights.py", "stages.py", "registry.py", "rollout.py", "labels.py"),
+    *("errors.py", "drawing.py", "view.py", "heads.py"),
 )
 #: What these names hold is the same in every language.
 _SAME = {"formula", "source", "plain", "example"}
@@ -41,7 +41,8 @@ WORDS = (
     *("control", "noise", "zeroed", "moved", "learnt", "Seed", "Set-up", "Block", "token", "identity-init"),
     *("file", "right", "left", "agreement", "consistency", "cosine", "points", "seeds", "parameters", "epochs"),
     *("head", "Warning", "Error", "Info", "category", "complexity", "theory", "view", "protocol", "unit"),
-    *("scenes", "silhouette", "probability", "raw", "multiply-adds", "Background"),
+    *("scenes", "silhouette", "probability", "raw", "multiply-adds", "Background", "segments", "chunks", "blocks"),
+    "convolutions",
 )
 #: Texts that are put together of pieces.
 COMPOSED = (

@@ -17,7 +17,7 @@ from explorer.blocks import BLOCKS
 from explorer.blocks.cost import MeasuredCost, measured_cost
 from explorer.blocks.diagram import draw as diagram
 from explorer.blocks.explain import Explanation, explain
-from explorer.errors import ParameterError, UnknownNameError
+from explorer.errors import ParameterError
 from explorer.lab import networks
 from explorer.models import Model
 from explorer.transforms import Transform
@@ -61,10 +61,7 @@ def draw(worker: Worker, answers: Answers, tab: gr.Tab) -> None:
 
     def show(name: Any) -> Iterator[tuple[str, str, str]]:
         """Explain a block: (formula, the rest as JSON, lines of Python); at once, and again with its measured cost."""
-        try:
-            found = explain(str(name))
-        except UnknownNameError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+        found = checked(lambda one: explain(str(one)), name)
         yield head(found.name), body(found.name), found.example
         costs = []
         for one in (found.name, BESIDE):

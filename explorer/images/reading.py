@@ -1,0 +1,414 @@
+"""Read a picture from anywhere into one form: RGB, upright, 8 bits, within the limits below.
+
+The limits are checked on the header, before a single pixel is decoded: a file of some hundred kilobytes can unfold to
+gigabytes. Decoders are given the first picture of a file and nothing else (see `first`). Colour profiles are ignored,
+as timm and torchvision ignore them, so that answers equal theirs.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from PIL import Image, ImageCms, TiffImagePlugin, UnidentifiedImageError
+
+from explorer.errors import ImageError
+from explorer.images import tiff
+from explorer.images.first import reduced
+from explorer.images.levels import to_levels, warn
+
+#: Largest file accepted, in bytes.
+MAX_BYTES: Final = 32 * 2**20
+#: Most pixels accepted, width x height: the largest common phone photograph has 49 million.
+MAX_PIXELS: Final = 50_000_000
+#: Longest side over shortest. Models resize the shorter side to their input, so that a 1 x 5000 px strip would become
+#: 224 x 1,120,000 px, of which they would look at a fraction of a pixel: neither affordable nor worth a picture.
+MAX_ASPECT: Final = 16
+#: The formats decoded; every other decoder of Pillow stays shut (some run other programs). Of the several pictures of a
+#: phone's or stereo camera's JPEG (MPO) the first is the photograph.
+FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+#: What a file dialogue should offer.
+SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+
+#: Places of bands, from 1: one for grey, three for red, green and blue.
+Bands = Sequence[int]
+
+_FORMATS_IN_WORDS = "PNG, JPEG, WebP, GIF, BMP or TIFF"
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture ready for any model.
+
+    Attributes:
+        image: RGB, 8 bits, upright.
+        notes: what was done to it that its owner should know, a sentence each; empty for an ordinary photograph.
+        name: the file's name, or what it was made from.
+    """
+
+    image: Image.Image
+    notes: tuple[str, ...] = ()
+    name: str = "picture"
+
+
+def read_image(source: Any, bands: Bands | None = None) -> Picture:
+    """Read a picture, upright and in RGB, from wherever it comes.
+
+    Args:
+        source: a path; the bytes of a file; a PIL image (its current frame); a numpy array (H, W) or (H, W, 1, 3 or 4);
+            a tensor (H, W) or (1, 3 or 4, H, W); or a Picture, which is returned as it is. Of numbers that are not of 8
+            bits the range is found by the rule of `levels`, and said in a note.
+        bands: which bands are shown, counted from 1: (3, 2, 1) as red, green and blue, (4,) as grey. None: the first
+            three (or the only one) and its transparency; where there are more, a note says so. With it, arrays may have
+            any number of bands.
+
+    Transparent pixels are laid on white. Of an animation the first frame is taken. Raises ImageError.
+    """
+    if bands is not None and (len(bands) not in (1, 3) or any(isinstance(one, bool) or one < 1 for one in bands)):
+        raise ImageError(f"bands are one number or three, counted from 1, as in 3,2,1; got {','.join(map(str, bands))}")
+    if isinstance(source, Picture):
+        return source
+    if isinstance(source, Image.Image):
+        return _read_pil(source, bands)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return _read_file(bytes(source), "the file", bands) if len(source) <= MAX_BYTES else _too_large(len(source))
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(os.fsdecode(source))
+        if not path.is_file():
+            raise ImageError(f"there is no picture file '{path}'; give the path of a {_FORMATS_IN_WORDS} file")
+        try:
+            with path.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                data = file.read(MAX_BYTES + 1) if size <= MAX_BYTES else b""
+        except OSError as error:
+            raise ImageError(f"'{path.name}' cannot be opened: {error.strerror or error}") from error
+        if max(size, len(data)) > MAX_BYTES:
+            return _too_large(max(size, len(data)), path.name)
+        return _read_file(data, path.name, bands)
+    if hasattr(source, "detach") and hasattr(source, "cpu"):  # a tensor, without importing torch to read a file
+        tensor = source.detach().cpu()
+        if tensor.ndim == 3:
+            tensor = tensor.permute(1, 2, 0)
+        half = tensor.is_floating_point() and tensor.element_size() < 4  # numpy has no bfloat16
+        return _read_array((tensor.float() if half else tensor).numpy(), bands)
+    if isinstance(source, np.ndarray):
+        return _read_array(source, bands)
+    raise ImageError(
+        f"a picture cannot be read from {type(source).__name__}; "
+        "give a path, the bytes of a file, a PIL image, an array or a tensor"
+    )
+
+
+# ---- files ----------------------------------------------------------------------------------------------------------
+
+
+def _too_large(size: int, name: str = "the file") -> Picture:
+    raise ImageError(
+        f"{name} has {size / 2**20:.0f} MB; at most {MAX_BYTES // 2**20} MB are accepted. Save a smaller copy of it"
+    )
+
+
+def _read_file(data: bytes, name: str, bands: Bands | None) -> Picture:
+    if not data:
+        raise ImageError(f"{name} is empty (0 bytes); choose another {_FORMATS_IN_WORDS} file")
+    first = reduced(data, name)
+    if first is None:
+        raise ImageError(f"{name} is {_guess(data[:512])}; {_FORMATS_IN_WORDS} is expected")
+    del data
+    if first.size is not None:
+        _check_size(*first.size, name)
+    notes: list[str] = []
+    if first.animated:
+        notes.append("Several pages: page 1 is used." if first.page else "Animated: the first frame is used.")
+    if first.page is not None:
+        rgb = _decode_tiff(first.data, first.page, name, bands, notes)
+    elif first.deep:
+        array = _deep_png(first.data, name)
+        alpha = array.shape[2] - 1 if array.shape[2] in (2, 4) else None
+        rgb = _from_bands(array, _choose(array.shape[2], alpha, bands, name, notes), alpha, name, notes)
+    else:
+        rgb = _chosen(_to_rgb(_open(first.data, first.format, name), name, notes), bands, name)
+    if first.orientation in _UPRIGHT:
+        rgb = rgb.transpose(_UPRIGHT[first.orientation])
+        notes.append("Turned upright, as its EXIF data asks.")
+    warn(rgb, notes)
+    return Picture(rgb, tuple(notes), name)
+
+
+def _open(data: bytes, format: str, name: str) -> Image.Image:
+    """Decode with Pillow, within the limits; whatever goes wrong is an ImageError."""
+    try:
+        image = Image.open(io.BytesIO(data), formats=(format,))
+        _check_size(*image.size, name)
+        image.load()
+    except ImageError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # Pillow's own, higher limit
+        pixels = re.search(r"\d+", str(error))
+        raise _too_many(name, int(pixels.group()) if pixels else None) from None
+    except MemoryError:
+        raise ImageError(f"{name} needs more memory than there is to decode it; save a smaller copy of it") from None
+    except UnidentifiedImageError:
+        raise ImageError(
+            f"{name} is a {format} file that is damaged or of a rare kind; open and save it again, or choose another"
+        ) from None
+    except Exception as error:
+        broken = "truncated" in str(error) or isinstance(error, EOFError)
+        what = "breaks off in the middle: it was not copied completely" if broken else f"is damaged ({error})"
+        raise ImageError(f"{name} {what}; get it again, or choose another") from error
+    _check_size(*image.size, name)  # a decoder may correct what the header said
+    return image
+
+
+def _deep_png(data: bytes, name: str) -> np.ndarray:
+    """A PNG of 16 bits a channel, (H, W, 1 to 4) uint16; Pillow alone would drop the low byte of all but grey."""
+    if data[25] == 4:
+        # Grey and transparency of 16 bits lie as RGBA of 8 do, and are filtered alike, by what is four bytes before.
+        header = b"IHDR" + data[16:24] + b"\x08\x06" + data[26:29]
+        as_rgba = data[:12] + header + zlib.crc32(header).to_bytes(4, "big") + data[33:]
+        return np.asarray(_open(as_rgba, "PNG", name)).view(">u2").astype(np.uint16)
+    high = _open(data, "PNG", name)
+    if data[25] == 0:
+        array = np.asarray(high).astype(np.uint16)[..., None]
+    else:  # the high byte of each two, and then, read as if they lay the other way round, the low one
+        low = Image.open(io.BytesIO(data), formats=("PNG",))
+        low.tile = [one._replace(args=f"{high.mode};16L") for one in low.tile]
+        low.load()
+        array = np.asarray(high).astype(np.uint16) << 8 | np.asarray(low)
+    key = high.info.get("transparency")
+    if key is None:
+        return array
+    alpha = np.where((array == np.asarray(key, np.uint16)).all(2), 0, 65535).astype(np.uint16)
+    return np.dstack([array, alpha])
+
+
+def _decode_tiff(data: bytes, page: tiff.Page, name: str, bands: Bands | None, notes: list[str]) -> Image.Image:
+    found = tiff.layout(page, name)
+    if found.compression not in TiffImagePlugin.COMPRESSION_INFO:
+        raise ImageError(
+            f"{name} is a TIFF of {found.in_words}, a compression that cannot be read here; save it uncompressed or "
+            "with LZW"
+        )
+    if found.pillow and (bands is None or found.photometric != tiff.RGB):
+        return _chosen(_to_rgb(_open(tiff.trimmed(data, page), "TIFF", name), name, notes), bands, name)
+    try:
+        if found.photometric == tiff.YCBCR:
+            return _chosen(tiff.ycbcr(data, page, found), bands, name)
+        if not found.even or found.photometric in (tiff.PALETTE, tiff.LAB):
+            raise ValueError("bands of 8, 16, 32 or 64 bits each are expected")
+        cmyk = found.photometric == tiff.CMYK and found.count == 4
+        places = (0, 1, 2, 3) if cmyk and bands is None else _choose(found.count, found.alpha, bands, name, notes)
+        alpha = found.alpha
+        array = tiff.samples(data, page, found, places if alpha is None else (*places, alpha))
+    except ImageError:
+        raise
+    except Exception as error:
+        raise ImageError(
+            f"{name} is a TIFF of {found.in_words}, which is damaged or cannot be read here ({error}); save what you "
+            "want to see of it as an RGB TIFF or PNG"
+        ) from error
+    last = None if alpha is None else len(places)
+    shown = tuple(range(len(places)))
+    return _from_bands(array, shown, last, name, notes, found.photometric == 0, cmyk and bands is None)
+
+
+# ---- bands ----------------------------------------------------------------------------------------------------------
+
+
+def _choose(count: int, alpha: int | None, bands: Bands | None, name: str, notes: list[str]) -> tuple[int, ...]:
+    """The places, from 0, of the bands that are shown, of ``count``; tells which where there is a choice."""
+    if bands is not None:
+        if max(bands) > count:
+            raise ImageError(f"{name} has {count} bands; bands {','.join(map(str, bands))} are asked for, from 1")
+        places = tuple(one - 1 for one in bands)
+    else:
+        places = (0, 1, 2) if count - (alpha is not None) >= 3 else (0,)
+    if count - (alpha is not None) not in (1, 3) or bands is not None:
+        said = [str(one + 1) for one in places]
+        if len(said) == 1:
+            notes.append(f"{count} bands: band {said[0]} is shown as grey. The library and the command show others.")
+        else:
+            notes.append(
+                f"{count} bands: {said[0]}, {said[1]} and {said[2]} are shown as red, green and blue. The library and "
+                "the command show others."
+            )
+    return places
+
+
+def _chosen(rgb: Image.Image, bands: Bands | None, name: str) -> Image.Image:
+    """An ordinary picture with its bands in the order asked for."""
+    if bands is None:
+        return rgb
+    places = _choose(3, None, bands, name, [])
+    return Image.merge("RGB", [rgb.getchannel(one) for one in (places * 3)[:3]])
+
+
+def _from_bands(
+    array: np.ndarray,
+    places: Sequence[int],
+    alpha: int | None,
+    name: str,
+    notes: list[str],
+    inverted: bool = False,
+    cmyk: bool = False,
+) -> Image.Image:
+    """RGB of an array (H, W, bands): ``places`` share one range, ``alpha`` has its own and is laid on white."""
+    levels = to_levels(np.ascontiguousarray(array[..., list(places)]), name, notes)
+    if inverted:
+        levels = 255 - levels
+    if levels.shape[2] == 1:
+        levels = levels[..., 0]
+    image = (
+        Image.fromarray(levels).convert("RGB")
+        if not cmyk
+        else Image.frombytes("CMYK", levels.shape[1::-1], levels.tobytes())
+    )
+    if alpha is not None:
+        image.putalpha(Image.fromarray(to_levels(np.ascontiguousarray(array[..., alpha]), name)))
+    return _to_rgb(image, name, notes)
+
+
+def _read_array(array: np.ndarray, bands: Bands | None) -> Picture:
+    if array.ndim == 2:
+        array = array[:, :, None]
+    if array.ndim != 3 or (bands is None and array.shape[2] not in (1, 3, 4)):
+        raise ImageError(
+            f"an array of shape {tuple(array.shape)} is no picture; (height, width) or (height, width, 3 or 4) "
+            "is expected, for a tensor (height, width) or (3 or 4, height, width); of others name the bands to show"
+        )
+    _check_size(array.shape[1], array.shape[0], "the array")
+    notes: list[str] = []
+    alpha = 3 if bands is None and array.shape[2] == 4 else None
+    rgb = _from_bands(array, _choose(array.shape[2], alpha, bands, "the array", notes), alpha, "the array", notes)
+    warn(rgb, notes)
+    return Picture(rgb, tuple(notes), "array")
+
+
+# ---- PIL images -----------------------------------------------------------------------------------------------------
+
+
+def _read_pil(image: Image.Image, bands: Bands | None) -> Picture:
+    """An image that somebody else has opened: its current frame, upright."""
+    name, notes = "picture", list[str]()
+    _check_size(*image.size, name)
+    try:
+        if image.format in ("GIF", "WEBP", "PNG") and getattr(image, "is_animated", False):
+            frame = image.tell()
+            notes.append("Animated: " + ("the first frame is used." if frame == 0 else f"frame {frame + 1} is used."))
+        elif image.format == "TIFF" and (image.tell() or getattr(getattr(image, "tag_v2", None), "next", 0)):
+            notes.append(f"Several pages: page {image.tell() + 1} is used.")
+        # Known only before decoding: afterwards the mode says 8 bits.
+        dropped = any(";16" in str(tile[3]) and image.mode[:1] != "I" for tile in getattr(image, "tile", ()))
+        image.load()
+    except Exception as error:
+        raise ImageError(f"{name} is damaged ({error}); get it again, or choose another") from error
+    _check_size(*image.size, name)
+    if dropped:
+        notes.append("16 bits a channel, of which Pillow keeps the upper 8: give the file itself to keep all.")
+    try:
+        turn = image.getexif().get(0x0112, 1)
+    except Exception:  # broken EXIF data is common and no reason to refuse the picture
+        turn = 1
+    rgb = _chosen(_to_rgb(image, name, notes), bands, name)
+    if turn in _UPRIGHT:
+        rgb = rgb.transpose(_UPRIGHT[turn])
+        notes.append("Turned upright, as its EXIF data asks.")
+    warn(rgb, notes)
+    return Picture(rgb, tuple(notes), name)
+
+
+def _to_rgb(image: Image.Image, name: str, notes: list[str]) -> Image.Image:
+    """Bring an image of Pillow's to RGB, transparency laid on white."""
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        array = np.asarray(image)
+        # Pillow keeps the byte order of the file in these modes; numpy knows it by the dtype.
+        levels = to_levels(array.astype(array.dtype.newbyteorder("=")), name, notes)
+        return Image.fromarray(levels).convert("RGB")
+    if image.mode == "CMYK":
+        notes.append("CMYK, made for print: converted to RGB, its colours may look a little off.")
+    if image.mode == "LAB":
+        notes.append("CIELAB colours: converted to sRGB.")
+        return ImageCms.applyTransform(image, _lab_to_srgb()) or image
+    try:
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            if image.getchannel("A").getextrema()[0] == 255:
+                return image.convert("RGB")
+            notes.append("Transparent: shown on white.")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        # A copy even of RGB: what the caller does to its image later is no concern of ours.
+        return image.convert("RGB") if image.mode != "RGB" else image.copy()
+    except ValueError as error:
+        raise ImageError(f"{name} has colour mode {image.mode}, which cannot be shown; save it as RGB") from error
+
+
+@cache
+def _lab_to_srgb() -> Any:
+    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    return ImageCms.buildTransform(lab, srgb, "LAB", "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC)
+
+
+# ---- words ----------------------------------------------------------------------------------------------------------
+
+
+def _guess(head: bytes) -> str:
+    """Say what a file that is no picture seems to be."""
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if b"<svg" in text:
+        return "an SVG drawing, which has no pixels: export it as PNG"
+    brand = head[8:12] if head[4:8] == b"ftyp" else b""
+    if brand in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"):
+        return "a HEIC photograph, as iPhones make: export it as JPEG"
+    if brand in (b"avif", b"avis"):
+        return "an AVIF picture: save it as PNG or JPEG"
+    if brand:
+        return "a video"
+    if text.startswith(b"%pdf"):
+        return "a PDF document: save the picture in it as PNG"
+    if text.startswith((b"<!doctype", b"<html")):
+        return "a web page, not the picture on it"
+    if b"\0" not in head:
+        try:
+            head.decode("utf-8")
+        except UnicodeDecodeError as error:
+            if error.start < len(head) - 3:  # a character cut off at the end of the sniffed bytes is no matter
+                return "no picture that can be read, or a damaged one"
+        return "a text file, whatever its name says"
+    return "no picture that can be read, or a damaged one"
+
+
+def _too_many(name: str, pixels: int | None, size: str = "") -> ImageError:
+    count = "too many" if pixels is None else f"{pixels / 1e6:.0f} million"
+    return ImageError(
+        f"{name} has {count} pixels{size}; at most {MAX_PIXELS / 1e6:.0f} million are accepted. "
+        "Save a smaller copy of it"
+    )
+
+
+def _check_size(width: int, height: int, name: str) -> None:
+    if width < 1 or height < 1:
+        raise ImageError(f"{name} is {width} x {height} px: it has no pixels")
+    if width * height > MAX_PIXELS:
+        raise _too_many(name, width * height, f" ({width} x {height})")
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise ImageError(
+            f"{name} is {width} x {height} px, a strip {max(width, height) / min(width, height):.0f} times as long as "
+            f"wide; at most {MAX_ASPECT} times is accepted, as models look at a square. Cut a piece out of it"
+        )
