@@ -30,10 +30,10 @@ from timm.models import (
 )
 from timm.models._hub import load_model_config_from_path
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from explorer.blocks import BLOCKS
 from explorer.blocks.insertion import insert
+from explorer.counting import MultiplyAdds
 from explorer.errors import ExplorerError, ModelError, ParameterError, UnknownNameError, WeightsError
 from explorer.heads import CONFIG_KEYS, Head, find_head
 from explorer.images import MAX_ASPECT
@@ -529,11 +529,11 @@ def _size_of(spec: ModelSpec, _files: str, token: bool | None, limits: Limits) -
         skeleton = _build(source, arguments, 0, {})
     nbytes = nbytes_of(skeleton)
     height, width = _data_config(spec, source, skeleton)["input_size"][1:]
-    counter = FlopCounterMode(display=False)
+    counter = MultiplyAdds()
     try:
         with torch.no_grad(), counter:
             skeleton.eval()(torch.empty(1, 3, height, width, device="meta"))
-        multiply_adds = counter.get_total_flops() // 2
+        multiply_adds: int | None = counter.count
     except Exception:  # some networks look at numbers, which a meta tensor has not
         multiply_adds = None
     return Size(nbytes + nbytes // 4 if spec.block else nbytes, multiply_adds)

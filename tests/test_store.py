@@ -12,10 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from explorer import store as stores
+from explorer.attribution import attribute
 from explorer.errors import BusyError, Cancelled, ModelError
-from explorer.models import Model, load, size_of
+from explorer.models import Model, _size_of, load, size_of
 from explorer.sizes import Limits
 from explorer.store import ModelStore
 from explorer.types import ModelSpec
@@ -215,3 +219,31 @@ def test_models_that_would_never_end_are_refused_before_they_are_built(tmp_path:
     tight = Limits(multiply_adds=10**9)
     with pytest.raises(ModelError, match=r"needs 2 billion multiply-adds .* up to 1 billion"):
         load("random/resnet18", "cpu", None, tight)
+
+
+def test_multiply_adds_are_torchs_own_and_counting_touches_no_other_thread() -> None:
+    """torch's own counter hooks into every thread's modules, and broke gradients that were computed meanwhile."""
+    with torch.device("meta"):
+        module = timm.create_model("test_vit").eval()
+    x = torch.empty(1, *module.pretrained_cfg["input_size"], device="meta")
+    with torch.no_grad(), FlopCounterMode(display=False) as theirs:
+        module(x)
+    spec = ModelSpec.parse("random/test_vit")
+    assert size_of(spec).multiply_adds == theirs.get_total_flops() // 2
+    model, stop = load(NAME, "cpu"), threading.Event()
+
+    def count() -> None:
+        while not stop.is_set():
+            _size_of.cache_clear()
+            size_of(spec)
+
+    counting = threading.Thread(target=count)
+    counting.start()
+    try:
+        picture = torch.rand(1, 3, 64, 64)
+        first = attribute(model, picture, "integrated_gradients", n_steps=4).values
+        for _ in range(10):
+            assert torch.equal(attribute(model, picture, "integrated_gradients", n_steps=4).values, first)
+    finally:
+        stop.set()
+        counting.join()

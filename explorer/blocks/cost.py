@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch.autograd.profiler import profile
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from explorer.blocks import BLOCKS, Block
+from explorer.counting import MultiplyAdds
 from explorer.errors import ParameterError
 from explorer.seeding import Seeded
 
@@ -133,19 +133,18 @@ def call(block: Block, side: int, device: str | torch.device, backward: bool = F
 
     def both() -> None:
         with torch.enable_grad():
-            # A view, because torch's counter follows gradients into modules whose input is no leaf only.
-            torch.autograd.grad(block(x.view_as(x)), wanted, upstream)
+            torch.autograd.grad(block(x), wanted, upstream)
 
     return both
 
 
 def count(block: Block, side: int, backward: bool = False) -> int:
-    """Multiply-adds of one image, half of the FLOPs that torch counts; the block lies on the meta device."""
+    """Multiply-adds of one image; the block lies on the meta device."""
     once = call(block, side, "meta", backward)
-    # torch's counter knows the fused kernels of a GPU only; the plain kernel shows the two matrix products.
-    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+    # torch's formulas know the fused kernels of a GPU only; the plain kernel shows the two matrix products.
+    with MultiplyAdds() as counter, sdpa_kernel(SDPBackend.MATH):
         once()
-    return counter.get_total_flops() // 2
+    return counter.count
 
 
 def terms_of(block: Block) -> dict[float, float]:
