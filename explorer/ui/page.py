@@ -23,6 +23,7 @@ from explorer.ui.answers import Answers
 from explorer.ui.guard import Guard, Hosts
 from explorer.ui.handlers import Handlers
 from explorer.ui.measuring import Measuring
+from explorer.ui.memory import give_back
 from explorer.ui.scratch import remove_when_ended, take_uploads
 from explorer.ui.stage import InHead, part
 from explorer.ui.tabs import biases, blocks, compare, lab, lecture
@@ -35,6 +36,8 @@ FIRST_MODELS = ("lab/conv", "lab/mhsa", "lab/axial", "lab/ca_c2f")
 UNTRAINED = ("random/vit_tiny_patch16_224", "random/resnet18+mhsa@3")
 #: Requests in gradio's own queue at most; `worker` bounds each kind by itself, long before.
 WAITING = 1024
+#: Sessions whose measurements are remembered; the one that asked longest ago goes first. Each costs half a megabyte.
+SESSIONS = 128
 
 
 def opening() -> tuple[tuple[str, ...], str]:
@@ -142,6 +145,7 @@ def serve(
         allow_hosts: names under which the page may be opened beside its own, as that of a proxy before it.
         allow_hub_token: look visitors' models up on the hub with this machine's token; on a loopback address they are.
     """
+    give_back()
     take_uploads()
     remove_when_ended()
     hosts, listening = Hosts(host, allow_hosts), Listening()
@@ -167,5 +171,6 @@ def serve(
         ),
         i18n=gradio_tables(),
         max_threads=AT_ONCE,
+        state_session_capacity=SESSIONS,
         app_kwargs={"middleware": [Middleware(Guard, hosts=hosts), Middleware(InHead), Middleware(listening)]},
     )

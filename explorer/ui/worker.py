@@ -152,16 +152,24 @@ class Listening:
         self._silent_since = {one: since for one, since in self._silent_since.items() if now - since < 60 * SILENCE}
         self._silent_since[name] = now
 
+    def hears(self, request: gr.Request) -> bool:
+        """Whether somebody listens for the answer to a request now."""
+        names = self._names(request)
+        return names is None or any(name in self._streams for name in names)
+
     def waits(self, request: gr.Request, since: float) -> bool:
-        """Whether somebody waits for the answer to a request that came at ``since``."""
-        event = getattr(request.request, "scope", {}).get("explorer.event")
-        if event is None:
-            return True  # it did not come through this middleware
-        names = (request.session_hash or "", event["name"])
-        if any(name in self._streams for name in names):
+        """Whether somebody waits for the answer to a request that came at ``since``, or may be back for it."""
+        names = self._names(request)
+        if names is None or any(name in self._streams for name in names):
             return True
         last = max(since, *(self._silent_since.get(name, 0.0) for name in names))
         return time.monotonic() - last < SILENCE
+
+    @staticmethod
+    def _names(request: gr.Request) -> tuple[str, str] | None:
+        """By what some may listen for an answer; None for a request that did not come through this middleware."""
+        event = getattr(request.request, "scope", {}).get("explorer.event")
+        return None if event is None else (request.session_hash or "", event["name"])
 
 
 class Worker:
@@ -222,6 +230,9 @@ class Worker:
         def waits() -> bool:
             return request is None or self.listening.waits(request, came)
 
+        def heard() -> bool:
+            return request is None or self.listening.hears(request)
+
         line = self._lines.setdefault(lane.name, _Line(lane))
         await line.enter(waits)
         current = Task((request.session_hash or "") if request is not None else "", lane.seconds)
@@ -253,6 +264,11 @@ class Worker:
                     raise _gone()
                 if error is not None:
                     raise error
+                # What nobody hears, gradio would keep for ever.
+                while not heard():
+                    if not waits():
+                        raise _gone()
+                    await asyncio.sleep(_LOOK / 25)
                 yield step
         finally:
             current.ended.set()

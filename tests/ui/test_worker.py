@@ -214,3 +214,13 @@ def test_progress_told_to_a_function_comes_as_steps_and_closing_ends_the_work() 
 
     with pytest.raises(ValueError, match="broken"):
         list(told(failing))
+
+
+def test_an_answer_that_nobody_hears_is_not_kept(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(working, "SILENCE", 0.5)
+    site.go_on.set()
+    session = site.join("slow", "unheard " * 1000)
+    soon(lambda: bool(site.begun))
+    time.sleep(1.5)
+    (end,) = (one for one in site.listen(session) if one["msg"] == "process_completed")
+    assert end["output"]["error"] == "Nobody waited for this any more."
