@@ -571,7 +571,11 @@ def evaluate_all(
         if old and not again and old[0].weights == fingerprint(model.module)[:_HASH]:
             continue
         kept[name, seed] = evaluate(model, per_class)
-        write_table(_ordered(kept), folder, about)
+        told = (
+            "What was measured before is kept in the table; give the same command again when there is room, and it "
+            f"goes on with {spec}"
+        )
+        write_table(_ordered(kept), folder, about, told)
     if progress is not None:
         progress(len(specs), len(specs), "")
     return _ordered(kept)
