@@ -25,9 +25,18 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
-from explorer.errors import ExplorerError, ImageError, NoAttentionError, ParameterError, UnknownNameError
+from explorer.errors import ExplorerError, ImageError, NoAttentionError, ParameterError, UnknownNameError, WriteError
 from explorer.lab.command import add_flags as add_lab_flags
 from explorer.lab.command import run as run_lab
+from explorer.writing import (
+    NO_ROOM,
+    cannot_write,
+    check_writable,
+    make_folder,
+    make_temporary_folder,
+    reason,
+    temporary_folder,
+)
 
 if TYPE_CHECKING:
     from explorer.blocks.explain import Explanation
@@ -73,23 +82,50 @@ def main(argv: Sequence[str] | None = None) -> int:
         if drawing is not None:
             _check_out(drawing, options.command)
         # Nothing but the answer on standard output, whatever a library prints.
+        files: list[str] = []
+        failed: WriteError | None = None
         with contextlib.redirect_stdout(sys.stderr):
             result: _Result = options.run(options)
-            files = _write(result, drawing, options.command) if drawing is not None else []
+            try:
+                for file in _write(result, drawing, options.command) if drawing is not None else ():
+                    files.append(file)
+            except WriteError as error:  # what was found is told all the same
+                failed = error
         if options.json:
             record = {"command": options.command, **result.record, **({"files": files} if files else {})}
-            print(json.dumps(_plain(record), ensure_ascii=False, allow_nan=False))
+            _print(json.dumps(_plain(record), ensure_ascii=False, allow_nan=False))
         else:
-            print("\n".join([*result.lines, *(f"wrote {file}" for file in files)]))
-        sys.stdout.flush()
+            _print("\n".join([*result.lines, *(f"wrote {file}" for file in files)]))
+        if failed is not None:
+            written = f"; written is {', '.join(files)}" if files else ""
+            raise WriteError(f"{failed}. What was found is printed all the same{written}")
     except ExplorerError as error:
-        print(f"explorer: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        return _failed(str(error))
     except BrokenPipeError:  # the reader, `head` for example, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        return _failed(f"'{error.filename or 'a file'}' cannot be written: {reason(error)}")  # by a library
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _failed(text: str) -> int:
+    print(f"explorer: error: {' '.join(text.split())}", file=sys.stderr)
+    return 2
+
+
+def _print(text: str) -> None:
+    """Write the answer to standard output, which may lead to a file on a full disk."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit would try once more
+        raise cannot_write("standard output", error) from error
 
 
 # ---------------------------------------------------------------------------------------------------- the flags
@@ -584,6 +620,7 @@ def _serve(options: argparse.Namespace) -> int:
         raise ParameterError(f"--port is a number from 0 to 65535, got {options.port}")
     for text in options.model or ():
         ModelSpec.parse(text)  # a mistake is told before the page is built
+    temporary_folder()  # gradio needs one while it is imported
     from explorer.ui.page import serve
 
     given: dict[str, Any] = {"lessons": options.lesson, "allow_hosts": options.allow_host}
@@ -985,7 +1022,7 @@ def _report(options: argparse.Namespace) -> _Result:
     check(options.file)
     models = view.load(str(choose_device(options.device)))
     measured = [probe(name, models, seed=options.seed or 0) for name in options.probe]
-    file = report(view, options.file, measured, models)
+    file = _or_elsewhere(lambda path: report(view, path, measured, models), Path(options.file))
     with zipfile.ZipFile(file) as bundle:
         held = bundle.namelist()
     return _Result({"file": str(file), "holds": held}, [f"wrote {file}", *(f"  {name}" for name in held)])
@@ -1019,7 +1056,7 @@ def _lab(options: argparse.Namespace) -> _Result:
 def _train(options: argparse.Namespace) -> _Result:
     from tqdm import tqdm
 
-    from explorer.lab.networks import LabModel, all_models
+    from explorer.lab.networks import MANIFEST, LabModel, all_models
     from explorer.lab.training import RECIPES, Progress, train_grid
     from explorer.models import choose_device
     from explorer.types import ModelSpec
@@ -1037,11 +1074,8 @@ def _train(options: argparse.Namespace) -> _Result:
         for text, spec in wanted
         if (seed == spec.seed if "#" in text else seed < options.seeds)
     ]
-    folder = Path(options.folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ParameterError(f"--out: '{folder}' cannot be made: {error.strerror}") from error
+    folder = make_folder(options.folder)
+    check_writable(folder / MANIFEST)
     device = choose_device(options.device)
     lines: list[str] = []
     with tqdm(total=len(runs), unit="run", disable=None, file=sys.stderr) as bar:
@@ -1072,8 +1106,9 @@ def _fit(options: argparse.Namespace) -> _Result:
     from explorer.types import ModelSpec
 
     file = Path(options.file)
-    if file.suffix != ".safetensors" or not file.parent.is_dir() or not os.access(file.parent, os.W_OK):
+    if file.suffix != ".safetensors":
         raise ParameterError(f"--out is a .safetensors file in a folder that can be written, got '{file}'")
+    check_writable(file)
     names = ("epochs", "rate", "batch", "patience", "held_out", "seed", "scenes")
     given = {name: value for name in names if (value := getattr(options, name)) is not None}
     recipe = FitRecipe(**given, whole=options.all)
@@ -1086,7 +1121,7 @@ def _fit(options: argparse.Namespace) -> _Result:
             bar.update()
 
         found = fit(spec, options.images, recipe, options.device, stepped)
-    found.save(file)
+    _or_elsewhere(found.save, file)
     before, after = found.record["before"], found.record["after"]
     lines = [
         f"{spec}: {100 * before['accuracy']:.1f} % before, {100 * after['accuracy']:.1f} % after, of "
@@ -1240,27 +1275,40 @@ def _targets(out: str, command: str) -> Iterator[Path]:
 def _check_out(out: str, command: str) -> None:
     """Refuse a place that cannot be written before minutes of work are spent on it."""
     path = Path(out)
-    if path.is_dir():
-        return
-    if path.suffix.lower() in _endings(command):
-        if not path.parent.is_dir():
-            raise ParameterError(f"--out: there is no folder '{path.parent}'")
-    elif path.suffix or path.exists():
+    if not path.is_dir() and path.suffix.lower() not in _endings(command) and (path.suffix or path.exists()):
         *most, last = _endings(command)
         raise ParameterError(f"--out is a {', '.join(most)} or {last} file, or a folder; got '{out}'")
+    for file in _targets(out, command):
+        if file != path:
+            make_folder(path)
+        check_writable(file)
 
 
-def _write(result: _Result, out: str, command: str) -> list[str]:
+def _write(result: _Result, out: str, command: str) -> Iterator[str]:
+    """Write the files of an answer; gives the name of each once it is there."""
     from explorer.drawing import save
 
     assert result.sheet is not None  # commands that draw nothing take no --out
     sheet = result.sheet()
-    files = []
     for path in _targets(out, command):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ParameterError(f"--out: '{path.parent}' cannot be made: {error.strerror}") from error
         numbers = result.save is not None and path.suffix.lower() in (".csv", ".json")
-        files.append(str(result.save(path) if numbers and result.save else save(sheet, path)))
-    return files
+        yield str(result.save(path) if numbers and result.save else save(sheet, path))
+
+
+def _or_elsewhere(save: Callable[[Path], Path], file: Path) -> Path:
+    """Save what took long to find; a WriteError where that fails says where it is kept: among the temporary files."""
+    try:
+        return save(file)
+    except WriteError as error:
+        try:
+            folder = make_temporary_folder("explorer-kept-", temporary_folder())
+            try:
+                kept = save(folder / file.name)
+            except WriteError:
+                folder.rmdir()
+                raise
+        except WriteError:
+            raise WriteError(
+                f"{error}. There is no room for it among the temporary files either: it is lost"
+            ) from error
+        raise WriteError(f"{error}. It is kept as '{kept}'; move it from there") from error

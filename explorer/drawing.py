@@ -37,6 +37,7 @@ from explorer.sheet import (
     frame_of,
 )
 from explorer.types import Point
+from explorer.writing import write
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -62,14 +63,11 @@ def save(sheet: Sheet, path: str | Path) -> Path:
     suffix = path.suffix.lower()
     if suffix not in (".png", ".svg", ".html"):
         raise ParameterError(f"a figure is written as .png, .svg or .html, got '{path.name}'")
-    try:
-        if suffix == ".png":
-            image(sheet).save(path, "PNG")
-        else:
-            path.write_text(svg(sheet) if suffix == ".svg" else _page(sheet), encoding="utf-8")
-    except OSError as error:
-        raise ParameterError(f"'{path}' cannot be written: {error.strerror or error}") from error
-    return path
+    if suffix == ".png":
+        buffer = io.BytesIO()
+        image(sheet).save(buffer, "PNG")
+        return write(path, buffer.getvalue())
+    return write(path, svg(sheet) if suffix == ".svg" else _page(sheet))
 
 
 # ------------------------------------------------------------------------------------------------ where things stand

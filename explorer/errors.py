@@ -3,7 +3,8 @@
 ExplorerError
 |-- ParameterError        a value out of range or of the wrong form (a transform, a flag, a query)
 |   |-- LessonError       a lesson's file says something that cannot be shown
-|   `-- UnknownNameError  a name no registry or model list has; offers the closest ones
+|   |-- UnknownNameError  a name no registry or model list has; offers the closest ones
+|   `-- WriteError        a file that cannot be written where it should be
 |-- ImageError            a picture that cannot be read, or that is larger than the limits
 |-- ModelError            a backbone that cannot be built or run as asked
 |   |-- WeightsError      weights that cannot be had, do not fit, or are not finite
@@ -45,6 +46,10 @@ class UnknownNameError(ParameterError, KeyError):
 
     def __str__(self) -> str:  # KeyError would print the repr of the message
         return str(self.args[0])
+
+
+class WriteError(ParameterError):
+    """A file cannot be written; the message says why, and what is not lost."""
 
 
 class ImageError(ExplorerError, ValueError):

@@ -6,7 +6,7 @@ import json
 import os
 import textwrap
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -69,6 +69,28 @@ _RESERVED = frozenset(
         *("in_chans", "img_size", "scriptable", "exportable", "no_jit"),
     }
 )
+
+
+def _numbers(value: Any) -> bool:
+    """Whether a value is a list of finite numbers."""
+    return isinstance(value, (list, tuple)) and all(_number(one) for one in value)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e9
+
+
+#: What a configuration's preprocessing has to be, and how that is said.
+_EXPECTED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "input_size": (
+        lambda size: _numbers(size) and len(size) == 3 and all(isinstance(one, int) and one > 0 for one in size),
+        "(channels, height, width) is expected",
+    ),
+    "mean": (lambda mean: _numbers(mean) and len(mean) in (1, 3), "three numbers are expected"),
+    "std": (lambda std: _numbers(std) and len(std) in (1, 3) and all(std), "three numbers other than 0 are expected"),
+    "interpolation": (lambda name: name in list(_INTERPOLATIONS), f"one of {', '.join(_INTERPOLATIONS)} is expected"),
+    "crop_pct": (lambda share: _number(share) and 0 < share <= 1, "a number above 0 and at most 1 is expected"),
+}
 
 
 @dataclass(eq=False)
@@ -551,7 +573,14 @@ def _data_config(spec: ModelSpec, source: _Source, module: nn.Module) -> dict[st
         raise ParameterError(f"interpolation '{overrides['interpolation']}' is not one of {', '.join(_INTERPOLATIONS)}")
     if not 0 < float(overrides.get("crop_pct", 1)) <= 1:
         raise ParameterError(f"crop_pct {overrides['crop_pct']} is not above 0 and at most 1")
-    data: dict[str, Any] = resolve_model_data_config(module, args=overrides)
+    try:
+        data: dict[str, Any] = resolve_model_data_config(module, args=overrides)
+    except (TypeError, ValueError, AttributeError, LookupError) as error:
+        raise ModelError(f"'{spec}': its configuration says no preprocessing ({_first_line(error)})") from error
+    for key, (right, wanted) in _EXPECTED.items():
+        if not right(data[key]):
+            said = textwrap.shorten(repr(data[key]), 100)
+            raise ModelError(f"'{spec}': '{key}' of its configuration is {said}; {wanted}")
     channels, height, width = data["input_size"]
     if channels != 3:
         raise ModelError(f"'{spec}' reads {channels} channels; only models of RGB pictures are served")

@@ -7,7 +7,6 @@ import hashlib
 import html
 import io
 import json
-import os
 import platform
 import re
 import textwrap
@@ -33,6 +32,7 @@ from explorer.sheet import Sheet
 from explorer.types import WEIGHTS_STATES, AttentionMap, Comparison, ModelView, Point, ProbeResult
 from explorer.view import View, scene_text
 from explorer.weights import fingerprint
+from explorer.writing import check_writable, write
 
 #: How far a number may lie from the stored one when it is computed again, over the largest of its map or answer.
 TOLERANCE = 1e-4
@@ -109,11 +109,7 @@ def report(
     files["picture.png"] = _shown(picture, live[0])
     files["reproduce.py"] = _script(cells)
     files["reproduce.ipynb"] = _json(_notebook(cells))
-    try:
-        path.write_bytes(_zip(files))
-    except OSError as error:
-        raise ParameterError(f"'{path}' cannot be written: {error.strerror or error}") from error
-    return path
+    return write(path, _zip(files))
 
 
 def check(path: str | Path) -> Path:
@@ -121,11 +117,7 @@ def check(path: str | Path) -> Path:
     path = Path(path)
     if path.suffix.lower() != ".zip":
         raise ParameterError(f"an evidence bundle is written as .zip, got '{path.name}'")
-    if not path.parent.is_dir():
-        raise ParameterError(f"'{path}' cannot be written: there is no folder '{path.parent}'")
-    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise ParameterError(f"'{path}' cannot be written: it is a folder, or not yours to write")
-    return path
+    return check_writable(path)
 
 
 # ---------------------------------------------------------------------------------------------------------- numbers

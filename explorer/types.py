@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import json
 import os
 import re
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor
 
 from explorer.errors import ParameterError
+from explorer.writing import write
 
 WeightsState = Literal["pretrained", "lab", "identity-init", "random", "file"]
 MapKind = Literal["pairwise", "axial", "context", "gate", "channel"]
@@ -643,15 +645,10 @@ class ProbeResult:
         path = Path(path)
         if path.suffix not in (".json", ".csv"):
             raise ParameterError(f"a probe's result is written as .json or .csv, got '{path.name}'")
-        try:
-            with path.open("w", encoding="utf-8", newline="") as file:
-                if path.suffix == ".json":
-                    json.dump(self.record(), file, ensure_ascii=False, allow_nan=False, indent=1)
-                else:
-                    columns = list(dict.fromkeys(name for row in self.rows for name in row))
-                    writer = csv.DictWriter(file, columns, restval="")
-                    writer.writeheader()
-                    writer.writerows(self.rows)
-        except OSError as error:
-            raise ParameterError(f"'{path}' cannot be written: {error.strerror or error}") from error
-        return path
+        if path.suffix == ".json":
+            return write(path, json.dumps(self.record(), ensure_ascii=False, allow_nan=False, indent=1))
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, list(dict.fromkeys(name for row in self.rows for name in row)), restval="")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        return write(path, text.getvalue())

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.errors import ParameterError
+from explorer.writing import check_writable, make_folder, write
 
 if TYPE_CHECKING:
     from explorer.lab.table import Row
@@ -56,6 +57,8 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     from explorer.lab.evaluation import PER_CLASS, QUICK, evaluate_all, trained_specs
     from explorer.models import choose_device
 
+    make_folder(options.folder)
+    check_writable(Path(options.folder) / "evaluation.json")
     specs = trained_specs(options.models, None if options.checkpoints is None else Path(options.checkpoints))
     device, folder = str(choose_device(options.device)), Path(options.folder)
     with tqdm(total=len(specs), unit="model", disable=None, file=sys.stderr) as bar:
@@ -73,6 +76,8 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
 def _show(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     from explorer.lab.table import findings, load_table, read_table, summary
 
+    if options.html is not None:
+        check_writable(options.html)
     rows: Sequence[Row] = load_table() if options.table is None else read_table(Path(options.table))[0]
     if not rows:
         raise ParameterError(
@@ -84,12 +89,7 @@ def _show(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     from explorer.lab.figures import page
 
     set_ups = dict.fromkeys((row.backbone, row.augmented) for row in rows)
-    try:
-        Path(options.html).write_text(
-            page(summary(rows), "The laboratory", {one: findings(rows, *one) for one in set_ups}), encoding="utf-8"
-        )
-    except OSError as error:
-        raise ParameterError(f"--html: '{options.html}' cannot be written: {error.strerror}") from error
+    write(options.html, page(summary(rows), "The laboratory", {one: findings(rows, *one) for one in set_ups}))
     return {**record, "files": [options.html]}, [*lines, f"wrote {options.html}"]
 
 

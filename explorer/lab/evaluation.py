@@ -22,7 +22,6 @@ What is measured, by bias (the table's column of that name):
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -36,7 +35,7 @@ from torch import Tensor
 from explorer.attribution import METHODS, answer
 from explorer.blocks import BLOCKS
 from explorer.errors import ParameterError
-from explorer.lab.networks import MANIFEST, SIZE, LabModel, available
+from explorer.lab.networks import MANIFEST, SIZE, LabModel, available, read_manifest
 from explorer.lab.scenes import (
     ARRANGEMENTS,
     CENTRED,
@@ -511,7 +510,7 @@ def trained_specs(wanted: Sequence[str] | None = None, folder: Path | None = Non
         file = folder / MANIFEST
         if not file.is_file():
             raise ParameterError(f"'{folder}' has no {MANIFEST}; explorer train writes one beside its weights")
-        records = json.loads(file.read_text(encoding="utf-8"))["models"]
+        records = read_manifest(folder)
         known = [ModelSpec.parse(one["spec"], weights_file=str(folder / one["file"])) for one in records]
     if not known:
         raise ParameterError("no trained models are there; explorer train makes them")
@@ -571,7 +570,11 @@ def evaluate_all(
         if old and not again and old[0].weights == fingerprint(model.module)[:_HASH]:
             continue
         kept[name, seed] = evaluate(model, per_class)
-        write_table(_ordered(kept), folder, about)
+        told = (
+            "What was measured before is kept in the table; give the same command again when there is room, and it "
+            f"goes on with {spec}"
+        )
+        write_table(_ordered(kept), folder, about, told)
     if progress is not None:
         progress(len(specs), len(specs), "")
     return _ordered(kept)

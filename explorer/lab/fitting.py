@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,9 +12,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from explorer.errors import ImageError, ParameterError, TrainingError
@@ -28,6 +27,7 @@ from explorer.registry import parameter
 from explorer.seeding import Seeded
 from explorer.types import ModelSpec
 from explorer.weights import FITTED, fingerprint, fitted_names
+from explorer.writing import write
 
 #: Seeds of the streams of scenes that a block is fitted and judged on.
 FITTING_STREAM, HELD_OUT_STREAM = 11, 12
@@ -95,12 +95,8 @@ class Fitted:
 
     def save(self, path: str | Path) -> Path:
         """Write a safetensors file that ``load(ModelSpec(..., weights_file=path))`` reads; whole or not at all."""
-        path = Path(path)
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
         text = json.dumps({**self.record, "history": self.history, "notes": self.notes})
-        save_file(dict(self.tensors), unfinished, {FITTED: text})
-        os.replace(unfinished, path)
-        return path
+        return write(path, safetensors.torch.save(dict(self.tensors), {FITTED: text}))
 
 
 class _Pictures:

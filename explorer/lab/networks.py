@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -162,8 +163,60 @@ def manifest() -> Mapping[str, Mapping[str, Any]]:
     file = asset("checkpoints", MANIFEST)
     if not file.is_file():
         return MappingProxyType({})
-    records = json.loads(file.read_text(encoding="utf-8"))["models"]
-    return MappingProxyType({record["spec"]: record for record in records})
+    return MappingProxyType({record["spec"]: record for record in read_manifest(file.parent)})
+
+
+def read_manifest(folder: Path) -> list[dict[str, Any]]:
+    """The records of the trained models of a folder, as its manifest has them. Raises WeightsError."""
+    file = folder / MANIFEST
+    what = f"'{file}' is no manifest of trained models"
+    remedy = "remove it, and explorer train --out with its folder writes it anew"
+    try:
+        read = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise WeightsError(f"{what} ({error}); {remedy}") from error
+    records = read.get("models") if isinstance(read, dict) else None
+    if not isinstance(records, list):
+        raise WeightsError(f"{what}: it has no list 'models'; {remedy}")
+    for record in records:
+        wrong = _wrong(record) if isinstance(record, dict) else "spec"
+        name = record.get("file") if isinstance(record, dict) else None
+        if not wrong and not (isinstance(name, str) and name and Path(name).name == name and "\\" not in name):
+            wrong = "file"
+        if not wrong and not isinstance(record.get("sha256"), str):
+            wrong = "sha256"
+        if wrong:
+            raise WeightsError(f"{what}: '{wrong}' of a model in it is missing or of the wrong form; {remedy}")
+    return records
+
+
+def _wrong(record: Mapping[str, Any]) -> str:
+    """The first entry of a record of training that is missing or of the wrong form, or ""."""
+    kinds = {"spec": str, "backbone": str, "augmented": bool, "seed": int, "width": int}
+    for name, kind in kinds.items():
+        if type(record.get(name)) is not kind:
+            return name
+    if record["backbone"] not in _AIMS:
+        return "backbone"
+    _, low, high = _AIMS[record["backbone"]]
+    # Before it is built: a record may name any width.
+    return "width" if not low <= record["width"] <= high else "seed" if not 0 <= record["seed"] < 2**63 else ""
+
+
+def _check_hash(file: Path) -> None:
+    """Raise a WeightsError where a file is not the one that the manifest beside it was written for."""
+    if not (file.parent / MANIFEST).is_file():
+        return
+    expected = {record["file"]: record["sha256"] for record in read_manifest(file.parent)}.get(file.name)
+    try:
+        found = sha256(file.read_bytes()).hexdigest()
+    except OSError as error:
+        raise WeightsError(f"'{file.name}' cannot be read ({error.strerror or error})") from error
+    if expected is not None and found != expected:
+        raise WeightsError(
+            f"'{file.name}' is not the file that {MANIFEST} beside it was written for: its SHA-256 is {found[:12]}…, "
+            f"not {expected[:12]}…. It was changed or damaged; get it anew, or remove it and train it again"
+        )
 
 
 def available() -> tuple[str, ...]:
@@ -187,6 +240,7 @@ def trained(spec: ModelSpec) -> tuple[nn.Module, LabModel]:
     """
     model = LabModel.of(spec)
     file, record = _file(spec)
+    _check_hash(file)
     network = build(model, record["seed"], record["width"])
     lay_over(network, read_tensors(file), file.name)
     return network, model
@@ -213,6 +267,8 @@ def read_record(file: Path) -> dict[str, Any]:
     record = read_note(file, RECORD)
     if record is None:
         raise WeightsError(f"'{file.name}' was not written by explorer train: it has no record of its training")
+    if wrong := _wrong(record):
+        raise WeightsError(f"'{file.name}': '{wrong}' in the record of its training is missing or of the wrong form")
     return record
 
 

@@ -9,9 +9,9 @@ number. They do not cover the choice of pictures, which all models and seeds sha
 
 from __future__ import annotations
 
+import io
 import json
 import math
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -22,6 +22,7 @@ from typing import Any
 from explorer.errors import ParameterError
 from explorer.resources import asset
 from explorer.statistics import student
+from explorer.writing import make_folder, write
 
 #: The block that mixes nothing, to which every other is compared.
 CONTROL = "none"
@@ -88,13 +89,16 @@ def key_of(one: Row | Summary) -> Key:
 # ---- files ----------------------------------------------------------------------------------------------------------
 
 
-def write_table(rows: Sequence[Row], folder: Path, about: Mapping[str, Any]) -> list[Path]:
+def write_table(rows: Sequence[Row], folder: Path, about: Mapping[str, Any], kept: str = "") -> list[Path]:
     """Write a table as evaluation.json and evaluation.parquet, each whole or not at all; return their paths.
+
+    Raises WriteError.
 
     Args:
         rows: the table.
         folder: made where it is not there.
         about: how it was measured; stands beside the rows in both files.
+        kept: what is not lost where it fails, a sentence for the error.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -109,14 +113,12 @@ def write_table(rows: Sequence[Row], folder: Path, about: Mapping[str, Any]) -> 
     )
     columns = {one.name: [getattr(row, one.name) for row in rows] for one in fields(Row)}
     table = pa.Table.from_pydict(columns, schema=schema)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        files = [folder / f"{NAME}.json", folder / f"{NAME}.parquet"]
-        _whole(files[0], lambda file: file.write_text(f'{{"about":{head},"rows":[\n{lines}\n]}}\n', encoding="utf-8"))
-        _whole(files[1], lambda file: pq.write_table(table, file))
-    except OSError as error:
-        raise ParameterError(f"the table cannot be written to '{folder}': {error.strerror or error}") from error
-    return files
+    packed = io.BytesIO()
+    pq.write_table(table, packed)
+    make_folder(folder)
+    # The .json last: it is what a later run reads to know what is measured already.
+    parquet = write(folder / f"{NAME}.parquet", packed.getvalue(), kept)
+    return [write(folder / f"{NAME}.json", f'{{"about":{head},"rows":[\n{lines}\n]}}\n', kept), parquet]
 
 
 def read_table(file: Path) -> tuple[list[Row], dict[str, Any]]:
@@ -134,7 +136,9 @@ def read_table(file: Path) -> tuple[list[Row], dict[str, Any]]:
     except FileNotFoundError:
         raise ParameterError(f"there is no table '{file}'; explorer lab evaluate writes one") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ParameterError(f"'{file}' is not a table of the laboratory ({error}); measure again") from error
+        raise ParameterError(
+            f"'{file}' is not a table of the laboratory ({error}); remove it and measure again"
+        ) from error
 
 
 @lru_cache(maxsize=1)
@@ -142,12 +146,6 @@ def load_table() -> tuple[Row, ...]:
     """The table that ships; empty where none does."""
     file = asset("lab", f"{NAME}.json")
     return tuple(read_table(file)[0]) if file.is_file() else ()
-
-
-def _whole(file: Path, save: Callable[[Path], Any]) -> None:
-    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
-    save(unfinished)
-    os.replace(unfinished, file)
 
 
 # ---- intervals ------------------------------------------------------------------------------------------------------

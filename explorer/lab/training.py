@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import math
 import multiprocessing
@@ -10,6 +11,7 @@ import os
 import platform
 import subprocess
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, replace
@@ -19,9 +21,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from explorer.blocks import BLOCKS
@@ -30,6 +32,7 @@ from explorer.lab import scenes
 from explorer.lab.networks import MANIFEST, MEAN, SIZE, STD, LabModel, build, file_name, read_record, width_of
 from explorer.lab.scenes import AUGMENTED, CENTRED, Distribution
 from explorer.weights import RECORD, check_finite
+from explorer.writing import make_folder, write
 
 #: Seed of the stream of training scenes, the same for every model, and of the scenes that training is judged on.
 TRAINING_STREAM, JUDGING_STREAM = 1, 2
@@ -149,12 +152,13 @@ def train(
         progress: told after every step; what it raises interrupts.
 
     Raises:
-        TrainingError: the loss is no number, or the folder holds a started run of another recipe.
+        TrainingError: the loss is no number, or the folder holds a started run of another recipe or a damaged one.
+        WriteError: a file cannot be written; the run goes on from its last checkpoint another time.
     """
     device, recipe = torch.device(device), recipe or RECIPES[model.backbone]
     name = file_name(model, seed)
     started, spec = folder / f"{name}.resume", str(model.spec(seed))
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     images, labels = pictures(recipe.scenes_for(model), recipe.images, device)
     width = width_of(model)
     network = build(model, seed, width).to(device).to(memory_format=torch.channels_last).train()
@@ -165,13 +169,15 @@ def train(
     )
     made = json.dumps({"recipe": asdict(recipe), "data": scenes.DATA_VERSION, "width": width}, sort_keys=True)
     step, loss_mean, seconds = 0, float("nan"), 0.0
-    if started.is_file():
-        saved = torch.load(started, map_location=device, weights_only=True)
-        if saved["made"] != made:
-            raise TrainingError(f"'{started}' is a run of {spec} with another recipe; remove it, or choose a new --out")
-        network.load_state_dict(saved["network"])
-        optimiser.load_state_dict(saved["optimiser"])
+    if started.exists():
+        saved = _started(started, made, spec, recipe, device)
+        try:
+            network.load_state_dict(saved["network"])
+            optimiser.load_state_dict(saved["optimiser"])
+        except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, IndexError) as error:
+            raise _damaged(started, spec, error) from error
         step, loss_mean, seconds = saved["step"], saved["loss"], saved["seconds"]
+    saved_at = step
     dtype = autocast_type(model, device)
     begun = kept = time.monotonic()
     for which in _batches(recipe, seed, step, device):
@@ -193,20 +199,20 @@ def train(
             loss_mean = value if math.isnan(loss_mean) else loss_mean + 0.05 * (value - loss_mean)
         if time.monotonic() - kept > CHECKPOINT_SECONDS and step < recipe.steps:
             kept = time.monotonic()
-            _write(
-                started,
-                lambda file, now=step, mean=loss_mean, spent=seconds + kept - begun: torch.save(  # type: ignore[misc]
-                    {
-                        "made": made,
-                        "network": network.state_dict(),
-                        "optimiser": optimiser.state_dict(),
-                        "step": now,
-                        "loss": mean,
-                        "seconds": spent,
-                    },
-                    file,
-                ),
+            packed = io.BytesIO()
+            torch.save(
+                {
+                    "made": made,
+                    "network": network.state_dict(),
+                    "optimiser": optimiser.state_dict(),
+                    "step": step,
+                    "loss": loss_mean,
+                    "seconds": seconds + kept - begun,
+                },
+                packed,
             )
+            write(started, packed.getvalue(), _kept(spec, saved_at, recipe))
+            saved_at = step
         if progress is not None:
             progress(Progress(spec, step, recipe.steps, loss_mean))
     seconds += time.monotonic() - begun
@@ -238,9 +244,47 @@ def train(
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "timm": version("timm")},
     }
     tensors = {key: value.detach().cpu().contiguous() for key, value in halved.items()}
-    _write(folder / f"{name}.safetensors", lambda file: save_file(tensors, file, {RECORD: json.dumps(record)}))
-    started.unlink(missing_ok=True)
+    weights_file = safetensors.torch.save(tensors, {RECORD: json.dumps(record)})
+    write(folder / f"{name}.safetensors", weights_file, _kept(spec, saved_at, recipe))
+    with contextlib.suppress(OSError):  # it does no harm: what is finished is not trained again
+        started.unlink(missing_ok=True)
     return record
+
+
+def _kept(spec: str, step: int, recipe: Recipe) -> str:
+    """What is not lost where a file of a run cannot be written."""
+    begins = f"goes on after step {step} of {recipe.steps}" if step else "begins anew"
+    return f"Finished models are kept; give the same command again when there is room: {spec} {begins}"
+
+
+def _started(file: Path, made: str, spec: str, recipe: Recipe, device: torch.device) -> dict[str, Any]:
+    """What a checkpoint holds; raises TrainingError where it is damaged or of another recipe."""
+    try:
+        with zipfile.ZipFile(file) as packed:
+            broken = packed.testzip()
+        if broken is not None:
+            raise ValueError(f"its part '{broken}' is not what was written")
+        saved = torch.load(file, map_location=device, weights_only=True)
+    except Exception as error:  # a damaged file fails in any way that a reader of zip files, pickles or tensors has
+        raise _damaged(file, spec, error) from error
+    kinds = {"made": str, "network": dict, "optimiser": dict, "step": int, "loss": float, "seconds": float}
+    if not isinstance(saved, dict):
+        raise _damaged(file, spec, f"it holds {type(saved).__name__}")
+    for name, kind in kinds.items():
+        if not isinstance(saved.get(name), kind):
+            raise _damaged(file, spec, f"its '{name}' is missing or of the wrong form")
+    if saved["made"] != made:
+        raise TrainingError(f"'{file}' is a run of {spec} with another recipe; remove it, or choose a new --out")
+    if not 0 < saved["step"] < recipe.steps:
+        raise _damaged(file, spec, f"it says step {saved['step']} of {recipe.steps}")
+    return saved
+
+
+def _damaged(file: Path, spec: str, what: object) -> TrainingError:
+    said = " ".join(str(what).split())[:200] or type(what).__name__
+    return TrainingError(
+        f"'{file}' should hold a started run of {spec} and cannot be read ({said}); remove it, and the run begins anew"
+    )
 
 
 def normalised(images: Tensor) -> Tensor:
@@ -279,13 +323,6 @@ def judge(network: nn.Module, device: torch.device) -> dict[str, float]:
     return found
 
 
-def _write(path: Path, save: Callable[[Path], Any]) -> None:
-    """Write a file whole or not at all."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    save(unfinished)
-    os.replace(unfinished, path)
-
-
 def _commit() -> str:
     """The commit of the code, with + where the working tree differs; "" where there is no git."""
 
@@ -315,7 +352,8 @@ def write_manifest(folder: Path) -> dict[str, Any]:
     for file in sorted(folder.glob("*.safetensors")):
         models.append({**read_record(file), "file": file.name, "sha256": sha256(file.read_bytes()).hexdigest()})
     manifest = {"models": sorted(models, key=lambda record: (record["backbone"], record["augmented"], record["spec"]))}
-    _write(folder / MANIFEST, lambda file: file.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8"))
+    told = "The weights beside it are kept; give the same command again when there is room, and it is written"
+    write(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n", told)
     return manifest
 
 

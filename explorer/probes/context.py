@@ -553,7 +553,7 @@ def in9_map(folder: Path) -> dict[int, int]:
         read = json.loads(file.read_text(encoding="utf-8"))
         pairs = read.items() if isinstance(read, dict) else enumerate(read)
         found = {int(index): int(number) for index, number in pairs if number is not None}
-    except (ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise ParameterError(f"'{file}' maps no class index to a number of IN-9: {error}") from None
     return {index: number for index, number in found.items() if number >= 0}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
 import threading
 from collections import OrderedDict
 from dataclasses import replace
@@ -14,6 +13,7 @@ from explorer.errors import WeightsError
 from explorer.types import ModelSpec
 from explorer.ui.scratch import new_folder
 from explorer.weights import FITTED, RECORD, read_note
+from explorer.writing import write
 
 #: Largest file, and bytes of all together; the oldest go first. Gradio refuses larger uploads before they are read.
 MAX_BYTES, KEPT_BYTES = 32 * 2**20, 512 * 2**20
@@ -39,7 +39,8 @@ class Files:
     def add(self, path: Path) -> str:
         """Keep a copy of a file and return the text of its model.
 
-        Raises WeightsError for what is no such file, ParameterError for what it says that it was made for.
+        Raises WeightsError for what is no such file, ParameterError for what it says that it was made for, WriteError
+        where there is no room for it.
         """
         size = path.stat().st_size
         if path.suffix != ".safetensors":
@@ -55,10 +56,11 @@ class Files:
                 f"'{path.name}' does not say which model it is for; give the one that explorer fit wrote"
             )
         spec = ModelSpec.parse(record["spec"])
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+        content = path.read_bytes()
+        digest = hashlib.sha256(content).hexdigest()[:12]
         with self._lock:
             if digest not in self._kept:
-                shutil.copyfile(path, self._file(digest))
+                write(self._file(digest), content)
                 self._kept[digest] = size
             self._kept.move_to_end(digest)
             while sum(self._kept.values()) > KEPT_BYTES:

@@ -100,7 +100,7 @@ class Handlers:
             gr.Warning(sentence(picture.problem), duration=12, title="This picture cannot be used")
         if picture is None or picture.image is None:
             return gr.skip(), None
-        return self.answers.own.add(picture), None
+        return checked(self.answers.own.add, picture), None
 
     def bring(self, path: Any, models: Any) -> list[str]:
         """Take a weights file that explorer fit wrote, and add its model to the models."""

@@ -28,6 +28,7 @@ from explorer.ui.payload import Failure
 from explorer.ui.scratch import Recent
 from explorer.ui.words import ENGLISH, language_of, translated_panel
 from explorer.ui.worker import sentence
+from explorer.writing import write
 
 log = logging.getLogger(__name__)
 
@@ -215,13 +216,14 @@ def export(kept: Kept | None) -> list[str]:
     """Write everything a session has measured: CSV and JSON of every row, PNG and HTML of every figure."""
     if not kept:
         raise gr.Error("Nothing has been measured yet.", print_exception=False)
+    return checked(_exported, list(kept.values()))
+
+
+def _exported(results: list[ProbeResult]) -> list[str]:
     folder = _exports.new()
-    results = list(kept.values())
     files = [save(show.whole_sheet(results), folder / f"biases.{ending}") for ending in ("png", "html")]
-    records = folder / "biases.json"
-    records.write_text(
-        json.dumps([result.record() for result in results], ensure_ascii=False, allow_nan=False), encoding="utf-8"
-    )
+    told = json.dumps([result.record() for result in results], ensure_ascii=False, allow_nan=False)
+    records = write(folder / "biases.json", told)
     rows = [{"probe": result.probe, **row} for result in results for row in result.rows]
     together = dataclasses.replace(results[0], rows=rows).save(folder / "biases.csv")
     return [str(path) for path in (together, records, *files)]

@@ -7,7 +7,6 @@ import contextlib
 import os
 import shutil
 import signal
-import tempfile
 import threading
 from collections import deque
 from functools import lru_cache
@@ -16,7 +15,11 @@ from types import FrameType
 
 from filelock import FileLock, Timeout
 
+from explorer.writing import cannot_write, make_folder, make_temporary_folder, temporary_folder
+
 _PREFIX, _LOCK = "explorer-", "in-use"
+#: How often a folder is tried that another process took.
+_ATTEMPTS = 5
 
 
 @lru_cache(maxsize=1)
@@ -26,16 +29,19 @@ def scratch() -> Path:
     It lies in GRADIO_TEMP_DIR as that was given, or among the system's temporary files, and only its owner may enter.
     """
     # Resolved, as paths of uploads are before they are compared with it.
-    parent = Path(os.path.realpath(os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir()))
-    parent.mkdir(parents=True, exist_ok=True)
+    parent = Path(os.path.realpath(os.environ.get("GRADIO_TEMP_DIR") or temporary_folder()))
+    make_folder(parent)
     _sweep(parent)
-    while True:
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+    for attempt in range(_ATTEMPTS):
+        folder = make_temporary_folder(_PREFIX, parent)
         lock = FileLock(folder / _LOCK)
-        with contextlib.suppress(Timeout, OSError):  # another that begins took it for one that was left
+        try:  # another that begins may take it for one that was left
             lock.acquire(timeout=0)
             if (folder / _LOCK).exists():
                 break
+        except (Timeout, OSError) as error:
+            if attempt == _ATTEMPTS - 1:
+                raise cannot_write(folder / _LOCK, error) from error
     _held.append(lock)
     atexit.register(_remove, folder, os.getpid())
     return folder
@@ -47,7 +53,7 @@ _held: list[FileLock] = []
 
 def new_folder(name: str) -> Path:
     """A new folder in `scratch`."""
-    return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=scratch()))
+    return make_temporary_folder(f"{name}-", scratch())
 
 
 class Recent:
@@ -74,7 +80,7 @@ class Recent:
 def take_uploads() -> None:
     """Have gradio keep uploads in `scratch`; before a page is built."""
     home = scratch() / "uploads"
-    home.mkdir(exist_ok=True)
+    make_folder(home)
     os.environ["GRADIO_TEMP_DIR"] = str(home)
 
 

@@ -49,7 +49,7 @@ def draw(worker: Worker, handlers: Handlers, masthead: gr.HTML, asked: dict[str,
 
     def evidence(models: Any, question: Any, kept: Any) -> tuple[str, str]:
         view, live = on_screen(handlers, models, question)
-        folder = folders.new()
+        folder = checked(Recent.new, folders)
         results: list[ProbeResult] = [one for one in (kept or {}).values() if one.share >= 1]
         path = checked(lambda one: report(one, folder / time.strftime(_NAME), results, live), view)
         return str(path), folder.name

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from explorer.errors import ImageError, ParameterError
 from explorer.images.worker import decode
 from explorer.ui.guard import uploaded
 from explorer.ui.scratch import new_folder
+from explorer.writing import write
 
 #: Bytes of decoded pictures kept for all sessions together: a drag must not decode its picture at every step.
 PICTURES_BYTES = 512 * 2**20
@@ -88,12 +88,13 @@ class Own:
     def add(self, picked: Picked) -> str:
         """Keep a copy of a picture's file and return its name; gradio deletes its own after a while."""
         source = Path(picked.path)
-        digest = hashlib.sha256(source.read_bytes() + b"\0" + picked.name.encode()).hexdigest()[:24]
+        content = source.read_bytes()
+        digest = hashlib.sha256(content + b"\0" + picked.name.encode()).hexdigest()[:24]
         name = f"own:{digest}"
         with self._lock:
             if name not in self._kept:
                 target = self._home / f"{digest}{source.suffix}"
-                shutil.copyfile(source, target)
+                write(target, content)
                 self._kept[name] = (target, target.stat().st_size, picked.name)
             self._kept.move_to_end(name)
             while len(self._kept) > 1 and sum(size for _, size, _ in self._kept.values()) > OWN_BYTES:
