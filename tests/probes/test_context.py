@@ -108,14 +108,14 @@ def test_occlusion_recomputed(fill: str) -> None:
 def test_several_versions_of_an_image_are_averaged_before_the_interval() -> None:
     clean = torch.tensor([[0.5, 0.5], [0.0, 1.0]], dtype=torch.float64)
     after = torch.tensor([[0.6, 0.4], [0.2, 0.8], [0.1, 0.9]], dtype=torch.float64)
-    rows = context.view_rows("x", clean, after, 0, torch.tensor([0, 0, 1]))
+    rows = context.view_rows("x", clean, after, torch.tensor([0, 0, 1]))
     found = {row["measure"]: (row["value"], row["n"]) for row in rows}
     assert found["agreement"] == (pytest.approx((0.5 + 1) / 2), 2)
     assert found["p(original class)"] == (pytest.approx((0.4 + 0.9) / 2), 2)
     assert found["p kept"] == (pytest.approx(0.65 / 0.75), 2)
     assert found["change of p"] == (pytest.approx(-0.1), 2)
     # The second image alone.
-    (alone, *_) = context.view_rows("x", clean, after[2:], 0, torch.tensor([1]))
+    (alone, *_) = context.view_rows("x", clean, after[2:], torch.tensor([1]))
     assert (alone["value"], alone["n"], alone["low"]) == (1.0, 1, None)
 
 
