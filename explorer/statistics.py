@@ -26,7 +26,8 @@ def wilson(successes: float, n: int) -> tuple[float, float]:
     middle = rate + _Z**2 / (2 * n)
     half = _Z * math.sqrt(rate * (1 - rate) / n + _Z**2 / (4 * n**2))
     scale = 1 + _Z**2 / n
-    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
+    # By rounding, an end at 0 or at 1 may lie a little on the wrong side of the rate.
+    return max(0.0, min(rate, (middle - half) / scale)), min(1.0, max(rate, (middle + half) / scale))
 
 
 class Range(NamedTuple):

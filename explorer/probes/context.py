@@ -283,7 +283,7 @@ class Context(Probe):
                 "BG-gap",
                 "protocol",
                 ("scenes", "IN-9"),
-                Axis("BG-gap, percentage points"),
+                Axis("BG-gap (difference of shares)"),
                 "0: the background makes no difference. Newcombe's 95 % intervals: for paired shares on scenes, for "
                 "independent ones on IN-9.",
             ),
@@ -518,13 +518,13 @@ def _scene_gap(model: Model, scenes: Sequence[Scene], run: Run) -> Iterator[Step
 def gap_row(same: int, n_same: int, rand: int, n_rand: int, protocol: str, phi: float = 0.0) -> Row:
     """The row of a BG-gap: right answers of mixed-same and of mixed-rand; see `newcombe`."""
     low, high = newcombe(same, n_same, rand, n_rand, phi)
-    value = 100 * (same / n_same - rand / n_rand)
+    value = same / n_same - rand / n_rand
     return row(
         "BG-gap",
         value,
-        "percentage points",
+        "difference of shares",
         min(n_same, n_rand),
-        (100 * low, 100 * high),
+        (max(low, -1.0), min(high, 1.0)),
         "Newcombe",
         protocol=protocol,
     )
