@@ -274,20 +274,14 @@ PER: dict[str, str] = {
 }
 
 
-Scheme = Literal["fourier", "central", "one-sided"]
-
-
 def lie_derivative(
     f: Callable[[Tensor], Tensor],
     images: Tensor,
     group: Group = "translation x",
     step: float = 0.02,
-    scheme: Scheme = "fourier",
+    scheme: Literal["fourier", "central"] = "fourier",
 ) -> Tensor:
-    """How fast a function's outputs change as its input moves: d/dt f(T_t x) at t = 0, by differences.
-
-    The difference is central, but for scheme "one-sided": (f(T_h x) - f(x)) / h. Where sampling is bilinear, a small
-    move one way mixes each pixel with its neighbour on one side only, so that slope is a larger one.
+    """How fast a function's outputs change as its input moves: d/dt f(T_t x) at t = 0, a central difference.
 
     Of a function whose outputs should not depend on t this is the error of invariance.
 
@@ -303,19 +297,8 @@ def lie_derivative(
     is of order step^2 for "fourier". Times (W - 1) / 2, or (H - 1) / 2, a translation's is in the units of
     affine_grid with aligned corners, in which scale and rotation are already.
     """
-    less, more = (f(displaced(images, group, place, scheme)) for place in _places(step, scheme))
-    return (more - less) / _apart(group, step, images.shape[-1], scheme)
-
-
-def _places(step: float, scheme: str) -> tuple[float, float]:
-    """The two places, px, whose difference is taken."""
-    return (0.0 if scheme == "one-sided" else -step), step
-
-
-def _apart(group: Group, step: float, width: int, scheme: str) -> float:
-    """How far they are apart, in the group's own unit."""
-    low, high = _places(step, scheme)
-    return amount(group, high, width) - amount(group, low, width)
+    less, more = (f(displaced(images, group, sign * step, scheme)) for sign in (-1, 1))
+    return (more - less) / (2 * amount(group, step, images.shape[-1]))
 
 
 def amount(group: Group, step: float, width: int) -> float:
@@ -357,7 +340,6 @@ class LieDerivative(Probe):
     A central difference of the outputs at a step either way, and once more at half of it: where both agree, it has
     converged. Translations of pictures are Fourier shifts round the frame (scheme "fourier") or sampled bilinearly;
     scale and rotation are always sampled, with the frame's outside reflected; objects of scenes are rendered anew.
-    Scheme "one-sided" takes the difference of a step and none, of bilinear sampling.
     Absolute values are averaged over outputs, then over images.
     """
 
@@ -367,7 +349,7 @@ class LieDerivative(Probe):
     limits = (
         "Invariance of the outputs to small moves only; logits of different models differ in scale, so compare the "
         "probabilities too. The paper's code takes the slope of bilinear sampling on one side of 0, where it is not "
-        "differentiable, and finds 1.5 to 3 times these numbers: scheme one-sided gives the code's."
+        "differentiable, and finds 1.5 to 3 times these numbers."
     )
     headline = "Lie derivative per px"
 
@@ -375,18 +357,15 @@ class LieDerivative(Probe):
     output: Literal["logits", "probabilities", "pooled feature"] = parameter(
         "logits", "outputs of the model", choices=("logits", "probabilities", "pooled feature")
     )
-    scheme: Scheme = parameter(
-        "fourier",
-        "fourier: pictures are shifted exactly, difference over both sides; central: sampled bilinearly, both sides; "
-        "one-sided: sampled bilinearly, one side, as the paper's code does",
-        choices=("fourier", "central", "one-sided"),
+    scheme: Literal["fourier", "central"] = parameter(
+        "fourier", "how pictures are shifted: exactly, or sampled bilinearly", choices=("fourier", "central")
     )
-    step: float = parameter(0.02, "step of the difference, at the frame's edge", 0.001, 4.0, "px")
+    step: float = parameter(0.02, "step of the central difference, at the frame's edge", 0.001, 4.0, "px")
 
     def measure(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:
         if self.output != "pooled feature":
             need_classes(model)
-        places = [place for step in (self.step, self.step / 2) for place in _places(step, self.scheme)]
+        places = [sign * step for step in (self.step, self.step / 2) for sign in (-1, 1)]
         moves = [self._move(place, model) for place in places]
 
         def make(start: int, stop: int) -> Tensor:
@@ -430,14 +409,13 @@ class LieDerivative(Probe):
             how = "Fourier shift, border: wrap"
         else:
             how = "bilinear, border: reflect"
-        how += ", one side" if self.scheme == "one-sided" else ""
         half = {"translation x": (width - 1) / 2, "translation y": (height - 1) / 2}.get(self.group, 1.0)
         # At the middle of the left and right edges, a unit of log zoom or a radian moves things by width / 2 px.
         per_px = 1.0 if self.group.startswith("translation") else 2 / width
         rows = []
         for number, step in enumerate((self.step, self.step / 2)):
             change = found[:, 2 * number + 1] - found[:, 2 * number]
-            own = (change / _apart(self.group, step, width, self.scheme)).abs().mean(1)
+            own = (change / (2 * amount(self.group, step, width))).abs().mean(1)
             where: dict[str, Any] = {"group": self.group, "output": self.output, "scheme": how, "step": step}
             rows.append(mean("Lie derivative per px", own * per_px, f"{self.output} per px", POSITIVE, **where))
             unit = f"{self.output} per unit of affine_grid"
@@ -466,7 +444,7 @@ class LieDerivative(Probe):
         chart = Chart(
             f"Lie derivative of the {self.output} (invariance), {self.group}",
             tuple(lines),
-            Axis("step of the difference, px", low=0.0),
+            Axis("step of the central difference, px", low=0.0),
             Axis(f"mean |d {self.output} / d px|", low=0.0),
             unit="A flat line has converged. Bands: 95 % over images.",
         )

@@ -11,14 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
-import explorer
 from explorer.errors import MethodError
-from explorer.images import samples
 from explorer.lab.scenes import CLASSES, Scene
 from explorer.models import Model
 from explorer.probes import probe
@@ -402,33 +398,3 @@ def test_objects_of_scenes_are_rendered_at_fractions_of_a_pixel() -> None:
     expected = float(((a - b).mean((0, 2, 3)) / (2 * e)).abs().mean())
     assert rows[0]["value"] == pytest.approx(expected, rel=1e-4)
     assert rows[0]["scheme"] == "rendered anew"
-
-
-def _jvp(f: Any, x: torch.Tensor) -> torch.Tensor:
-    """d/dt f(T_t x) at t = 0, a px to the right, through affine_grid and grid_sample by forward-mode derivatives."""
-    still = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-    right = torch.tensor([[0.0, 0.0, -2.0 / x.shape[-1]], [0.0, 0.0, 0.0]])
-
-    def moved(t: torch.Tensor) -> torch.Tensor:
-        grid = torch.nn.functional.affine_grid((still + t * right).expand(len(x), 2, 3), list(x.shape), False)
-        return torch.nn.functional.grid_sample(x, grid, "bilinear", "reflection", False)
-
-    # grid_sample has no forward mode: the picture's derivative comes by reverse mode over a few directions instead.
-    t = torch.zeros((), requires_grad=True)
-    picture = moved(t)
-    probe = torch.zeros_like(picture, requires_grad=True)
-    (back,) = torch.autograd.grad((picture * probe).sum(), t, create_graph=True)
-    (tangent,) = torch.autograd.grad(back, probe)
-    return torch.func.jvp(f, (x,), (tangent,))[1]
-
-
-@pytest.mark.parametrize("name", ["lab/mhsa", "lab/conv", "random/test_resnet", "random/test_vit"])
-def test_the_one_sided_scheme_is_the_slope_that_autograd_gives(name: str) -> None:
-    model = explorer.load(name, device="cpu")
-    pictures = [model.preprocess(Image.open(path).convert("RGB")) for path in list(samples().values())[:3]]
-    for x in pictures:
-        with sdpa_kernel(SDPBackend.MATH):
-            expected = float(_jvp(model.logits, x).abs().mean())
-        with torch.inference_mode():
-            found = float(lie_derivative(model.logits, x, "translation x", 0.02, "one-sided").abs().mean())
-        assert found == pytest.approx(expected, rel=0.15)
