@@ -570,7 +570,7 @@ class Score:
         high: upper end of it.
         n: what the interval is over: images, pairs, ...; 1 for what is exact.
         better: which way is better.
-        interval: how the interval was had ("Wilson", "bootstrap over images"), or "".
+        interval: how the interval was had ("Wilson", "Student's t over images"), or "".
     """
 
     model: str

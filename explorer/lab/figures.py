@@ -2,7 +2,7 @@
 
 Every function takes the summary of a table (`explorer.lab.table.summary`) and returns a plotly figure of one set-up.
 Two forms are enough: curves with their 95 % band where the condition is a quantity, and points with their 95 % interval
-elsewhere. What is indistinguishable from the control is drawn hollow, everywhere.
+elsewhere. What is not shown to differ from the control is drawn hollow, everywhere.
 """
 
 from __future__ import annotations
@@ -284,8 +284,8 @@ def _native(one: Summary) -> bool:
 
 
 def _same(one: Summary) -> bool:
-    """Whether it is indistinguishable from the control."""
-    return one.distinguishable is False
+    """Whether it is not shown to differ from the control."""
+    return one.shown_to_differ is False
 
 
 def _hover(one: Summary, what: str, percent: bool) -> str:
@@ -295,7 +295,7 @@ def _hover(one: Summary, what: str, percent: bool) -> str:
         if one.low is None or one.high is None
         else f"95 % interval {one.low * factor:.{digits}f} to {one.high * factor:.{digits}f}, {one.seeds} seeds"
     )
-    same = "<br>indistinguishable from the control" if _same(one) else ""
+    same = f"<br>not shown to differ from the control ({one.seeds} seeds)" if _same(one) else ""
     return f"<b>{one.block}</b>, {what}<br>{one.mean * factor:.{digits}f}{unit}; {interval}; n = {one.n}{same}"
 
 
@@ -401,13 +401,15 @@ def _points(
         for row, block in enumerate(wanted.blocks):
             for one in wanted.of(block, name):
                 hollow = hollow or _same(one)
-                spread = 0.0 if one.high is None else (one.high - one.mean) * factor
+                above, below = (0.0 if end is None else abs(end - one.mean) * factor for end in (one.high, one.low))
                 figure.add_scatter(
                     x=[one.mean * factor],
                     y=[len(names) - 1 - row + place],
                     error_x={
                         "type": "data",
-                        "array": [spread],
+                        "symmetric": False,
+                        "array": [above],
+                        "arrayminus": [below],
                         "color": look_of(block).colour,
                         "thickness": 2.5,
                         "width": 0,
@@ -521,7 +523,7 @@ def _finished(figure: go.Figure, hollow: bool) -> go.Figure:
             x=[None],
             y=[None],
             mode="markers",
-            name="hollow: indistinguishable from the control",
+            name="hollow: not shown to differ from the control",
             marker={"symbol": "circle", "size": 11, "color": "#FFFFFF", "line": {"color": _FAINT, "width": 2}},
         )
     return figure

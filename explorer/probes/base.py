@@ -12,7 +12,7 @@ import numpy as np
 from explorer.errors import MethodError
 from explorer.registry import Registry, check_fields
 from explorer.sheet import Dash, Line, Section, colour_of
-from explorer.statistics import bootstrap, wilson
+from explorer.statistics import BY, Range, interval, wilson
 from explorer.types import Better, ProbeResult, Score
 
 if TYPE_CHECKING:
@@ -130,20 +130,27 @@ def rate(measure: str, successes: float, n: int, **conditions: Any) -> Row:
     return row(measure, successes / n, "share", n, wilson(successes, n), "Wilson", **conditions)
 
 
+def share(measure: str, values: Any, **conditions: Any) -> Row:
+    """Make a row of a rate over images, each with a share 0 to 1 of its own (of its random orders, of zooms): (n,).
+
+    The interval is Wilson's for n images: what is tried with one image is not independent, so it does not count as
+    more. Shares between 0 and 1 vary less than yes and no, so the interval is if anything too wide. None for one image.
+    """
+    total, n = float(np.asarray(values, dtype=np.float64).sum()), len(values)
+    return rate(measure, total, n, **conditions) if n > 1 else row(measure, total, "share", **conditions)
+
+
 def mean(
     measure: str,
     values: Any,
     unit: str,
+    within: Range,
     statistic: Callable[[Any], float] | None = None,
-    seed: int = 0,
     **conditions: Any,
 ) -> Row:
-    """Make a row of the mean over items (images) with its bootstrap interval; see `statistics.bootstrap`."""
-    array = np.asarray(values, dtype=np.float64)
-    middle = array.mean(0)
-    value = float(middle if statistic is None else statistic(middle))
-    ends = bootstrap(array, statistic, seed)
-    return row(measure, value, unit, len(array), ends, "bootstrap over images", **conditions)
+    """Make a row of the mean over items (images), or of a statistic of it; see `statistics.interval`."""
+    found = interval(values, within, statistic)
+    return row(measure, found.mean, unit, found.n, (found.low, found.high), BY, **conditions)
 
 
 def score(rows: Sequence[Row], measure: str, better: Better, name: str = "", **conditions: Any) -> list[Score]:

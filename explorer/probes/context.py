@@ -40,6 +40,7 @@ from explorer.probes.base import (
     rate,
     row,
     score,
+    share,
 )
 from explorer.probes.passes import collected
 from explorer.probes.stimuli import Shown, Stimuli, Stimulus, checked, knows_scenes, render_many
@@ -47,7 +48,7 @@ from explorer.probes.stimuli import scenes as drawn_scenes
 from explorer.registry import parameter
 from explorer.sheet import Axis, Chart, Line, Section, colour_of
 from explorer.stages import Stage
-from explorer.statistics import wilson
+from explorer.statistics import CHANGE, POSITIVE, SHARE, wilson
 from explorer.types import ProbeResult, Score
 
 #: IN-9's folders, and what the paper calls them.
@@ -64,7 +65,7 @@ def newcombe(first: int, n_first: int, second: int, n_second: int, phi: float = 
     """The 95 % interval of the difference of two shares, from their Wilson intervals.
 
     Newcombe 1998, Statistics in Medicine 17:873, method 10, for independent shares; 17:2635, method 10, for paired ones
-    (see `paired`). Unlike a bootstrap it has a width also where both shares are 0 or 1.
+    (see `paired`). Unlike Student's t it has a width also where both shares are 0 or 1.
 
     Args:
         first: successes of the first.
@@ -163,7 +164,7 @@ class Context(Probe):
         head = model.head
         original = head.leading(clean)
         before = head.p_of(clean, original)
-        yield Step(0.1, [mean("p(original class)", before, head.p_unit, seed=run.seed, view="clean")])
+        yield Step(0.1, [mean("p(original class)", before, head.p_unit, SHARE, view="clean")])
         for view, keep, begin in ((_WITHOUT, masks, 0.1), (_OBJECT, ~boxes(masks), 0.2), (_CUT, ~masks, 0.3)):
 
             def make(start: int, stop: int, keep: Tensor = keep) -> Tensor:
@@ -171,15 +172,15 @@ class Context(Probe):
                 return torch.where(keep[start:stop], some, self._filling(model, some))
 
             after = yield from probabilities(run, count, make, begin, begin + 0.1)
-            yield Step(begin + 0.1, view_rows(view, clean, after, run.seed, head=head))
+            yield Step(begin + 0.1, view_rows(view, clean, after, head=head))
         pairs = objects.swaps(self.swaps, run.seed)
         if pairs:
             after = yield from probabilities(run, len(pairs), objects.swapped(pairs), 0.4, 0.5)
             numbers = torch.tensor([number for number, _ in pairs])
-            yield Step(0.5, view_rows(_SWAPPED, clean, after, run.seed, numbers, head))
+            yield Step(0.5, view_rows(_SWAPPED, clean, after, numbers, head))
         centre = yield from centre_answers(model, run, images)
         if centre is not None:
-            yield Step(0.55, view_rows(_CENTRE, clean, head.probabilities(centre.double()), run.seed, head=head))
+            yield Step(0.55, view_rows(_CENTRE, clean, head.probabilities(centre.double()), head=head))
         if shown.rendered and knows_scenes(model):
             yield from _scene_gap(model, shown.scenes, run)
         if METHODS[self.method].unavailable(model) is None:
@@ -208,10 +209,10 @@ class Context(Probe):
             yield Step(0.6 + 0.4 * (place + 1) / count)
         if ratios:
             found_of = (
-                ("attribution mass ratio", ratios, "x an even map"),
-                ("attribution mass on the object", energies, "share"),
+                ("attribution mass ratio", ratios, "x an even map", POSITIVE),
+                ("attribution mass on the object", energies, "share", SHARE),
             )
-            rows = [mean(*one, seed=run.seed, view="clean", method=self.method) for one in found_of]
+            rows = [mean(*one, view="clean", method=self.method) for one in found_of]
             yield Step(1.0, rows)
 
     def scores(self, rows: Sequence[Row]) -> list[Score]:
@@ -235,7 +236,7 @@ class Context(Probe):
                 views,
                 Axis("mean p after / mean p before", low=0.0),
                 f"Occluded by: {settings['fill']}. Centre cell: pooling replaced by the middle of the last features, "
-                "for models that pool by average. Bars are bootstrap 95 % intervals over images.",
+                "for models that pool by average. Bars are 95 % intervals over images.",
             ),
             points(
                 result,
@@ -282,7 +283,7 @@ class Context(Probe):
                 "BG-gap",
                 "protocol",
                 ("scenes", "IN-9"),
-                Axis("BG-gap, percentage points"),
+                Axis("BG-gap (difference of shares)"),
                 "0: the background makes no difference. Newcombe's 95 % intervals: for paired shares on scenes, for "
                 "independent ones on IN-9.",
             ),
@@ -379,7 +380,6 @@ def view_rows(
     view: str,
     clean: Tensor,
     after: Tensor,
-    seed: int,
     numbers: Tensor | None = None,
     head: Head = Head(),  # noqa: B008 - frozen
 ) -> list[Row]:
@@ -389,7 +389,6 @@ def view_rows(
         view: what was changed.
         clean: (n, classes) p of the images as they are.
         after: (m, classes) p of the changed images.
-        seed: of the bootstrap.
         numbers: (m,) which of the n images each is, where an image is changed in several ways: these are averaged
             first, so that the intervals are over images. None: image by image.
         head: how answers are read off p.
@@ -402,16 +401,14 @@ def view_rows(
     p = torch.stack([p_each[which == image].mean() for image in images])
     same = torch.stack([same_each[which == image].mean() for image in images])
     before = head.p_of(clean, original)[images]
-    agreement = (
-        rate("agreement", int(same.sum()), len(same), view=view)
-        if numbers is None
-        else mean("agreement", same, "share", seed=seed, view=view)
-    )
+    agreement = rate("agreement", int(same.sum()), len(same), view=view)
+    if numbers is not None:
+        agreement = share("agreement", same, view=view)
     return [
         agreement,
-        mean("p(original class)", p, head.p_unit, seed=seed, view=view),
-        mean("p kept", torch.stack([before, p], 1), "of p before", lambda both: both[1] / both[0], seed, view=view),
-        mean("change of p", p - before, head.p_unit, seed=seed, view=view),
+        mean("p(original class)", p, head.p_unit, SHARE, view=view),
+        mean("p kept", torch.stack([before, p], 1), "of p before", POSITIVE, lambda both: both[1] / both[0], view=view),
+        mean("change of p", p - before, head.p_unit, CHANGE, view=view),
     ]
 
 
@@ -521,13 +518,13 @@ def _scene_gap(model: Model, scenes: Sequence[Scene], run: Run) -> Iterator[Step
 def gap_row(same: int, n_same: int, rand: int, n_rand: int, protocol: str, phi: float = 0.0) -> Row:
     """The row of a BG-gap: right answers of mixed-same and of mixed-rand; see `newcombe`."""
     low, high = newcombe(same, n_same, rand, n_rand, phi)
-    value = 100 * (same / n_same - rand / n_rand)
+    value = same / n_same - rand / n_rand
     return row(
         "BG-gap",
         value,
-        "percentage points",
+        "difference of shares",
         min(n_same, n_rand),
-        (100 * low, 100 * high),
+        (max(low, -1.0), min(high, 1.0)),
         "Newcombe",
         protocol=protocol,
     )

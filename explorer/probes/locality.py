@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,11 +16,12 @@ from explorer.attribution import answer
 from explorer.capture import capture
 from explorer.errors import MethodError, NoAttentionError
 from explorer.models import Model
-from explorer.probes.base import PROBES, Bias, Probe, Row, Run, Step, curve, mean, score
+from explorer.probes.base import PROBES, Bias, Probe, Row, Run, Step, curve, mean, row, score
 from explorer.probes.passes import stage_features
 from explorer.probes.stimuli import Shown
 from explorer.registry import parameter
 from explorer.sheet import Axis, Chart, Line, Section, colour_of
+from explorer.statistics import BY, POSITIVE, SHARE, Range, interval
 from explorer.types import AttentionMap, ProbeResult, Score
 
 #: Shares of the mass whose square is reported (Ding et al. 2022).
@@ -116,35 +118,44 @@ class EffectiveReceptiveField(Probe):
         where: dict[str, Any] = {"stage": stage, "layer": next(one.name for one in model.stages if one.number == stage)}
         where |= {"input": _size(model), "variant": self.variant}
         count = len(profiles)
+
+        def sigma(sums: Any) -> float:
+            return math.sqrt(sums[1] / (2 * sums[0])) if sums[0] > 0 else math.nan
+
         rows = [
-            mean("raw mass", profiles[:, -1], "sum of gradients", **where),
-            mean("sigma", moments, "px", lambda m: math.sqrt(m[1] / (2 * m[0])) if m[0] > 0 else math.nan, **where),
+            mean("raw mass", profiles[:, -1], "sum of gradients", POSITIVE, **where),
+            mean("sigma", moments, "px", POSITIVE, sigma, **where),
         ]
         if self.variant == "replknet-log":
             scaled = (field + 1).log10()
             profiles = square_profile((scaled / scaled.max())[None])
 
-        def add(measure: str, unit: str, statistic: Any, **conditions: Any) -> None:
-            one = mean(measure, profiles, unit, statistic, **where, **conditions)
-            rows.append({**one, "n": count})
-
+        extent = max(height, width)
         for share in SHARES:
+            # What jumps from one odd side to the next has no smooth interval: the place where the mass is met has one.
+            met = interval(profiles, Range(0.0, extent), partial(_side_holding, share=share))
 
-            def side(profile: Any, share: float = share) -> float:
-                return float(min(2 * _first_above(profile, share) + 1, max(height, width)))
+            def area(place: float) -> float:
+                side = _odd(place, extent)
+                return min(side, height) * min(side, width) / (height * width)
 
-            def ratio(profile: Any, side: Any = side) -> float:
-                return float(min(side(profile), height) * min(side(profile), width) / (height * width))
+            def side(place: float) -> float:
+                return _odd(place, extent)
 
-            add(f"area ratio at {_percent(share)}", "share", ratio, share=share)
-            add(f"side of the square at {_percent(share)}", "px", side, share=share)
+            ends = [None if one is None else (area(one), side(one)) for one in (met.low, met.mean, met.high)]
+            named = f"area ratio at {_percent(share)}", f"side of the square at {_percent(share)}"
+            for number, (name, unit) in enumerate(zip(named, ("share", "px"))):
+                low, value, high = (None if one is None else one[number] for one in ends)
+                assert value is not None
+                rows.append(row(name, value, unit, count, (low, high), BY, **where, share=share))
         for radius in np.unique(np.linspace(0, profiles.shape[1] - 1, POINTS).round().astype(int)).tolist():
-            add(
-                "share of mass",
-                "share",
-                lambda profile, radius=radius: profile[radius] / profile[-1] if profile[-1] > 0 else math.nan,
-                side=min(2 * radius + 1, max(height, width)),
-            )
+
+            def within(profile: Any, radius: int = radius) -> float:
+                return float(profile[radius] / profile[-1]) if profile[-1] > 0 else math.nan
+
+            where["side"] = min(2 * radius + 1, extent)
+            one = mean("share of mass", profiles, "share", SHARE, within, **where)
+            rows.append({**one, "n": count})
         return rows
 
     def scores(self, rows: Sequence[Row]) -> list[Score]:
@@ -206,10 +217,21 @@ def second_moment(maps: Tensor) -> Tensor:
     return torch.stack([maps.sum((1, 2)), (maps * (rows**2 + columns**2)).sum((1, 2))], 1)
 
 
-def _first_above(profile: Any, share: float) -> int:
-    """The first entry of a cumulative profile above a share of its end; the last where none is."""
-    above = profile > share * profile[-1]
-    return int(above.argmax()) if above.any() else len(profile) - 1
+def _side_holding(profile: Any, share: float) -> float:
+    """The side of the centred square that holds a share of the mass, px, linear between odd sides; see `_odd`."""
+    wanted = share * profile[-1]
+    above = profile > wanted
+    place = int(above.argmax()) if above.any() else len(profile) - 1
+    inside = float(profile[place - 1]) if place else 0.0
+    ring = float(profile[place]) - inside
+    # The square of one pixel has no smaller one beside it but that of side 0.
+    begin, step = (2 * place - 1, 2) if place else (0, 1)
+    return begin + step * ((float(wanted) - inside) / ring if ring > 0 else 0.5)
+
+
+def _odd(side: float, extent: int) -> float:
+    """The smallest odd side above a side, px: whole pixels about the centre's; at most the frame's."""
+    return float(min(2 * math.floor((side + 1) / 2) + 1, extent))
 
 
 @PROBES.register("attention-distance")
@@ -265,15 +287,15 @@ class AttentionDistance(Probe):
             where: dict[str, Any] = {"layer": number, "path": layer, "depth": number / len(layers)}
             heads: list[tuple[int | str, Tensor]] = [*enumerate(values.unbind(1)), ("mean", values.mean(1))]
             for head, one in heads:
-                rows.append(mean("attention distance", one[:, 0], "px", **where, head=head))
-                rows.append(mean("attention distance, renormalised", one[:, 1], "px", **where, head=head))
+                rows.append(mean("attention distance", one[:, 0], "px", POSITIVE, **where, head=head))
+                rows.append(mean("attention distance, renormalised", one[:, 1], "px", POSITIVE, **where, head=head))
                 if prefixed:
-                    rows.append(mean("mass on prefix tokens", one[:, 2], "share", **where, head=head))
+                    rows.append(mean("mass on prefix tokens", one[:, 2], "share", SHARE, **where, head=head))
         over = torch.stack([values.mean(1) for values in found]).mean(0)
-        rows.append(mean("mean attention distance", over[:, 0], "px"))
-        rows.append(mean("mean attention distance, renormalised", over[:, 1], "px"))
+        rows.append(mean("mean attention distance", over[:, 0], "px", POSITIVE))
+        rows.append(mean("mean attention distance, renormalised", over[:, 1], "px", POSITIVE))
         if any(prefixed for _, prefixed in layers):
-            rows.append(mean("mean mass on prefix tokens", over[:, 2], "share"))
+            rows.append(mean("mean mass on prefix tokens", over[:, 2], "share", SHARE))
         return rows
 
     def scores(self, rows: Sequence[Row]) -> list[Score]:
@@ -413,7 +435,7 @@ class AttributionRadius(Probe):
         yield Step(
             1.0,
             [
-                mean(f"radius holding {_percent(share)}", values, "px", input=_size(model), share=share)
+                mean(f"radius holding {_percent(share)}", values, "px", POSITIVE, input=_size(model), share=share)
                 for share, values in columns
             ],
         )

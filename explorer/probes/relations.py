@@ -22,11 +22,12 @@ from explorer.heads import Head
 from explorer.lab.evaluation import PAIRS
 from explorer.lab.scenes import ARRANGEMENTS, CLASSES, Scene
 from explorer.models import Model
-from explorer.probes.base import PROBES, Probe, Row, Run, Step, curve, mean, need_classes, rate, row, score
+from explorer.probes.base import PROBES, Probe, Row, Run, Step, curve, mean, need_classes, score, share
 from explorer.probes.passes import Passes, collected, stage_features
 from explorer.probes.stimuli import Pictures, Shown, knows_scenes, render_many, scenes
 from explorer.registry import parameter
 from explorer.sheet import Axis, Chart, Line, Section
+from explorer.statistics import R2, SHARE
 from explorer.transforms import random_orders, shuffle_patches
 from explorer.types import ProbeResult, Score
 
@@ -45,21 +46,10 @@ def _window(images: Tensor | Pictures, start: int, stop: int) -> Tensor:
     return images[start:stop]
 
 
-def share(measure: str, values: Tensor, **conditions: Any) -> Row:
-    """Make a row of a rate over images, each with a share 0 to 1 of its own (of its random orders, of zooms): (n,).
-
-    The interval is Wilson's for n images: what is tried with one image is not independent, so it does not count as
-    more. Shares between 0 and 1 vary less than yes and no, so the interval is if anything too wide. None for one image.
-    """
-    total, n = float(values.double().sum()), len(values)
-    return rate(measure, total, n, **conditions) if n > 1 else row(measure, total, "share", **conditions)
-
-
 def compared(
     logits: Tensor,
     clean: Tensor,
     truth: Sequence[int | None],
-    run: Run,
     repeats: int = 1,
     head: Head = Head(),  # noqa: B008 - frozen
     **conditions: Any,
@@ -70,7 +60,6 @@ def compared(
         logits: (n * repeats, classes) of changed images, the repeats of an image side by side.
         clean: (n, classes) of the images as they are, for the original class of each.
         truth: the n labels.
-        run: for the seed of the bootstrap.
         repeats: how often each image was changed.
         head: how the logits are read.
         conditions: of the rows.
@@ -80,7 +69,7 @@ def compared(
     p = head.p_of(after, head.leading(before)[:, None].expand(n, repeats))
     rows = [
         share("agreement", head.same(after, before[:, None]).double().mean(1), **conditions),
-        mean("p(original class)", p.double().mean(1), head.p_unit, seed=run.seed, **conditions),
+        mean("p(original class)", p.double().mean(1), head.p_unit, SHARE, **conditions),
     ]
     known = [index for index, label in enumerate(truth) if label is not None]
     if known:
@@ -173,7 +162,7 @@ class PatchShuffle(Probe):
             begin, end = part()
             logits, _ = yield from collected(run.passes, len(one.images), partial(_window, one.images), begin, end)
             clean.append(logits)
-            yield Step(done / parts, self._rows(one, logits, logits, (1, 1), 1, left_out, run))
+            yield Step(done / parts, self._rows(one, logits, logits, (1, 1), 1, left_out, model.head))
         for grid in grids:
             for number, one in enumerate(sets):
                 # Of drawn scenes there are many; another scene tells more than another order of the same one.
@@ -181,12 +170,12 @@ class PatchShuffle(Probe):
                 orders = random_orders(len(one.images) * draws, grid[0] * grid[1], run.seed)
                 make = partial(_cut, one.images, orders, grid)
                 logits, _ = yield from collected(run.passes, len(orders), make, *part())
-                yield Step(done / parts, self._rows(one, logits, clean[number], grid, draws, left_out, run))
+                yield Step(done / parts, self._rows(one, logits, clean[number], grid, draws, left_out, model.head))
         if pairs:
             yield from self._arrangements(model, pairs, run, part)
 
     def _rows(
-        self, one: _Set, logits: Tensor, clean: Tensor, grid: tuple[int, int], draws: int, left_out: str, run: Run
+        self, one: _Set, logits: Tensor, clean: Tensor, grid: tuple[int, int], draws: int, left_out: str, head: Head
     ) -> list[Row]:
         rows = []
         split = logits.view(len(clean), draws, -1)
@@ -199,9 +188,7 @@ class PatchShuffle(Probe):
                 "left_out": left_out,
             }
             truth = [one.truth[index] for index in members]
-            rows += compared(
-                split[members].flatten(0, 1), clean[members], truth, run, draws, run.passes.model.head, **conditions
-            )
+            rows += compared(split[members].flatten(0, 1), clean[members], truth, draws, head, **conditions)
             if group == "arrangements":
                 right = _among(split[members]) == torch.tensor(truth)[:, None]
                 rows.append(share("accuracy among arrangements", right.double().mean(1), **conditions))
@@ -537,7 +524,7 @@ def readable(features: Tensor, places: Tensor) -> np.ndarray[Any, Any]:
     return torch.cat([errors, ((places - middle) ** 2).sum(1)], 1).numpy()
 
 
-def position_rows(features: Tensor, places: Tensor, seed: int, **conditions: Any) -> list[Row]:
+def position_rows(features: Tensor, places: Tensor, **conditions: Any) -> list[Row]:
     """Rows of R2 of x, of y and their mean, with intervals over images; see `readable`."""
     sums = readable(features, places)
     statistics: dict[str, Callable[[Any], float]] = {
@@ -545,7 +532,7 @@ def position_rows(features: Tensor, places: Tensor, seed: int, **conditions: Any
         "R2 of y": lambda m: float(1 - m[1] / m[3]),
         "R2 of position": lambda m: float(1 - (m[0] / m[2] + m[1] / m[3]) / 2),
     }
-    return [mean(name, sums, "R2", statistic, seed, **conditions) for name, statistic in statistics.items()]
+    return [mean(name, sums, "R2", R2, statistic, **conditions) for name, statistic in statistics.items()]
 
 
 @PROBES.register("position")
@@ -600,7 +587,7 @@ class Position(Probe):
             conditions: dict[str, Any] = {"kind": kind, "tables": tables}
             yield Step(
                 end * done / parts,
-                compared(clean, clean, shown.truth, run, head=model.head, position="unchanged", **conditions),
+                compared(clean, clean, shown.truth, head=model.head, position="unchanged", **conditions),
             )
             for name, make in (("zeroed", without_position), ("moved", with_moved_position)):
                 changed = make(model, kind)
@@ -612,7 +599,7 @@ class Position(Probe):
                 logits, _ = yield from collected(
                     passes, len(images), partial(_window, images), end * (done - 1) / parts, end * done / parts
                 )
-                rows = compared(logits, clean, shown.truth, run, head=model.head, position=name, **conditions)
+                rows = compared(logits, clean, shown.truth, head=model.head, position=name, **conditions)
                 yield Step(end * done / parts, rows)
 
     def _read(self, model: Model, run: Run, name: str, begin: float, width: float) -> Iterator[Step]:
@@ -651,7 +638,7 @@ class Position(Probe):
                     "depth": number / len(model.stages),
                     "cells": f"{rows}x{columns}",
                 }
-                fresh = position_rows(torch.cat(parts), places, run.seed, **conditions)
+                fresh = position_rows(torch.cat(parts), places, **conditions)
             yield Step(begin + width * (0.5 + 0.5 * done / len(features)), fresh)
 
     def scores(self, rows: Sequence[Row]) -> list[Score]:

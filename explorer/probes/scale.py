@@ -16,13 +16,14 @@ from torch import Tensor
 from explorer.errors import ExplorerError, MethodError
 from explorer.lab import motion
 from explorer.models import Model, load
-from explorer.probes.base import PROBES, Probe, Row, Run, Step, curve, mean, score
+from explorer.probes.base import PROBES, Probe, Row, Run, Step, curve, mean, score, share
 from explorer.probes.equivariance import lie_derivative
 from explorer.probes.passes import Passes, collected, stage_features
-from explorer.probes.relations import position_names, share
+from explorer.probes.relations import position_names
 from explorer.probes.stimuli import Shown, render_many
 from explorer.registry import parameter
 from explorer.sheet import Axis, Chart, Dash, Line, Section
+from explorer.statistics import COSINE, POSITIVE, SHARE
 from explorer.transforms import BORDERS, Border, Transform
 from explorer.types import Better, Point, ProbeResult, Score
 
@@ -120,7 +121,7 @@ class Scale(Probe):
                 done += 1
                 original = found if original is None else original
                 values[zoom] = self._compared(model, found, original)
-                rows = _rows(values[zoom], "", run.seed, model.head.p_unit, zoom=zoom, **conditions)
+                rows = _rows(values[zoom], "", model.head.p_unit, zoom=zoom, **conditions)
                 known = [place for place, label in enumerate(truth) if label is not None]
                 if known and "consistency" in values[zoom]:
                     labels = torch.tensor([truth[place] for place in known])
@@ -132,7 +133,7 @@ class Scale(Probe):
                 together = {name: torch.stack([values[zoom][name] for zoom in inside]).mean(0) for name in values[1.0]}
                 yield Step(
                     done / parts,
-                    _rows(together, f" {OVER}", run.seed, model.head.p_unit, zooms=len(inside), **conditions),
+                    _rows(together, f" {OVER}", model.head.p_unit, zooms=len(inside), **conditions),
                 )
         if self.variant == "resize" and self.remedy == "none":
             yield from self._lie(own, run, done / parts)
@@ -191,7 +192,7 @@ class Scale(Probe):
             slope, _ = yield from collected(run.passes, count, window, begin, 1.0, derived)
         unit = "outputs per unit of log zoom"
         conditions: dict[str, Any] = {"variant": self.variant, "remedy": self.remedy, "input": own.size}
-        yield Step(1.0, [mean(LIE, slope.abs().mean(1), unit, seed=run.seed, **conditions)])
+        yield Step(1.0, [mean(LIE, slope.abs().mean(1), unit, POSITIVE, **conditions)])
 
     def scores(self, rows: Sequence[Row]) -> list[Score]:
         """The means over zoom 0.5 to 2, zoom 1 left out, at each input size; and the Lie derivative."""
@@ -357,13 +358,13 @@ def _fused(model: Model, seed: int) -> Read:
     return read
 
 
-def _rows(values: dict[str, Tensor], suffix: str, seed: int, p_unit: str, **conditions: Any) -> list[Row]:
-    """A row of each measure: shares with Wilson's interval, the rest with the bootstrap's. ``p_unit``: of p."""
+def _rows(values: dict[str, Tensor], suffix: str, p_unit: str, **conditions: Any) -> list[Row]:
+    """A row of each measure: shares with Wilson's interval, the rest with Student's t. ``p_unit``: of p."""
     units = {name: unit if unit != "probability" else p_unit for name, (unit, _) in MEASURES.items()}
     return [
         share(measure + suffix, per_image, **conditions)
         if units[measure] == "share"
-        else mean(measure + suffix, per_image, units[measure], seed=seed, **conditions)
+        else mean(measure + suffix, per_image, units[measure], COSINE if "cosine" in measure else SHARE, **conditions)
         for measure, per_image in values.items()
     ]
 

@@ -22,6 +22,7 @@ from explorer.probes.context import as_it_is, gaussian_blur, one_folder, others,
 from explorer.probes.stimuli import Shown, Stimuli, Stimulus, checked, knows_scenes, read, render_many
 from explorer.registry import parameter
 from explorer.sheet import Axis, Section
+from explorer.statistics import SHARE
 from explorer.transforms import random_orders, shuffle_patches
 from explorer.types import ProbeResult, Score
 
@@ -315,7 +316,7 @@ class Edges(Probe):
 
     Views are computed on the input in 0..1: the formulas stand at `sobel`, `laplacian`, `gaussian_blur`,
     `shuffle_patches` and `greyscale`. Every model sees a picture's patches in the same order; patches are left out
-    where N divides not the input. Intervals are Wilson's for shares and a bootstrap over images for p.
+    where N divides not the input. Intervals are Wilson's for shares and Student's t over images for p.
     """
 
     bias: ClassVar[Bias] = "shape"
@@ -345,7 +346,7 @@ class Edges(Probe):
             views.remove("patches")
         begin, part = 1 / (len(views) + 1), 1 / (len(views) + 1)
         clean = yield from probabilities(run, count, lambda start, stop: shown.images[start:stop], 0.0, begin)
-        yield Step(begin, _rows("clean", range(count), clean, clean, shown.truth, model.head, run.seed))
+        yield Step(begin, _rows("clean", range(count), clean, clean, shown.truth, model.head))
         for view in views:
             which = known if view == "silhouette" else list(range(count))
 
@@ -354,7 +355,7 @@ class Edges(Probe):
 
             found = yield from probabilities(run, len(which), make, begin, begin + part)
             begin += part
-            yield Step(min(1.0, begin), _rows(view, which, found, clean, shown.truth, model.head, run.seed))
+            yield Step(min(1.0, begin), _rows(view, which, found, clean, shown.truth, model.head))
 
     def view(self, name: str, shown: Shown, which: Sequence[int], seed: int) -> Tensor:
         """Some stimuli in one view: (len(which), 3, H, W) in 0..1 on the model's device."""
@@ -414,12 +415,11 @@ def _rows(
     clean: Tensor,
     truth: Sequence[int | None],
     head: Head,
-    seed: int,
 ) -> list[Row]:
     """Agreement (not of the clean view), p and accuracy of stimuli number ``which`` in one view."""
     kept, said = clean[list(which)], head.answer(found)[:, 0]
     p = head.p_of(found, head.leading(kept))
-    rows = [mean("p(original class)", p, head.p_unit, seed=seed, view=view)]
+    rows = [mean("p(original class)", p, head.p_unit, SHARE, view=view)]
     if view != "clean":
         rows.insert(0, rate("agreement", int(head.same(found, kept).sum()), len(which), view=view))
     right = [int(answer) == truth[place] for place, answer in zip(which, said) if truth[place] is not None]

@@ -99,8 +99,9 @@ def spoken(result: ProbeResult) -> list[str]:
 
 def number(score: Score) -> str:
     """A score with its unit and interval."""
-    percent = score.unit == "share"
-    factor, unit = (100.0, "%") if percent else (1.0, score.unit)
+    named = {"share": "%", "difference of shares": "percentage points"}.get(score.unit)
+    percent = named is not None
+    factor, unit = (1.0, score.unit) if named is None else (100.0, named)
 
     def short(value: float) -> str:
         return f"{factor * value:.1f}" if percent else f"{value:.3g}"

@@ -22,7 +22,7 @@ from explorer.probes.base import PROBES, Probe, Row, Run, Step, curve, mean, nee
 from explorer.probes.stimuli import Shown
 from explorer.registry import parameter
 from explorer.sheet import Axis, Chart, Map, Section
-from explorer.statistics import RESAMPLES
+from explorer.statistics import COSINE, POSITIVE, SHARE
 from explorer.transforms import BORDERS, Border, Transform, apply_many
 from explorer.types import Point, ProbeResult, Score
 
@@ -101,8 +101,8 @@ class Translation(Probe):
 
         found = tuple(one.view(images, len(moves)).double().numpy() for one in (p, flips, cosine))
         whole = np.array([[one.holds(*shift) for shift in shifts] for one in rooms(shown)])
-        rows = _overall(found, first.double().numpy(), whole, shifts, run.seed)
-        rows += _cells(found, whole, shifts, run.seed, head.p_unit)
+        rows = _overall(found, first.double().numpy(), whole, shifts)
+        rows += _cells(found, whole, shifts, head.p_unit)
         rows += [row("stride", one.reduction, "px", stage=one.number) for one in model.stages]
         yield Step(1.0, rows)
 
@@ -153,7 +153,7 @@ class Translation(Probe):
         return (Section(heading, (tuple(maps), (chart,))),)
 
 
-def _overall(found: tuple[Any, ...], first: Any, whole: Any, shifts: Any, seed: int) -> list[Row]:
+def _overall(found: tuple[Any, ...], first: Any, whole: Any, shifts: Any) -> list[Row]:
     """The rows over all non-zero shifts.
 
     Args:
@@ -161,7 +161,6 @@ def _overall(found: tuple[Any, ...], first: Any, whole: Any, shifts: Any, seed: 
         first: (images,) p unshifted.
         whole: (images, shifts) whether the object lies wholly in the frame.
         shifts: (dx, dy) of each shift.
-        seed: of the bootstrap.
     """
     p, flips, cosine = found
     used = whole & np.array([shift != (0, 0) for shift in shifts])
@@ -174,36 +173,25 @@ def _overall(found: tuple[Any, ...], first: Any, whole: Any, shifts: Any, seed: 
 
     pairs = np.stack([over_shifts(p), first[kept]], 1)
     return [
-        mean("p kept", pairs, "of p unshifted", lambda one: one[0] / one[1], seed),
+        mean("p kept", pairs, "of p unshifted", POSITIVE, lambda one: one[0] / one[1]),
         rate("flip rate", float(over_shifts(flips).sum()), int(kept.sum())),
-        mean("mean cosine", over_shifts(cosine), "cosine", seed=seed),
+        mean("mean cosine", over_shifts(cosine), "cosine", COSINE),
     ]
 
 
-def _cells(found: tuple[Any, ...], whole: Any, shifts: Any, seed: int, unit: str = "probability") -> list[Row]:
+def _cells(found: tuple[Any, ...], whole: Any, shifts: Any, unit: str = "probability") -> list[Row]:
     """A row for each shift and measure, see `_overall`; their ``whole`` is the share of objects wholly in the frame."""
     p, flips, cosine = found
     n, rows = len(p), []
-    ends, by = [_ends(one, seed) for one in (p, cosine)], "bootstrap over images"
     for place, (dx, dy) in enumerate(shifts):
         where = {"dx": dx, "dy": dy, "whole": float(whole[:, place].mean())}
         flipped = float(flips[:, place].mean())
         rows += [
-            row(CHANGED, float(p[:, place].mean()), unit, n, ends[0][place], by, **where),
+            mean(CHANGED, p[:, place], unit, SHARE, **where),
             rate("top-1 flips", flipped * n, n, **where),
-            row("cosine", float(cosine[:, place].mean()), "cosine", n, ends[1][place], by, **where),
+            mean("cosine", cosine[:, place], "cosine", COSINE, **where),
         ]
     return rows
-
-
-def _ends(values: Any, seed: int) -> list[tuple[float | None, float | None]]:
-    """What `statistics.bootstrap` gives for each column of (images, columns); thousands of them in one product."""
-    n, columns = values.shape
-    if n < 2:
-        return [(None, None)] * columns
-    weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), RESAMPLES) / n
-    low, high = np.percentile(weights @ values, (2.5, 97.5), axis=0)
-    return list(zip(low.tolist(), high.tolist()))
 
 
 @dataclass(frozen=True)
@@ -296,7 +284,7 @@ class Consistency(Probe):
     def measure(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:
         looked = yield from self.look(model, shown, run)
         conditions = {"border": shown.border(self.border), "pairs": len(shown) * self.passes}
-        yield Step(1.0, consistency_rows(looked, shown.truth, run.seed, model.head.p_unit, **conditions))
+        yield Step(1.0, consistency_rows(looked, shown.truth, model.head.p_unit, **conditions))
 
     def look(self, model: Model, shown: Shown, run: Run) -> Generator[Step, None, Looked]:
         """The forward passes: yields how far they are, returns the answers image by image.
@@ -416,7 +404,7 @@ class Consistency(Probe):
 
 
 def consistency_rows(
-    looked: Looked, truth: Sequence[int | None], seed: int = 0, unit: str = "probability", **conditions: Any
+    looked: Looked, truth: Sequence[int | None], unit: str = "probability", **conditions: Any
 ) -> list[Row]:
     """The rows of `Consistency` from its answers; ``truth`` is each image's class, or None where it is not known."""
     n = len(looked.middle)
@@ -430,7 +418,7 @@ def consistency_rows(
     if right.any():
         rows.append(rate("consistency, right at first", float(same[right].sum()), int(right.sum()), **conditions))
     rows.append(rate("one-pixel flips", float(flips.sum()), n, **conditions))
-    rows.append(mean("one-pixel change of p", looked.jump.mean(1), unit, seed=seed, **conditions))
+    rows.append(mean("one-pixel change of p", looked.jump.mean(1), unit, SHARE, **conditions))
     return rows
 
 

@@ -8,12 +8,14 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+import explorer
 from explorer import cli
 from explorer.blocks import BLOCKS
 from explorer.errors import ParameterError
@@ -23,10 +25,11 @@ from explorer.lab.networks import LabModel
 from explorer.lab.scenes import CENTRED, CLASSES, Scenes, render
 from explorer.lab.table import (
     CHANCE,
+    MEASURES,
     Row,
     difference,
-    estimate,
     findings,
+    judge,
     key_of,
     read_table,
     summary,
@@ -36,7 +39,7 @@ from explorer.lab.training import JUDGING_STREAM, TRAINING_STREAM
 from explorer.layouts import Computed
 from explorer.models import Model
 from explorer.stages import find_stages
-from explorer.statistics import student
+from explorer.statistics import CHANGE, POSITIVE, SHARE, interval
 from explorer.types import AttentionMap, Layout, ModelSpec
 from explorer.weights import fingerprint
 
@@ -337,33 +340,82 @@ def test_the_same_weights_give_the_same_rows_and_a_changed_one_others() -> None:
 # ---- intervals ------------------------------------------------------------------------------------------------------
 
 
-def test_quantiles_of_student() -> None:
-    # printed tables: 97.5 %
-    known = {1: 12.7062, 2: 4.30265, 3: 3.18245, 4: 2.77645, 5: 2.57058, 9: 2.26216, 10: 2.22814, 29: 2.04523}
-    for freedom, value in known.items():
-        assert student(freedom) == pytest.approx(value, abs=1e-4)
-
-
-def test_an_estimate_by_hand() -> None:
-    found = estimate([1.0, 2.0, 3.0])
-    half = 4.30265 * 1 / math.sqrt(3)
-    assert (found.mean, found.low, found.high) == pytest.approx((2, 2 - half, 2 + half), abs=1e-4)
-    assert estimate([0.5]) == table.Estimate(0.5, None, None, 1)  # one seed: no interval
-    assert estimate([0.5]).includes_zero is None
-
-
 def test_differences_are_paired_by_seed_where_seeds_match() -> None:
     first, second = {0: 0.9, 1: 0.5, 2: 0.7}, {0: 0.8, 1: 0.4, 2: 0.6, 3: 0.1}
-    found = difference(first, second)
-    assert (found.mean, found.low, found.high, found.seeds) == pytest.approx((0.1, 0.1, 0.1, 3))
-    assert found.includes_zero is False
-    # Without common seeds, Welch: variances of the means 0.01 and 0.04, freedom 0.05^2 / (0.01^2/1 + 0.04^2/1) -> 1
-    found = difference({0: 0.9, 1: 0.7}, {5: 0.4, 6: 0.8})
-    half = 12.7062 * math.sqrt(0.05)
-    assert (found.mean, found.low, found.high) == pytest.approx((0.2, 0.2 - half, 0.2 + half), abs=1e-3)
-    assert found.includes_zero is True
-    alone = difference({0: 0.9}, {0: 0.4})
-    assert (alone.mean, alone.low, alone.includes_zero) == (0.5, None, None)
+    found = difference(first, second, SHARE)
+    assert (found.mean, found.low, found.high, found.n) == pytest.approx((0.1, 0.1, 0.1, 3))
+    assert found.p_value(0.0) == 0
+    # Without common seeds, Welch, and no share differs by more than 1.
+    found = difference({0: 0.9, 1: 0.7}, {5: 0.4, 6: 0.8}, SHARE)
+    assert (found.mean, found.low, found.high) == pytest.approx((0.2, -1, 1))
+    alone = difference({0: 0.9}, {0: 0.4}, SHARE)
+    assert (alone.mean, alone.low, alone.p_value(0.0)) == (0.5, None, None)
+    assert difference({0: 9.0, 1: 1.0}, {0: 1.0, 1: 9.0}, POSITIVE).low < -1
+
+
+def test_what_is_judged_is_corrected_and_says_what_it_could_have_shown() -> None:
+    # Three seeds, s / sqrt(3) = 0.01: p of t = d / 0.01 with 2 degrees of freedom.
+    spread = 0.01 * math.sqrt(3)
+    estimates = {str(d): interval([d - spread, d, d + spread], CHANGE) for d in (0.05, 0.055, 0.3)}
+    alone = {name: one.p_value(0.0) for name, one in estimates.items()}
+    assert all(p < 0.05 for p in alone.values())
+    found = judge(estimates)
+    assert found["0.3"].p == pytest.approx(3 * alone["0.3"])
+    assert found["0.05"].p == found["0.055"].p == pytest.approx(2 * alone["0.055"])
+    assert [one.shown for one in found.values()] == [False, False, True]
+    assert judge({"0.05": estimates["0.05"]})["0.05"].shown
+    # A difference of the least size is shown beside the same others, one that is a little smaller is not.
+    least = found["0.055"].least
+    assert least is not None
+    for size, shown in ((least + 1e-6, True), (least - 1e-6, False)):
+        again = judge({**estimates, "0.055": interval([size - spread, size, size + spread], CHANGE)})
+        assert again["0.055"].shown is shown
+    one = judge({"a": interval([0.4], CHANGE)})["a"]
+    assert (one.p, one.shown, one.least) == (None, None, None)
+
+
+def test_no_interval_of_the_table_that_ships_lies_beyond_what_is_possible() -> None:
+    shipped = table.load_summary()
+    assert shipped
+    for one in shipped:
+        within = MEASURES[one.measure].within
+        assert one.low is None or within.low <= one.low <= one.mean <= one.high <= within.high
+        assert one.difference is None or one.shown_to_differ == (one.p <= 0.05)
+    for row in table.load_table():
+        assert MEASURES[row.measure].within.low <= row.value <= MEASURES[row.measure].within.high
+
+
+def test_a_measure_of_both_benches_has_one_name_and_one_unit() -> None:
+    rows = [
+        row
+        for name in ("context", "patch-shuffle", "consistency")
+        for row in explorer.probe(name, ["lab/none"], 3, device="cpu").rows
+    ]
+    units = {row["measure"]: row["unit"] for row in rows}
+    both = set(units) & set(MEASURES)
+    assert {"accuracy", "BG-gap", "accuracy among arrangements"} <= both
+    for name in both:
+        assert MEASURES[name].unit == units[name], name
+    assert units["attribution mass ratio"] == MEASURES["mass ratio"].unit
+    # And what is said to be a share is one.
+    for row in rows:
+        if row["unit"] in ("share", "probability") and row["measure"] != "change of p":
+            assert row["low"] is None or 0 <= row["low"] <= row["value"] <= row["high"] <= 1, row
+    gap = next(row for row in rows if row["measure"] == "BG-gap")
+    assert -1 <= gap["low"] <= gap["value"] <= gap["high"] <= 1
+
+
+def test_no_sentence_claims_sameness() -> None:
+    shipped = table.load_table()
+    drawn = [panel(table.load_summary()) for panel in figures.PANELS.values()]
+    said = " ".join([*table.lines(shipped), *(text for figure in drawn for text in _words(figure))])
+    assert "not shown to differ" in said
+    for word in ("indistinguish", "no change beyond", "same as the control", "not to be told"):
+        assert word not in said.lower()
+
+
+def _words(figure: Any) -> list[str]:
+    return [str(text) for one in figure.data for text in (one.name, *(one.text or ()))]
 
 
 # ---- summary, sentences, files --------------------------------------------------------------------------------------
@@ -401,17 +453,17 @@ def _some_rows(seeds: int = 3) -> list[Row]:
 
 def test_the_summary_compares_with_the_control() -> None:
     found = {(one.block, key_of(one)): one for one in summary(_some_rows())}
-    assert found["none", ALL].distinguishable is None
-    assert found["se", ALL].distinguishable is False
+    assert found["none", ALL].shown_to_differ is None
+    assert found["se", ALL].shown_to_differ is False
     mhsa = found["mhsa", ALL]
     assert mhsa.mean == pytest.approx(0.95)
     assert mhsa.difference == pytest.approx(0.55)
-    assert mhsa.distinguishable is True
+    assert mhsa.shown_to_differ is True
     assert mhsa.n == 3 * 144
-    assert found["mhsa", ("maps", "mass ratio", "native pairwise", None)].distinguishable is None  # none has no map
+    assert found["mhsa", ("maps", "mass ratio", "native pairwise", None)].shown_to_differ is None  # none has no map
     one = {(one.block, key_of(one)): one for one in summary(_some_rows(1))}
     assert one["mhsa", ALL].low is None
-    assert one["mhsa", ALL].distinguishable is None
+    assert one["mhsa", ALL].shown_to_differ is None
     other = [replace(row, backbone="resnet") for row in _some_rows() if row.block == "mhsa"]
     assert all(one.difference is None for one in summary(other))  # a control of another set-up is none
 
@@ -420,7 +472,7 @@ def test_sentences_come_from_the_numbers() -> None:
     text = "\n".join(findings(_some_rows()))
     assert "mhsa loses 80 points (80 to 80), 15 % left" in text
     assert "c2f loses 1.0 points" in text
-    assert "Indistinguishable from the control none: se 40 %." in text
+    assert "Not shown to differ from the control none (3 seeds): se 40 % (seen from 0.5 points)." in text
     assert "mhsa 1.70" in text
     swapped = [replace(row, block={"mhsa": "c2f", "c2f": "mhsa"}.get(row.block, row.block)) for row in _some_rows()]
     assert "c2f loses 80 points" in "\n".join(findings(swapped))
@@ -434,7 +486,7 @@ def test_the_short_table_marks_what_is_like_the_control() -> None:
     lines = table.lines(_some_rows())
     line = next(line for line in lines if line.startswith("se "))
     assert "~40" in line
-    assert next(line for line in lines if line.startswith("c2f ")).split()[1] == "98±0"
+    assert "98 (98 to 98)" in next(line for line in lines if line.startswith("c2f "))
 
 
 def test_the_table_is_the_same_from_both_files(tmp_path: Path) -> None:
@@ -586,10 +638,10 @@ def many() -> list[table.Summary]:
 def test_a_panel_shows_blocks_intervals_and_what_is_like_the_control(name: str, many: list[table.Summary]) -> None:
     figure = figures.PANELS[name](many)
     words = " ".join([*(str(one.name) for one in figure.data), *(str(one.text) for one in figure.layout.annotations)])
-    assert "hollow: indistinguishable from the control" in words
+    assert "hollow: not shown to differ from the control" in words
     texts = [text for one in figure.data if one.text is not None for text in one.text]
     assert any("<b>mhsa</b>" in text and "95 % interval" in text for text in texts)
-    assert all(("indistinguishable" in text) == ("<b>se</b>" in text) for text in texts)
+    assert all(("not shown to differ" in text) == ("<b>se</b>" in text) for text in texts)
     colour = figures.LOOKS["mhsa"].colour
     assert any(one.marker.line.color == colour for one in figure.data)
     if name in ("translation", "scale", "patch-shuffle"):

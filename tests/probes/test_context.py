@@ -108,14 +108,14 @@ def test_occlusion_recomputed(fill: str) -> None:
 def test_several_versions_of_an_image_are_averaged_before_the_interval() -> None:
     clean = torch.tensor([[0.5, 0.5], [0.0, 1.0]], dtype=torch.float64)
     after = torch.tensor([[0.6, 0.4], [0.2, 0.8], [0.1, 0.9]], dtype=torch.float64)
-    rows = context.view_rows("x", clean, after, 0, torch.tensor([0, 0, 1]))
+    rows = context.view_rows("x", clean, after, torch.tensor([0, 0, 1]))
     found = {row["measure"]: (row["value"], row["n"]) for row in rows}
     assert found["agreement"] == (pytest.approx((0.5 + 1) / 2), 2)
     assert found["p(original class)"] == (pytest.approx((0.4 + 0.9) / 2), 2)
     assert found["p kept"] == (pytest.approx(0.65 / 0.75), 2)
     assert found["change of p"] == (pytest.approx(-0.1), 2)
     # The second image alone.
-    (alone, *_) = context.view_rows("x", clean, after[2:], 0, torch.tensor([1]))
+    (alone, *_) = context.view_rows("x", clean, after[2:], torch.tensor([1]))
     assert (alone["value"], alone["n"], alone["low"]) == (1.0, 1, None)
 
 
@@ -303,8 +303,8 @@ def test_gap_on_scenes_recomputed() -> None:
         (row,) = result.of("lab/none", measure="accuracy", view=part)
         assert (row["value"], row["n"]) == (pytest.approx(float(right[part])), 24)
     gap = result.summary["lab/none: BG-gap"]
-    assert gap.value == pytest.approx(100 * float(right["mixed-same"] - right["mixed-rand"]))
-    assert (gap.unit, gap.better, gap.interval) == ("percentage points", "lower", "Newcombe")
+    assert gap.value == pytest.approx(float(right["mixed-same"] - right["mixed-rand"]))
+    assert (gap.unit, gap.better, gap.interval) == ("difference of shares", "lower", "Newcombe")
     assert gap.low is not None
     assert gap.high is not None
     assert gap.low < gap.value < gap.high
@@ -341,11 +341,11 @@ def test_gap_of_a_known_folder(tmp_path: Path, inner: str, beside: bool, monkeyp
     assert [(row["measure"], row.get("view"), row["value"], row["n"]) for row in result.rows] == [
         ("accuracy", "mixed-same", pytest.approx(0.8), 5),
         ("accuracy", "mixed-rand", pytest.approx(0.25), 4),
-        ("BG-gap", None, pytest.approx(55.0), 4),
+        ("BG-gap", None, pytest.approx(0.55), 4),
     ]
     low, high = context.newcombe(4, 5, 1, 4)
     gap = result.summary["random/test_resnet: BG-gap"]
-    assert (gap.low, gap.high) == pytest.approx((100 * low, 100 * high))
+    assert (gap.low, gap.high) == pytest.approx((low, high))
     assert "9 images" in result.stimuli["random/test_resnet"]
     (section,) = context.Context().sections(result)
     assert section.heading == "Background gap"

@@ -25,6 +25,7 @@ from explorer.probes import BIASES, PROBES, passes, sheet, show, steps, stimuli
 from explorer.probes.base import Probe, Run, Step, mean, rate, row, score
 from explorer.probes.passes import Passes, stage_features
 from explorer.sheet import Chart, Map, Radar, Table
+from explorer.statistics import SHARE
 from explorer.transforms import Transform
 from explorer.types import ProbeResult
 
@@ -253,8 +254,8 @@ def test_rows_carry_their_intervals():
     one = rate("agreement", 3, 4, grid="2x2")
     assert (one["value"], one["n"], one["unit"], one["grid"]) == (0.75, 4, "share", "2x2")
     assert one["low"] < 0.75 < one["high"]
-    assert mean("p", [0.5], "probability")["low"] is None
-    profile = mean("half", [[1.0, 3.0], [3.0, 1.0]], "share", lambda middle: middle[0] / middle.sum())
+    assert mean("p", [0.5], "probability", SHARE)["low"] is None
+    profile = mean("half", [[1.0, 3.0], [3.0, 1.0]], "share", SHARE, lambda middle: middle[0] / middle.sum())
     assert profile["value"] == 0.5
     assert profile["n"] == 2
 

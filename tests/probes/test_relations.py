@@ -16,7 +16,6 @@ from explorer.errors import MethodError
 from explorer.lab.scenes import ARRANGEMENTS
 from explorer.models import Model, load
 from explorer.probes import PROBES, probe
-from explorer.probes.base import Run
 from explorer.probes.stimuli import render_many, scenes
 from explorer.stages import find_stages
 from explorer.transforms import random_orders, shuffle_patches
@@ -112,7 +111,7 @@ def test_one_picture_has_no_interval() -> None:
 def test_agreement_is_the_mean_over_orders_and_p_that_of_the_original_class() -> None:
     clean = torch.tensor([[2.0, 0.0], [0.0, 1.0]])
     logits = torch.tensor([[1.0, 0.0], [0.0, 3.0], [0.0, 1.0], [0.0, 2.0]])  # two orders of each image
-    rows = {one["measure"]: one for one in relations.compared(logits, clean, [1, None], Run(None, 0), 2)}  # type: ignore[arg-type]
+    rows = {one["measure"]: one for one in relations.compared(logits, clean, [1, None], 2)}
     assert rows["agreement"]["value"] == pytest.approx(0.75)
     p = [1 / (1 + np.exp(-1)), 1 / (1 + np.exp(3)), 1 / (1 + np.exp(-1)), 1 / (1 + np.exp(-2))]
     assert rows["p(original class)"]["value"] == pytest.approx(np.mean(p))
@@ -300,7 +299,7 @@ def test_r2_of_features_known_in_advance() -> None:
     noise = torch.randn(8, 36, 20, generator=chance)
 
     def values(features: Tensor) -> dict[str, float]:
-        return {one["measure"]: one["value"] for one in relations.position_rows(features, places, 0)}
+        return {one["measure"]: one["value"] for one in relations.position_rows(features, places)}
 
     both = values(torch.cat([noise, places], -1))
     assert both["R2 of x"] > 0.999

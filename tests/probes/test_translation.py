@@ -29,14 +29,13 @@ from explorer.probes.translation import (
     Looked,
     Room,
     Translation,
-    _ends,
     canvas,
     consistency_rows,
     margin,
     rooms,
 )
 from explorer.sheet import MODEL_COLOURS, Chart, Map
-from explorer.statistics import bootstrap, wilson
+from explorer.statistics import wilson
 from explorer.transforms import Transform
 from explorer.types import ModelSpec, Point, ProbeResult
 
@@ -264,13 +263,6 @@ def test_scenes_are_rendered_anew_and_count_while_their_object_is_whole() -> Non
 
 def _p_before(model: Model, scene: Scene) -> float:
     return float(model.module(render(Scenes.of([scene]), 48).images)[0].softmax(0).max())
-
-
-def test_intervals_of_cells_are_those_of_the_bootstrap() -> None:
-    values = np.random.default_rng(1).random((9, 4))
-    for column, ends in enumerate(_ends(values, 3)):
-        assert ends == pytest.approx(bootstrap(values[:, column], seed=3))
-    assert _ends(values[:1], 0) == [(None, None)] * 4
 
 
 def test_strides_are_marked_and_models_have_their_colours() -> None:

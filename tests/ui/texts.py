@@ -15,6 +15,7 @@ from explorer.blocks.explain import explain
 from explorer.images import alt_text, samples
 from explorer.lab.scenes import BACKGROUNDS, CLASSES, SHAPES, TEXTURES, Scene
 from explorer.probes import PROBES, QUESTIONS, show
+from explorer.statistics import BY
 from explorer.transforms import BORDERS, Transform
 from explorer.types import KINDS, WEIGHTS_STATES
 from explorer.ui.scene import PRESETS
@@ -62,6 +63,7 @@ COMPOSED = (
     *("{quantity} against the width", "mean p(original class)", "absolute unchanged", "absolute zeroed"),
     *("absolute moved", "relative unchanged", "relative zeroed", "relative moved"),
     *("{quantity} at {side} x {side_}, d = {d}", "one thread's own time", "Bands: 95 % over images."),
+    BY,
     *("Bars: 95 % over images.", "{direction}, one image, {side} x {side_} positions"),
     *("dashed: the power of the leading term, through the largest size (for large d)", "memory, MiB"),
 )

@@ -14,7 +14,7 @@ import gradio as gr
 
 from explorer.lab.figures import PANELS, look_of
 from explorer.lab.networks import LabModel, manifest
-from explorer.lab.table import CONTROL, HEADLINES, NAME, Estimate, Headline, SetUp, findings, load_summary, load_table
+from explorer.lab.table import CONTROL, HEADLINES, NAME, SetUp, cell, findings, load_summary, load_table
 from explorer.resources import asset
 from explorer.types import ModelSpec
 from explorer.ui.stage import part
@@ -32,7 +32,8 @@ ORDER = ("in distribution", "arrangement", "translation", "scale", "shape", "con
 _INTRO = (
     "Small networks that differ in one block alone, trained alike from several seeds on scenes with the object in the "
     "centre at one size. What they do with scenes unlike those is the bias that the block brought in. Bands and bars "
-    "are 95 % intervals over seeds; hollow marks and ~ say: not to be told from the control, which mixes nothing."
+    "are 95 % intervals over seeds; hollow marks and ~ say: not shown to differ from the control, which mixes nothing."
+    " That is no proof of sameness: three seeds show large differences only."
 )
 _NO_TABLE = "No table of measurements came with this installation. `explorer lab evaluate` writes one."
 
@@ -137,16 +138,18 @@ def short(backbone: str, augmented: bool, blocks: Sequence[str]) -> str:
     """The short table as JSON: a row a block, a column a bias."""
     found = SetUp(load_table(), backbone, augmented)
     rows = []
+    judged = [found.against_control(headline.key) for headline in HEADLINES]
     for block in blocks:
         cells = []
-        for headline in HEADLINES:
-            one, gap = found.mean(block, headline.key), found.against_control(block, headline.key)
-            alike = gap is not None and bool(gap.includes_zero)
-            cells.append({"text": "–" if one is None else _cell(one, headline), "alike": alike})
+        for headline, verdicts in zip(HEADLINES, judged):
+            one = found.mean(block, headline.key)
+            alike = block in verdicts and verdicts[block].shown is False
+            cells.append({"text": "–" if one is None else cell(one, headline), "alike": alike})
         rows.append({"name": block, "colour": look_of(block).colour, "cells": cells})
     notes = [
-        "Accuracy and shape bias in %, BG-gap in points, maps as a multiple of an even spread; ± is half the 95 % "
-        f"interval. ~: not to be told from the control '{CONTROL}'. –: there is none."
+        "Accuracy and shape bias in %, BG-gap in points, maps as a multiple of an even spread; in brackets the 95 % "
+        f"interval. ~: not shown to differ from the control '{CONTROL}' (t tests paired by seed, Holm's correction for "
+        "the blocks of a column). –: there is none."
     ]
     return _sheet("Measurements in short", [headline.name for headline in HEADLINES], rows, notes)
 
@@ -196,12 +199,6 @@ def _recipe(record: Any) -> list[str]:
 
 def _sheet(title: str, columns: Sequence[str], rows: Sequence[Any], notes: Sequence[str]) -> str:
     return json.dumps({"title": title, "columns": columns, "rows": rows, "notes": notes})
-
-
-def _cell(one: Estimate, headline: Headline) -> str:
-    factor, digits = (100, 1 if headline.name == "BG-gap" else 0) if headline.percent else (1, 2)
-    half = "" if one.high is None else f" ± {(one.high - one.mean) * factor:.{digits}f}"
-    return f"{one.mean * factor:.{digits}f}{half}"
 
 
 def _offered(set_up: Any) -> Any:
