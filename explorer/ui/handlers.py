@@ -36,6 +36,7 @@ class Asked:
     texts: tuple[str, ...]
     models: tuple[Model | payload.Failure, ...]
     gone: str = ""
+    lost: str = ""
 
     def key(self, complete: bool) -> str:
         """Name the matrices that belong to the answer; where they hold rows too, these depend on the query."""
@@ -78,6 +79,7 @@ class Handlers:
         thread-bound state. Closing the generator cancels it at its next step.
         """
         asked = self.ask(models, question)
+        of = payload.asked_of(asked.texts, asked.moved, asked.question)
         live = [one for one in asked.models if isinstance(one, Model)]
         news: queue.Queue[tuple[int, float] | None] = queue.Queue()
         cancelled = threading.Event()
@@ -104,8 +106,8 @@ class Handlers:
                 while news.qsize() > 1:  # only the latest news is worth a message
                     told = news.get() or told
                 number, share = told
-                yield gr.skip(), {"share": (number + share) / len(live), "model": str(live[number].spec)}
-            yield self._live(asked), {"share": 1.0, "model": ""}
+                yield gr.skip(), {"share": (number + share) / len(live), "model": str(live[number].spec), "of": of}
+            yield self._live(asked), {"share": 1.0, "model": "", "of": of}
         finally:
             cancelled.set()
 
@@ -133,14 +135,14 @@ class Handlers:
     def ask(self, models: Any, question: Any) -> Asked:
         """Check a request and load its models; what is wrong with it is raised as a message on the page."""
         asked, texts = checked(parse_question, question), checked(parse_models, models)
-        gone = ""
+        gone = lost = ""
         if asked.scene is None and OWN.fullmatch(asked.picture):
             own = self.answers.own.get(asked.picture)
             if own.image is None:
-                gone, asked = own.problem, replace(asked, picture=next(iter(samples())))
+                gone, lost, asked = own.problem, asked.picture, replace(asked, picture=next(iter(samples())))
         found = tuple(self.answers.model(text) for text in texts)
         frame = next((one.input_size for one in found if isinstance(one, Model)), (224, 224))
-        return Asked(self._moved(asked, frame), asked, tuple(texts), found, gone)
+        return Asked(self._moved(asked, frame), asked, tuple(texts), found, gone, lost)
 
     def _moved(self, question: Question, frame: tuple[int, int]) -> Moved:
         if question.scene is not None:
@@ -181,7 +183,7 @@ class Handlers:
         pending = "" if METHODS[question.method].live else "press"
         slots = self.slots(asked)
         key = asked.key(payload.is_complete(slots, question))
-        return payload.live(slots, asked.texts, asked.moved, question, key, pending, asked.gone)
+        return payload.live(slots, asked.texts, asked.moved, question, key, pending, asked.gone, asked.lost)
 
 
 def sentence(text: str) -> str:
