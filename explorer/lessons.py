@@ -444,6 +444,7 @@ MEASURES: Mapping[str, str] = {
     "answer": "the class that the model puts first",
     "changed": "whether that class changes with the reveal",
     "probability": "of a class (about)",
+    "map mean": "the map's mean over all places",
     "map on object": "the map's share on the object over the object's share of the frame; 1 for an even map",
     "map stays": "correlation of the map before and after the reveal, place by place",
     "map follows": "the same after the map is brought back to where things were before the move",
@@ -451,9 +452,10 @@ MEASURES: Mapping[str, str] = {
     "attribution stays": "as for the map",
     "attribution follows": "as for the map",
     "power of n": "largest power of n in a block's multiply-adds on square grids",
+    "multiply-adds grow": "how many times as many on the chart's largest grid as on one of half its sides",
     "multiply-adds over": "how many times those of another block (about), on the largest grid of the chart",
 }
-_OF_BLOCKS = ("power of n", "multiply-adds over")
+_OF_BLOCKS = ("power of n", "multiply-adds grow", "multiply-adds over")
 
 
 def _claim(entry: _Entry, before: Shown | None, after: Shown | None, cost: Cost | None) -> Claim:
@@ -527,6 +529,9 @@ def check(lesson: Lesson, device: str | None = None) -> list[Checked]:
 def _of_block(claim: Claim) -> float:
     if claim.measure == "power of n":
         return max(terms_of(made(claim.of, CHANNELS, SIDES[0], "meta")), default=0.0)
+    if claim.measure == "multiply-adds grow":
+        few, many = (count(made(claim.of, CHANNELS, side, "meta"), side) for side in (SIDES[-1] // 2, SIDES[-1]))
+        return many / few
     own, other = (count(made(name, CHANNELS, SIDES[-1], "meta"), SIDES[-1]) for name in (claim.of, claim.about))
     return own / other
 
@@ -576,6 +581,8 @@ def _of_model(claim: Claim, before: _Seen, after: _Seen) -> str | bool | float:
         return next((score.probability for score in answer.top if score.label == claim.about), 0.0)
     kind, _, what = claim.measure.partition(" ")
     attribution = kind == "attribution"
+    if what == "mean":
+        return float(one.map(attribution).mean())
     if what == "on object":
         values = one.map(attribution).clamp(min=0)
         found = None if one.mask is None else mass_ratio(values, one.mask)

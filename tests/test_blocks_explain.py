@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+import explorer
 from explorer.blocks import BLOCKS
 from explorer.blocks.about import Node
 from explorer.blocks.cost import measured_cost
@@ -40,7 +42,21 @@ def test_nothing_is_left_unsaid(name: str) -> None:
     assert set(block.about.example) <= set(block.options)
 
 
-def test_what_the_study_note_says_is_corrected_where_it_is_said() -> None:
+def test_nothing_refers_readers_to_a_note_that_they_have_never_seen() -> None:
+    named = re.compile(
+        r"study.note|\bnote's|\bthe note (?:says|calls|gives|spells|writes|draws)|as printed|笔记(?!本)", re.IGNORECASE
+    )
+    root = Path(explorer.__file__).parents[1]
+    files = [path for folder in ("explorer", "assets", "docs", "examples") for path in (root / folder).rglob("*")]
+    read = [
+        root / "README.md",
+        *(path for path in files if path.suffix in {".py", ".js", ".css", ".json", ".yaml", ".md"}),
+    ]
+    assert len(read) > 100
+    assert not [(path.name, found.group()) for path in read if (found := named.search(path.read_text("utf-8")))]
+
+
+def test_what_is_often_said_is_corrected_where_it_is_said() -> None:
     for name in ("axial", "channel", "linear"):
         assert "O(n d + n^2)" in explain(name).correction
     assert "equivariance" in explain("conv").correction

@@ -7,14 +7,18 @@ from pathlib import Path
 import pytest
 
 from explorer.blocks import BLOCKS
+from explorer.blocks.axial import Axial
 from explorer.errors import LessonError
 from explorer.lab.networks import available
 from explorer.lab.scenes import Scene
+from explorer.lab.table import load_table
 from explorer.lessons import LANGUAGES, MEASURES, SHIPPED, SIDES, Claim, as_json, check, read, shipped
+from explorer.models import load
 from explorer.resources import asset
 from explorer.transforms import Transform
 from explorer.types import Point
 from explorer.ui.controls import parse_question
+from explorer.ui.moved import Moved
 from explorer.ui.tabs import blocks
 
 LESSON = """\
@@ -199,3 +203,39 @@ steps:
     assert set(BLOCKS) >= {"mhsa", "linear"}
     with pytest.raises(LessonError, match="line 5: a step with a chart of costs has no 'models'"):
         read(written(("    question", "    models: [lab/conv]\n    question"), text=text))
+
+
+def _notes(dx: float, zoom: float = 1) -> str:
+    return " ".join(Moved.scene(Scene("star", "checks"), Transform(dx=dx, zoom=zoom), (48, 48)).notes)
+
+
+def test_a_scene_says_whether_the_frame_cuts_its_object() -> None:
+    assert "cut" not in _notes(0)
+    assert "left the frame" not in _notes(0)
+    for one in (_notes(20), _notes(-20), _notes(0, 4)):
+        assert "The frame cuts off a part of the object." in one
+    assert "The object has left the frame." in _notes(48)
+
+
+def test_formulas_are_those_of_the_blocks_that_are_shown() -> None:
+    # Row and column attention are added in the laboratory's networks: no path through both.
+    blocks = [one for one in load("lab/axial", "cpu").module.modules() if isinstance(one, Axial)]
+    assert blocks
+    assert {one.merge for one in blocks} == {"sum"}
+    for lesson in shipped():
+        for step in lesson.steps:
+            if step.after and "lab/axial" in step.after.models and "column" in step.formula:
+                assert "+" in step.formula
+            # Maps are signed; a formula that cuts negative values is that of another map.
+            assert "]_+" not in step.formula
+            assert "ReLU" not in step.formula
+
+
+def test_the_laboratory_says_of_the_non_local_block_what_the_lesson_says() -> None:
+    found = [
+        one.value
+        for one in load_table()
+        if (one.model, one.measure, one.condition) == ("lab/nonlocal", "shape bias", "background of neither")
+    ]
+    assert len(found) == 3
+    assert sum(found) / 3 > 0.5

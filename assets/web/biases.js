@@ -180,7 +180,14 @@
     }
   };
   const goToLayer = (meta, { model, path }) => {
-    explorer.tell("layer", { model, path });
+    // What was measured may be of models that are no longer shown, or stand elsewhere now.
+    const { answer } = explorer.now;
+    const shown = answer ? answer.rows.findIndex((row) => [row.spec, row.asked].includes(meta.models[model])) : -1;
+    if (shown < 0 || answer.rows[shown].asked !== explorer.chosen.models()[shown]) {
+      tellOf(say("{model} is not under Compare now. Add it there to see its layer {path}.", { path, model: meta.models[model] }));
+      return;
+    }
+    explorer.tell("layer", { model: shown, path });
     tellOf(say("Layer {path} of {model} is chosen under Compare.", { path, model: meta.models[model] }));
   };
   explorer.followFigure = follow;

@@ -58,6 +58,14 @@
           make("h3", { text: say("Parameters") }),
           make("dl", {}, ...found.options.flatMap(([name, help, value]) => [make("dt", { text: name }), make("dd", { text: `${say(help)} (${say(value)})` })]))) : make("span"));
     };
+    const { dataset } = document.documentElement;
+    /** Dim an explanation while it is of another block than the one that is chosen. */
+    const mark = () => {
+      const chosen = document.querySelector("#block input:checked");
+      if (!chosen || chosen.value === explorer.blockShown) delete dataset.blockStale;
+      else dataset.blockStale = "";
+    };
+    document.addEventListener("change", (event) => { if (event.target.closest("#block")) mark(); });
     const tell = () => {
       show();
       const name = typeof props.value === "string" ? JSON.parse(props.value).name : "";
@@ -65,6 +73,7 @@
         explorer.blockShown = name;
         explorer.tell("block", name);
       }
+      mark();
     };
     tell();
     watch("value", tell);

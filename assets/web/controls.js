@@ -10,7 +10,7 @@
   };
 
   explorer.controls = ({ element, trigger, props }) => {
-    const { moves, methods, method: firstMethod, scene: sceneFields } = props.options;
+    const { moves, methods, method: firstMethod, scene: sceneFields, blank } = props.options;
     const question = {
       method: firstMethod, pins: [{ x: 0.5, y: 0.5 }], pin: "image", parameters: {}, scene: props.value.scene || null, picture: props.value.picture,
     };
@@ -25,22 +25,28 @@
       if (question.scene) for (const move of moves) if (move.picture) delete asked[move.name];
       return asked;
     };
+    let due = false;
     const publish = (ask = true) => {
       props.value = { ...copy(), ...(explorer.looked ? explorer.looked() : {}) };
-      if (ask) {
-        explorer.tell("asked", question);
-        trigger("input");
-      }
+      if (!ask) return;
+      explorer.tell("asked", question);
+      if (due) return;
+      due = true;
+      // What changes together, as the models and the scene of a lesson's step, is one request.
+      queueMicrotask(() => { due = false; trigger("input"); });
     };
+    const sorted = (fields) => JSON.stringify(fields, Object.keys(fields).sort());
 
     /** What other parts may change: {dx, dy, pins, scene, ...}; `ask` false where no answer is needed. */
     explorer.question = {
       get: () => question,
       /** (height, width) of the first model's input, whose pixels the move is in. */
       frame: () => frame,
-      /** Whether an answer is to the question as it is now, wherever it is asked from. */
-      isAnsweredBy: ({ at }) => moves.every((move) => (question.scene && move.picture) || at[move.name] === question[move.name])
-        && explorer.scenery.same(at.scene, question.scene) && (Boolean(question.scene) || at.picture === question.picture),
+      /** Whether what was asked, as a reply carries it, is the question as it is now, wherever it is asked from; or is but for the move. */
+      isAnsweredBy: ({ at, models, method, parameters }, moved = true) => moves.every((move) => !moved || (question.scene && move.picture) || at[move.name] === question[move.name])
+        && explorer.scenery.same(at.scene, question.scene) && (Boolean(question.scene) || at.picture === question.picture)
+        && method === question.method && sorted(parameters) === sorted(question.parameters)
+        && models[0] === explorer.chosen.models()[0], // in whose pixels the move is
       set: (change, ask = true) => {
         Object.assign(question, change);
         if (explorer.now.pin >= question.pins.length) explorer.now.pin = 0;
@@ -86,7 +92,7 @@
       for (const [name, value] of Object.entries(change)) {
         const wrong = problem({ [name]: value });
         if (wrong) problems.push(wrong);
-        else good[name] = value;
+        else good[name] = name === "scene" && value ? { ...blank, ...value } : value;
       }
       if (Object.keys(good).length) explorer.question.set(good);
       return problems.join(" ");
@@ -267,15 +273,29 @@
       showMethod();
     } };
     select.addEventListener("change", () => explorer.question.set({ method: select.value, parameters: {} }));
+    let computing = null; // what the attribution that is under way was asked for
     const run = (on) => {
       running.hidden = !on;
       compute.hidden = on;
-      if (!on) bar.value = 0;
+      bar.value = 0;
+      computing = null;
     };
     explorer.compute = () => { run(true); trigger("compute"); };
     compute.addEventListener("click", explorer.compute);
     stop.addEventListener("click", () => { run(false); trigger("cancel"); });
-    explorer.hear("progress", ({ share }) => { bar.value = share; if (share >= 1) run(false); });
+    const isOf = (of) => explorer.question.isAnsweredBy(of) && JSON.stringify(of.models) === JSON.stringify(explorer.chosen.models());
+    explorer.hear("progress", ({ share, of }) => {
+      if (running.hidden || (of && !isOf(of))) return;
+      computing = of || null;
+      bar.value = share;
+      if (share >= 1) run(false);
+    });
+    // What is computed for another question is not worth its time.
+    explorer.hear("asked", () => {
+      if (running.hidden || !computing || isOf(computing)) return;
+      run(false);
+      trigger("cancel");
+    });
 
     function show() {
       for (const field of Object.values(fields)) field.show();
@@ -318,7 +338,7 @@
   explorer.own = ({ props, watch }) => {
     watch("value", () => {
       if (typeof props.value !== "string" || !props.value) return;
-      explorer.question.set({ scene: null, picture: props.value });
+      explorer.shows({ scene: null, picture: props.value });
       // The same picture chosen once more is an event too.
       props.value = "";
     });

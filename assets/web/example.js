@@ -89,6 +89,7 @@
 
     let drawn = []; // {panel, view, reading}
     const paintAll = () => {
+      root.classList.toggle("stale", !isCurrent(answer));
       if (!canvas.clientWidth) return;
       const context = fit(canvas, SQUARE);
       draw(context);
@@ -143,9 +144,14 @@
       return { ...one, figure };
     };
 
+    /** Whether an answer is to what is asked now. */
+    const isCurrent = (one) => Boolean(one) && one.block === block && one.dx === asked.dx && one.dy === asked.dy && one.pin.x === asked.pin.x && one.pin.y === asked.pin.y;
     const receive = () => {
       if (typeof props.value !== "string" || !props.value) return;
-      answer = JSON.parse(props.value);
+      const next = JSON.parse(props.value);
+      // A late one is not drawn over what was asked after it, and no block's maps stand under another's name.
+      if (next.block !== block || (isCurrent(answer) && !isCurrent(next))) return;
+      answer = next;
       write(model, answer.spec || "");
       badge.hidden = !answer.state;
       badge.className = `badge ${answer.state || ""}`;
@@ -168,7 +174,6 @@
       }
       root.dataset.block = answer.block;
       soon();
-      if (answer.block !== block) ask();
     };
 
     let start = null;
@@ -201,7 +206,7 @@
       event.preventDefault();
     });
 
-    explorer.hear("block", (name) => { block = name; ask(); });
+    explorer.hear("block", (name) => { block = name; soon(); ask(); });
     for (const image of [background, object]) image.addEventListener("load", soon);
     // Nothing is asked before the tab is opened.
     new IntersectionObserver((entries) => {

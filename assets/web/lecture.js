@@ -57,12 +57,16 @@
     asking = setTimeout(askAgain, PATIENCE_MS);
   };
   const put = ({ models, question, look }) => {
-    // Answers to another question must not be taken for those to this one.
-    root.dataset.stale = "";
     clearTimeout(asking);
     asking = setTimeout(askAgain, PATIENCE_MS);
     const problems = explorer.state.apply({ models });
     return [...problems, ...explorer.state.apply({ question, look: { ...LOOK, ...look } })];
+  };
+  // A picture of one's own that arrives during a lesson waits under Compare.
+  const shows = explorer.shows;
+  explorer.shows = (change) => {
+    if (inside && own) own.question = { ...own.question, ...change };
+    else shows(change);
   };
   const snapshot = () => {
     const { models, question, look } = explorer.state.get();
@@ -78,14 +82,15 @@
     root.dataset.panels = panels.join(" ");
     cover();
     const problems = cost ? [] : put(place.revealed ? after : before);
-    if (cost) delete root.dataset.stale;
-    else settled();
     fresh = !cost;
     update(problems);
     explorer.tell("looked");
   };
   const cover = () => {
     const { before, after, cost } = step();
+    if (place.revealed) delete root.dataset.unrevealed;
+    else root.dataset.unrevealed = "";
+    explorer.tell("revealed");
     root.dataset.cover = place.revealed ? "" : step().cover.join(" ");
     if (!cost) root.dataset.models = (place.revealed ? after : before).models.length;
   };
@@ -108,22 +113,14 @@
     if (!step().cost) slide(step().after);
   };
 
-  /** Where nothing has to be asked, what is here is the answer. */
-  const settled = () => {
-    const { answer } = explorer.now;
-    const asked = explorer.chosen.models();
-    if (answer && answer.rows.length === asked.length && answer.rows.every((row, at) => row.asked === asked[at]) && explorer.question.isAnsweredBy(answer)) delete root.dataset.stale;
-  };
-
   /** Go to a state; what is a move is made before everybody's eyes. */
   const slide = ({ models, question, look }) => {
     const from = { ...explorer.question.get() };
     const moved = SLID.some((name) => question[name] !== from[name]);
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches || document.hidden;
-    if (still || !moved) { update(put({ models, question, look })); settled(); return; }
+    if (still || !moved) { update(put({ models, question, look })); return; }
     const begin = Object.fromEntries(SLID.map((name) => [name, from[name]]));
     update(put({ models, look, question: { ...question, ...begin } }));
-    settled();
     const since = performance.now();
     let frame = 0;
     const onward = () => {
@@ -141,7 +138,6 @@
   // A row shows its model's last map, whichever was looked at under Compare.
   explorer.hear("answered", () => {
     if (!inside || root.dataset.lecture !== "bench") return;
-    settled();
     if (!fresh || "stale" in root.dataset) return;
     const { rows } = explorer.now.answer;
     fresh = false;
@@ -157,6 +153,14 @@
     else if (number < 0) { lesson -= 1; number = lesson >= 0 ? lessons[lesson].steps.length - 1 : 0; }
     if (lesson < 0 || lesson >= lessons.length) return;
     place = { lesson, step: number, revealed: false };
+    show();
+  };
+
+  /** As a clicker does: forward reveals and then goes on, back takes the reveal back and then goes back. */
+  const forward = () => { if (place.revealed) go(1); else reveal(); };
+  const backward = () => {
+    if (!place.revealed) { go(-1); return; }
+    place.revealed = false;
     show();
   };
 
@@ -180,13 +184,14 @@
     if (!inside) { back.hidden = !(trying && tab === "compare"); return; }
     inside = false;
     stop();
-    for (const name of ["lecture", "panels", "cover", "models", "stale"]) delete root.dataset[name];
+    for (const name of ["lecture", "panels", "cover", "models", "unrevealed"]) delete root.dataset[name];
     if (document.fullscreenElement && !trying) document.exitFullscreen();
     if (!trying && own) put({ ...own, look: { ...own.look } });
     back.hidden = !(trying && tab === "compare");
   };
   const tryIt = () => {
-    if (step().cost) return;
+    // Compare shows everything, what a step covers until its reveal too.
+    if (step().cost || !place.revealed) return;
     trying = true;
     explorer.state.apply({ look: { layout: own ? own.look.layout : "" } });
     explorer.openTab("compare");
@@ -202,7 +207,7 @@
 
   let bet = () => {};
   const KEYS = {
-    ArrowRight: () => go(1), PageDown: () => go(1), " ": () => go(1), ArrowLeft: () => go(-1), PageUp: () => go(-1),
+    ArrowRight: forward, PageDown: forward, " ": forward, ArrowLeft: backward, PageUp: backward,
     Enter: reveal, r: reveal, t: tryIt, f: fullscreen, d: theme,
   };
   addEventListener("keydown", (event) => {
@@ -255,8 +260,8 @@
       ...lessons.map(({ title }, at) => make("option", { value: at, text: text(title) })));
     const progress = make("span", { class: "progress", role: "status" });
     const title = make("h2", { class: "step" });
-    const previous = button("←", "Back", "ArrowLeft", () => go(-1), "turn");
-    const next = button("→", "Next", "ArrowRight", () => go(1), "turn");
+    const previous = button("←", "Take the reveal back, then the step before", "ArrowLeft", backward, "turn");
+    const next = button("→", "Reveal, then the next step", "ArrowRight", forward, "turn");
     const uncover = button("Reveal", "Show what happens", "Enter", reveal, "main uncover");
     const tried = button("Try it yourself", "Open this under Compare", "T", tryIt, "try");
     const dark = button("", "Light or dark", "D", theme, "sign");
@@ -353,8 +358,9 @@
       answer.setAttribute("aria-hidden", String(!revealed));
       uncover.disabled = revealed;
       tried.hidden = Boolean(one.cost);
-      previous.disabled = !lesson && !number;
-      next.disabled = lesson === lessons.length - 1 && number === lessons[lesson].steps.length - 1;
+      tried.disabled = !revealed;
+      previous.disabled = !revealed && !lesson && !number;
+      next.disabled = revealed && lesson === lessons.length - 1 && number === lessons[lesson].steps.length - 1;
       write(problem, [...(told.at === key ? [told.words] : []), ...problems].join(" "));
       problem.hidden = !problem.textContent;
       marks();
@@ -402,8 +408,14 @@
       });
       picture.append(svg("text", { x: (left + width - right) / 2, y: height - size * 0.4, "text-anchor": "middle", class: "soft" }, `n = H × W, d = ${costs[cost.blocks[0]].channels}`),
         svg("text", { x: left, y: size * 1.1, class: "soft" }, unit));
+      // A curve's first points tell its slope: before the reveal there are axes alone, and the names in the lesson's order.
+      const shown = place.revealed ? lines : [];
+      if (!place.revealed) {
+        lines.forEach(({ name }, number) => picture.append(
+          svg("circle", { cx: width - right + size * 0.95, cy: top + size * (1 + 1.3 * number), r: size * 0.3, fill: colours[name] }),
+          svg("text", { x: width - right + size * 1.45, y: top + size * (1.35 + 1.3 * number), class: "name" }, name)));
+      }
       // The names stand apart where lines end close to each other.
-      const shown = lines.map((line) => ({ ...line, points: place.revealed ? line.points : line.points.slice(0, 2) }));
       const labels = shown.map(({ name, points }) => ({ name, at: points[points.length - 1], y: toY(points[points.length - 1][1]) })).sort((a, b) => a.y - b.y);
       labels.forEach((one, number) => { if (number) one.y = Math.max(one.y, labels[number - 1].y + size * 1.15); });
       const over = labels.length ? labels[labels.length - 1].y - (height - bottom) : 0;

@@ -20,7 +20,7 @@
     return match && { setup: match[1] ? "ResNet" : match[3] ? "augmented" : "MetaFormer", block: match[2], seed: match[4] || "0" };
   };
 
-  explorer.models = ({ trigger, props, watch }) => {
+  explorer.models = ({ props, watch }) => {
     const { most, colours, names: listed, short, blocks, lab } = props.options;
     const names = listed.split("\n");
     const trained = lab.map((text) => ({ text, ...splitLab(text) }));
@@ -30,7 +30,7 @@
     const publish = () => {
       props.value = [...models];
       explorer.tell("models", models);
-      trigger("input");
+      explorer.question.set({}); // one request asks for models and question
     };
 
     /** Names that hold every word typed; those that begin with it first, then the shorter ones. */
@@ -190,7 +190,7 @@
     };
     explorer.state.keep("models", () => [...models], (texts) => {
       if (!Array.isArray(texts) || !texts.length || texts.length > most) return explorer.say("1 to {most} models can be shown.", { most });
-      set(texts.map(String));
+      set(texts.map((text) => String(text).trim()));
       return "";
     });
     explorer.chosen = { models: () => models, set, editor: (index) => editors[index], colour: (index) => colours[index], add };

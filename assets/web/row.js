@@ -89,6 +89,8 @@
 
   const showTop = (row) => {
     const { answer } = now;
+    // A lesson's step asks what will happen: what tells it waits for the reveal.
+    const telling = !("unrevealed" in document.documentElement.dataset);
     const [before, after] = row.data.predictions;
     const about = after.reason || after.about;
     write(row.topReason, say(about));
@@ -103,20 +105,24 @@
     after.top.forEach((one, rank) => {
       const item = row.top.children[rank];
       const [label, share, track] = item.children;
-      const right = Boolean(answer.truth) && one.label === answer.truth;
+      const right = telling && Boolean(answer.truth) && one.label === answer.truth;
       const name = explorer.sayClass(one.label);
       item.classList.toggle("right", right);
       write(label, name);
       write(share, percent(one.p));
       track.children[0].style.width = `${100 * one.p}%`;
       const earlier = was.get(one.index);
-      track.children[1].hidden = earlier === undefined || answer.identity;
+      track.children[1].hidden = earlier === undefined || answer.identity || !telling;
       if (earlier !== undefined) track.children[1].style.width = `${100 * earlier}%`;
-      item.title = (right ? `${say("What the scene shows.")} ` : "") + (answer.identity ? name
+      item.title = (right ? `${say("What the scene shows.")} ` : "") + (answer.identity || !telling ? name
         : say("{label}: now {now}, before the move {before}", { label: name, now: percent(one.p), before: earlier === undefined ? say("not among the first five (at most {least})", { least: percent(least) }) : percent(earlier) }));
     });
-    row.key.classList.toggle("idle", answer.identity || !after.top.length);
-    showVerdict(row, before, after);
+    row.key.classList.toggle("idle", answer.identity || !telling || !after.top.length);
+    if (telling) showVerdict(row, before, after);
+    else {
+      row.element.classList.remove("kept", "lost");
+      write(row.verdict, "");
+    }
   };
 
   /** In words: whether the answer stayed, and what of the scene it goes with where its parts say different things. */

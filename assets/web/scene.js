@@ -96,6 +96,9 @@
     };
   };
 
+  /** Show something else: it is asked about at once, but where a lesson has the workbench, after it. */
+  explorer.shows = (change) => explorer.question.set(change);
+
   explorer.scenery = {
     preview, moveOf, same: (one, two) => Boolean(one) === Boolean(two) && (!one || named(one) === named(two)),
   };

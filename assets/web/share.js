@@ -28,8 +28,7 @@
       let probe = null;
       if (explorer.tab() === "biases") explorer.tell("code", (wanted) => { probe = wanted; });
       explorer.question.set({}, false);
-      trigger("code", { probe });
-      explorer.openCode();
+      trigger("code", { probe, number: explorer.openCode() });
     } });
     const evidence = make("button", { type: "button", id: "evidence", text: say("Evidence"), title: say("A zip of what is on the screen: figures, numbers, models with their hashes, and a script and a notebook that give the same numbers"), onclick: () => { explorer.question.set({}, false); evidence.disabled = true; write(evidence, say("Writing…")); trigger("evidence"); } });
     explorer.hear("written", () => { evidence.disabled = false; write(evidence, say("Evidence")); });
@@ -52,13 +51,17 @@
     const dialog = make("dialog", { class: "part code", "aria-label": say("The code of what is on the screen") },
       ...blocks.map((one) => one.element), make("button", { type: "button", class: "main", text: say("Close"), onclick: () => dialog.close() }));
     element.querySelector(".part").append(dialog);
+    let asked = 0;
+    /** Wait for code; returns the number of the request, by which its reply is told from an earlier one's. */
     explorer.openCode = () => {
       for (const { text } of blocks) write(text, say("Writing…"));
       if (!dialog.open) dialog.showModal();
+      return ++asked;
     };
     watch("value", () => {
       if (typeof props.value !== "string" || !props.value) return;
       const found = JSON.parse(props.value);
+      if (found.number !== asked) return;
       for (const { name, text } of blocks) write(text, found[name]);
     });
   };

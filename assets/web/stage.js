@@ -29,7 +29,7 @@
     const rows = [];
     let timer = null;
     let hovered = false;
-    let painting = 0;
+    let coming = null; // an answer whose pictures are being decoded
     let width = 0; // of the list, px
 
     const shownRows = () => rows.slice(0, explorer.chosen.models().length);
@@ -45,6 +45,27 @@
       token.hidden = !answered.some((row) => row.maps.some((map) => map.prefix.length));
     };
 
+    /** Whether a row shows the answer of its model to the present question. */
+    const isFresh = (row) => Boolean(row.data) && !row.missing && row.data.asked === explorer.chosen.models()[row.index] && explorer.question.isAnsweredBy(row.answer);
+    /** Dim what is no answer to the present question, until that comes. */
+    const mark = () => {
+      const late = shownRows().filter((row) => !isFresh(row));
+      for (const row of shownRows()) {
+        row.element.classList.toggle("stale", late.includes(row));
+        row.element.classList.toggle("moving", late.includes(row) && Boolean(row.answer) && explorer.question.isAnsweredBy(row.answer, false));
+      }
+      if (!late.length && shownRows().length) delete document.documentElement.dataset.stale;
+      else document.documentElement.dataset.stale = "";
+    };
+    const places = (pins) => JSON.stringify(pins.map(({ x, y }) => [x, y]));
+    /** How much of the present question an answer answers: 0 for nothing; `here` where it is shown already. */
+    const worth = (answer, here) => {
+      if (!answer || JSON.stringify(answer.models) !== JSON.stringify(explorer.chosen.models()) || !explorer.question.isAnsweredBy(answer)) return 0;
+      const { pins, pin } = explorer.question.get();
+      if (here ? shownRows().some((row) => row.missing) : answer.pin !== pin || places(answer.pins) !== places(pins)) return 1;
+      return 2 + answer.rows.filter((row) => !row.error).length + answer.rows.filter((row) => row.attribution && row.attribution.after).length;
+    };
+
     /** Rows of the present answer: what a row keeps of an earlier one has its numbers and pictures there. */
     const live = () => shownRows().filter((row) => now.answer && row.data && !row.data.error && now.answer.rows.includes(row.data));
     /** Draw again what is here; ask the server only for numbers that are not. */
@@ -55,6 +76,7 @@
       paintAll(live().map((row) => attention(row, row.data, now.images)).filter(Boolean), shared);
       // Activations of different networks have no unit in common.
       paintAll(live().map((row) => attribution(row, row.data, now.images)).filter(Boolean), now.look.scale === "all");
+      mark();
     };
     const redraw = () => {
       arrange();
@@ -176,6 +198,7 @@
         if (data && data.asked !== text) {
           // A row that moved up keeps its answer; a new text waits for its own.
           row.data = now.answer ? now.answer.rows.find((one) => one.asked === text) || null : null;
+          row.answer = now.answer;
           row.layer = row.part = null;
         }
         row.element.classList.toggle("waiting", !row.data);
@@ -183,27 +206,30 @@
       });
       foot.replaceChildren(explorer.chosen.add);
       arrange();
+      mark();
       soon();
     };
 
     const receive = async (text) => {
       if (typeof text !== "string" || !text) return;
-      const mine = ++painting;
       const next = JSON.parse(text);
       next.blob = explorer.bytes(next.blob);
-      if (next.gone && explorer.question.get().picture !== next.at.picture) {
+      if (next.gone && !explorer.question.get().scene && explorer.question.get().picture === next.lost) {
         explorer.question.set({ picture: next.at.picture }, false);
         explorer.tell("notice", say(next.gone));
       }
+      if (worth(next, false) < Math.max(worth(now.answer, true), worth(coming, false))) return; // a late one
+      coming = next;
       const loaded = await Promise.all(next.images.map(explorer.panels.picture));
-      if (mine !== painting) return; // a later answer has come meanwhile
+      if (coming !== next) return; // another answer has come meanwhile
+      coming = null;
       now.answer = next;
       now.images = loaded;
-      explorer.tell("frame", next.frame);
+      if (next.models[0] === explorer.chosen.models()[0]) explorer.tell("frame", next.frame);
       explorer.chosen.models().forEach((name, index) => {
         const own = next.rows[index];
         const data = own && own.asked === name ? own : next.rows.find((one) => one.asked === name);
-        if (data) { rows[index].data = data; present(rows[index]); }
+        if (data) { rows[index].data = data; rows[index].answer = next; present(rows[index]); }
       });
       chooseLayers();
       write(status, next.identity ? say("Not moved.") : say("Moved: {move}.", { move: next.transform }));
@@ -254,7 +280,7 @@
       const next = JSON.parse(text);
       if (!now.answer || next.key !== now.answer.key) return;
       next.blob = explorer.bytes(next.blob);
-      next.tried = new Set(looked().map((number, index) => `${index} ${number}`));
+      next.tried = new Set(next.layers.map((number, index) => `${index} ${number}`));
       now.bank = next;
       root.dataset.bank = next.key;
       if (!now.answer.complete) soon();
@@ -268,10 +294,12 @@
     explorer.hear("looked", settle);
     // What is shown follows the pointer at once, its answers when they come.
     explorer.hear("asked", () => {
+      mark();
       if (list.classList.contains("alike") || now.look.view !== "after") return;
       for (const row of live()) showSeen(row, row.data, now.images);
     });
     explorer.hear("models", mount);
+    explorer.hear("revealed", () => { for (const row of live()) present(row); });
     new ResizeObserver(([{ contentRect }]) => { width = contentRect.width; soon(); }).observe(list);
     explorer.hear("resized", soon);
 

@@ -57,7 +57,7 @@ class About:
         use: where it belongs, and why.
         difficulty: how hard it is to write, and what is hard.
         diagram: how the numbers flow.
-        correction: what the study note says of it and what is so, or "".
+        correction: what is often said of it and what is so, or "".
         example: parameters with which the example of use builds it.
     """
 

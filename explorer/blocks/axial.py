@@ -111,7 +111,7 @@ class Axial(Block):
             ),
         ),
         correction=(
-            "The study note says that separable attention costs O(n d + n^2). Each place is compared with H + W "
+            "Separable attention is sometimes said to cost O(n d + n^2). Each place is compared with H + W "
             "others, so this costs O(n (H + W) d): no term of it grows with n^2. At 14 x 14 and d = 384 it "
             "takes 471 MFLOP and full attention 290; at 56 x 56 and d = 96 it takes 597 and full attention 4008."
         ),

@@ -36,7 +36,7 @@ class C2f(Block):
 
     1x1 convolution to 2c channels, split in halves; m bottlenecks in a row (3x3, 3x3, skip), each fed by the last
     piece; all m + 2 pieces joined; 1x1 convolution to d. Every convolution is followed by batch norm and SiLU.
-    C2f stands for the faster CSP bottleneck with two convolutions (the note's "Cascaded Cross Fusion" is not its name).
+    C2f stands for the faster CSP bottleneck with two convolutions.
 
     Cost: n (2 c d + 18 m c^2 + (m + 2) c d) multiply-adds; as many parameters without n, and 2 for each channel after a
     convolution: 2 (2 c + 2 m c + d).
@@ -93,7 +93,7 @@ class C2f(Block):
             ),
         ),
         correction=(
-            'The study note spells the name out as "Cascaded Cross Fusion". C2f is the faster CSP bottleneck with two '
+            'The name is sometimes spelt out as "Cascaded Cross Fusion". C2f is the faster CSP bottleneck with two '
             "convolutions (CSP: cross stage partial)."
         ),
         example={"bottlenecks": 2},

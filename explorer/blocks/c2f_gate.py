@@ -1,4 +1,4 @@
-"""The study note's simplified module: a gate a place from two 3x3 convolutions."""
+"""A gate a place from two 3x3 convolutions."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ class C2fGate(Block):
     """How much of each place is let through? One gate a place, from two 3x3 convolutions.
 
     a = 3x3 convolution of x; b = another; gate = sigmoid(1x1 convolution of a + b to one channel); out = x * gate.
-    It is a spatial gate and not a C2f, whatever the study note calls it. Nothing nonlinear stands before the 1x1, so
-    the three convolutions equal a single 3x3 convolution to one channel; kept as printed.
+    A spatial gate that is sometimes drawn under the name C2f, which it is not. Nothing nonlinear stands before the 1x1,
+    so the three convolutions equal a single 3x3 convolution to one channel; kept as it is drawn.
 
     Cost: n (18 d w + w) multiply-adds for convolutions of w channels; 18 d w + 3 w + 1 parameters.
     Map: (1, H, W) in 0 to 1.
-    Source: the study note on attention and inductive biases.
+    Source: none published; compare Woo et al., "CBAM", 2018, whose spatial gate has one 7x7 convolution.
     """
 
     options: ClassVar = {"width": Option(0, "channels of the two 3x3 convolutions; 0: as many as the input", 0, 4096)}
     residual: ClassVar[bool] = False
     kind: ClassVar[MapKind | None] = "gate"
     about: ClassVar = About(
-        title="The study note's gate",
+        title="Spatial gate drawn as C2f",
         formula=(
             r"g = \sigma\left(w * (A * x + B * x)\right) \in (0,1)^{1\times H\times W},\qquad "
             r"\mathrm{out} = x \odot g"
@@ -72,8 +72,8 @@ class C2fGate(Block):
             ),
         ),
         correction=(
-            "The study note calls this C2f. It is a spatial gate; as printed it keeps the input's channels whatever "
-            "number of output channels is asked for. It is kept here as printed, under a name of its own."
+            "Sometimes drawn under the name C2f. It is a spatial gate, and its output has as many channels as its "
+            "input; a C2f joins the pieces of a row of bottlenecks. It stands here under a name of its own."
         ),
         example={"width": 16},
     )

@@ -82,7 +82,7 @@ class ChannelAttention(Block):
             ),
         ),
         correction=(
-            "The study note says that separable attention costs O(n d + n^2). Attention between channels costs "
+            "Separable attention is sometimes said to cost O(n d + n^2). Attention between channels costs "
             "O(n d^2 / g) and is linear in n. Merely splitting Q, K and V into channel groups is multi-head attention "
             "and saves nothing: the comparison has to be between channels."
         ),

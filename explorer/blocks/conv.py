@@ -50,7 +50,7 @@ class DepthwiseConvolution(Block):
         difficulty="Easy: one layer of every library.",
         diagram=chain(INPUT, Node("conv", "3×3, each channel by itself"), OUTPUT),
         correction=(
-            "The study note says that convolution gives translation invariance. It gives equivariance (the features "
+            "Convolution is often said to give translation invariance. It gives equivariance (the features "
             "move with the object), up to borders and stride; pooling over space gives invariance, and a stride "
             "without low-pass filter breaks both."
         ),

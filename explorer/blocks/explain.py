@@ -38,7 +38,7 @@ class Explanation:
         use: where it belongs, and why.
         difficulty: how hard it is to write, and what is hard.
         source: where it comes from.
-        correction: what the study note says of it and what is so, or "".
+        correction: what is often said of it and what is so, or "".
         options: its parameters by name.
         example: lines of Python that use it.
     """

@@ -78,7 +78,7 @@ class LinearAttention(Block):
             ),
         ),
         correction=(
-            "The study note says that separable attention costs O(n d + n^2). This one costs O(n d), and O(n d^2) for "
+            "Separable attention is sometimes said to cost O(n d + n^2). This one costs O(n d), and O(n d^2) for "
             "its projections; no term grows with n^2."
         ),
     )

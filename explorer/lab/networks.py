@@ -40,7 +40,7 @@ MANIFEST = "manifest.json"
 #: Channels of the ResNet's first three stages (timm's, but a narrower third, so that blocks of d^2 parameters fit).
 _RESNET_CHANNELS = (32, 48, 32)
 #: Parameters of blocks that differ from the block's own defaults. Attention over places gets positions, as in its
-#: papers; the note's gate a quarter of the channels, as at full width it alone would exceed a network's parameters.
+#: papers; c2f_gate a quarter of the channels, as at full width it alone would exceed a network's parameters.
 BLOCK_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "mhsa": {"position": "absolute"},
     "axial": {"position": "absolute"},

@@ -319,7 +319,7 @@ COLUMNS = (
 
 
 def _comparison(result: ProbeResult) -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
-    """The study note's table with measured numbers: words a model, and the models' colours."""
+    """The blocks compared by measured numbers: words a model, and the models' colours."""
     words, colours = [], []
     for number, model in enumerate(result.models):
         fitted = result.of(model, measure="time exponent in n")

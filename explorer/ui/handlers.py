@@ -35,6 +35,7 @@ class Asked:
     texts: tuple[str, ...]
     models: tuple[Model | payload.Failure, ...]
     gone: str = ""
+    lost: str = ""
 
     def key(self, complete: bool) -> str:
         """Name the matrices that belong to the answer; where they hold rows too, these depend on the query."""
@@ -76,6 +77,7 @@ class Handlers:
         Closing the generator cancels it at its next step.
         """
         asked = self.ask(models, question)
+        of = payload.asked_of(asked.texts, asked.moved, asked.question)
         live = [one for one in asked.models if isinstance(one, Model)]
 
         def work(tell: Callable[[tuple[int, float]], None]) -> None:
@@ -88,8 +90,8 @@ class Handlers:
                 self.answers.view(model, asked.moved, asked.question, asked.question.method, progress)
 
         for number, share in told(work):
-            yield gr.skip(), {"share": (number + share) / len(live), "model": str(live[number].spec)}
-        yield self._live(asked), {"share": 1.0, "model": ""}
+            yield gr.skip(), {"share": (number + share) / len(live), "model": str(live[number].spec), "of": of}
+        yield self._live(asked), {"share": 1.0, "model": "", "of": of}
 
     def choose(self, picture: Picked | None) -> tuple[Any, None]:
         """Take a visitor's own picture, or say what is wrong with it.
@@ -115,14 +117,14 @@ class Handlers:
     def ask(self, models: Any, question: Any) -> Asked:
         """Check a request and load its models; what is wrong with it is raised as a message on the page."""
         asked, texts = checked(parse_question, question), checked(parse_models, models)
-        gone = ""
+        gone = lost = ""
         if asked.scene is None and OWN.fullmatch(asked.picture):
             own = self.answers.own.get(asked.picture)
             if own.image is None:
-                gone, asked = own.problem, replace(asked, picture=next(iter(samples())))
+                gone, lost, asked = own.problem, asked.picture, replace(asked, picture=next(iter(samples())))
         found = tuple(self.answers.several(texts))
         frame = next((one.input_size for one in found if isinstance(one, Model)), (224, 224))
-        return Asked(self._moved(asked, frame), asked, tuple(texts), found, gone)
+        return Asked(self._moved(asked, frame), asked, tuple(texts), found, gone, lost)
 
     def _moved(self, question: Question, frame: tuple[int, int]) -> Moved:
         if question.scene is not None:
@@ -163,7 +165,7 @@ class Handlers:
         pending = "" if METHODS[question.method].live else "press"
         slots = self.slots(asked)
         key = asked.key(payload.is_complete(slots, question))
-        return payload.live(slots, asked.texts, asked.moved, question, key, pending, asked.gone)
+        return payload.live(slots, asked.texts, asked.moved, question, key, pending, asked.gone, asked.lost)
 
 
 _WHOLE = "All weights are from the file."

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 from typing import Any
 
+import torch
 from PIL.Image import Image
 
 from explorer.lab import motion
-from explorer.lab.scenes import Scene, cues
+from explorer.lab.scenes import Scene, cues, render
 from explorer.transforms import Transform
 
-_SCENE_NOTE = "The object is rendered anew at every step and the background stays: nothing is cut off or filled in."
+_RENDERED = "The object is rendered anew at every step and the background stays: nothing is filled in."
+_CUT = "The frame cuts off a part of the object."
+_GONE = "The object has left the frame."
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +41,8 @@ class Moved:
     @classmethod
     def scene(cls, scene: Scene, transform: Transform, frame: tuple[int, int]) -> Moved:
         """A scene, moved; raises ParameterError for a move that it cannot make."""
-        motion.moved(scene, transform, frame)
-        return cls(scene, repr(scene), (_SCENE_NOTE,), transform, frame)
+        seen = motion.moved(scene, transform, frame)
+        return cls(scene, repr(scene), (_RENDERED, *_lost(seen, frame)), transform, frame)
 
     @property
     def truth(self) -> str:
@@ -70,3 +74,14 @@ class Moved:
         """What becomes of places, in pixels of a frame of this size: of those on the object, where it is a scene."""
         move = self.on(size)
         return motion.about_object(self.source, move, size) if isinstance(self.source, Scene) else move
+
+
+@lru_cache(maxsize=256)
+def _lost(scene: Scene, frame: tuple[int, int]) -> tuple[str, ...]:
+    """What has to be said of a scene whose object is not wholly inside the frame, by its mask."""
+    mask = render(scene, frame[0]).masks[0] > 0
+    if not mask.any():
+        return (_GONE,)
+    # An object that ends at the frame's edge is cut there: none of the shapes has such an edge of its own.
+    edges = torch.cat([mask[..., 0, :], mask[..., -1, :], mask[..., :, 0], mask[..., :, -1]], -1)
+    return (_CUT,) if edges.any() else ()

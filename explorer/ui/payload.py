@@ -77,6 +77,24 @@ class _Blob:
         return base64.b64encode(b"".join(self.parts)).decode("ascii")
 
 
+def asked_of(asked: Sequence[str], moved: Moved, question: Question) -> dict[str, Any]:
+    """What was asked, as every reply carries it: by it the browser tells a late answer from the present one.
+
+    Args:
+        asked: the models' texts as they were asked for.
+        moved: what is shown, and how it is moved.
+        question: what was asked.
+    """
+    return {
+        "models": list(asked),
+        "at": {**moved.asked(), "picture": question.picture},
+        "pins": [{"x": one.x, "y": one.y} for one in question.pins],
+        "pin": question.pin,
+        "method": question.method,
+        "parameters": dict(question.parameters),
+    }
+
+
 def live(
     slots: Sequence[ModelView | Failure],
     asked: Sequence[str],
@@ -85,6 +103,7 @@ def live(
     key: str,
     pending: str = "",
     gone: str = "",
+    lost: str = "",
 ) -> str:
     """Return the text that follows a move.
 
@@ -95,7 +114,8 @@ def live(
         question: what was asked.
         key: names the answer; a bank of the same key belongs to it.
         pending: why there is no attribution yet although the method can serve the model, or "".
-        gone: what was asked for and cannot be shown any more, or "".
+        gone: why the picture that was asked for cannot be shown any more, or "".
+        lost: the name of that picture, or "".
     """
     blob, images = _Blob(), _Images()
     rows: list[dict[str, Any]] = []
@@ -113,12 +133,10 @@ def live(
             "frame": list(moved.frame),
             "truth": moved.truth,
             "cues": moved.cues,
-            "at": {**moved.asked(), "picture": question.picture},
-            "pins": [{"x": one.x, "y": one.y} for one in question.pins],
-            "pin": question.pin,
-            "method": question.method,
+            **asked_of(asked, moved, question),
             "notes": list(moved.notes),
             "gone": gone,
+            "lost": lost,
             "rows": rows,
             "images": images.texts,
             "complete": full,
@@ -165,7 +183,7 @@ def bank(slots: Sequence[ModelView | Failure], question: Question, key: str, com
             entry |= _matrices(one, blob)
         if entry:
             rows[index]["maps"][number] = entry
-    return json.dumps({"key": key, "rows": rows, "blob": blob.text()}, allow_nan=False)
+    return json.dumps({"key": key, "layers": list(question.layers), "rows": rows, "blob": blob.text()}, allow_nan=False)
 
 
 def _row(

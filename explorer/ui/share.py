@@ -45,7 +45,8 @@ def draw(worker: Worker, handlers: Handlers, masthead: gr.HTML, asked: dict[str,
     written = part("bundle", "", label="", elem_id="bundle-written")
 
     def code(event: gr.EventData, models: Any, question: Any) -> str:
-        return written_out(handlers, models, question, (getattr(event, "_data", None) or {}).get("probe"))
+        told = getattr(event, "_data", None) or {}
+        return written_out(handlers, models, question, told.get("probe"), told.get("number"))
 
     def evidence(models: Any, question: Any, kept: Any) -> tuple[str, str]:
         view, live = on_screen(handlers, models, question)
@@ -69,7 +70,7 @@ def draw(worker: Worker, handlers: Handlers, masthead: gr.HTML, asked: dict[str,
     written_event.failure(lambda: f"!{uuid.uuid4()}", outputs=written, show_progress="hidden", api_visibility="private")
 
 
-def written_out(handlers: Handlers, models: Any, question: Any, probe: Any = None) -> str:
+def written_out(handlers: Handlers, models: Any, question: Any, probe: Any = None, number: Any = None) -> str:
     """The code of what is on the screen, or of a probe of it: JSON of Python and command line.
 
     Args:
@@ -77,6 +78,7 @@ def written_out(handlers: Handlers, models: Any, question: Any, probe: Any = Non
         models: texts of the models.
         question: what is on the stage.
         probe: what a tab of a bias asks for, or None.
+        number: the page's number of the request, which goes back with the code.
     """
     view, _ = on_screen(handlers, models, question)
     python, command = view.python, view.command
@@ -89,7 +91,8 @@ def written_out(handlers: Handlers, models: Any, question: Any, probe: Any = Non
         line = command()
     except ParameterError as error:
         line = f"# {pathless(str(error))}"
-    return json.dumps({"python": python(), "command": line})
+    number = number if isinstance(number, int) else None
+    return json.dumps({"python": python(), "command": line, "number": number})
 
 
 def on_screen(handlers: Handlers, models: Any, question: Any) -> tuple[View, list[Model]]:

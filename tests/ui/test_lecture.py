@@ -92,7 +92,7 @@ def test_every_step_of_every_lesson_fits_on_one_screen(lecture: Lecture) -> None
                 if key:
                     lecture.press(key)
                 if not step["before"]:
-                    page.locator("#lecture polyline").first.wait_for()
+                    page.locator("#lecture polyline" if key else "#lecture svg .name").first.wait_for()
                 where = f"{lesson['name']} {number} {key}"
                 shown = step["after" if key else "before"]
                 assert page.evaluate("explorer.chosen.models()") == (
@@ -133,13 +133,23 @@ def test_keys_lead_through_a_lesson(lecture: Lecture) -> None:
     assert page.locator("#lecture .choices .right").inner_text().endswith("The two with convolutions")
     page.keyboard.press("1")  # too late for a bet
     assert page.locator("#lecture .choices button").nth(0).get_attribute("aria-pressed") == "false"
-    lecture.press("ArrowRight")
-    assert (lecture.at()["step"], lecture.at()["revealed"]) == (3, False)
+    # As a clicker does: forward reveals and then goes on, back takes the reveal back and then goes back.
+    for key, back in (("ArrowRight", "ArrowLeft"), ("PageDown", "PageUp"), (" ", "PageUp")):
+        lecture.press(key)
+        assert (lecture.at()["step"], lecture.at()["revealed"]) == (3, False)
+        lecture.press(key)
+        assert (lecture.at()["step"], lecture.at()["revealed"]) == (3, True)
+        lecture.press(back)
+        assert (lecture.at()["step"], lecture.at()["revealed"]) == (3, False)
+        assert not page.locator("#lecture .explanation").is_visible()
+        assert lecture.question()["dx"] == 0
+        lecture.press(back)
+        assert lecture.at() == {"lesson": "equivariance-invariance-aliasing", "step": 2, "revealed": False}
+        assert lecture.question()["dx"] == 0
+        lecture.press(key)
+        assert (lecture.at()["step"], lecture.at()["revealed"]) == (2, True)
     lecture.press("PageUp")
-    lecture.press(" ")
-    lecture.press("ArrowLeft")
     assert lecture.at() == {"lesson": "equivariance-invariance-aliasing", "step": 2, "revealed": False}
-    assert lecture.question()["dx"] == 0
     assert page.locator("#lecture .progress").inner_text() == "2 of 5"
     # The arrows belong to the picture while it has the focus.
     page.locator("#scene .large canvas").focus()
@@ -148,6 +158,7 @@ def test_keys_lead_through_a_lesson(lecture: Lecture) -> None:
     assert lecture.at()["step"] == 2
     assert lecture.question()["dx"] == 1
     page.keyboard.press("Escape")
+    lecture.press("ArrowRight")
     lecture.press("ArrowRight")
     assert lecture.at()["step"] == 3
     dark = "document.body.classList.contains('dark')"
@@ -166,6 +177,60 @@ def test_what_would_give_it_away_is_covered_until_the_reveal(lecture: Lecture) -
     assert page.locator("#stage article.model").first.locator(".attention canvas").is_visible()
     page.get_by_role("button", name="Reveal").click()
     assert canvas.is_visible()
+
+
+#: Everything that can be seen, read aloud or hovered over.
+_READABLE = """() => {
+    const seen = [...document.querySelectorAll("body *")]
+        .filter((one) => one.checkVisibility({ visibilityProperty: true }));
+    const said = seen.flatMap((one) => ["aria-label", "title", "alt", "placeholder", "aria-valuetext"]
+        .map((name) => one.getAttribute(name)));
+    return [document.title, document.body.innerText, ...said.filter(Boolean)].join("\\n");
+}"""
+_TELLING = ("keeps its answer", "changes its answer", "follows the ", "What the scene shows", "before the move")
+
+
+def test_nothing_readable_tells_the_answer_before_the_reveal(lecture: Lecture) -> None:
+    page = lecture.open().page
+    for lesson in map(as_json, shipped()):
+        for number, step in enumerate(lesson["steps"], 1):
+            where = f"{lesson['name']} {number}"
+            assert lecture.at() == {"lesson": lesson["name"], "step": number, "revealed": False}
+            if step["cost"]:
+                page.locator("#lecture svg .name").first.wait_for()
+            readable = page.evaluate(_READABLE)
+            told = [step["explanation"]["en"], step["title"]["en"], *step["sources"], *_TELLING]
+            question = step["question"]["en"] + lesson["title"]["en"] + "".join(one["en"] for one in step["choices"])
+            assert [one for one in told if one in readable and one not in question] == [], where
+            assert step["question"]["en"] in readable  # so that what is looked for would be found
+            tree = page.locator("body").aria_snapshot()
+            assert [
+                one
+                for one in (step["explanation"]["en"], step["title"]["en"], *_TELLING)
+                if one in tree and one not in question
+            ] == [], where
+            assert page.locator("#lecture .right, #stage .right, #stage .kept, #stage .lost").count() == 0, where
+            assert page.locator("#lecture polyline").count() == 0, where
+            for name in step["cover"]:
+                assert (
+                    page.locator(f"#stage .panel.{name} canvas:visible, #stage .panel.{name} .top:visible").count() == 0
+                )
+            page.keyboard.press("t")  # Compare would show what is covered
+            assert page.evaluate("explorer.tab()") == "lecture", where
+            assert "revealed:true" not in page.evaluate("explorer.link.address()"), where
+            lecture.press("PageDown")
+            readable = page.evaluate(_READABLE)
+            assert step["explanation"]["en"] in readable, where
+            assert step["title"]["en"] in readable, where
+            if step["right"]:
+                assert page.locator("#lecture .choices .right").count() == 1, where
+            if number == 1:
+                lecture.press("PageUp")
+                readable = page.evaluate(_READABLE)
+                assert [one for one in told if one in readable and one not in question] == [], f"{where} taken back"
+                lecture.press("PageDown")
+            if (lesson["name"], number) != (SHIPPED[-1], len(lesson["steps"])):
+                lecture.press("PageDown")
 
 
 def test_the_object_slides_before_everybodys_eyes(chromium: Any, server: str) -> None:
@@ -217,11 +282,12 @@ def test_a_link_to_a_step_that_is_not_there_says_so(lecture: Lecture) -> None:
 
 def test_a_chart_of_costs_keeps_its_end_for_the_reveal(lecture: Lecture) -> None:
     page = lecture.open("cost-in-n", 1).page
-    page.locator("#lecture svg polyline").first.wait_for()
+    page.locator("#lecture svg .name").first.wait_for()
     points = (
         "[...document.querySelectorAll('#lecture polyline')].map((one) => one.getAttribute('points').split(' ').length)"
     )
-    assert page.evaluate(points) == [2, 2, 2]
+    assert page.evaluate(points) == []
+    assert page.locator("#lecture svg .name").all_text_contents() == ["mhsa", "axial", "linear"]
     lecture.press("Enter")
     assert page.evaluate(points) == [6, 6, 6]
     slopes = page.evaluate(

@@ -146,7 +146,7 @@ def test_tabs_explain_the_blocks_and_report_the_laboratory(visit: Visit):
     text = visit.page.locator("#blocks-text")
     text.locator(".katex-display").first.wait_for()
     text.get_by_text("time grows as").first.wait_for()
-    assert "O(n d + n2)" in text.inner_text(), "the study note's claim, its power raised"
+    assert "O(n d + n2)" in text.inner_text(), "what is often said, its power raised"
     assert text.locator(".diagram svg").is_visible()
     visit.page.get_by_label("c2f", exact=True).click()
     text.get_by_text("CSP").first.wait_for()

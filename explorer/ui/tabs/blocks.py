@@ -134,7 +134,14 @@ def example(answers: Answers, asked: Any) -> str:
     """
     tried = checked(Tried.parse, asked)
     text = model_of(tried.block)
-    told: dict[str, Any] = {"block": tried.block, "spec": text, "pin": tried.pin._asdict(), "panels": []}
+    told: dict[str, Any] = {
+        "block": tried.block,
+        "spec": text,
+        "dx": tried.dx,
+        "dy": tried.dy,
+        "pin": tried.pin._asdict(),
+        "panels": [],
+    }
     model = answers.model(text)
     view = model if isinstance(model, Failure) else _seen(answers, model, tried)
     if isinstance(view, Failure):

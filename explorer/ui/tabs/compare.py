@@ -12,6 +12,7 @@ import gradio as gr
 from explorer.blocks import BLOCKS
 from explorer.images import alt_text, samples
 from explorer.lab import networks
+from explorer.lab.scenes import Scene
 from explorer.sheet import MODEL_COLOURS, PALETTES
 from explorer.ui.controls import MAX_MODELS, Question, methods, moves
 from explorer.ui.handlers import Handlers
@@ -76,7 +77,13 @@ def draw(
                 "controls",
                 label="Controls",
                 elem_id="controls",
-                options={"moves": moves(), "methods": methods(), "method": Question().method, "scene": fields()},
+                options={
+                    "moves": moves(),
+                    "methods": methods(),
+                    "method": Question().method,
+                    "scene": fields(),
+                    "blank": dataclasses.asdict(Scene()),
+                },
                 value=first,
                 events=("compute", "cancel"),
             )
@@ -122,8 +129,8 @@ def draw(
         "show_progress": "hidden",
     }
     answer = worker.event(ANSWERS, handlers.answer)
-    gr.on(
-        [controls.input, chosen.input],
+    # A change of the models is asked with the question too: a step that changes both is one request.
+    listen(controls, "input")(
         answer,
         outputs=stage,
         trigger_mode="always_last",

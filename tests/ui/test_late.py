@@ -1,0 +1,228 @@
+"""Replies that come late, in any order: what is shown is the answer to what is asked now, or is dimmed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from explorer.lessons import as_json, shipped
+from explorer.ui.answers import Answers
+from explorer.ui.handlers import Handlers
+
+from .unpack import Unpacked
+
+pytestmark = pytest.mark.browser
+
+#: Every reply reaches its part of the page after a time of its own, up to so long: the last may come first. An older
+#: one comes once more after half of them, as if it had been under way all the time.
+LATEST_MS = 250
+_LATE = """([seed, latest]) => {
+    let state = seed;
+    const random = () => { // mulberry32: the same delays in every run
+        state = (state + 0x6D2B79F5) | 0;
+        let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+        mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+        return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
+    };
+    window.late = { under: 0, overtaken: 0 };
+    const PARTS = ["stage", "bank", "scene", "example", "progress", "code"];
+    const delayed = (given) => {
+        let held = given.props.value;
+        let last = 0;
+        const made = [];
+        return { ...given,
+            props: new Proxy(given.props, {
+                get: (props, name) => (name === "value" ? held : props[name]),
+                set: (props, name, value) => { if (name === "value") held = value; props[name] = value; return true; },
+            }),
+            watch: (name, listener) => given.watch(name, () => {
+                made.push(given.props.value);
+                const deliver = (number) => {
+                    window.late.under++;
+                    setTimeout(() => {
+                        window.late.under--;
+                        if (number < last) window.late.overtaken++;
+                        last = Math.max(last, number);
+                        held = made[number];
+                        listener();
+                    }, random() * latest);
+                };
+                deliver(made.length - 1);
+                if (random() < 0.5) deliver(Math.floor(random() * made.length));
+            }) };
+    };
+    let mount;
+    let explorer;
+    Object.defineProperty(window, "explorer", { get: () => explorer, set: (own) => {
+        if (own === explorer) return;
+        explorer = own;
+        Object.defineProperty(explorer, "mount", {
+            get: () => (draw, id, given) => mount(draw, id, PARTS.includes(draw) ? delayed(given) : given),
+            set: (drawing) => { mount = drawing; },
+        });
+    } });
+}"""
+
+#: Nothing is under way and nothing is dimmed.
+_SETTLED = """() => window.late.under === 0 && !("stale" in document.documentElement.dataset)
+    && !document.querySelector("#stage article.stale")"""
+
+_SHOWN = """() => {
+    const { answer } = explorer.now;
+    const { question } = explorer.state.get();
+    return {
+        models: explorer.chosen.models(), question, stale: "stale" in document.documentElement.dataset,
+        answered: answer.models, at: answer.at,
+        tops: [...document.querySelectorAll("#stage article.model")].map((row) =>
+            [...row.querySelectorAll(".top li")]
+                .map(({ children: [label, share] }) => [label.textContent, share.textContent])),
+        dimmed: document.querySelectorAll("#stage article.stale").length,
+    };
+}"""
+
+
+class Hurried:
+    """A page whose replies are late, and what its answers have to be."""
+
+    def __init__(self, page: Any, address: str, seed: int) -> None:
+        self.page, self.seed = page, seed
+        self.random = random.Random(seed)
+        self.handlers = Handlers(Answers(folders=False, device="cpu"))
+        self.complaints: list[str] = []
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.add_init_script(f"({_LATE})([{seed}, {LATEST_MS}])")
+        page.set_default_timeout(30_000)
+        self.joins: list[Any] = []
+        page.on("request", lambda request: self.joins.append(request) if "/queue/join" in request.url else None)
+        page.goto(address)
+        page.wait_for_function(
+            "() => document.querySelector('#stage .top li') && !document.documentElement.classList.contains('early')"
+        )
+        self.steps = [
+            state
+            for lesson in map(as_json, shipped())
+            for step in lesson["steps"]
+            for state in (step["before"], step["after"])
+            if state
+        ]
+
+    def expected(self, models: list[str], question: dict[str, Any]) -> list[list[list[str]]]:
+        """What has to stand in every row: label and percentage of each of the first five classes."""
+        rows = Unpacked(self.handlers.answer(models, question)).data["rows"]
+        return [[[one["label"], _percent(one["p"])] for one in row["predictions"][-1]["top"]] for row in rows]
+
+    def step(self) -> None:
+        """Ask for something else, in one of the ways that there are."""
+        kind = self.random.choice(["lesson", "move", "drag", "models", "method", "pin", "scene", "tab"])
+        page = self.page
+        if kind == "lesson":
+            state = self.random.choice(self.steps)
+            page.evaluate(
+                "({ models, question }) => { explorer.state.apply({ models }); explorer.state.apply({ question }); }",
+                state,
+            )
+        elif kind == "move":
+            page.evaluate("(dx) => explorer.question.set({ dx })", self.random.randint(-12, 12))
+        elif kind == "drag":
+            ways = [self.random.randint(-12, 12) for _ in range(4)]
+            page.evaluate(
+                "(ways) => ways.forEach((dy, at) => setTimeout(() => explorer.question.set({ dy }), 15 * at))", ways
+            )
+        elif kind == "models":
+            names = self.random.sample(["lab/conv", "lab/mhsa", "lab/c2f", "lab/axial", "lab/none"], 2)
+            page.evaluate("(names) => explorer.state.apply({ models: names })", names)
+        elif kind == "method":
+            page.evaluate("(method) => explorer.question.set({ method })", self.random.choice(["gradcam", "saliency"]))
+        elif kind == "pin":
+            place = {"x": self.random.random() * 0.99, "y": self.random.random() * 0.99}
+            page.evaluate("(place) => explorer.question.set({ pins: [place] })", place)
+        elif kind == "scene":
+            page.evaluate(
+                """(tilt) => {
+                    const { scene } = explorer.question.get();
+                    if (scene) explorer.question.set({ scene: { ...scene, tilt } });
+                }""",
+                self.random.randint(-30, 30),
+            )
+        else:
+            page.evaluate("(name) => explorer.openTab(name)", self.random.choice(["lecture", "compare", "blocks"]))
+
+    def check(self) -> None:
+        """Wait until the page says that it shows the answer, and see whether it does."""
+        self.page.wait_for_timeout(60)  # a drag is over
+        self.page.wait_for_function(_SETTLED)
+        shown = self.page.evaluate(_SHOWN)
+        assert not shown["stale"]
+        assert shown["dimmed"] == 0
+        assert shown["answered"] == shown["models"]
+        assert shown["tops"] == self.expected(shown["models"], shown["question"]), shown
+
+
+def _percent(p: float) -> str:
+    return "< 0.1 %" if p < 0.001 else f"{100 * p:.1f} %"
+
+
+@pytest.fixture
+def page(chromium: Any) -> Iterator[Any]:
+    context = chromium.new_context(viewport={"width": 1280, "height": 720}, reduced_motion="reduce", locale="en-GB")
+    yield context.new_page()
+    context.close()
+
+
+def _many(hurried: Hurried, transitions: int) -> None:
+    made = 0
+    while made < transitions:
+        burst = min(hurried.random.randint(1, 10), transitions - made)
+        for _ in range(burst):
+            hurried.step()
+            hurried.page.wait_for_timeout(hurried.random.choice([0, 0, 30, 120]))
+        made += burst
+        hurried.check()
+    assert hurried.complaints == []
+    assert hurried.page.evaluate("window.late.overtaken") > transitions / 50, "no answer was overtaken by a later one"
+
+
+def test_no_late_answer_is_shown_as_the_present_one(page: Any, server: str) -> None:
+    _many(Hurried(page, server, 1), 60)
+
+
+@pytest.mark.long
+def test_no_late_answer_is_shown_in_two_hundred_transitions(page: Any, server: str) -> None:
+    _many(Hurried(page, server, 2), 200)
+
+
+def test_a_step_of_a_lesson_is_one_request(page: Any, server: str) -> None:
+    page.goto(f"{server}#tab=lecture&lecture=lesson:scale;step:2")
+    page.wait_for_function(
+        "() => document.documentElement.dataset.lecture && !('stale' in document.documentElement.dataset)"
+    )
+    page.wait_for_timeout(1500)
+    asked: list[Any] = []
+    page.on("request", lambda request: asked.append(request.post_data_json) if "/queue/join" in request.url else None)
+    answers = page.evaluate(
+        "gradio_config.dependencies.filter((one) => /^answer/.test(one.api_name)).map((one) => one.id)"
+    )
+    for _ in range(3):  # the reveal, the next step with other models, its reveal
+        before = len(asked)
+        page.keyboard.press("PageDown")
+        page.wait_for_function("() => !('stale' in document.documentElement.dataset)")
+        page.wait_for_timeout(400)
+        assert len([one for one in asked[before:] if one["fn_index"] in answers]) == 1
+
+
+def test_an_answer_about_a_lost_picture_changes_nothing_newer(page: Any, server: str) -> None:
+    page.goto(server)
+    page.wait_for_function(
+        "() => document.querySelector('#stage .top li') && !document.documentElement.classList.contains('early')"
+    )
+    shown = "[explorer.question.get().picture, JSON.stringify(explorer.question.get().scene)]"
+    page.evaluate("explorer.question.set({ scene: null, picture: 'own:' + '0'.repeat(24) })")
+    page.evaluate("explorer.question.set({ scene: null, picture: 'dahlia' })")
+    page.wait_for_timeout(1500)
+    assert page.evaluate(shown)[0] == "dahlia"
+    page.evaluate("explorer.question.set({ picture: 'own:' + '0'.repeat(24) })")
+    page.wait_for_function("() => !explorer.question.get().picture.startsWith('own:')")
+    page.wait_for_function("() => !('stale' in document.documentElement.dataset)")
