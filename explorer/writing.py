@@ -27,7 +27,6 @@ _REASONS = {
     errno.EROFS: "this disk can only be read; choose another place",
     errno.ENAMETOOLONG: "its name is too long; choose a shorter one",
     errno.EISDIR: "a folder has this name; choose another one",
-    errno.ENOENT: "its folder is not there; make it, or choose another place",
     errno.ENOTDIR: "what should be its folder is a file; choose another place",
     errno.EEXIST: "a file has this name; choose another one",
     errno.ELOOP: "it is a link that leads in a circle; choose another place",
@@ -118,7 +117,10 @@ def temporary_folder() -> Path:
 
 def cannot_write(path: str | Path, error: Exception, kept: str = "") -> WriteError:
     """The error that says why a path cannot be written, what to do, and what is kept."""
-    return WriteError(f"'{path}' cannot be written: {reason(error)}" + f". {kept}" * bool(kept))
+    said = reason(error)
+    if getattr(error, "errno", None) == errno.ENOENT:
+        said = f"there is no folder '{Path(path).parent}'; make it, or choose another place"
+    return WriteError(f"'{path}' cannot be written: {said}" + f". {kept}" * bool(kept))
 
 
 def reason(error: Exception) -> str:

@@ -149,7 +149,7 @@ def places(folder: Path) -> dict[str, tuple[Path, str]]:
     os.mkfifo(folder / "pipe")
     return {
         "folder": (folder / "folder", "a folder has this name"),
-        "absent": (folder / "absent" / "a", "its folder is not there"),
+        "absent": (folder / "absent" / "a", "there is no folder '.*absent'; make it"),
         "file": (folder / "file" / "a", "what should be its folder is a file"),
         "long": (folder / ("n" * 256), "its name is too long"),
         "device": (folder / "device", "it is a device or a pipe"),
