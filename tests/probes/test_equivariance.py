@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from explorer.errors import MethodError
+from explorer.images import read_image, samples
 from explorer.lab.scenes import CLASSES, Scene
-from explorer.models import Model
+from explorer.models import Model, load
 from explorer.probes import probe
 from explorer.probes.equivariance import (
     DECIBELS,
@@ -398,3 +401,44 @@ def test_objects_of_scenes_are_rendered_at_fractions_of_a_pixel() -> None:
     expected = float(((a - b).mean((0, 2, 3)) / (2 * e)).abs().mean())
     assert rows[0]["value"] == pytest.approx(expected, rel=1e-4)
     assert rows[0]["scheme"] == "rendered anew"
+
+
+def sampled(image: torch.Tensor, group: str, t: torch.Tensor) -> torch.Tensor:
+    """Bilinear sampling as the literature's code does it, for automatic differentiation in t: (1, C, H, W)."""
+    height, width = image.shape[-2:]
+    one, zero = torch.ones_like(t), torch.zeros_like(t)
+    theta = {
+        "translation x": [[one, zero, -2 * t / (width - 1)], [zero, one, zero]],
+        "scale": [[torch.exp(-t), zero, zero], [zero, torch.exp(-t), zero]],
+        "rotation": [[torch.cos(t), -torch.sin(t), zero], [torch.sin(t), torch.cos(t), zero]],
+    }[group]
+    matrix = torch.stack([torch.stack(row) for row in theta])[None]
+    grid = F.affine_grid(matrix, [1, 1, height, width], align_corners=True)
+    x, y = ((grid[0, ..., 0] + 1) / 2) * (width - 1), ((grid[0, ..., 1] + 1) / 2) * (height - 1)
+    left, top = torch.floor(x).detach(), torch.floor(y).detach()
+
+    def pixel(row: torch.Tensor, column: torch.Tensor) -> torch.Tensor:
+        return image[..., row.clamp(0, height - 1).long(), column.clamp(0, width - 1).long()]
+
+    right, below = x - left, y - top
+    return (
+        pixel(top, left) * (1 - right) * (1 - below)
+        + pixel(top, left + 1) * right * (1 - below)
+        + pixel(top + 1, left) * (1 - right) * below
+        + pixel(top + 1, left + 1) * right * below
+    )
+
+
+@pytest.mark.parametrize("group", ["translation x", "scale", "rotation"])
+@pytest.mark.parametrize("name", ["lab/conv", "lab/mhsa", "random/test_resnet", "random/test_vit"])
+def test_one_sided_is_automatic_differentiation_through_bilinear_sampling(name: str, group: Any) -> None:
+    """The slope that forward-mode differentiation gives at rest; the step along it is finite."""
+    model = load(name, "cpu")
+    image = model.preprocess(read_image(next(iter(samples().values()))).image)
+    with sdpa_kernel(SDPBackend.MATH):  # the fused kernel has no forward derivative
+        _, slope = torch.func.jvp(
+            lambda t: model.logits(sampled(image, group, t)), (torch.zeros(()),), (torch.ones(()),)
+        )
+    with torch.no_grad():
+        found = lie_derivative(model.logits, image, group, 0.02, "one-sided")
+    assert found.abs().mean().item() == pytest.approx(slope.abs().mean().item(), rel=0.15)
