@@ -80,7 +80,8 @@ class Axial(Block):
             "In sequence two steps reach every place.",
         ),
         weaknesses=(
-            "Prefers what lies upright or level: a diagonal neighbour is two steps away.",
+            "Ties a place to what lies level with it or upright above and below: a diagonal neighbour is two steps "
+            "away.",
             "Two sets of projections make it dearer than full attention on small grids: cheaper only where "
             "n > 2 d + H + W.",
             "Merged by sum, it never sees what is off the cross.",

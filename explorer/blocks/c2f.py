@@ -60,14 +60,14 @@ class C2f(Block):
         means_not="",
         strengths=(
             "Features of several receptive fields side by side, with short ways for the gradient.",
-            "Equivariant to translation as its convolutions are.",
+            "Equivariant to translation as its convolutions are, but for the border.",
         ),
         weaknesses=(
             "Sees 2 m steps far: 5 x 5 places with one bottleneck.",
             "Weighs its neighbours alike in every picture.",
         ),
         memory="O(n c m), all m + 2 pieces of c channels held until they are joined",
-        reach="none: 2 m steps far",
+        reach="2 m steps far",
         use="In the backbone and neck of a detector, in place of a plain stage of convolutions.",
         difficulty="Moderate: which piece feeds which has to be right; each part is a common layer.",
         diagram=Diagram(

@@ -37,18 +37,18 @@ class C2fGate(Block):
         order="O(n d w)",
         means="How much of each place is let through, the same for all its channels: 0 shuts it, 1 lets it pass.",
         means_not=(
-            "It is no softmax: the places do not compete, and the numbers do not sum to anything. A gate near 1/2 "
-            "everywhere has learnt nothing."
+            "It is no softmax: the places do not compete, and the numbers need not sum to anything. A gate that is the "
+            "same everywhere tells no place from another."
         ),
         strengths=("One picture, easy to read.", "Equivariant to translation, but for the border."),
         weaknesses=(
-            "Can only dim: no place receives anything from another.",
+            "Can only dim: no place receives another's features, only a number made from them.",
             "Sees one step.",
             "Its three convolutions equal a single 3×3 to one channel, since nothing nonlinear stands between them: "
             "all parameters beyond 9 d + 1 are spent for nothing.",
         ),
         memory="O(n w)",
-        reach="none: one step",
+        reach="one step, and only by the gate",
         use="Where a cheap picture of which places pass is wanted; a single 3×3 does the same.",
         difficulty="Easy: three convolutions and a product.",
         diagram=Diagram(

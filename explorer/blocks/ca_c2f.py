@@ -55,7 +55,7 @@ class CoordC2f(C2f):
             r"\mathrm{out} = f_1\left([p_0, \dots, p_{m+1}]\right)"
         ),
         plain="as c2f with p(k+1) = p(k) + coord(f3(f3(p(k)))); other placements: coord(p + f3(f3(p))), coord(out)",
-        order="O(n d^2), of which coordinate attention adds next to nothing",
+        order="O(n d^2), to which coordinate attention adds O(n d) and a small term in H + W",
         means="The gates of its coordinate attention: which rows and columns of the bottleneck's features pass.",
         means_not=(
             "With the gate on the branch, what it shuts still passes by the skip and by the other pieces: a dark place "
@@ -63,7 +63,7 @@ class CoordC2f(C2f):
         ),
         strengths=(
             "Local features, with context along whole rows and columns.",
-            "Hardly dearer than C2f.",
+            "Hardly more multiply-adds than C2f.",
         ),
         weaknesses=(
             "No placement is canonical, so two works of this name may differ.",

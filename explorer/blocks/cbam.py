@@ -33,9 +33,11 @@ class Cbam(Block):
         title="Convolutional block attention (CBAM)",
         formula=(
             r"x' = x \odot \sigma\left(f(\mathrm{mean}\, x) + f(\max x)\right),\qquad "
-            r"\mathrm{out} = x' \odot \sigma\left(w_{7\times7} * [\mathrm{mean}_C\, x';\ \max\nolimits_C x']\right)"
+            r"\mathrm{out} = x' \odot "
+            r"\sigma\big(\mathrm{norm}(w_{7\times7} * [\mathrm{mean}_C\, x';\ \max\nolimits_C x'])\big)"
         ),
-        plain="x' = x * sigmoid(f(mean) + f(max)) by channel; out = x' * sigmoid(conv7x7([mean, max over channels]))",
+        plain="x' = x * sigmoid(f(mean) + f(max)) by channel; "
+        "out = x' * sigmoid(norm(conv7x7([mean, max over channels])))",
         order="O(n d) for means, maxima and products, O(d^2 / r + 49 n) for the weights",
         means="How much of each channel, and then of each place, is let through.",
         means_not="Neither is a softmax: nothing competes. The gate of a place is the same for all channels.",

@@ -43,8 +43,9 @@ class ChannelAttention(Block):
         plain="A = softmax(t Q^T K) between the d_g channels of a group, Q and K of (n, d_g); out = W^O [V A^T]",
         order="O(n d^2 / g), and O(n d^2) for the projections: linear in n",
         means=(
-            "Which channels are mixed into each channel, chosen from how alike the two are over the whole picture; "
-            "every row sums to 1. What place a channel stands for is seen in its activation, not here."
+            "Which channels are mixed into each channel, chosen from how alike the query of one and the key of "
+            "the other are over the whole picture; every row sums to 1. What "
+            "place a channel stands for is seen in its activation, not here."
         ),
         means_not="It has no position: it is a matrix, and no picture of the image can be made of it.",
         strengths=(
@@ -53,8 +54,8 @@ class ChannelAttention(Block):
         ),
         weaknesses=(
             "Never moves anything from one place to another: places are mixed only inside the sums.",
-            "Knows nothing of where: shuffled places give a shuffled answer.",
-            "More groups are cheaper and keep channels of different groups apart.",
+            "Knows nothing of where: shuffled places give the same output, shuffled.",
+            "More groups are cheaper, but channels of different groups are not compared.",
         ),
         memory="O(n d), and d^2 / g for the map",
         reach="all places, by sums over them; none is told from another",

@@ -37,7 +37,8 @@ class DepthwiseConvolution(Block):
         means_not="",
         strengths=(
             "Equivariant to translation: where the object goes, its features go, but for the border.",
-            "The cheapest block that mixes positions, and the prior that fits pictures: what is near belongs together.",
+            "The cheapest block here that hands features from place to place, with a "
+            "prior that fits most pictures: what is near belongs together.",
         ),
         weaknesses=(
             "Sees one step; relations over a distance need many layers.",
@@ -45,7 +46,7 @@ class DepthwiseConvolution(Block):
             "Knows places all the same: the zeros beyond the border tell where it is.",
         ),
         memory="O(n d)",
-        reach="none: one step; far places need many layers",
+        reach="one step; far places need many layers",
         use="In early stages, where n is large and what matters is near.",
         difficulty="Easy: one layer of every library.",
         diagram=chain(INPUT, Node("conv", "3×3, each channel by itself"), OUTPUT),

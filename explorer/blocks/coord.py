@@ -46,15 +46,15 @@ class Coord(Block):
             "The product is made of two strips and cannot outline an object: two bright spots make two more at the "
             "corners between them. It knows which row and which column, not their order."
         ),
-        strengths=("Context along whole rows and columns at almost no cost.", "A gate for every channel."),
+        strengths=("Context along whole rows and columns for few multiply-adds.", "A gate for every channel."),
         weaknesses=(
-            "Can only dim: no place receives anything from another.",
+            "Can only dim: no place receives another's features, only a number made from them.",
             "Permuting rows permutes the gate: above and below are alike to it.",
             "A mean over a row hides how many objects are in it.",
         ),
         memory="O(n d), of which the strips are O((H + W) d)",
         reach="its row and its column, by their means",
-        use="In small networks for telephones, where a gate must cost next to nothing and know about place.",
+        use="In small networks for telephones, where a gate must cost little and know about place.",
         difficulty="Easy: two means, two 1×1 and a product; joining and splitting the strips takes care.",
         diagram=Diagram(
             (

@@ -52,8 +52,10 @@ class MultiHeadSelfAttention(Block):
             "Its map is a picture for every query.",
         ),
         weaknesses=(
-            "Quadratic in the number of positions: four times the pixels cost sixteen times as much.",
-            "Without a position term it does not know where anything is: shuffled places give a shuffled answer.",
+            "Quadratic in the number of positions: four times the places cost its products sixteen times as much, "
+            "its projections four times.",
+            "Without a position term it does not know where anything is: shuffled places give the same "
+            "output, shuffled.",
             "Has to learn from data that near places belong together.",
         ),
         memory=(

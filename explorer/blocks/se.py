@@ -38,11 +38,14 @@ class SqueezeExcite(Block):
         order="O(n d) for the mean and the product, O(d^2 / r) for the weights",
         means="How much of each channel is let through, judged by the mean of the whole picture.",
         means_not="It has no position: d numbers, shown as bars.",
-        strengths=("Context from the whole picture for almost nothing.", "Invariant to where the object is."),
+        strengths=(
+            "Context from the whole picture for few multiply-adds.",
+            "Its gate is the same wherever the object is, as long as the mean stays.",
+        ),
         weaknesses=("Blind to place: the mean has no where.", "Can only dim whole channels."),
         memory="O(n d)",
         reach="all places, by their mean; none is told from another",
-        use="In any convolutional stage, at almost no cost.",
+        use="In any convolutional stage: it adds few multiply-adds.",
         difficulty="Easy: a mean, two 1×1 and a product.",
         diagram=gated(
             Node("m", "mean over all places"),

@@ -412,9 +412,10 @@ def findings(rows: Sequence[Row], backbone: str = "metaformer", augmented: bool 
     several = found.seeds > 1
     out = [
         f"{len(found.blocks)} blocks, {found.seeds} seeds or more each; in brackets the 95 % interval over seeds. "
-        "What is shown is shown by t tests paired by seed, with Holm's correction for all blocks of a sentence; “seen "
-        "from” says how large a difference would have had to be to be shown, “none could be seen” that no possible one "
-        "was large enough."
+        "A difference counts as shown where a t test paired by seed finds it after Holm's correction for all blocks of "
+        "the sentence, so an interval that leaves out 0 is not enough by itself. “Seen from 20 points”: with this "
+        "spread between seeds a smaller one would not have been shown; “none could be seen”: nor would the largest "
+        "possible one."
         if several
         else "Some blocks have one seed only: a difference from theirs may be chance, and no interval is given."
     ]
@@ -423,7 +424,7 @@ def findings(rows: Sequence[Row], backbone: str = "metaformer", augmented: bool 
     if ranked:
         same = {block: one for block, one in found.against_control(first.key).items() if one.shown is False}
         listed = [f"{block} {_percent(one)}" for block, one in ranked if block not in same]
-        tail = [f"{block} {one.mean * 100:.0f} %{_seen(same[block])}" for block, one in ranked if block in same]
+        tail = [_seen(f"{block} {one.mean * 100:.0f} %", same[block]) for block, one in ranked if block in same]
         out.append(
             f"In distribution: {_joined(listed)}; chance is 8 %."
             + (
@@ -469,14 +470,10 @@ def _loss(found: SetUp, headline: Headline) -> list[str]:
     lost.sort(key=lambda one: -one[1].estimate.mean)
     # Without a test every loss is told; with one, those that are shown.
     told = [one for one in lost if one[1].shown is not False]
-    words = [f"{block} {_loses(one.estimate)}, {left.mean * 100:.0f} % left" for block, one, left in told]
-    same = [
-        f"{block} {_loses(one.estimate)}, {left.mean * 100:.0f} % left{_seen(one)}"
-        for block, one, left in lost
-        if one.shown is False
-    ]
-    tail = f" Not shown to change ({found.seeds} seeds): {'; '.join(same)}." if same else ""
-    return [f"{_WHEN[headline.name]} {'; '.join(_ends(words)) or 'no block is shown to lose'}.{tail}"]
+    words = [f"{_loses(block, one.estimate)}, {left.mean * 100:.0f} % left" for block, one, left in told]
+    same = [_seen(_loses(block, one.estimate), one) for block, one, _ in lost if one.shown is False]
+    tail = f" Not shown to change ({found.seeds} seeds): {_joined(_ends(same))}." if same else ""
+    return [f"{_WHEN[headline.name]} {_joined(_ends(words)) or 'no block is shown to lose'}.{tail}"]
 
 
 def _level(found: SetUp, headline: Headline) -> list[str]:
@@ -493,21 +490,26 @@ def _level(found: SetUp, headline: Headline) -> list[str]:
             [block for block, one in ranked if judged[block].shown is not False and sign * (one.mean - 0.5) > 0]
             for sign in (-1, 1)
         )
-        verdicts = [
-            f"{words} {_joined(blocks)}."
-            for words, blocks in (("Shape wins in", shape), ("Texture wins in", texture))
-            if blocks
-        ]
+        verdicts = [f"Shape wins in {', '.join(shape)}."] if shape else []
+        if texture:
+            verdicts.append(f"Texture wins in {', '.join(texture)}.")
+        open_ = [block for block, _ in ranked if judged[block].shown is False]
+        if open_:
+            verdicts.append(f"Not shown to favour either ({found.seeds} seeds): {', '.join(open_)}.")
         said = f"Where shape and texture disagree, of the answers that name either the shape gets: {listed(_percent)}."
         return [" ".join([said, *verdicts])]
     if headline.name == "BG-gap":
-        none = [f"{block}{_seen(one)}" for block, one in judge(dict(ranked)).items() if one.shown is False]
-        tail = f" Not shown to have a gap ({found.seeds} seeds): {_joined(none)}." if none else ""
-        return [f"Another class's background instead of the own costs: {listed(_points)}.{tail}"]
-    what = "The native map" if headline.name == "map on object" else "Grad-CAM"
+        gaps = judge(dict(ranked))
+        shown = [f"{block} {_points(one.estimate)}" for block, one in gaps.items() if one.shown is not False]
+        none = [_seen(f"{block} {_points(one.estimate)}", one) for block, one in gaps.items() if one.shown is False]
+        tail = f" Not shown to have a gap ({found.seeds} seeds): {_joined(_ends(none))}." if none else ""
+        costs = _joined(_ends(shown)) or "nothing that is shown"
+        return [f"Another class's background instead of the own costs: {costs}.{tail}"]
     below = [block for block, one in judge(dict(ranked), 1.0).items() if one.shown and one.estimate.mean < 1]
-    tail = f" Less than an even spread: {_joined(below)}." if below else ""
-    return [f"{what} has on the object, as a multiple of an even spread: {listed(_times)}.{tail}"]
+    tail = f" Less than an even spread: {', '.join(below)}." if below else ""
+    if headline.name == "map on object":
+        return [f"The native map has on the object, as a multiple of an even spread: {listed(_times)}.{tail}"]
+    return [f"Grad-CAM has on the object, as a multiple of an even spread: {listed(_times)}.{tail}"]
 
 
 def _counter(rows: Sequence[Row], found: SetUp, backbone: str) -> list[str]:
@@ -523,28 +525,30 @@ def _counter(rows: Sequence[Row], found: SetUp, backbone: str) -> list[str]:
                 lost = round(now.estimate.mean * 100), round(before[block].estimate.mean * 100)
                 words.append(f"{block} {lost[0]} instead of {lost[1]}")
         if words:
-            when = _WHEN[headline.name]
-            out.append(f"{when}, models trained with shifts and sizes lose, in points: {_joined(words)}.")
+            where = headline.name
+            out.append(
+                f"Trained with shifts and sizes, models lose in points (below 0: gain), {where}: {_joined(words)}."
+            )
     return out
 
 
-def _seen(one: Verdict) -> str:
-    """From which difference on a test would have shown it."""
-    if one.least is None:
-        return ""
+def _seen(said: str, one: Verdict) -> str:
+    """What is said of a block, and from which difference on a test would have shown it, if seeds differ at all."""
+    if not one.least:
+        return said
     if one.least > one.estimate.within.high:
-        return " (none could be seen)"
+        return f"{said}, none could be seen"
     points = one.least * 100
-    return f" (seen from {points:.0f} points)" if points >= 9.95 else f" (seen from {points:.1f} points)"
+    return f"{said}, seen from {points:.{0 if points >= 9.95 else 1}f} points"
 
 
 def _ends(words: Sequence[str]) -> Sequence[str]:
     """The first and last three of many."""
-    return words if len(words) <= 6 else [*words[:3], "...", *words[-3:]]
+    return words if len(words) <= 7 else [*words[:3], f"{len(words) - 6} in between", *words[-3:]]
 
 
 def _joined(words: Sequence[str]) -> str:
-    return ", ".join(words)
+    return "; ".join(words)
 
 
 def _interval(one: Estimate, digits: int, factor: float = 100) -> str:
@@ -562,11 +566,11 @@ def _points(one: Estimate) -> str:
     return f"{one.mean * 100:.{digits}f} points{_interval(one, digits)}"
 
 
-def _loses(change: Estimate) -> str:
+def _loses(block: str, change: Estimate) -> str:
     if change.mean >= 0:
-        return f"loses {_points(change)}"
+        return f"{block} loses {_points(change)}"
     low, high = (None if end is None else -end for end in (change.high, change.low))
-    return f"gains {_points(replace(change, mean=-change.mean, low=low, high=high))}"
+    return f"{block} gains {_points(replace(change, mean=-change.mean, low=low, high=high))}"
 
 
 def _times(one: Estimate) -> str:

@@ -472,7 +472,7 @@ def test_sentences_come_from_the_numbers() -> None:
     text = "\n".join(findings(_some_rows()))
     assert "mhsa loses 80 points (80 to 80), 15 % left" in text
     assert "c2f loses 1.0 points" in text
-    assert "Not shown to differ from the control none (3 seeds): se 40 % (seen from 0.5 points)." in text
+    assert "Not shown to differ from the control none (3 seeds): se 40 %, seen from 0.5 points." in text
     assert "mhsa 1.70" in text
     swapped = [replace(row, block={"mhsa": "c2f", "c2f": "mhsa"}.get(row.block, row.block)) for row in _some_rows()]
     assert "c2f loses 80 points" in "\n".join(findings(swapped))
