@@ -162,6 +162,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
 
     serve = command("serve", _serve, "Open the page in a browser on this machine.")
     serve.add_argument("--model", action="append", metavar="SPEC", help=f"on opening, repeatable: {_SPEC}")
+    _add_head(serve)
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     serve.add_argument("--port", type=int, default=7860, help="TCP port (%(default)s)")
     serve.add_argument("--device", help="cpu, cuda, cuda:1 or mps; the best there is if left out")
@@ -321,6 +322,10 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input-size", metavar="PX|HxW", help="the models' input; their own if left out")
     text = "a safetensors file to lay over the model; of several models over the Nth, from 1; repeatable"
     parser.add_argument("--weights", action="append", metavar="[N=]FILE", help=text)
+    _add_head(parser)
+
+
+def _add_head(parser: argparse.ArgumentParser) -> None:
     text = (
         "what the outputs are: softmax (one of several classes), sigmoid (one label, or independent ones) or none (no "
         "classes); of all models, or of the Nth, from 1; repeatable; as the configuration says if left out"
@@ -618,13 +623,17 @@ def _serve(options: argparse.Namespace) -> int:
 
     if not 0 <= options.port <= 65535:
         raise ParameterError(f"--port is a number from 0 to 65535, got {options.port}")
-    for text in options.model or ():
+    models = options.model or []
+    for text in models:
         ModelSpec.parse(text)  # a mistake is told before the page is built
+    heads = {text: kind for text, kind in zip(models, _kinds(options, len(models))) if kind is not None}
+    if getattr(options, "kinds", ()) and not heads:
+        raise ParameterError("--head says what the outputs of a --model are; name one")
     temporary_folder()  # gradio needs one while it is imported
     from explorer.ui.page import serve
 
     given: dict[str, Any] = {"lessons": options.lesson, "allow_hosts": options.allow_host}
-    given["allow_hub_token"] = options.allow_hub_token
+    given |= {"allow_hub_token": options.allow_hub_token, "heads": heads}
     where = (options.model, options.host, options.port, options.device, options.open)
     try:
         if not options.json:

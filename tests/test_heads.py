@@ -28,6 +28,7 @@ from explorer.probes.stimuli import Shown, read
 from explorer.probes.translation import Consistency
 from explorer.transforms import Transform, random_orders, shuffle_patches
 from explorer.types import ModelSpec, ProbeResult
+from explorer.ui.answers import Answers
 from explorer.view import View
 
 SIZE = 24
@@ -366,3 +367,13 @@ def test_folders_named_after_labels_give_no_accuracy(tmp_path: Path) -> None:
     result = probe("edges", wrapped(middle, 1), tmp_path)
     assert not values(result, "accuracy")
     assert values(result, "agreement")
+
+
+def test_the_host_says_what_a_models_outputs_are_on_the_page() -> None:
+    text = "random/test_resnet"
+    said = Answers(folders=False, heads={text: "sigmoid"}).model(text)
+    assert isinstance(said, Model)
+    assert said.head.kind == "sigmoid"
+    unsaid = Answers(folders=False).model(text)
+    assert isinstance(unsaid, Model)
+    assert unsaid.head.kind == "softmax"

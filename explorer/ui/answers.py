@@ -6,9 +6,9 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import gradio as gr
@@ -21,7 +21,7 @@ from explorer.models import Model, choose_device, out_of_memory
 from explorer.sizes import Limits
 from explorer.store import ModelStore
 from explorer.transforms import Transform
-from explorer.types import ModelSpec, ModelView, Point
+from explorer.types import HeadKind, ModelSpec, ModelView, Point
 from explorer.ui.controls import Question, is_offered, parse_spec
 from explorer.ui.fitted import Files, split
 from explorer.ui.moved import Moved
@@ -57,12 +57,14 @@ class Answers:
         named: specs given at launch; everyone may ask for them, for a folder or a private repository among them too.
         device: where models run, or None to choose.
         hub_token: whether other models are looked up on the hub with this machine's token, or as by somebody unknown.
+        heads: text of a model -> what its outputs are, where the host said so.
     """
 
     folders: bool
     named: tuple[str, ...] = ()
     device: str | None = None
     hub_token: bool = False
+    heads: Mapping[str, HeadKind] = field(default_factory=dict)
     models: ModelStore = field(default_factory=lambda: ModelStore(limits=LARGEST))
     sides: Bounded[Hashable, Side] = field(default_factory=lambda: Bounded(ANSWERS_BYTES, lambda side: side.nbytes))
     files: Files = field(default_factory=Files)
@@ -93,7 +95,7 @@ class Answers:
 
     def _spec(self, text: str) -> ModelSpec:
         name, digest = split(text)
-        spec = parse_spec(name, self.folders, self.named)
+        spec = replace(parse_spec(name, self.folders, self.named), head=self.heads.get(name))
         return self.files.spec(spec, digest) if digest else spec
 
     def _token(self, spec: ModelSpec) -> bool | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 # Read by gradio when it is imported: no analytics, whatever the environment says.
@@ -17,7 +18,7 @@ from starlette.middleware import Middleware
 from explorer.images import MAX_BYTES
 from explorer.lab import networks
 from explorer.lessons import read, shipped
-from explorer.types import ModelSpec
+from explorer.types import HeadKind, ModelSpec
 from explorer.ui import share
 from explorer.ui.answers import Answers
 from explorer.ui.guard import Guard, Hosts
@@ -60,6 +61,7 @@ def build(
     lessons: Sequence[str] = (),
     hub_token: bool = True,
     listening: Listening | None = None,
+    heads: Mapping[str, HeadKind] = MappingProxyType({}),
 ) -> gr.Blocks:
     """Build the page.
 
@@ -75,6 +77,7 @@ def build(
             are.
         listening: the middleware that tells who still listens, installed by who serves the page; without it work goes
             on when its visitor is gone, until its time is over.
+        heads: what the outputs of some of ``models`` are, where their configuration does not say so.
     """
     own = tuple(read(file) for file in lessons)
     taught = (*own, *shipped())
@@ -83,7 +86,7 @@ def build(
         ModelSpec.parse(text)
     shown = (part for one in own for step in one.steps for part in (step.before, step.after) if part is not None)
     named = (*(first if models else ()), *(text for one in shown for text in one.models))
-    answers = Answers(folders, named, device, hub_token)
+    answers = Answers(folders, named, device, hub_token, heads)
     handlers, worker = Handlers(answers), Worker(listening)
     ready = warm and not models and all(text.startswith("lab/") for text in first)
     if warm and not ready:
@@ -131,6 +134,7 @@ def serve(
     lessons: Sequence[str] = (),
     allow_hosts: Sequence[str] = (),
     allow_hub_token: bool = False,
+    heads: Mapping[str, HeadKind] = MappingProxyType({}),
 ) -> Any:
     """Serve the page until it is interrupted.
 
@@ -144,12 +148,13 @@ def serve(
         lessons: as for `build`.
         allow_hosts: names under which the page may be opened beside its own, as that of a proxy before it.
         allow_hub_token: look visitors' models up on the hub with this machine's token; on a loopback address they are.
+        heads: as for `build`.
     """
     give_back()
     take_uploads()
     remove_when_ended()
     hosts, listening = Hosts(host, allow_hosts), Listening()
-    page = build(models, hosts.loopback, device, True, lessons, hosts.loopback or allow_hub_token, listening)
+    page = build(models, hosts.loopback, device, True, lessons, hosts.loopback or allow_hub_token, listening, heads)
     return page.launch(
         server_name=host,
         server_port=port,
