@@ -258,7 +258,7 @@ def capture(model: Model, image: Any) -> list[AttentionMap]:
     """
     batch = image if isinstance(image, Tensor) else model.preprocess(read_image(image).image)
     with recording(model) as recorder, torch.inference_mode():
-        model.logits(batch)
+        model.logits(batch.to(model.device))
     maps = recorder.maps()
     if not maps:
         # The laboratory's models have a name for each block instead of a place for one.

@@ -598,7 +598,7 @@ def _correlation(one: Tensor, two: Tensor, valid: Tensor) -> float:
     """Pearson's, over the valid places; of even maps 1 where they are the same and 0 where not."""
     if one.shape != two.shape:
         return math.nan
-    a, b = one[valid].double(), two[valid].double()
+    a, b = (values.cpu().double()[valid.cpu()] for values in (one, two))
     if float(a.std()) == 0 or float(b.std()) == 0:
         return float(torch.equal(a, b))
     return float(torch.corrcoef(torch.stack([a, b]))[0, 1])

@@ -132,24 +132,23 @@ def pictures(per_class: int = PER_CLASS, size: int = SIZE, device: str = "cpu") 
     """Render everything that every model is shown: the pictures of each condition."""
     if per_class < 1:
         raise ParameterError(f"per_class is {per_class}; at least one picture of each class is needed")
-    where = torch.device(device if device.startswith("cuda") else "cpu")  # scenes need float64, which MPS lacks
 
     def rendered(some: Scenes, masks: bool = False) -> Pictures:
-        got = render(some, size)
-        images = (got.images * 255).round().to(torch.uint8).to(device)
-        return Pictures(images, got.labels.cpu(), some.texture.cpu(), got.masks.cpu() if masks else None)
+        got = render(some, size, device)
+        images = (got.images * 255).round().to(torch.uint8)
+        return Pictures(images, some.label, some.texture, got.masks.cpu() if masks else None)
 
     out: dict[Condition, Pictures] = {}
-    plain = _balanced(STREAM, 4 * per_class, where)
+    plain = _balanced(STREAM, 4 * per_class)
     out[_ALL] = rendered(plain, masks=True)
     plain = plain[: per_class * len(CLASSES)]
-    number = torch.arange(len(plain), device=where) // len(CLASSES)  # of a scene among those of its class
+    number = torch.arange(len(plain)) // len(CLASSES)  # of a scene among those of its class
     count = len(CLASSES)
 
     # Scenes at the smaller end of the training sizes have room to move; so have pairs that stand close.
     reach = max(SHIFTS) / SIZE
     roomy = replace(CENTRED, scales=(0.9, 0.92), gaps=(0.95, 0.97))
-    still = _balanced(STREAM + 1, per_class, where, roomy, lambda some: _in_frame(some, reach))
+    still = _balanced(STREAM + 1, per_class, roomy, lambda some: _in_frame(some, reach))
     for distance in SHIFTS:
         for name, (x, y) in DIRECTIONS.items():
             if distance or name == "right":
@@ -157,9 +156,7 @@ def pictures(per_class: int = PER_CLASS, size: int = SIZE, device: str = "cpu") 
             out["translation", name, float(distance), "px"] = moved
 
     upright = replace(CENTRED, scales=(1.0, 1.0), gaps=(0.95, 0.97))
-    sized = _balanced(
-        STREAM + 2, per_class, where, upright, lambda some: _in_frame(some.changed(scale=max(SCALES)), 1 / SIZE)
-    )
+    sized = _balanced(STREAM + 2, per_class, upright, lambda some: _in_frame(some.changed(scale=max(SCALES)), 1 / SIZE))
     for scale in SCALES:
         out["scale", "scaled", scale, "x"] = rendered(sized.changed(scale=scale))
 
@@ -173,7 +170,7 @@ def pictures(per_class: int = PER_CLASS, size: int = SIZE, device: str = "cpu") 
         out["shape", f"background of {name}", None, ""] = rendered(conflict)
     out["shape", "uninformative cues", None, ""] = rendered(_silent(plain))
 
-    by_class = torch.arange(len(plain), device=where).view(-1, count)  # of the scenes that are drawn in turn
+    by_class = torch.arange(len(plain)).view(-1, count)  # of the scenes that are drawn in turn
     twin = by_class.roll(1, 0).flatten()
     stranger = by_class[number, other]
     backgrounds = {
@@ -186,9 +183,9 @@ def pictures(per_class: int = PER_CLASS, size: int = SIZE, device: str = "cpu") 
         out["context", name, None, ""] = rendered(plain.changed(background=background))
 
     pairs = _balanced(
-        STREAM + 3, 3 * per_class, where, keep=lambda some: _in_frame(some.changed(gap=1.7), 1 / SIZE), classes=PAIRS
+        STREAM + 3, 3 * per_class, keep=lambda some: _in_frame(some.changed(gap=1.7), 1 / SIZE), classes=PAIRS
     )
-    u = hashed(keys_of(STREAM + 4, torch.arange(len(pairs), device=where)), 2)
+    u = hashed(keys_of(STREAM + 4, torch.arange(len(pairs))), 2)
     steep = (25 + 15 * u[:, 0]) * torch.where(u[:, 1] < 0.5, -1.0, 1.0)
     out["arrangement", "in distribution", None, ""] = rendered(pairs)
     out["arrangement", "tilted 25 to 40 degrees", None, ""] = rendered(pairs.changed(tilt=steep))
@@ -207,13 +204,12 @@ def pictures(per_class: int = PER_CLASS, size: int = SIZE, device: str = "cpu") 
 def _balanced(
     stream: int,
     per_class: int,
-    device: torch.device,
     distribution: Distribution = CENTRED,
     keep: Callable[[Scenes], Tensor] | None = None,
     classes: Sequence[int] = tuple(range(len(CLASSES))),
 ) -> Scenes:
     """The first scenes of a stream that are kept, equally many of each class, the classes in turn."""
-    drawn = draw(stream, torch.arange(40 * per_class * len(CLASSES), device=device), distribution)
+    drawn = draw(stream, torch.arange(40 * per_class * len(CLASSES)), distribution)
     chosen = []
     for label in classes:
         waiting = (drawn.label == label).nonzero()[:, 0]
@@ -234,7 +230,7 @@ def _balanced(
 def _silent(some: Scenes) -> Scenes:
     """The same scenes, texture and background telling nothing: the texture is the class's own once in twelve times."""
     count = len(CLASSES)
-    places = torch.arange(len(some), device=some.label.device)
+    places = torch.arange(len(some))
     number = (some.label[None, :] == some.label[:, None]).tril(-1).sum(1)  # of a scene among those of its class
     anything = (hashed(keys_of(STREAM + 6, places), 1)[:, 0] * count).long()
     return some.changed(texture=(2 * some.label + number) % count, background=anything)
@@ -430,10 +426,11 @@ def mass_ratio(values: Tensor, mask: Tensor) -> float | None:
     Returns None where the map has no mass, or the mask no pixel.
     """
     covered = _by_area(mask, (values.shape[0], values.shape[1]))
-    mass, share = float(values.double().sum()), float(covered.mean())
+    values = values.cpu().double()
+    mass, share = float(values.sum()), float(covered.mean())
     if mass <= 0 or share <= 0:
         return None
-    return float((values.double() * covered).sum()) / mass / share
+    return float((values * covered).sum()) / mass / share
 
 
 def _by_area(mask: Tensor, grid: tuple[int, int]) -> Tensor:
@@ -486,7 +483,7 @@ def map_ratios(one: AttentionMap, masks: Tensor) -> list[float]:
             mass = asked @ weights
             on_object += float((mass * keys[index.clamp(min=-1)]).sum())
             on_image += float(mass[index >= 0].sum())
-        share = float(mask.double().mean())
+        share = float(mask.cpu().double().mean())
         if on_image > 0 and share > 0:
             out.append(on_object / on_image / share)
     return out

@@ -69,14 +69,14 @@ def _mix(x: Tensor) -> Tensor:
 
 
 def hashed(keys: Tensor, count: int) -> Tensor:
-    """Uniform numbers in [0, 1): (n,) int64 keys to (n, count) float64, the same on every device."""
-    counter = torch.arange(1, count + 1, device=keys.device, dtype=torch.int64) * -7046029254386353131
+    """Uniform numbers in [0, 1): (n,) int64 keys to (n, count) float64, both on the CPU."""
+    counter = torch.arange(1, count + 1, dtype=torch.int64) * -7046029254386353131
     return ((_mix(keys[:, None] + counter) >> 11) & 0x1FFFFFFFFFFFFF).double() * 2.0**-53
 
 
 def keys_of(seed: int, indices: Tensor) -> Tensor:
     """One int64 key for each scene: (n,) indices of a seed's stream."""
-    start = _mix(torch.tensor([seed], dtype=torch.int64, device=indices.device) + 0x5EED)
+    start = _mix(torch.tensor([seed], dtype=torch.int64) + 0x5EED)
     return _mix(start + indices.long() * -7046029254386353131)
 
 
@@ -161,7 +161,7 @@ AUGMENTED = Distribution(shift=0.21, scales=(0.5, 1.5))
 
 @dataclass(frozen=True, eq=False)
 class Scenes:
-    """Many scenes: a tensor for each property, all of length n, on one device. See `Scene` for the meanings.
+    """Many scenes: a tensor for each property, all of length n, on the CPU. See `Scene` for the meanings.
 
     Attributes:
         label: (n,) int64, place in CLASSES.
@@ -192,14 +192,10 @@ class Scenes:
     def __getitem__(self, which: Any) -> Scenes:
         return self._each(lambda values: values[which])
 
-    def to(self, device: torch.device | str) -> Scenes:
-        """The same scenes on another device."""
-        return self._each(lambda values: values.to(device))
-
     def changed(self, **properties: Any) -> Scenes:
         """The same scenes with some properties replaced: a tensor (n,), or one value for all."""
         given = {
-            name: torch.as_tensor(value, device=self.label.device).to(getattr(self, name).dtype).expand(len(self))
+            name: torch.as_tensor(value).to(getattr(self, name).dtype).expand(len(self))
             for name, value in properties.items()
         }
         return replace(self, **given)
@@ -397,15 +393,13 @@ class Rendered(NamedTuple):
     labels: Tensor
 
 
-def render(
-    scenes: Scenes | Sequence[Scene] | Scene, size: int = 48, device: torch.device | str | None = None
-) -> Rendered:
+def render(scenes: Scenes | Sequence[Scene] | Scene, size: int = 48, device: torch.device | str = "cpu") -> Rendered:
     """Render scenes as pictures with exact masks.
 
     Args:
         scenes: what to render.
         size: height and width of the pictures, px.
-        device: where; by default where the scenes are.
+        device: where the pictures are made.
 
     Returns:
         Pictures, masks (a pixel belongs to the object where its centre does), and labels.
@@ -414,33 +408,34 @@ def render(
         scenes = [scenes]
     if not isinstance(scenes, Scenes):
         scenes = Scenes.of(scenes)
-    if device is not None:
-        scenes = scenes.to(device)
     if not 8 <= size <= 2048:
         raise ParameterError(f"size is {size}; pictures of 8 to 2048 px are rendered")
-    where = scenes.label.device
+    where = torch.device(device)
     images = torch.empty(len(scenes), 3, size, size, device=where)
     masks = torch.empty(len(scenes), size, size, dtype=torch.bool, device=where)
     # On a CPU in pieces that stay in its cache, on a GPU in large ones; a picture is the same in any.
     chunk = max(1, (32 if where.type == "cpu" else 4096) * 64**2 // size**2)
     for start in range(0, len(scenes), chunk):
         piece = slice(start, start + chunk)
-        images[piece], masks[piece] = _render(scenes[piece], size)
-    return Rendered(images, masks, scenes.label)
+        images[piece], masks[piece] = _render(scenes[piece], size, where)
+    return Rendered(images, masks, scenes.label.to(where))
 
 
-def _render(scenes: Scenes, size: int) -> tuple[Tensor, Tensor]:
-    where, n = scenes.label.device, len(scenes)
-    u = hashed(scenes.key, 64).float()
+def _render(scenes: Scenes, size: int, where: torch.device) -> tuple[Tensor, Tensor]:
+    n = len(scenes)
+    # What a scene is stays on the CPU, in float64, which not every device has; pixels are float32 and made where asked.
+    u, background, texture = (
+        some.to(where) for some in (hashed(scenes.key, 64).float(), scenes.background, scenes.texture)
+    )
     axis = (torch.arange(size, device=where, dtype=torch.float32) + 0.5) / size
     x, y = axis[None, :].expand(size, size), axis[:, None].expand(size, size)
 
     tone = torch.empty(n, size, size, device=where)
     for number, family in enumerate(FAMILIES):
-        rows = (scenes.background % len(FAMILIES) == number).nonzero()[:, 0]
+        rows = (background % len(FAMILIES) == number).nonzero()[:, 0]
         if len(rows):
             tone[rows] = _backdrop(family, x, y, u[rows, 24:])
-    hue = (scenes.background // len(FAMILIES)).float() / len(HUES) + 0.1 * (u[:, 0] - 0.5)
+    hue = (background // len(FAMILIES)).float() / len(HUES) + 0.1 * (u[:, 0] - 0.5)
     base = _colours(hue % 1, 0.45 + 0.25 * u[:, 1], 0.34 + 0.1 * u[:, 2])
     images = base[:, :, None, None] * (1 + 0.45 * tone[:, None])
 
@@ -448,26 +443,27 @@ def _render(scenes: Scenes, size: int) -> tuple[Tensor, Tensor]:
     dark = _colours((u[:, 3] + 0.3 + 0.4 * u[:, 6]) % 1, 0.5 + 0.4 * u[:, 7], 0.42 + 0.16 * u[:, 8])
     masks = torch.zeros(n, size, size, dtype=torch.bool, device=where)
     for shapes, cx, cy, share in _parts(scenes):
-        radius = (RADIUS * share * scenes.scale).float()
-        turn = (scenes.angle * (math.pi / 180)).float()
+        radius, turn, left, top = (
+            some.float().to(where) for some in (RADIUS * share * scenes.scale, scenes.angle * (math.pi / 180), cx, cy)
+        )
         for number in shapes.unique().tolist():
             if number < 0:
                 continue
-            rows = (shapes == number).nonzero()[:, 0]
+            rows = (shapes == number).nonzero()[:, 0].to(where)
             r, c, s = (v[rows, None, None] for v in (radius, torch.cos(turn), torch.sin(turn)))
-            off_x, off_y = (x - cx.float()[rows, None, None]) / r, (y - cy.float()[rows, None, None]) / r
+            off_x, off_y = (x - left[rows, None, None]) / r, (y - top[rows, None, None]) / r
             local_x, local_y = c * off_x + s * off_y, c * off_y - s * off_x
             distance = _DISTANCE[SHAPES[number]](local_x, local_y)
             cover = (0.5 - distance * r * size).clamp(0, 1)[:, None]
             # The pattern keeps its period whatever share of the object a part is.
-            grain = _weave(scenes.texture[rows], local_x, local_y, share)[:, None]
+            grain = _weave(texture[rows], local_x, local_y, share)[:, None]
             front = bright[rows, :, None, None] * grain + dark[rows, :, None, None] * (1 - grain)
             images[rows] = images[rows] * (1 - cover) + front * cover
             masks[rows] |= distance < 0
     if bool((scenes.noise > 0).any()):
         pixel = torch.arange(size * size, device=where, dtype=torch.int64) * -7046029254386353131
-        bits = _mix(_mix(scenes.key + 2)[:, None] + pixel).view(n, size, size)
-        amplitude = 1.5 * scenes.noise.float()[:, None, None]
+        bits = _mix(_mix(scenes.key + 2).to(where)[:, None] + pixel).view(n, size, size)
+        amplitude = 1.5 * scenes.noise.float().to(where)[:, None, None]
         for channel, shift in enumerate((0, 21, 42)):  # 21 bits for each colour out of one hash
             grain = ((bits >> shift) & 0x1FFFFF).float() * (2.0 / 0x1FFFFF) - 1
             images[:, channel] += amplitude * grain
@@ -483,11 +479,11 @@ def _parts(scenes: Scenes) -> list[tuple[Tensor, Tensor, Tensor, float]]:
     half = 0.5 * SPREAD * RADIUS * scenes.scale * scenes.gap
     table = [(SHAPES.index(a), direction, SHAPES.index(b)) for a, direction, b in ARRANGEMENTS.values()]
     which = (label - 8).clamp(min=0)
-    direction = torch.tensor([row[1] for row in table], dtype=torch.float64, device=label.device)[which]
+    direction = torch.tensor([row[1] for row in table], dtype=torch.float64)[which]
     off_x = half * (direction[:, 0] * torch.cos(tilt) - direction[:, 1] * torch.sin(tilt))
     off_y = half * (direction[:, 0] * torch.sin(tilt) + direction[:, 1] * torch.cos(tilt))
     for side, sign in ((0, 1.0), (2, -1.0)):
-        shape = torch.tensor([row[side] for row in table], device=label.device)[which]
+        shape = torch.tensor([row[side] for row in table])[which]
         parts.append((torch.where(label < 8, -1, shape), x + sign * off_x, y + sign * off_y, PART))
     return parts
 

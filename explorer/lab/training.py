@@ -100,10 +100,11 @@ def pictures(distribution: Distribution, count: int, device: torch.device) -> tu
     images = torch.empty(count, 3, SIZE, SIZE, dtype=torch.uint8, device=device)
     labels = torch.empty(count, dtype=torch.int64, device=device)
     for start in range(0, count, 1024):
-        which = torch.arange(start, min(start + 1024, count), device=device)
-        rendered = scenes.render(scenes.draw(TRAINING_STREAM, which, distribution), SIZE)
-        images[which] = (rendered.images * 255).round().to(torch.uint8)
-        labels[which] = rendered.labels
+        stop = min(start + 1024, count)
+        drawn = scenes.draw(TRAINING_STREAM, torch.arange(start, stop), distribution)
+        rendered = scenes.render(drawn, SIZE, device)
+        images[start:stop] = (rendered.images * 255).round().to(torch.uint8)
+        labels[start:stop] = rendered.labels
     return images, labels
 
 
@@ -303,7 +304,7 @@ def _batches(recipe: Recipe, seed: int, done: int, device: torch.device) -> Iter
 
 def judge(network: nn.Module, device: torch.device) -> dict[str, float]:
     """Accuracy on held-out scenes: in distribution, shifted by 8 px, at 0.7 of the size, and with swapped cues."""
-    which = torch.arange(JUDGED, device=device)
+    which = torch.arange(JUDGED)
     own = scenes.draw(JUDGING_STREAM, which)
     conditions = {
         "in distribution": own,
@@ -315,11 +316,11 @@ def judge(network: nn.Module, device: torch.device) -> dict[str, float]:
     }
     found = {}
     for name, some in conditions.items():
-        rendered = scenes.render(some, SIZE)
+        rendered = scenes.render(some, SIZE, device)
         images = (rendered.images * 255).round().to(torch.uint8)
         with torch.inference_mode():
             answers = torch.cat([network(normalised(part)).argmax(1) for part in images.split(250)])
-        found[name] = float((answers == rendered.labels).double().mean())
+        found[name] = float((answers == rendered.labels).cpu().double().mean())
     return found
 
 

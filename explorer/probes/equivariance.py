@@ -102,6 +102,7 @@ class Equivariance(Probe):
         if shown.rendered:
             mask = shown.masks[image]
             assert mask is not None
+            mask = mask.to(still.device)
             before = _coverage(mask, still)
             move = self._move(distance)
             after = _coverage(Transform(move.dx, move.dy).apply(mask[None, None].float())[0, 0], still)

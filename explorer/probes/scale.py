@@ -249,7 +249,7 @@ def on_canvas(shown: Shown, index: int, zoom: float) -> Tensor:
     mask = shown.masks[index]
     assert mask is not None
     cover = mask[None].to(image.dtype)
-    row, column = mask.nonzero().double().mean(0).tolist()
+    row, column = mask.nonzero().cpu().double().mean(0).tolist()
     move = Transform(zoom=zoom, centre=Point(column + 0.5, row + 0.5), border="zero")
     both = move.apply(torch.cat([image * cover, cover])[None])
     return both[:, :3] + (1 - both[:, 3:]) * colour

@@ -201,7 +201,7 @@ def test_among_arrangements_the_others_do_not_count(oracle) -> None:
     key = ("arrangement", "accuracy among arrangements", "in distribution", None)
     assert rows[key].value == 0.25
     assert rows["arrangement", "accuracy", "in distribution", None].value == 0
-    tilts = [abs(float(row)) for row in evaluation._balanced(1, 1, torch.device("cpu")).tilt]
+    tilts = [abs(float(row)) for row in evaluation._balanced(1, 1).tilt]
     assert max(tilts) <= CENTRED.tilt
 
 
@@ -215,16 +215,15 @@ def test_no_scene_of_the_table_was_trained_or_judged_on(shown) -> None:
 
 
 def test_classes_are_equally_many_and_the_object_stays_in_the_frame() -> None:
-    device = torch.device("cpu")
     roomy = replace(CENTRED, scales=(0.9, 0.92), gaps=(0.95, 0.97))
     reach = max(SHIFTS) / SIZE
-    still = evaluation._balanced(5, 2, device, roomy, lambda some: evaluation._in_frame(some, reach))
+    still = evaluation._balanced(5, 2, roomy, lambda some: evaluation._in_frame(some, reach))
     assert still.label.bincount().tolist() == [2] * 12
     area = render(still, SIZE).masks.flatten(1).sum(1)
     for x, y in evaluation.DIRECTIONS.values():
         assert torch.equal(render(still.moved(dx=x * reach, dy=y * reach), SIZE).masks.flatten(1).sum(1), area)
     with pytest.raises(ParameterError, match="enough room"):
-        evaluation._balanced(5, 1, device, CENTRED, lambda some: torch.zeros(len(some), dtype=torch.bool))
+        evaluation._balanced(5, 1, CENTRED, lambda some: torch.zeros(len(some), dtype=torch.bool))
 
 
 def test_patches_change_places_and_nothing_else() -> None:

@@ -48,7 +48,7 @@ def test_streams_differ():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_gpu_renders_the_same():
     which = torch.arange(64)
-    here, there = render(draw(0, which)), render(draw(0, which.cuda()))
+    here, there = render(draw(0, which)), render(draw(0, which), device="cuda")
     assert torch.equal(here.labels, there.labels.cpu())
     assert (here.masks != there.masks.cpu()).sum() <= 2
     assert (here.images - there.images.cpu()).abs().median() < 1e-5
