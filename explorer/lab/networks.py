@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -179,35 +179,38 @@ def read_manifest(folder: Path) -> list[dict[str, Any]]:
     if not isinstance(records, list):
         raise WeightsError(f"{what}: it has no list 'models'; {remedy}")
     for record in records:
-        wrong = _wrong(record) if isinstance(record, dict) else "spec"
+        wrong = _wrong(record, ("spec",)) if isinstance(record, dict) else "spec"
         name = record.get("file") if isinstance(record, dict) else None
         if not wrong and not (isinstance(name, str) and name and Path(name).name == name and "\\" not in name):
             wrong = "file"
-        if not wrong and not isinstance(record.get("sha256"), str):
+        if not wrong and not isinstance(record.get("sha256", ""), str):
             wrong = "sha256"
         if wrong:
             raise WeightsError(f"{what}: '{wrong}' of a model in it is missing or of the wrong form; {remedy}")
     return records
 
 
-def _wrong(record: Mapping[str, Any]) -> str:
-    """The first entry of a record of training that is missing or of the wrong form, or ""."""
+def _wrong(record: Mapping[str, Any], needed: Collection[str] = ("spec", "seed", "width")) -> str:
+    """The first entry of a record of training that is needed and missing, or of the wrong form, or ""."""
     kinds = {"spec": str, "backbone": str, "augmented": bool, "seed": int, "width": int}
     for name, kind in kinds.items():
-        if type(record.get(name)) is not kind:
+        if (name in needed or name in record) and type(record.get(name)) is not kind:
             return name
-    if record["backbone"] not in _AIMS:
+    if record.get("backbone", "metaformer") not in _AIMS:
         return "backbone"
-    _, low, high = _AIMS[record["backbone"]]
+    if not 0 <= record.get("seed", 0) < 2**63:
+        return "seed"
     # Before it is built: a record may name any width.
-    return "width" if not low <= record["width"] <= high else "seed" if not 0 <= record["seed"] < 2**63 else ""
+    bounds = [_AIMS[record["backbone"]]] if "backbone" in record else list(_AIMS.values())
+    width = record.get("width", bounds[0][1])
+    return "" if any(low <= width <= high for _, low, high in bounds) else "width"
 
 
 def _check_hash(file: Path) -> None:
     """Raise a WeightsError where a file is not the one that the manifest beside it was written for."""
     if not (file.parent / MANIFEST).is_file():
         return
-    expected = {record["file"]: record["sha256"] for record in read_manifest(file.parent)}.get(file.name)
+    expected = {record["file"]: record.get("sha256") for record in read_manifest(file.parent)}.get(file.name)
     try:
         found = sha256(file.read_bytes()).hexdigest()
     except OSError as error:
@@ -259,6 +262,8 @@ def _file(spec: ModelSpec) -> tuple[Path, dict[str, Any]]:
     if name not in manifest():
         raise UnknownNameError("trained model", name, available())
     record = dict(manifest()[name])
+    if wrong := _wrong(record):
+        raise WeightsError(f"{MANIFEST}: '{wrong}' of '{name}' is missing or of the wrong form")
     return asset("checkpoints", record["file"]), record
 
 
