@@ -106,8 +106,8 @@ def shown() -> Iterator[tuple[dict[bytes, tuple[Scenes, int]], list[Scenes]]]:
     known: dict[bytes, tuple[Scenes, int]] = {}
     order: list[Scenes] = []
 
-    def recorded(some: Scenes, size: int) -> scenes.Rendered:
-        got = render(some, size)
+    def recorded(some: Scenes, size: int, device: str) -> scenes.Rendered:
+        got = render(some, size, device)
         order.append(some)
         for number, picture in enumerate((got.images * 255).round().to(torch.uint8)):
             known[_key(picture)] = (some, number)
