@@ -106,7 +106,7 @@ def shown() -> Iterator[tuple[dict[bytes, tuple[Scenes, int]], list[Scenes]]]:
     known: dict[bytes, tuple[Scenes, int]] = {}
     order: list[Scenes] = []
 
-    def recorded(some: Scenes, size: int, device: str) -> scenes.Rendered:
+    def recorded(some: Scenes, size: int, device: str = "cpu") -> scenes.Rendered:
         got = render(some, size, device)
         order.append(some)
         for number, picture in enumerate((got.images * 255).round().to(torch.uint8)):
