@@ -28,7 +28,7 @@ PYTHON = (
     *("ui/*.py", "ui/tabs/*.py", "attribution/*.py", "blocks/*.py", "layouts/*.py", "probes/*.py", "lab/scenes.py"),
     *("lab/motion.py", "lab/figures.py", "lab/table.py", "lab/networks.py", "types.py", "compare.py", "transforms.py"),
     *("capture.py", "images/*.py", "models.py", "weights.py", "stages.py", "registry.py", "rollout.py", "labels.py"),
-    *("errors.py", "drawing.py", "view.py", "heads.py", "writing.py"),
+    *("errors.py", "drawing.py", "view.py", "heads.py", "sizes.py", "store.py", "writing.py"),
 )
 #: What these names hold is the same in every language.
 _SAME = {"formula", "source", "plain", "example"}
