@@ -12,63 +12,61 @@ The names below load on first use, so that importing the package costs nothing.
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from explorer.attention.maps import AttentionMap as AttentionMap
+    from explorer.attention.watch import capture as capture
     from explorer.attribution import METHODS as METHODS
     from explorer.attribution import attribute as attribute
+    from explorer.attribution.result import Attribution as Attribution
     from explorer.blocks import BLOCKS as BLOCKS
-    from explorer.capture import capture as capture
-    from explorer.compare import compare as compare
-    from explorer.compare import predict as predict
+    from explorer.comparison.compare import compare as compare
+    from explorer.comparison.compare import predict as predict
+    from explorer.comparison.result import Comparison as Comparison
+    from explorer.comparison.result import Prediction as Prediction
     from explorer.errors import ExplorerError as ExplorerError
+    from explorer.evidence.bundle import report as report
+    from explorer.evidence.bundle import tidy as tidy
+    from explorer.geometry import Point as Point
     from explorer.images import samples as samples
-    from explorer.lab.scenes import Scene as Scene
-    from explorer.lab.scenes import render as render
-    from explorer.models import Model as Model
-    from explorer.models import load as load
+    from explorer.models.loading import load as load
+    from explorer.models.model import Model as Model
+    from explorer.models.spec import ModelSpec as ModelSpec
     from explorer.probes import PROBES as PROBES
     from explorer.probes import probe as probe
-    from explorer.report import report as report
-    from explorer.report import tidy as tidy
+    from explorer.probes.result import ProbeResult as ProbeResult
+    from explorer.scenes import Scene as Scene
+    from explorer.scenes import render as render
     from explorer.transforms import Transform as Transform
-    from explorer.types import AttentionMap as AttentionMap
-    from explorer.types import Attribution as Attribution
-    from explorer.types import Comparison as Comparison
-    from explorer.types import ModelSpec as ModelSpec
-    from explorer.types import Point as Point
-    from explorer.types import Prediction as Prediction
-    from explorer.types import ProbeResult as ProbeResult
     from explorer.view import View as View
 
 _HOME = {
+    "AttentionMap": "attention.maps",
+    "capture": "attention.watch",
     "METHODS": "attribution",
     "attribute": "attribution",
+    "Attribution": "attribution.result",
     "BLOCKS": "blocks",
-    "capture": "capture",
-    "compare": "compare",
-    "predict": "compare",
+    "compare": "comparison.compare",
+    "predict": "comparison.compare",
+    "Comparison": "comparison.result",
+    "Prediction": "comparison.result",
     "ExplorerError": "errors",
+    "report": "evidence.bundle",
+    "tidy": "evidence.bundle",
+    "Point": "geometry",
     "samples": "images",
-    "Scene": "lab.scenes",
-    "render": "lab.scenes",
-    "Model": "models",
-    "load": "models",
+    "load": "models.loading",
+    "Model": "models.model",
+    "ModelSpec": "models.spec",
     "PROBES": "probes",
     "probe": "probes",
-    "report": "report",
-    "tidy": "report",
+    "ProbeResult": "probes.result",
+    "Scene": "scenes",
+    "render": "scenes",
     "Transform": "transforms",
-    "AttentionMap": "types",
-    "Attribution": "types",
-    "Comparison": "types",
-    "ModelSpec": "types",
-    "Point": "types",
-    "Prediction": "types",
-    "ProbeResult": "types",
     "View": "view",
 }
 
@@ -83,13 +81,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
-
-
-class _Package(ModuleType):
-    def __setattr__(self, name: str, value: Any) -> None:
-        # Importing explorer.capture binds that module to this name, which belongs to the function in it.
-        if not (name in _HOME and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

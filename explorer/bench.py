@@ -18,7 +18,7 @@ from timm.utils.attention_extract import AttentionExtract
 from torch import Tensor, nn
 
 from explorer.attribution import answer
-from explorer.models import Model
+from explorer.models.model import Model
 from explorer.transforms import Transform, apply_many
 
 

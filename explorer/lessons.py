@@ -22,17 +22,19 @@ from yaml.constructor import SafeConstructor
 from explorer.attribution import METHODS
 from explorer.blocks import BLOCKS
 from explorer.blocks.cost import count, made, terms_of
-from explorer.compare import PINS, Pin, compare
+from explorer.comparison.compare import PINS, Pin, compare
+from explorer.comparison.result import ModelView
 from explorer.errors import ExplorerError, LessonError, UnknownNameError
+from explorer.figures.sheet import PALETTES
+from explorer.geometry import Point
 from explorer.images import samples
-from explorer.lab import motion, networks
+from explorer.lab import networks
 from explorer.lab.evaluation import mass_ratio
-from explorer.lab.scenes import Scene, render
-from explorer.models import load
+from explorer.models.loading import load
+from explorer.models.spec import ModelSpec
 from explorer.resources import asset
-from explorer.sheet import PALETTES
+from explorer.scenes import Scene, motion, render
 from explorer.transforms import Transform
-from explorer.types import ModelSpec, ModelView, Point
 
 #: A text in the languages that the lecturer wrote: language code -> text. English is always there.
 Text = Mapping[str, str]

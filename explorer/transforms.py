@@ -29,8 +29,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from explorer.errors import ParameterError
+from explorer.geometry import Point, PulledBack
 from explorer.registry import parameter
-from explorer.types import Point, PulledBack
 
 Border = Literal["zero", "mean", "reflect", "wrap"]
 BORDERS: Final[tuple[Border, ...]] = get_args(Border)

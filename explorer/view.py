@@ -12,14 +12,18 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from explorer.attribution import METHODS
-from explorer.compare import MAX_MODELS, PINS, Pin, compare
+from explorer.comparison.compare import MAX_MODELS, PINS, Pin, compare
+from explorer.comparison.result import Comparison
 from explorer.errors import ParameterError
+from explorer.geometry import Point
 from explorer.images import Picture, read_image, samples
-from explorer.lab.scenes import Scene
-from explorer.models import Model, load
+from explorer.models.loading import load
+from explorer.models.model import Model
+from explorer.models.spec import ModelSpec
 from explorer.probes import PROBES
+from explorer.probes.result import ProbeResult
+from explorer.scenes import Scene
 from explorer.transforms import Transform
-from explorer.types import Comparison, ModelSpec, Point, ProbeResult
 
 #: What is shown: a scene, a sample photograph's name or the path of a file, or a picture that has been read already.
 Source = Scene | Picture | str

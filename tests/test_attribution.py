@@ -14,12 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from explorer.attention.watch import recording
 from explorer.attribution import METHODS, answer, attribute
 from explorer.attribution.base import Scores, baseline_like
-from explorer.capture import recording
 from explorer.errors import MethodError, ParameterError, UnknownNameError
-from explorer.models import Model, load
-from explorer.types import ModelSpec
+from explorer.models.loading import load
+from explorer.models.model import Model
+from explorer.models.spec import ModelSpec
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 needs_data = pytest.mark.skipif(not (DATA / "weights").is_dir(), reason="real weights and photographs are not here")

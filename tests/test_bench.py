@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from explorer.bench import ready_made, run, translation_map
-from explorer.cli import main
+from explorer.cli.main import main
 from explorer.images import read_image, samples
-from explorer.models import load
+from explorer.models.loading import load
 from explorer.probes import probe
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from explorer.blocks import BLOCKS
-from explorer.cli import main
+from explorer.cli.main import main
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -16,7 +16,7 @@ from explorer.blocks.cost import measured_cost
 from explorer.blocks.diagram import WIDTH, draw, place, width
 from explorer.blocks.explain import explain
 from explorer.errors import ParameterError, UnknownNameError
-from explorer.types import KINDS
+from explorer.kinds import KINDS
 
 each_block = pytest.mark.parametrize("name", list(BLOCKS))
 

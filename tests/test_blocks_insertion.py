@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from explorer.blocks import BLOCKS
-from explorer.blocks.insertion import Inserted, insert
 from explorer.errors import InsertionError, UnknownNameError
-from explorer.models import load
-from explorer.stages import find_stages
-from explorer.types import ModelSpec
+from explorer.models.insertion import Inserted, insert
+from explorer.models.loading import load
+from explorer.models.spec import ModelSpec
+from explorer.models.stages import find_stages
 
 # (model, input side, stage, layout, prefix): every layout; small ones, at small sizes where they can.
 TAKES = [

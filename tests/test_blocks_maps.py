@@ -11,12 +11,15 @@ from test_blocks import IDS, VARIANTS, made
 from timm.models.metaformer import MetaFormer
 from torch import Tensor, nn
 
+from explorer.attention.layouts import place
+from explorer.attention.maps import AttentionMap
+from explorer.attention.watch import capture, recording
 from explorer.blocks import BLOCKS
-from explorer.capture import capture, recording
 from explorer.errors import NoAttentionError, ParameterError
-from explorer.layouts import place
-from explorer.models import Model, load
-from explorer.types import AttentionMap, ModelSpec, Point
+from explorer.geometry import Point
+from explorer.models.loading import load
+from explorer.models.model import Model
+from explorer.models.spec import ModelSpec
 
 GRID, SIZE = (3, 5), (96, 160)  # a grid that is no square; cells of 32 px
 

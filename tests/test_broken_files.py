@@ -13,15 +13,15 @@ import safetensors.torch
 import timm
 import torch
 
-from explorer.cli import main
+from explorer.cli.main import main
 from explorer.errors import ExplorerError, ModelError, WeightsError
 from explorer.lab import networks
 from explorer.lab.evaluation import trained_specs
 from explorer.lab.networks import MANIFEST, read_manifest
-from explorer.models import load
+from explorer.models.loading import load
+from explorer.models.spec import ModelSpec
+from explorer.models.weights import RECORD
 from explorer.resources import asset
-from explorer.types import ModelSpec
-from explorer.weights import RECORD
 
 #: What no JSON object is.
 NO_OBJECT = {

@@ -15,11 +15,14 @@ from timm.layers import set_fused_attn
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from explorer.capture import _Watch, capture, recording
+from explorer.attention.layouts import DotProduct, Spread
+from explorer.attention.maps import AttentionMap
+from explorer.attention.watch import _Watch, capture, recording
 from explorer.errors import NoAttentionError, ParameterError
-from explorer.layouts import DotProduct, Spread
-from explorer.models import Model, load
-from explorer.types import AttentionMap, ModelSpec, Point
+from explorer.geometry import Point
+from explorer.models.loading import load
+from explorer.models.model import Model
+from explorer.models.spec import ModelSpec
 
 
 def noise(model: Model, batch: int = 2) -> Tensor:

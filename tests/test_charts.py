@@ -9,10 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from explorer import charts, drawing
 from explorer.errors import ParameterError
-from explorer.sheet import MODEL_COLOURS, Axis, Bars, Chart, Line, Map, Radar, Section, Sheet, Table
-from explorer.types import Point
+from explorer.figures import charts
+from explorer.figures import static as drawing
+from explorer.figures.sheet import MODEL_COLOURS, Axis, Bars, Chart, Line, Map, Radar, Section, Sheet, Table
+from explorer.geometry import Point
 
 CURVE = Line("first", (1.0, 2.0, 4.0), (0.2, math.nan, 0.8), (0.1, math.nan, 0.7), (0.3, math.nan, 0.9))
 OTHER = Line("second <b>", (1.0, 2.0, 4.0), (0.5, 0.5, 0.5), colour=MODEL_COLOURS[1], dash="dash")

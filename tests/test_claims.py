@@ -12,9 +12,9 @@ import torch
 from explorer.blocks import BLOCKS
 from explorer.blocks.explain import explain
 from explorer.lab.networks import available
-from explorer.lab.scenes import BACKGROUNDS, CENTRED, CLASSES, SHAPES, TEXTURES, Scene, draw, render
 from explorer.lab.table import HEADLINES, SetUp, findings, load_table
 from explorer.lessons import Step, shipped
+from explorer.scenes import BACKGROUNDS, CENTRED, CLASSES, SHAPES, TEXTURES, Scene, draw, render
 from explorer.ui.words import say
 
 WIDTH, SIDE = 64, 14

@@ -20,11 +20,11 @@ from PIL import Image
 import explorer
 from explorer.attribution import METHODS
 from explorer.blocks import BLOCKS
-from explorer.cli import main
+from explorer.cli.main import main
+from explorer.geometry import Point
 from explorer.images import read_image, samples
 from explorer.lab import networks
 from explorer.transforms import Transform
-from explorer.types import Point
 
 VIT, RESNET = "random/test_vit", "random/test_resnet"  # timm's own little ones, 160 px
 CUP = samples()["cup"]
@@ -420,7 +420,7 @@ def test_help_and_mistakes_do_not_wait_for_torch(light: dict[str, str]) -> None:
 
 def test_a_reader_that_leaves_early_is_no_error(light: dict[str, str]) -> None:
     code = (
-        "import sys, explorer.cli as cli; cli._blocks = lambda _: cli._Result({}, ['line'] * 100_000, None); "
+        "import sys, explorer.cli.main as cli; cli._blocks = lambda _: cli._Result({}, ['line'] * 100_000, None); "
         "sys.exit(cli.main(['blocks']))"
     )
     with subprocess.Popen(

@@ -9,13 +9,14 @@ import pytest
 import torch
 from PIL import Image
 
+from explorer.attention.watch import capture
 from explorer.attribution import METHODS, attribute
-from explorer.capture import capture
-from explorer.compare import compare, predict
+from explorer.comparison.compare import compare, predict
 from explorer.errors import ParameterError
-from explorer.models import load
+from explorer.geometry import Point
+from explorer.models.loading import load
+from explorer.models.spec import ModelSpec
 from explorer.transforms import Transform
-from explorer.types import ModelSpec, Point
 
 REAL = ("vit_tiny_patch16_224", "deit_tiny_patch16_224", "mobilenetv2_100")
 

@@ -19,10 +19,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from explorer import drawing
-from explorer.drawing import save
+from explorer.attention.maps import AttentionMap, Layout
+from explorer.attribution.result import Attribution
+from explorer.comparison.result import ClassScore, Comparison, ModelView, Prediction
 from explorer.errors import ParameterError
-from explorer.figures import (
+from explorer.figures import static as drawing
+from explorer.figures.results import (
     attention_sheet,
     attribution_sheet,
     comparison_sheet,
@@ -30,7 +32,7 @@ from explorer.figures import (
     lines_sheet,
     prediction_sheet,
 )
-from explorer.sheet import (
+from explorer.figures.sheet import (
     DIVERGING,
     MODEL_COLOURS,
     SEQUENTIAL,
@@ -46,18 +48,9 @@ from explorer.sheet import (
     Sheet,
     Words,
 )
-from explorer.types import (
-    AttentionMap,
-    Attribution,
-    ClassScore,
-    Comparison,
-    Layout,
-    MapKind,
-    ModelView,
-    Point,
-    Prediction,
-    PulledBack,
-)
+from explorer.figures.static import save
+from explorer.geometry import Point, PulledBack
+from explorer.kinds import MapKind
 
 FRAME = (64, 64)
 

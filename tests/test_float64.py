@@ -17,12 +17,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 import explorer
-from explorer import lessons, rollout
+from explorer import lessons, scenes
+from explorer.attention import rollout
 from explorer.attribution import METHODS
-from explorer.compare import compare
+from explorer.comparison.compare import compare
 from explorer.errors import MethodError
-from explorer.lab import evaluation, fitting, scenes, training
-from explorer.models import Model, load
+from explorer.lab import evaluation, fitting, training
+from explorer.models.loading import load
+from explorer.models.model import Model
 from explorer.probes import PROBES, steps
 from explorer.transforms import Transform
 

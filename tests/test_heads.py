@@ -15,19 +15,21 @@ import torchvision.transforms as tv
 from PIL import Image
 from torch import Tensor, nn
 
-from explorer import cli
 from explorer.attribution import attribute
-from explorer.compare import look, prediction
+from explorer.cli import main as cli
+from explorer.comparison.compare import look, prediction
 from explorer.errors import MethodError, ParameterError
-from explorer.heads import Head, find_head
 from explorer.images import Picture
-from explorer.models import Model, load
+from explorer.models.heads import Head, find_head
+from explorer.models.loading import load
+from explorer.models.model import Model
+from explorer.models.spec import ModelSpec
 from explorer.probes import probe
+from explorer.probes.result import ProbeResult
 from explorer.probes.shape import greyscale, sobel
 from explorer.probes.stimuli import Shown, read
 from explorer.probes.translation import Consistency
 from explorer.transforms import Transform, random_orders, shuffle_patches
-from explorer.types import ModelSpec, ProbeResult
 from explorer.ui.answers import Answers
 from explorer.view import View
 

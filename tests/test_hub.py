@@ -16,9 +16,9 @@ import pytest
 import safetensors.torch
 import timm
 
-from explorer import weights
 from explorer.errors import ExplorerError, ModelError, WeightsError
-from explorer.models import load
+from explorer.models import weights
+from explorer.models.loading import load
 
 COMMIT = "c" * 40
 FILES = ("config.json", "model.safetensors")

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from explorer import cli
-from explorer.compare import look
+from explorer.cli import main as cli
+from explorer.comparison.compare import look
 from explorer.images import samples
-from explorer.labels import class_names
-from explorer.models import Model, load
+from explorer.models.labels import class_names
+from explorer.models.loading import load
+from explorer.models.model import Model
 
 NAMES = ["cat", "dog", "fox"]
 BY_ID = {"0": "cat", "1": "dog", "2": "fox"}

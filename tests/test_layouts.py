@@ -15,12 +15,15 @@ from timm.models.swin_transformer import window_partition
 from torch import Tensor, nn
 
 import explorer.blocks
-from explorer import layouts
-from explorer.capture import capture, recording
+from explorer.attention import layouts
+from explorer.attention.layouts import grids
+from explorer.attention.maps import AttentionMap
+from explorer.attention.watch import capture, recording
 from explorer.errors import ParameterError
-from explorer.layouts import grids
-from explorer.models import Model, load
-from explorer.types import AttentionMap, ModelSpec, Point
+from explorer.geometry import Point
+from explorer.models.loading import load
+from explorer.models.model import Model
+from explorer.models.spec import ModelSpec
 
 # family -> the layouts its maps have, in the order in which they first appear
 FAMILIES: dict[str, tuple[str, ...]] = {

@@ -9,14 +9,14 @@ import pytest
 from explorer.blocks import BLOCKS
 from explorer.blocks.axial import Axial
 from explorer.errors import LessonError
+from explorer.geometry import Point
 from explorer.lab.networks import available
-from explorer.lab.scenes import Scene
 from explorer.lab.table import load_table
 from explorer.lessons import LANGUAGES, MEASURES, SHIPPED, SIDES, Claim, as_json, check, read, shipped
-from explorer.models import load
+from explorer.models.loading import load
 from explorer.resources import asset
+from explorer.scenes import Scene
 from explorer.transforms import Transform
-from explorer.types import Point
 from explorer.ui.controls import parse_question
 from explorer.ui.moved import Moved
 from explorer.ui.tabs import blocks

@@ -12,12 +12,14 @@ import torch.nn.functional as F
 from timm.models import list_models, model_entrypoint
 from torch import Tensor, nn
 
-from explorer.capture import capture, recording
-from explorer.catalogue import describe
+from explorer.attention.layouts import layouts_of, mixers, why_none
+from explorer.attention.maps import AttentionMap
+from explorer.attention.watch import capture, recording
 from explorer.errors import ModelError
-from explorer.layouts import layouts_of, mixers, why_none
-from explorer.models import Model, load
-from explorer.types import AttentionMap, ModelSpec
+from explorer.models.catalogue import describe
+from explorer.models.loading import load
+from explorer.models.model import Model
+from explorer.models.spec import ModelSpec
 
 CONV = "convolutions"
 MLP, LINEAR = "an MLP over positions", "a linear layer over positions"

@@ -28,13 +28,15 @@ from safetensors.torch import load_file, save_file
 from timm.data import create_transform, resolve_model_data_config
 from torch import Tensor
 
-from explorer import models, weights
-from explorer.catalogue import describe, search
+from explorer import models
 from explorer.errors import ModelError, ParameterError, UnknownNameError, WeightsError
-from explorer.labels import headless_reason
-from explorer.models import choose_device, load
-from explorer.store import ModelStore
-from explorer.types import ModelSpec
+from explorer.models import weights
+from explorer.models.catalogue import describe, search
+from explorer.models.device import choose_device
+from explorer.models.labels import headless_reason
+from explorer.models.loading import load
+from explorer.models.spec import ModelSpec
+from explorer.models.store import ModelStore
 
 ROOT = Path(models.__file__).parents[1]
 
@@ -649,7 +651,7 @@ def test_store_loads_once_keeps_to_its_bytes_and_sees_a_changed_file(
         loaded.append(str(spec))
         return original(spec, *rest)
 
-    monkeypatch.setattr("explorer.store.load", counting)
+    monkeypatch.setattr("explorer.models.store.load", counting)
     one = original("random/test_resnet", "cpu").nbytes
     store = ModelStore(int(2.5 * one))
     with ThreadPoolExecutor(4) as pool:

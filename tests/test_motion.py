@@ -7,13 +7,15 @@ import dataclasses
 import pytest
 import torch
 
-from explorer.compare import compare, look, predict, seen, target_of, view
+from explorer.comparison.compare import compare, look, predict, seen, target_of, view
 from explorer.errors import ParameterError
-from explorer.lab.motion import about_object, moved
-from explorer.lab.scenes import PART, RADIUS, SPREAD, Scene, render
-from explorer.models import Model, load
+from explorer.geometry import Point
+from explorer.models.loading import load
+from explorer.models.model import Model
+from explorer.models.spec import ModelSpec
+from explorer.scenes import PART, RADIUS, SPREAD, Scene, render
+from explorer.scenes.motion import about_object, moved
 from explorer.transforms import Transform
-from explorer.types import ModelSpec, Point
 
 PAIR = Scene("triangle above circle", noise=0.0)
 FRAME = (64, 64)

@@ -23,15 +23,15 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import explorer
-from explorer.cli import main
+from explorer.cli.main import main
 from explorer.errors import ExplorerError
+from explorer.evidence.bundle import report, tidy
 from explorer.images import read_image, samples
-from explorer.lab.scenes import Scene
-from explorer.report import report, tidy
+from explorer.models.spec import ModelSpec
+from explorer.models.weights import fingerprint
+from explorer.scenes import Scene
 from explorer.transforms import Transform
-from explorer.types import ModelSpec
 from explorer.view import View
-from explorer.weights import fingerprint
 
 SVG = "{http://www.w3.org/2000/svg}"
 SCENE = View(

@@ -9,11 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from explorer import rollout as subject
+from explorer.attention import rollout as subject
+from explorer.attention.maps import AttentionMap, Layout
 from explorer.attribution import answer
 from explorer.errors import MethodError, ParameterError
-from explorer.models import Model, load
-from explorer.types import AttentionMap, Layout, ModelSpec, Point
+from explorer.geometry import Point
+from explorer.models.loading import load
+from explorer.models.model import Model
+from explorer.models.spec import ModelSpec
 
 NARROW = (("depth", 4), ("embed_dim", 48), ("num_heads", 3))
 

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from explorer.errors import ParameterError
-from explorer.types import ModelSpec
+from explorer.models.spec import ModelSpec
 
 CASES = {
     "resnet50": ModelSpec("resnet50"),

@@ -16,13 +16,14 @@ import timm
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from explorer import store as stores
 from explorer.attribution import attribute
 from explorer.errors import BusyError, Cancelled, ModelError
-from explorer.models import Model, _size_of, load, size_of
-from explorer.sizes import Limits
-from explorer.store import ModelStore
-from explorer.types import ModelSpec
+from explorer.models import store as stores
+from explorer.models.loading import _size_of, load, size_of
+from explorer.models.model import Model
+from explorer.models.sizes import Limits
+from explorer.models.spec import ModelSpec
+from explorer.models.store import ModelStore
 
 NAME = "random/test_resnet"
 ONE = size_of(ModelSpec.parse(NAME)).nbytes

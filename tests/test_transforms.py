@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from explorer.errors import ParameterError
+from explorer.geometry import Point
 from explorer.transforms import BORDERS, Transform, apply_many
-from explorer.types import Point
 
 H, W = 12, 17
 

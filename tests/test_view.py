@@ -16,12 +16,14 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import explorer
-from explorer.cli import main
+from explorer.cli.main import main
+from explorer.comparison.result import Comparison
 from explorer.errors import ParameterError
+from explorer.geometry import Point
 from explorer.images import read_image, samples
-from explorer.lab.scenes import Scene
+from explorer.models.spec import ModelSpec
+from explorer.scenes import Scene
 from explorer.transforms import Transform
-from explorer.types import Comparison, ModelSpec, Point
 from explorer.view import ProbeRequest, View, probe_command, probe_python, scene_text
 
 VIT, RESNET = "random/test_vit", "random/test_resnet"

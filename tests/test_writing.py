@@ -21,7 +21,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from explorer import writing
-from explorer.cli import main
+from explorer.cli.main import main
 from explorer.errors import TrainingError, WriteError
 from explorer.lab import evaluation, training
 from explorer.lab.networks import LabModel
@@ -267,7 +267,7 @@ def test_a_report_that_finds_no_room_is_kept_among_the_temporary_files_or_said_t
     full = folder / "out" / "none" / "a"
     monkeypatch.setattr(writing, "_beside", lambda place: full if place == file and armed else original(place))
     armed = True
-    monkeypatch.setattr(sys.modules["explorer.report"], "check_writable", Path)
+    monkeypatch.setattr(sys.modules["explorer.evidence.bundle"], "check_writable", Path)
     assert main(command) == 2
     (line,) = _lines(capsys.readouterr().err)
     (kept,) = temporary.rglob("a.zip")

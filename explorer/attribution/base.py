@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from explorer.registry import Registry, check_fields
 
 if TYPE_CHECKING:
-    from explorer.layouts import Operation
-    from explorer.models import Model
-    from explorer.types import AttentionMap
+    from explorer.attention.layouts import Operation
+    from explorer.attention.maps import AttentionMap
+    from explorer.models.model import Model
 
     Placed = tuple[tuple[Operation, ...], AttentionMap]
 

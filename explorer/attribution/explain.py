@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from explorer import layouts
+from explorer.attention import layouts
+from explorer.attention.maps import AttentionMap
+from explorer.attention.watch import recording
 from explorer.attribution.base import (
     METHODS,
     Explanation,
@@ -20,13 +22,12 @@ from explorer.attribution.base import (
     Progress,
     scores_of,
 )
-from explorer.capture import recording
+from explorer.attribution.result import Attribution
 from explorer.errors import MethodError, ParameterError
 from explorer.images import read_image
-from explorer.types import AttentionMap, Attribution
 
 if TYPE_CHECKING:
-    from explorer.models import Model
+    from explorer.models.model import Model
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,11 +17,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from explorer import rollout
-from explorer.capture import recording
+from explorer.attention import rollout
+from explorer.attention.watch import recording
 
 if TYPE_CHECKING:
-    from explorer.models import Model
+    from explorer.models.model import Model
 
 _NAMES = """
 relu relu_ relu6 hardtanh hardtanh_ gelu silu mish hardswish hardsigmoid leaky_relu leaky_relu_ elu elu_ selu celu prelu

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from explorer.attribution.base import METHODS, Explanation, Passes, PassMethod
 from explorer.errors import MethodError, ParameterError
+from explorer.models.stages import Stage, main_output
 from explorer.registry import parameter
-from explorer.stages import Stage, main_output
 
 if TYPE_CHECKING:
     from explorer.attribution.base import Placed
-    from explorer.models import Model
+    from explorer.models.model import Model
 
 
 @dataclass

@@ -29,7 +29,7 @@ from explorer.attribution.base import (
 from explorer.registry import parameter
 
 if TYPE_CHECKING:
-    from explorer.models import Model
+    from explorer.models.model import Model
 
 
 @dataclass(frozen=True)

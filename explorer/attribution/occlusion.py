@@ -23,7 +23,7 @@ from explorer.errors import ParameterError
 from explorer.registry import parameter
 
 if TYPE_CHECKING:
-    from explorer.models import Model
+    from explorer.models.model import Model
 
 
 @METHODS.register("occlusion")

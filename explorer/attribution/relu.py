@@ -27,7 +27,7 @@ from explorer.attribution.gradcam import layer_of, unplaceable
 from explorer.registry import parameter
 
 if TYPE_CHECKING:
-    from explorer.models import Model
+    from explorer.models.model import Model
 
 for _message in ("Setting backward hooks on ReLU", "Setting forward, backward hooks and attributes"):
     warnings.filterwarnings("ignore", f"\\s*{_message}")

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from explorer import rollout
+from explorer.attention import rollout
 from explorer.attribution import facts
 from explorer.attribution.base import METHODS, Explanation, Passes, PassMethod
 from explorer.errors import MethodError
 from explorer.registry import parameter
 
 if TYPE_CHECKING:
+    from explorer.attention.maps import AttentionMap
     from explorer.attribution.base import Placed
-    from explorer.models import Model
-    from explorer.types import AttentionMap
+    from explorer.models.model import Model
 
 
 @dataclass(frozen=True)

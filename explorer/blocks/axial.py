@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from explorer.blocks.about import INPUT, OUTPUT, About, Diagram, Node
 from explorer.blocks.base import BLOCKS, Block, Option
 from explorer.blocks.parts import channels_last, channels_second, divisor, resized
-from explorer.types import MapKind
+from explorer.kinds import MapKind
 
 
 class Line(nn.Module):

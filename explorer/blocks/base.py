@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from explorer.blocks.about import About
 from explorer.errors import ParameterError
+from explorer.kinds import MapKind
 from explorer.registry import Registry
-from explorer.types import MapKind
 
 
 @dataclass(frozen=True)

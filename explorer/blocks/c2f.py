@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from explorer.blocks.about import INPUT, OUTPUT, About, Diagram, Node
 from explorer.blocks.base import BLOCKS, Block, Option
 from explorer.blocks.parts import ConvNormSilu
-from explorer.types import MapKind
+from explorer.kinds import MapKind
 
 C2F_OPTIONS = {
     "bottlenecks": Option(1, "bottlenecks in a row", 1, 8),

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from explorer.blocks.about import INPUT, OUTPUT, About, Diagram, Node
 from explorer.blocks.base import BLOCKS, Option
 from explorer.blocks.c2f import C2F_OPTIONS, Bottleneck, C2f
-from explorer.types import MapKind
+from explorer.kinds import MapKind
 
 
 class CoordBottleneck(Bottleneck):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from explorer.blocks.about import INPUT, OUTPUT, About, Diagram, Node
 from explorer.blocks.base import BLOCKS, Block, Option
 from explorer.blocks.parts import channels_last, channels_second, divisor
-from explorer.types import MapKind
+from explorer.kinds import MapKind
 
 
 @BLOCKS.register("channel")

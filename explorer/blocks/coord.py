@@ -9,7 +9,7 @@ from torch import Tensor
 
 from explorer.blocks.about import INPUT, OUTPUT, About, Diagram, Node
 from explorer.blocks.base import BLOCKS, Block, Option
-from explorer.types import MapKind
+from explorer.kinds import MapKind
 
 
 @BLOCKS.register("coord")

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from explorer.blocks.about import About, Node, gated
 from explorer.blocks.base import BLOCKS, Block
-from explorer.types import MapKind
+from explorer.kinds import MapKind
 
 
 @BLOCKS.register("eca")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from explorer.blocks import BLOCKS, Block, Option
 from explorer.blocks.about import Diagram
-from explorer.types import KINDS, MapKind
+from explorer.kinds import KINDS, MapKind
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from explorer.blocks.about import INPUT, OUTPUT, About, chain
 from explorer.blocks.base import BLOCKS, Block
-from explorer.types import MapKind
+from explorer.kinds import MapKind
 
 
 @BLOCKS.register("none")

@@ -10,7 +10,7 @@ from torch import Tensor
 from explorer.blocks.about import About, Node, gated
 from explorer.blocks.base import BLOCKS, Block, Option
 from explorer.blocks.parts import between
-from explorer.types import MapKind
+from explorer.kinds import MapKind
 
 
 @BLOCKS.register("se")

@@ -32,22 +32,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from explorer.attention.maps import AttentionMap
 from explorer.attribution import METHODS, answer
 from explorer.blocks import BLOCKS
 from explorer.errors import ParameterError
 from explorer.lab.networks import MANIFEST, SIZE, LabModel, available, read_manifest
-from explorer.lab.scenes import (
-    ARRANGEMENTS,
-    CENTRED,
-    CLASSES,
-    DATA_VERSION,
-    Distribution,
-    Scenes,
-    draw,
-    hashed,
-    keys_of,
-    render,
-)
 from explorer.lab.table import (
     NAME,
     Row,
@@ -59,10 +48,23 @@ from explorer.lab.table import (
     summary,
     write_table,
 )
-from explorer.models import Model, load
+from explorer.models.loading import load
+from explorer.models.model import Model
+from explorer.models.spec import ModelSpec
+from explorer.models.weights import fingerprint
+from explorer.scenes import (
+    ARRANGEMENTS,
+    CENTRED,
+    CLASSES,
+    DATA_VERSION,
+    Distribution,
+    Scenes,
+    draw,
+    hashed,
+    keys_of,
+    render,
+)
 from explorer.transforms import shuffle_patches
-from explorer.types import AttentionMap, ModelSpec
-from explorer.weights import fingerprint
 
 __all__ = [
     "PER_CLASS",

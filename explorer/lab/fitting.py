@@ -17,16 +17,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from explorer import scenes
 from explorer.errors import ImageError, ParameterError, TrainingError
 from explorer.images import read_image
 from explorer.images.folders import Folder
-from explorer.lab import scenes
-from explorer.labels import class_numbers
-from explorer.models import Model, fit_settings, load, out_of_memory
+from explorer.models.device import out_of_memory
+from explorer.models.fitted import fit_settings
+from explorer.models.labels import class_numbers
+from explorer.models.loading import load
+from explorer.models.model import Model
+from explorer.models.spec import ModelSpec
+from explorer.models.weights import FITTED, fingerprint, fitted_names
 from explorer.registry import parameter
 from explorer.seeding import Seeded
-from explorer.types import ModelSpec
-from explorer.weights import FITTED, fingerprint, fitted_names
 from explorer.writing import write
 
 #: Seeds of the streams of scenes that a block is fitted and judged on.

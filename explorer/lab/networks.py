@@ -18,14 +18,14 @@ from timm.models.metaformer import MetaFormer
 from torch import nn
 
 from explorer.blocks import BLOCKS
-from explorer.blocks.insertion import Inserted
 from explorer.errors import UnknownNameError, WeightsError
-from explorer.lab.scenes import CLASSES
+from explorer.models.insertion import Inserted
+from explorer.models.spec import ModelSpec
+from explorer.models.stages import Stage
+from explorer.models.weights import RECORD, lay_over, read_note, read_tensors
 from explorer.resources import asset
+from explorer.scenes import CLASSES
 from explorer.seeding import Seeded
-from explorer.stages import Stage
-from explorer.types import ModelSpec
-from explorer.weights import RECORD, lay_over, read_note, read_tensors
 
 #: Height and width of the laboratory's pictures, px.
 SIZE = 48

@@ -26,12 +26,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from explorer import scenes
 from explorer.blocks import BLOCKS
 from explorer.errors import ParameterError, TrainingError
-from explorer.lab import scenes
 from explorer.lab.networks import MANIFEST, MEAN, SIZE, STD, LabModel, build, file_name, read_record, width_of
-from explorer.lab.scenes import AUGMENTED, CENTRED, Distribution
-from explorer.weights import RECORD, check_finite
+from explorer.models.weights import RECORD, check_finite
+from explorer.scenes import AUGMENTED, CENTRED, Distribution
 from explorer.writing import make_folder, write
 
 #: Seed of the stream of training scenes, the same for every model, and of the scenes that training is judged on.

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, get_args
 import numpy as np
 
 from explorer.errors import MethodError
+from explorer.figures.sheet import Dash, Line, Section, colour_of
+from explorer.probes.result import Better, ProbeResult, Score
 from explorer.registry import Registry, check_fields
-from explorer.sheet import Dash, Line, Section, colour_of
 from explorer.statistics import BY, Range, interval, wilson
-from explorer.types import Better, ProbeResult, Score
 
 if TYPE_CHECKING:
-    from explorer.models import Model
+    from explorer.models.model import Model
     from explorer.probes.passes import Passes
     from explorer.probes.stimuli import Shown, Stimuli
 

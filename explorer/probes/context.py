@@ -21,12 +21,13 @@ from torch import Tensor
 from explorer.attribution import METHODS, attribute
 from explorer.attribution.base import baseline_like
 from explorer.errors import MethodError, ParameterError
-from explorer.heads import Head
+from explorer.figures.sheet import Axis, Chart, Line, Section, colour_of
 from explorer.images import Picture
 from explorer.images.folders import Folder
 from explorer.lab.evaluation import mass_ratio
-from explorer.lab.scenes import BACKGROUNDS, CLASSES, Scene
-from explorer.models import Model
+from explorer.models.heads import Head
+from explorer.models.model import Model
+from explorer.models.stages import Stage
 from explorer.probes.base import (
     PROBES,
     Bias,
@@ -43,13 +44,12 @@ from explorer.probes.base import (
     share,
 )
 from explorer.probes.passes import collected
+from explorer.probes.result import ProbeResult, Score
 from explorer.probes.stimuli import Shown, Stimuli, Stimulus, checked, knows_scenes, render_many
 from explorer.probes.stimuli import scenes as drawn_scenes
 from explorer.registry import parameter
-from explorer.sheet import Axis, Chart, Line, Section, colour_of
-from explorer.stages import Stage
+from explorer.scenes import BACKGROUNDS, CLASSES, Scene
 from explorer.statistics import CHANGE, POSITIVE, SHARE, wilson
-from explorer.types import ProbeResult, Score
 
 #: IN-9's folders, and what the paper calls them.
 PARTS = {"mixed_same": "mixed-same", "mixed_rand": "mixed-rand"}

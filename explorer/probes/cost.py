@@ -11,15 +11,16 @@ import torch
 from explorer.blocks import cost
 from explorer.blocks.explain import explain
 from explorer.errors import MethodError, ParameterError
+from explorer.figures.sheet import Axis, Chart, Line, Section, Table, colour_of
 from explorer.lab.networks import LabModel
-from explorer.models import Model, out_of_memory
+from explorer.models.device import out_of_memory
+from explorer.models.model import Model
 from explorer.probes.base import PROBES, Probe, Row, Run, Step, row, score
 from explorer.probes.passes import MEMORY
+from explorer.probes.result import ProbeResult, Score
 from explorer.probes.stimuli import Shown
 from explorer.registry import parameter
-from explorer.sheet import Axis, Chart, Line, Section, Table, colour_of
 from explorer.statistics import exponent
-from explorer.types import ProbeResult, Score
 
 AxisName = Literal["n", "d"]
 #: What is measured, and its unit.

@@ -14,17 +14,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from explorer.errors import MethodError
-from explorer.models import Model
+from explorer.figures.sheet import Axis, Chart, Dash, Section, Table, colour_of
+from explorer.models.model import Model
+from explorer.models.stages import Stage
 from explorer.probes.base import PROBES, Probe, Row, Run, Step, curve, mean, need_classes, score
 from explorer.probes.passes import stage_features
+from explorer.probes.result import ProbeResult, Score
 from explorer.probes.stimuli import Shown
 from explorer.probes.translation import rooms
 from explorer.registry import parameter
-from explorer.sheet import Axis, Chart, Dash, Section, Table, colour_of
-from explorer.stages import Stage
 from explorer.statistics import ANY, POSITIVE
 from explorer.transforms import BORDERS, Border, Transform
-from explorer.types import ProbeResult, Score
 
 #: Shifts in strides of a stage, beside one pixel.
 STRIDES = (0.25, 0.5, 1.0, 2.0)

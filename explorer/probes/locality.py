@@ -12,17 +12,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from explorer.attention.maps import AttentionMap
+from explorer.attention.watch import capture
 from explorer.attribution import answer
-from explorer.capture import capture
 from explorer.errors import MethodError, NoAttentionError
-from explorer.models import Model
+from explorer.figures.sheet import Axis, Chart, Line, Section, colour_of
+from explorer.models.model import Model
 from explorer.probes.base import PROBES, Bias, Probe, Row, Run, Step, curve, mean, row, score
 from explorer.probes.passes import stage_features
+from explorer.probes.result import ProbeResult, Score
 from explorer.probes.stimuli import Shown
 from explorer.registry import parameter
-from explorer.sheet import Axis, Chart, Line, Section, colour_of
 from explorer.statistics import BY, POSITIVE, SHARE, Range, interval
-from explorer.types import AttentionMap, ProbeResult, Score
 
 #: Shares of the mass whose square is reported (Ding et al. 2022).
 SHARES = (0.2, 0.3, 0.5, 0.99)

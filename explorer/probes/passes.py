@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from explorer.errors import MethodError
-from explorer.models import Model, out_of_memory
+from explorer.models.device import out_of_memory
+from explorer.models.model import Model
 from explorer.probes.base import Step
 
 Read = TypeVar("Read")

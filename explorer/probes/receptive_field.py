@@ -12,12 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from explorer.models import Model, out_of_memory
+from explorer.figures.sheet import Axis, Chart, Line, Section, colour_of
+from explorer.models.device import out_of_memory
+from explorer.models.model import Model
 from explorer.probes.base import PROBES, Bias, Probe, Row, Run, Step, row, score
 from explorer.probes.passes import stage_features
+from explorer.probes.result import ProbeResult, Score
 from explorer.probes.stimuli import Shown
-from explorer.sheet import Axis, Chart, Line, Section, colour_of
-from explorer.types import ProbeResult, Score
 
 #: Lengths of the strip on which a field is measured, px; one longer than the last counts as the whole input.
 LENGTHS = (1024, 2048, 4096, 8192)

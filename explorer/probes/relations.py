@@ -18,18 +18,18 @@ from torch import Tensor, nn
 
 from explorer.blocks.mhsa import MultiHeadSelfAttention
 from explorer.errors import MethodError
-from explorer.heads import Head
+from explorer.figures.sheet import Axis, Chart, Line, Section
 from explorer.lab.evaluation import PAIRS
-from explorer.lab.scenes import ARRANGEMENTS, CLASSES, Scene
-from explorer.models import Model
+from explorer.models.heads import Head
+from explorer.models.model import Model
 from explorer.probes.base import PROBES, Probe, Row, Run, Step, curve, mean, need_classes, score, share
 from explorer.probes.passes import Passes, collected, stage_features
+from explorer.probes.result import ProbeResult, Score
 from explorer.probes.stimuli import Pictures, Shown, knows_scenes, render_many, scenes
 from explorer.registry import parameter
-from explorer.sheet import Axis, Chart, Line, Section
+from explorer.scenes import ARRANGEMENTS, CLASSES, Scene
 from explorer.statistics import R2, SHARE
 from explorer.transforms import random_orders, shuffle_patches
-from explorer.types import ProbeResult, Score
 
 #: Rows x columns of patches that a picture is cut into (Naseer 2021).
 GRIDS = ((2, 2), (2, 4), (4, 4), (4, 8), (8, 8), (14, 14), (16, 16))

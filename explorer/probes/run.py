@@ -9,13 +9,15 @@ from typing import Any
 
 import torch
 
-from explorer.compare import versions
+from explorer.comparison.compare import versions
 from explorer.errors import ExplorerError, MethodError, ParameterError
-from explorer.models import Model, load
+from explorer.models.loading import load
+from explorer.models.model import Model
+from explorer.models.spec import ModelSpec
 from explorer.probes import stimuli as shown_by
 from explorer.probes.base import PROBES, Probe, Row, Run
 from explorer.probes.passes import MEMORY, Passes
-from explorer.types import ModelSpec, ProbeResult, Score
+from explorer.probes.result import ProbeResult, Score
 
 PRECISIONS: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 

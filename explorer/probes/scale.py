@@ -14,18 +14,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from explorer.errors import ExplorerError, MethodError
-from explorer.lab import motion
-from explorer.models import Model, load
+from explorer.figures.sheet import Axis, Chart, Dash, Line, Section
+from explorer.geometry import Point
+from explorer.models.loading import load
+from explorer.models.model import Model
 from explorer.probes.base import PROBES, Probe, Row, Run, Step, curve, mean, score, share
 from explorer.probes.equivariance import lie_derivative
 from explorer.probes.passes import Passes, collected, stage_features
 from explorer.probes.relations import position_names
+from explorer.probes.result import Better, ProbeResult, Score
 from explorer.probes.stimuli import Shown, render_many
 from explorer.registry import parameter
-from explorer.sheet import Axis, Chart, Dash, Line, Section
+from explorer.scenes import motion
 from explorer.statistics import COSINE, POSITIVE, SHARE
 from explorer.transforms import BORDERS, Border, Transform
-from explorer.types import Better, Point, ProbeResult, Score
 
 #: Smallest and largest zoom, and the range whose mean is the score.
 ZOOMS, RANGE = (0.25, 4.0), (0.5, 2.0)

@@ -12,19 +12,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from explorer.errors import MethodError, ParameterError
-from explorer.heads import Head
+from explorer.figures.sheet import Axis, Section
 from explorer.images import Picture
 from explorer.images.folders import Folder
-from explorer.lab.scenes import BACKGROUNDS, CLASSES, TEXTURES, Scene
-from explorer.models import Model
+from explorer.models.heads import Head
+from explorer.models.model import Model
 from explorer.probes.base import PROBES, Bias, Probe, Row, Run, Step, mean, need_classes, need_one_class, rate, score
 from explorer.probes.context import as_it_is, gaussian_blur, one_folder, others, points, probabilities
+from explorer.probes.result import ProbeResult, Score
 from explorer.probes.stimuli import Shown, Stimuli, Stimulus, checked, knows_scenes, read, render_many
 from explorer.registry import parameter
-from explorer.sheet import Axis, Section
+from explorer.scenes import BACKGROUNDS, CLASSES, TEXTURES, Scene
 from explorer.statistics import SHARE
 from explorer.transforms import random_orders, shuffle_patches
-from explorer.types import ProbeResult, Score
 
 # ---- shape bias -----------------------------------------------------------------------------------------------------
 

@@ -6,10 +6,10 @@ import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from explorer.figures.sheet import Line, Radar, Section, Sheet, Table, colour_of
 from explorer.probes.base import BIASES, PROBES, Bias, Probe
 from explorer.probes.locality import on_one_axis
-from explorer.sheet import Line, Radar, Section, Sheet, Table, colour_of
-from explorer.types import ProbeResult, Score
+from explorer.probes.result import ProbeResult, Score
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,9 @@ from explorer.cache import Bounded
 from explorer.errors import ImageError, MethodError, ParameterError
 from explorer.images import Picture, read_image, samples
 from explorer.images.folders import MASK, Folder, Found
-from explorer.lab import motion
-from explorer.lab.scenes import BACKGROUNDS, CLASSES, TEXTURES, Scene, Scenes, draw, render
-from explorer.labels import class_numbers
-from explorer.models import Model
+from explorer.models.labels import class_numbers
+from explorer.models.model import Model
+from explorer.scenes import BACKGROUNDS, CLASSES, TEXTURES, Scene, Scenes, draw, motion, render
 from explorer.transforms import Transform, apply_many
 
 #: The stream of scenes that probes draw from; training, judging and the laboratory's table have others.

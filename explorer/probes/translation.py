@@ -16,15 +16,16 @@ from PIL import Image
 from torch import Tensor
 
 from explorer.errors import MethodError, ParameterError
+from explorer.figures.sheet import Axis, Chart, Map, Section
+from explorer.geometry import Point
 from explorer.images import Picture
-from explorer.models import Model
+from explorer.models.model import Model
 from explorer.probes.base import PROBES, Probe, Row, Run, Step, curve, mean, need_classes, rate, row, score
+from explorer.probes.result import ProbeResult, Score
 from explorer.probes.stimuli import Shown
 from explorer.registry import parameter
-from explorer.sheet import Axis, Chart, Map, Section
 from explorer.statistics import COSINE, POSITIVE, SHARE
 from explorer.transforms import BORDERS, Border, Transform, apply_many
-from explorer.types import Point, ProbeResult, Score
 
 CHANGED = "p(original class)"
 

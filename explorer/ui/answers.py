@@ -15,13 +15,16 @@ import gradio as gr
 import torch
 
 from explorer.cache import Bounded
-from explorer.compare import Side, look, target_of, view
+from explorer.comparison.compare import Side, look, target_of, view
+from explorer.comparison.result import ModelView
 from explorer.errors import BusyError, ExplorerError, ModelError
-from explorer.models import Model, choose_device, out_of_memory
-from explorer.sizes import Limits
-from explorer.store import ModelStore
+from explorer.geometry import Point
+from explorer.models.device import choose_device, out_of_memory
+from explorer.models.model import Model
+from explorer.models.sizes import Limits
+from explorer.models.spec import HeadKind, ModelSpec
+from explorer.models.store import ModelStore
 from explorer.transforms import Transform
-from explorer.types import HeadKind, ModelSpec, ModelView, Point
 from explorer.ui.controls import Question, is_offered, parse_spec
 from explorer.ui.fitted import Files, split
 from explorer.ui.moved import Moved

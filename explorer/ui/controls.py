@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from explorer.attribution import METHODS, method_of
-from explorer.compare import PINS, Pin
+from explorer.comparison.compare import PINS, Pin
 from explorer.errors import ParameterError
+from explorer.geometry import Point
 from explorer.images import samples
-from explorer.lab.scenes import Scene
+from explorer.models.spec import ModelSpec
+from explorer.scenes import Scene
 from explorer.transforms import Transform
-from explorer.types import ModelSpec, Point
 from explorer.ui.scene import parse_scene
 from explorer.ui.upload import OWN
 

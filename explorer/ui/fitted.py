@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from explorer.errors import WeightsError
-from explorer.types import ModelSpec
+from explorer.models.spec import ModelSpec
+from explorer.models.weights import FITTED, RECORD, read_note
 from explorer.ui.scratch import new_folder
-from explorer.weights import FITTED, RECORD, read_note
 from explorer.writing import write
 
 #: Largest file, and bytes of all together; the oldest go first. Gradio refuses larger uploads before they are read.

@@ -10,11 +10,11 @@ from typing import Any
 import gradio as gr
 
 from explorer.attribution import METHODS
+from explorer.comparison.result import ModelView
 from explorer.errors import ExplorerError
 from explorer.images import samples
-from explorer.lab.scenes import CLASSES
-from explorer.models import Model
-from explorer.types import ModelView
+from explorer.models.model import Model
+from explorer.scenes import CLASSES
 from explorer.ui import payload
 from explorer.ui.answers import Answers
 from explorer.ui.controls import MAX_MODELS, Question, parse_models, parse_question, parse_spec

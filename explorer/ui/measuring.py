@@ -14,13 +14,13 @@ from typing import Any
 
 import gradio as gr
 
-from explorer.drawing import save, separate
 from explorer.errors import ExplorerError, ParameterError
-from explorer.models import Model
+from explorer.figures.sheet import Chart, Map, Radar, Table, colour_of
+from explorer.figures.static import save, separate
+from explorer.models.model import Model
 from explorer.probes import PROBES, show, steps
 from explorer.probes.base import Bias
-from explorer.sheet import Chart, Map, Radar, Table, colour_of
-from explorer.types import ProbeResult
+from explorer.probes.result import ProbeResult
 from explorer.ui.controls import parameters_of
 from explorer.ui.guard import pathless
 from explorer.ui.handlers import Handlers, checked

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from PIL.Image import Image
 
-from explorer.lab import motion
-from explorer.lab.scenes import Scene, cues, render
+from explorer.scenes import Scene, cues, motion, render
 from explorer.transforms import Transform
 
 _RENDERED = "The object is rendered anew at every step and the background stays: nothing is filled in."

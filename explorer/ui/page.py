@@ -18,7 +18,7 @@ from starlette.middleware import Middleware
 from explorer.images import MAX_BYTES
 from explorer.lab import networks
 from explorer.lessons import read, shipped
-from explorer.types import HeadKind, ModelSpec
+from explorer.models.spec import HeadKind, ModelSpec
 from explorer.ui import share
 from explorer.ui.answers import Answers
 from explorer.ui.guard import Guard, Hosts

@@ -23,10 +23,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from explorer.compare import Pair
-from explorer.layouts.weights import DotProduct
+from explorer.attention.layouts.weights import DotProduct
+from explorer.attention.maps import AttentionMap
+from explorer.comparison.compare import Pair
+from explorer.comparison.result import ModelView, Prediction
+from explorer.geometry import Point
+from explorer.kinds import KINDS
+from explorer.models.spec import WEIGHTS_STATES
 from explorer.transforms import Transform
-from explorer.types import KINDS, WEIGHTS_STATES, AttentionMap, ModelView, Point, Prediction
 from explorer.ui.controls import Question
 from explorer.ui.guard import pathless
 from explorer.ui.moved import Moved

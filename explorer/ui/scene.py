@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from explorer.errors import ParameterError
-from explorer.lab.scenes import ARRANGEMENTS, PART, RADIUS, SPREAD, Scene, render
+from explorer.scenes import ARRANGEMENTS, PART, RADIUS, SPREAD, Scene, render
 
 #: The scenes of the strip: name -> (scene, what it shows). The first is shown on opening.
 PRESETS: Mapping[str, tuple[Scene, str]] = MappingProxyType(

@@ -9,12 +9,14 @@ from typing import Any
 
 import gradio as gr
 
+from explorer.comparison.result import ModelView
 from explorer.errors import ParameterError
+from explorer.evidence.bundle import report
+from explorer.geometry import Point
 from explorer.images import Picture
-from explorer.lab.scenes import Scene
-from explorer.models import Model
-from explorer.report import report
-from explorer.types import ModelView, Point, ProbeResult
+from explorer.models.model import Model
+from explorer.probes.result import ProbeResult
+from explorer.scenes import Scene
 from explorer.ui.guard import pathless
 from explorer.ui.handlers import Asked, Handlers, checked
 from explorer.ui.measuring import Wanted

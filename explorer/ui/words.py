@@ -21,9 +21,9 @@ import gradio as gr
 from gradio.i18n import I18nData
 
 from explorer.blocks import BLOCKS
-from explorer.lab.scenes import CLASSES
+from explorer.figures.sheet import Axis, Bars, Chart, Line, Map, Panel, Radar, Section, Sheet, Table, Words
 from explorer.resources import asset
-from explorer.sheet import Axis, Bars, Chart, Line, Map, Panel, Radar, Section, Sheet, Table, Words
+from explorer.scenes import CLASSES
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -16,13 +16,15 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import explorer
-from explorer import cli
+from explorer import scenes
+from explorer.attention.layouts import Computed
+from explorer.attention.maps import AttentionMap, Layout
 from explorer.blocks import BLOCKS
+from explorer.cli import main as cli
 from explorer.errors import ParameterError
-from explorer.lab import evaluation, figures, networks, scenes, table
+from explorer.lab import evaluation, figures, networks, table
 from explorer.lab.evaluation import PER_CLASS, QUICK, SHIFTS, evaluate, evaluate_all, map_ratios, mass_ratio, pictures
 from explorer.lab.networks import LabModel
-from explorer.lab.scenes import CENTRED, CLASSES, Scenes, render
 from explorer.lab.table import (
     CHANCE,
     MEASURES,
@@ -36,12 +38,12 @@ from explorer.lab.table import (
     write_table,
 )
 from explorer.lab.training import JUDGING_STREAM, TRAINING_STREAM
-from explorer.layouts import Computed
-from explorer.models import Model
-from explorer.stages import find_stages
+from explorer.models.model import Model
+from explorer.models.spec import ModelSpec
+from explorer.models.stages import find_stages
+from explorer.models.weights import fingerprint
+from explorer.scenes import CENTRED, CLASSES, Scenes, render
 from explorer.statistics import CHANGE, POSITIVE, SHARE, interval
-from explorer.types import AttentionMap, Layout, ModelSpec
-from explorer.weights import fingerprint
 
 SIZE = networks.SIZE
 #: Of untrained networks; finding the one that gives equal parameters takes a second.

@@ -14,12 +14,12 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from explorer.cli import main
+from explorer.cli.main import main
 from explorer.errors import ParameterError, TrainingError, WeightsError
 from explorer.lab import fitting
 from explorer.lab.fitting import FitRecipe, fit, own_classes
-from explorer.models import load
-from explorer.types import ModelSpec
+from explorer.models.loading import load
+from explorer.models.spec import ModelSpec
 
 SPEC = "random/test_resnet+mhsa@3"
 SIZE = (64, 64)

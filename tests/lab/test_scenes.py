@@ -8,9 +8,9 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
+from explorer import scenes
 from explorer.errors import ParameterError, UnknownNameError
-from explorer.lab import scenes
-from explorer.lab.scenes import AUGMENTED, BACKGROUNDS, CENTRED, CLASSES, SHAPES, TEXTURES, Scene, Scenes, draw, render
+from explorer.scenes import AUGMENTED, BACKGROUNDS, CENTRED, CLASSES, SHAPES, TEXTURES, Scene, Scenes, draw, render
 
 PLAIN = {"texture": "plain", "background": "red gradient", "noise": 0.0}
 

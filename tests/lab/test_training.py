@@ -21,8 +21,8 @@ from explorer.errors import ParameterError, TrainingError, UnknownNameError, Wei
 from explorer.lab import networks, training
 from explorer.lab.networks import LabModel, all_models, build, width_of
 from explorer.lab.training import Recipe, train, train_grid, write_manifest
-from explorer.models import load
-from explorer.types import ModelSpec
+from explorer.models.loading import load
+from explorer.models.spec import ModelSpec
 
 SHORT = Recipe(images=96, epochs=2, batch=32)
 LITTLE = LabModel("conv")

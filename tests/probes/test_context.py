@@ -12,14 +12,15 @@ import torch
 from PIL import Image
 
 import explorer.probes.context as context
+from explorer.attribution.result import Attribution
 from explorer.errors import MethodError, ParameterError
-from explorer.lab.scenes import BACKGROUNDS, CLASSES, render
-from explorer.models import load
+from explorer.models.loading import load
+from explorer.models.spec import ModelSpec
 from explorer.probes import PROBES, probe
 from explorer.probes.base import Run
 from explorer.probes.passes import Passes
 from explorer.probes.stimuli import Shown, Stimuli, Stimulus, read, scenes
-from explorer.types import Attribution, ModelSpec
+from explorer.scenes import BACKGROUNDS, CLASSES, render
 
 # ---- intervals ------------------------------------------------------------------------------------------------------
 

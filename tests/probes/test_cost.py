@@ -13,11 +13,11 @@ import torch
 from explorer.blocks import BLOCKS, cost
 from explorer.blocks.explain import explain
 from explorer.errors import MethodError, ParameterError
-from explorer.models import load
+from explorer.models.loading import load
 from explorer.probes.base import Row, row
 from explorer.probes.cost import BACKWARD, Cost, fits, numbers, subject, theories
+from explorer.probes.result import ProbeResult
 from explorer.probes.run import probe, steps
-from explorer.types import ProbeResult
 
 each_block = pytest.mark.parametrize("name", list(BLOCKS))
 TINY: dict[str, Any] = {"sizes": "2,3,4", "widths": "8,16", "side": 3, "longest": 60.0}

@@ -17,9 +17,12 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from explorer.errors import MethodError
+from explorer.figures.sheet import Chart, Table
 from explorer.images import read_image, samples
-from explorer.lab.scenes import CLASSES, Scene
-from explorer.models import Model, load
+from explorer.models.loading import load
+from explorer.models.model import Model
+from explorer.models.spec import ModelSpec
+from explorer.models.stages import find_stages
 from explorer.probes import probe
 from explorer.probes.equivariance import (
     DECIBELS,
@@ -33,10 +36,9 @@ from explorer.probes.equivariance import (
     fourier_shift,
     lie_derivative,
 )
-from explorer.sheet import Chart, Table
-from explorer.stages import find_stages
+from explorer.probes.result import ProbeResult
+from explorer.scenes import CLASSES, Scene
 from explorer.transforms import Transform
-from explorer.types import ModelSpec, ProbeResult
 
 SIZE = 32
 
@@ -395,7 +397,7 @@ def test_objects_of_scenes_are_rendered_at_fractions_of_a_pixel() -> None:
     result = probe("lie-derivative", model, [scene], group="scale", step=1.0)
     rows = result.of(result.models[0], measure="Lie derivative", step=1.0)
     e = 1.0 / 24
-    from explorer.lab.scenes import Scenes, render
+    from explorer.scenes import Scenes, render
 
     a, b = (render(Scenes.of([Scene(label="square", noise=0.0, scale=math.exp(k * e))]), 48).images for k in (1, -1))
     expected = float(((a - b).mean((0, 2, 3)) / (2 * e)).abs().mean())

@@ -14,19 +14,21 @@ import torch
 from torch import Tensor, nn
 
 from explorer import load
-from explorer.capture import capture
+from explorer.attention.layouts import Computed
+from explorer.attention.layouts.grids import windows
+from explorer.attention.maps import AttentionMap, Layout
+from explorer.attention.watch import capture
 from explorer.errors import MethodError, ParameterError
-from explorer.layouts import Computed
-from explorer.layouts.grids import windows
-from explorer.models import Model
+from explorer.models.model import Model
+from explorer.models.spec import ModelSpec
+from explorer.models.stages import Stage
 from explorer.probes import locality, receptive_field
 from explorer.probes.base import PROBES, Row, Run
 from explorer.probes.locality import distances, radii, second_moment, spread, square_profile
 from explorer.probes.passes import Passes
+from explorer.probes.result import ProbeResult
 from explorer.probes.run import probe
 from explorer.probes.stimuli import Shown, read
-from explorer.stages import Stage
-from explorer.types import AttentionMap, Layout, ModelSpec, ProbeResult
 
 NAMES = ("receptive-field", "effective-receptive-field", "attention-distance", "attribution-radius")
 

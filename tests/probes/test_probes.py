@@ -17,17 +17,18 @@ from PIL import Image
 from torch import Tensor, nn
 
 import explorer
-from explorer import drawing
 from explorer.errors import MethodError, ParameterError, UnknownNameError
-from explorer.lab.scenes import CLASSES
-from explorer.models import Model, load
+from explorer.figures import static as drawing
+from explorer.figures.sheet import Chart, Map, Radar, Table
+from explorer.models.loading import load
+from explorer.models.model import Model
 from explorer.probes import BIASES, PROBES, passes, sheet, show, steps, stimuli
 from explorer.probes.base import Probe, Run, Step, mean, rate, row, score
 from explorer.probes.passes import Passes, stage_features
-from explorer.sheet import Chart, Map, Radar, Table
+from explorer.probes.result import ProbeResult
+from explorer.scenes import CLASSES
 from explorer.statistics import SHARE
 from explorer.transforms import Transform
-from explorer.types import ProbeResult
 
 #: Parameters with which a probe takes a second or two.
 QUICK: dict[str, dict[str, Any]] = {

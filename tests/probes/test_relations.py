@@ -13,13 +13,15 @@ from torch import Tensor, nn
 
 import explorer.probes.relations as relations
 from explorer.errors import MethodError
-from explorer.lab.scenes import ARRANGEMENTS
-from explorer.models import Model, load
+from explorer.models.loading import load
+from explorer.models.model import Model
+from explorer.models.spec import ModelSpec
+from explorer.models.stages import find_stages
 from explorer.probes import PROBES, probe
+from explorer.probes.result import ProbeResult
 from explorer.probes.stimuli import render_many, scenes
-from explorer.stages import find_stages
+from explorer.scenes import ARRANGEMENTS
 from explorer.transforms import random_orders, shuffle_patches
-from explorer.types import ModelSpec, ProbeResult
 
 
 def vit(pool: str = "token", **options: object) -> Model:

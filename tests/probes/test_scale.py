@@ -15,13 +15,15 @@ from torch import Tensor, nn
 
 import explorer.probes.scale as scale
 from explorer.errors import MethodError
-from explorer.models import Model, load
+from explorer.models.loading import load
+from explorer.models.model import Model
+from explorer.models.spec import ModelSpec
+from explorer.models.stages import find_stages
 from explorer.probes import PROBES, probe, show
 from explorer.probes.passes import Passes, stage_features
+from explorer.probes.result import ProbeResult
 from explorer.probes.stimuli import Shown, Stimulus, read
-from explorer.stages import find_stages
 from explorer.transforms import Transform
-from explorer.types import ModelSpec, ProbeResult
 
 OVER = scale.OVER
 

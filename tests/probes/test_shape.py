@@ -15,13 +15,13 @@ from PIL import Image
 
 import explorer.probes.shape as shape
 from explorer.errors import MethodError, ParameterError
-from explorer.lab.scenes import BACKGROUNDS, CLASSES, TEXTURES, render
-from explorer.models import load
+from explorer.models.loading import load
+from explorer.models.spec import ModelSpec
 from explorer.probes import probe
 from explorer.probes.context import as_it_is, gaussian_blur, others
 from explorer.probes.stimuli import OnDisk, Stimulus, scenes
+from explorer.scenes import BACKGROUNDS, CLASSES, TEXTURES, render
 from explorer.transforms import random_orders, shuffle_patches
-from explorer.types import ModelSpec
 
 # ---- the rule -------------------------------------------------------------------------------------------------------
 

@@ -11,10 +11,10 @@ from PIL import Image
 
 from explorer.lab import fitting
 from explorer.lab.fitting import FitRecipe, fit
-from explorer.models import load
+from explorer.models.loading import load
+from explorer.models.spec import ModelSpec
 from explorer.probes import probe, stimuli
 from explorer.probes.stimuli import Pictures, Shown
-from explorer.types import ModelSpec
 
 
 @pytest.fixture

@@ -17,11 +17,15 @@ from PIL import Image
 from torch import Tensor, nn
 
 from explorer.errors import MethodError, ParameterError
-from explorer.lab.scenes import CLASSES, Scene, Scenes, render
-from explorer.models import Model, load
+from explorer.figures.sheet import MODEL_COLOURS, Chart, Map
+from explorer.geometry import Point
+from explorer.models.loading import load
+from explorer.models.model import Model
+from explorer.models.spec import ModelSpec
 from explorer.probes import probe
 from explorer.probes.base import Run
 from explorer.probes.passes import Passes
+from explorer.probes.result import ProbeResult
 from explorer.probes.stimuli import Shown, read
 from explorer.probes.translation import (
     CHANGED,
@@ -34,10 +38,9 @@ from explorer.probes.translation import (
     margin,
     rooms,
 )
-from explorer.sheet import MODEL_COLOURS, Chart, Map
+from explorer.scenes import CLASSES, Scene, Scenes, render
 from explorer.statistics import wilson
 from explorer.transforms import Transform
-from explorer.types import ModelSpec, Point, ProbeResult
 
 SIZE = 24
 

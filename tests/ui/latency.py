@@ -204,9 +204,9 @@ def _forward() -> dict[str, float]:
     """What the four models take for one bare forward each, ms."""
     import torch
 
-    from explorer.compare import seen
-    from explorer.lab.scenes import Scene
-    from explorer.models import load
+    from explorer.comparison.compare import seen
+    from explorer.models.loading import load
+    from explorer.scenes import Scene
     from explorer.ui.page import FIRST_MODELS
 
     models = [load(text) for text in FIRST_MODELS]

@@ -15,9 +15,9 @@ import gradio as gr
 import pytest
 
 import explorer
-from explorer.cli import main
+from explorer.cli.main import main
+from explorer.figures.sheet import Chart
 from explorer.probes import BIASES, PROBES, show
-from explorer.sheet import Chart
 from explorer.ui.answers import Answers
 from explorer.ui.handlers import Handlers
 from explorer.ui.measuring import PLOTS, Measuring, Wanted, described, export, scores, summary, told

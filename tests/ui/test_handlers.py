@@ -14,12 +14,12 @@ import pytest
 import torch
 from PIL import Image
 
-from explorer.compare import compare, look
+from explorer.comparison.compare import compare, look
 from explorer.errors import ParameterError
+from explorer.geometry import Point
 from explorer.images import read_image, samples
-from explorer.models import load
+from explorer.models.loading import load
 from explorer.transforms import Transform
-from explorer.types import Point
 from explorer.ui import answers as shared
 from explorer.ui import payload, upload
 from explorer.ui.answers import Answers

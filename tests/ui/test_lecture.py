@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from explorer.cli import main
+from explorer.cli.main import main
 from explorer.lessons import SHIPPED, as_json, shipped
 
 from .conftest import _serving

@@ -14,7 +14,8 @@ import gradio as gr
 import pytest
 import torch
 
-from explorer.models import Model, load
+from explorer.models.loading import load
+from explorer.models.model import Model
 from explorer.ui import answers as shared
 from explorer.ui.answers import BUSY, Answers
 from explorer.ui.handlers import Handlers
@@ -78,7 +79,7 @@ def test_a_model_that_does_not_fit_when_it_is_loaded_is_loaded_again(monkeypatch
             raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
         return load(*what)
 
-    monkeypatch.setattr("explorer.store.load", limited)
+    monkeypatch.setattr("explorer.models.store.load", limited)
     assert isinstance(answers.model(CNN), Model)
     assert len(loads) == 2
 

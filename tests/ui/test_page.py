@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from explorer.compare import compare, predict
+from explorer.comparison.compare import compare, predict
+from explorer.geometry import Point
 from explorer.images import read_image, samples
-from explorer.lab.motion import in_words, moved
-from explorer.lab.scenes import render
-from explorer.models import load
+from explorer.models.loading import load
+from explorer.scenes import render
+from explorer.scenes.motion import in_words, moved
 from explorer.transforms import Transform
-from explorer.types import Point
 from explorer.ui.answers import Answers
 from explorer.ui.handlers import Handlers
 from explorer.ui.page import FIRST_MODELS

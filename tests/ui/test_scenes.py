@@ -13,13 +13,13 @@ import pytest
 import torch
 from PIL import Image
 
-from explorer.compare import compare, predict
+from explorer.comparison.compare import compare, predict
 from explorer.errors import ExplorerError
-from explorer.lab.motion import moved
-from explorer.lab.scenes import Scene, render
-from explorer.models import load
+from explorer.geometry import Point
+from explorer.models.loading import load
+from explorer.scenes import Scene, render
+from explorer.scenes.motion import moved
 from explorer.transforms import Transform
-from explorer.types import Point
 from explorer.ui.answers import Answers
 from explorer.ui.controls import parse_question
 from explorer.ui.handlers import Handlers

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 import torch
 
-from explorer.cli import main
-from explorer.compare import compare
+from explorer.cli.main import main
+from explorer.comparison.compare import compare
+from explorer.geometry import Point
 from explorer.images import read_image, samples
-from explorer.lab.motion import about_object, in_words
-from explorer.models import load
+from explorer.models.loading import load
+from explorer.scenes.motion import about_object, in_words
 from explorer.transforms import Transform
-from explorer.types import Point
 from explorer.ui.page import FIRST_MODELS
 from explorer.ui.scene import PRESETS
 

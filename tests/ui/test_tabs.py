@@ -15,15 +15,16 @@ from safetensors.torch import save_file
 
 from explorer.blocks import BLOCKS
 from explorer.blocks.explain import explain
-from explorer.compare import compare, predict
+from explorer.comparison.compare import compare, predict
+from explorer.geometry import Point
 from explorer.lab.figures import LOOKS
 from explorer.lab.networks import manifest
-from explorer.lab.scenes import CLASSES, Scene
 from explorer.lab.table import CONTROL, load_table
-from explorer.models import load
+from explorer.models.loading import load
+from explorer.models.spec import ModelSpec
 from explorer.resources import asset
+from explorer.scenes import CLASSES, Scene
 from explorer.transforms import Transform
-from explorer.types import ModelSpec, Point
 from explorer.ui import fitted
 from explorer.ui.answers import Answers
 from explorer.ui.fitted import split

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from explorer.blocks.cost import measured_cost
-from explorer.compare import compare
+from explorer.comparison.compare import compare
+from explorer.geometry import Point
 from explorer.images import read_image, samples
-from explorer.models import load
+from explorer.models.loading import load
 from explorer.transforms import Transform
-from explorer.types import Point
 from explorer.ui.page import FIRST_MODELS
 from explorer.ui.scene import PRESETS
 

@@ -26,10 +26,10 @@ from huggingface_hub import constants
 from PIL import Image
 from starlette.datastructures import Headers
 
-from explorer import weights
 from explorer.errors import ParameterError, WeightsError
 from explorer.images import samples
-from explorer.types import ModelSpec
+from explorer.models import weights
+from explorer.models.spec import ModelSpec
 from explorer.ui.answers import Answers
 from explorer.ui.controls import parse_spec
 from explorer.ui.guard import Guard, Hosts, pathless, uploaded

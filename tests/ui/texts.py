@@ -13,11 +13,12 @@ from explorer.attribution import METHODS
 from explorer.blocks import BLOCKS
 from explorer.blocks.explain import explain
 from explorer.images import alt_text, samples
-from explorer.lab.scenes import BACKGROUNDS, CLASSES, SHAPES, TEXTURES, Scene
+from explorer.kinds import KINDS
+from explorer.models.spec import WEIGHTS_STATES
 from explorer.probes import PROBES, QUESTIONS, show
+from explorer.scenes import BACKGROUNDS, CLASSES, SHAPES, TEXTURES, Scene
 from explorer.statistics import BY
 from explorer.transforms import BORDERS, Transform
-from explorer.types import KINDS, WEIGHTS_STATES
 from explorer.ui.scene import PRESETS
 from explorer.ui.tabs.biases import TITLES
 from explorer.ui.tabs.lab import SET_UPS

@@ -13,15 +13,19 @@ import gradio as gr
 import torch
 from torch import Tensor
 
+from explorer.attention.maps import AttentionMap
 from explorer.blocks import BLOCKS
 from explorer.blocks.cost import MeasuredCost, measured_cost
 from explorer.blocks.diagram import draw as diagram
 from explorer.blocks.explain import Explanation, explain
+from explorer.comparison.result import ModelView
 from explorer.errors import ParameterError
+from explorer.geometry import Point
+from explorer.kinds import KINDS
 from explorer.lab import networks
-from explorer.models import Model
+from explorer.models.model import Model
+from explorer.models.spec import WEIGHTS_STATES
 from explorer.transforms import Transform
-from explorer.types import KINDS, WEIGHTS_STATES, AttentionMap, ModelView, Point
 from explorer.ui.answers import Answers
 from explorer.ui.controls import Question
 from explorer.ui.handlers import checked

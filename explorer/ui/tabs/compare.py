@@ -10,10 +10,10 @@ from typing import Any
 import gradio as gr
 
 from explorer.blocks import BLOCKS
+from explorer.figures.sheet import MODEL_COLOURS, PALETTES
 from explorer.images import alt_text, samples
 from explorer.lab import networks
-from explorer.lab.scenes import Scene
-from explorer.sheet import MODEL_COLOURS, PALETTES
+from explorer.scenes import Scene
 from explorer.ui.controls import MAX_MODELS, Question, methods, moves
 from explorer.ui.handlers import Handlers
 from explorer.ui.scene import PRESETS, fields, layers, presets

@@ -15,8 +15,8 @@ import gradio as gr
 from explorer.lab.figures import PANELS, look_of
 from explorer.lab.networks import LabModel, manifest
 from explorer.lab.table import CONTROL, HEADLINES, NAME, SetUp, cell, findings, load_summary, load_table
+from explorer.models.spec import ModelSpec
 from explorer.resources import asset
-from explorer.types import ModelSpec
 from explorer.ui.stage import part
 from explorer.ui.words import ENGLISH, i18n, language_of, translated_figure
 from explorer.ui.worker import ANSWERS, Worker

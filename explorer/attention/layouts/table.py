@@ -1,0 +1,215 @@
+"""The table: which attention module has which layout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+
+from torch import nn
+
+from explorer.attention.layouts import placers
+from explorer.attention.layouts.operations import Placer
+from explorer.blocks import Block
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: what the layout is called, who places it, and which child modules make gates."""
+
+    layout: str
+    place: Placer = field(repr=False)
+    gates: tuple[str, ...] = ()
+    #: Rearranges the features before the attention modules inside it see them, so it places their maps.
+    encloses: bool = False
+    #: Has no softmax, but scores that `torch.nn.functional.normalize` makes comparable over the positions, axis 1.
+    normalised: bool = False
+
+
+_TALKING = "talking heads: after this softmax the heads are mixed before they weigh the values"
+_LAMBDA = "softmax over keys, one picture a key channel; a lambda layer has no query map"
+_TOKENS = Row("tokens", placers.tokens)
+_POOLED = Row("pooled keys", placers.tokens)
+_CLASS = Row("pooling query", placers.tokens)
+_CHANNELS = Row("channel", placers.channels)
+_SQUEEZE = Row("channel gate", placers.squeezed, ("gate",))
+
+_SIGMOID = Row("channel gate", placers.squeezed, ("sigmoid",))
+
+#: Which attention module has which layout on the image; key: source file without ending, dot, class.
+TABLE: dict[str, Row] = {
+    # inserted blocks
+    "mhsa.MultiHeadSelfAttention": Row("tokens", placers.whole_map),
+    "axial.Axial": Row("rows and columns", placers.axes),
+    "channel.ChannelAttention": _CHANNELS,
+    "linear.LinearAttention": Row("context scores", placers.one_context),
+    "c2f_gate.C2fGate": Row("gate", placers.gate_pictures, ("gate",)),
+    # plain token sequences
+    "attention.Attention": _TOKENS,
+    "attention.AttentionRope": _TOKENS,
+    "beit.Attention": _TOKENS,
+    "eva.EvaAttention": _TOKENS,
+    "vision_transformer.ParallelScalingBlock": _TOKENS,
+    "vision_transformer.DiffParallelScalingBlock": Row("tokens", placers.several_softmaxes),
+    "vision_transformer_relpos.RelPosAttention": _TOKENS,
+    "volo.Attention": _TOKENS,
+    "visformer.Attention": _TOKENS,
+    "metaformer.Attention": _TOKENS,
+    "fastvit.Attention": _TOKENS,
+    "shvit.SHSA": _TOKENS,
+    "lowformer.ConvAttention": _TOKENS,
+    "cpubone.ConvAttention": _TOKENS,
+    "efficientformer.Attention": _TOKENS,
+    "efficientformer_v2.Attention2d": Row("tokens", partial(placers.tokens, note=_TALKING)),
+    "efficientformer_v2.Attention2dDownsample": Row("pooled queries", placers.tokens),
+    "levit.Attention": _TOKENS,
+    "levit.AttentionDownsample": Row("pooled queries", placers.tokens),
+    "convit.GPSA": Row("tokens", placers.gated_mixture),
+    "convit.MHSA": _TOKENS,
+    "cait.TalkingHeadAttn": Row("tokens", partial(placers.tokens, note=_TALKING)),
+    "attention2d.Attention2d": _TOKENS,
+    "bottleneck_attn.BottleneckAttn": Row("tokens", partial(placers.tokens, order="(b g h)")),
+    "non_local_attn.NonLocalAttn": Row("tokens", placers.whole_map),
+    "diff_attention.DiffAttention": Row("tokens", placers.several_softmaxes),
+    "tnt.Attention": Row("windows and tokens", placers.inner_and_outer),
+    "gemma4_vit.Gemma4Attention": _TOKENS,
+    "activation.MultiheadAttention": _TOKENS,  # torch's own
+    # one query that pools
+    "cait.ClassAttn": _CLASS,
+    "volo.ClassAttention": _CLASS,
+    "crossvit.CrossAttention": _CLASS,
+    "attention_pool.AttentionPoolLatent": _CLASS,
+    "attention_pool.AttentionPoolPrr": _CLASS,
+    "attention_pool2d.RotAttentionPool2d": Row("tokens", partial(placers.tokens, prefix_name="mean of all places")),
+    "attention_pool2d.AttentionPool2d": Row("tokens", partial(placers.tokens, prefix_name="mean of all places")),
+    # keys (or queries) on a reduced grid
+    "pvt_v2.Attention": _POOLED,
+    "twins.GlobalSubSampleAttn": _POOLED,
+    "mvitv2.MultiScaleAttention": _POOLED,
+    "mvitv2.MultiScaleAttentionPoolFirst": _POOLED,
+    "attention2d.MultiQueryAttention2d": _POOLED,
+    "nextvit.EfficientAttention": Row("keys pooled along reading order", placers.averaged_runs),
+    # windows
+    "swin_transformer.WindowAttention": Row(
+        "windows, shifted", partial(placers.block_windows, block="SwinTransformerBlock")
+    ),
+    "swin_transformer_v2.WindowAttention": Row(
+        "windows, shifted", partial(placers.block_windows, block="SwinTransformerV2Block")
+    ),
+    "swin_transformer_v2_cr.WindowMultiHeadAttention": Row(
+        "windows, shifted", partial(placers.block_windows, block="SwinTransformerV2CrBlock")
+    ),
+    "davit.WindowAttention": Row("windows", partial(placers.block_windows, block="SpatialBlock", channels_last=False)),
+    "gcvit.WindowAttentionGlobal": Row("windows", partial(placers.block_windows, block="GlobalContextVitBlock")),
+    "tiny_vit.Attention": Row("windows", partial(placers.block_windows, block="TinyVitBlock")),
+    "vision_transformer_sam.Attention": Row(
+        "windows and tokens", partial(placers.block_windows, block="Block", order="(b g h)")
+    ),
+    "twins.LocallyGroupedAttn": Row("windows", placers.own_windows),
+    "iformer.SHMA": Row("windows and tokens", placers.iformer_windows),
+    "maxxvit.Attention2d": Row("windows and dilated grid", placers.maxvit),
+    "maxxvit.AttentionCl": Row("windows and dilated grid", placers.maxvit),
+    "efficientvit_msra.CascadedGroupAttention": Row("windows", placers.cascaded_groups),
+    "nest.Attention": Row("windows", placers.nested_blocks),
+    "hieradet_sam2.MultiScaleAttention": Row("windows", placers.sam2_windows),
+    "hiera.MaskUnitAttention": Row("mask units", placers.mask_units),
+    "halo_attn.HaloAttn": Row("halo", placers.halo),
+    "volo.OutlookAttention": Row("outlook", placers.outlook),
+    # patch-unfolded
+    "mobilevit.MobileVitBlock": Row("patch-unfolded", placers.pixel_phases, encloses=True),
+    "mobilevit.LinearSelfAttention": Row("context scores", placers.phase_scores),
+    # a score a position, no query
+    "coat.FactorAttnConvRelPosEnc": Row("context scores", placers.context),
+    "global_context.GlobalContext": Row("context scores", placers.context),
+    "lambda_layer.LambdaLayer": Row("context scores", partial(placers.context, note=_LAMBDA)),
+    "swiftformer.EfficientAdditiveAttention": Row("context scores", placers.additive, normalised=True),
+    # between channels
+    "xcit.XCA": _CHANNELS,
+    "davit.ChannelAttention": _CHANNELS,
+    "davit.ChannelAttentionV2": _CHANNELS,
+    "edgenext.CrossCovarianceAttn": _CHANNELS,
+    "selective_kernel.SelectiveKernelAttn": Row("channel", placers.branches),
+    "split_attn.RadixSoftmax": Row("channel", placers.branches),
+    # gates
+    "coord_attn.CoordAttn": Row("gate", placers.gate_strips, ("gate",)),
+    "coord_attn.EfficientLocalAttn": Row("gate", placers.gate_strips, ("gate",)),
+    "coord_attn.SimpleCoordAttn": Row("gate", placers.gate_pictures, ("gate",)),
+    "coord_attn.StripAttn": Row("gate", placers.gate_pictures, ("gate",)),
+    "cbam.SpatialAttn": Row("gate", placers.gate_pictures, ("gate",)),
+    "cbam.LightSpatialAttn": Row("gate", placers.gate_pictures, ("gate",)),
+    "cbam.ChannelAttn": _SQUEEZE,
+    "gather_excite.GatherExcite": Row("gate", placers.gate_pictures, ("gate",)),
+    "squeeze_excite.SEModule": _SQUEEZE,
+    "squeeze_excite.EffectiveSEModule": _SQUEEZE,
+    "squeeze_excite.SqueezeExciteCl": _SQUEEZE,
+    "_efficientnet_blocks.SqueezeExcite": _SQUEEZE,
+    "senet.SEModule": _SIGMOID,
+    "hgnet.EseModule": _SIGMOID,
+    "eca.EcaModule": _SQUEEZE,
+    "eca.CecaModule": _SQUEEZE,
+}
+
+
+def row_of(module: nn.Module) -> Row | None:
+    """The table's row for a module, by its class or the first of its bases that has one."""
+    for base in type(module).__mro__:
+        row = TABLE.get(f"{base.__module__.rsplit('.', 1)[-1]}.{base.__name__}")
+        if row is not None:
+            return row
+    return None
+
+
+def layouts_of(module: nn.Module) -> tuple[str, ...]:
+    """Which layouts do a model's attention modules have, in the order of the model, each once? Empty for none."""
+    rows = (row_of(child) for child in module.modules())
+    return tuple(dict.fromkeys(row.layout for row in rows if row is not None))
+
+
+def why_none(module: nn.Module) -> str:
+    """Why a model shows no attention map, in a sentence."""
+    blocks = (child.no_map for child in module.modules() if isinstance(child, Block) and child.no_map)
+    if reasons := " ".join(dict.fromkeys(blocks)):
+        return reasons
+    found = mixers(module)
+    if not found:
+        return "This explorer does not know what mixes its positions."
+    ran = ["Its attention modules ran no softmax and no gate."] if layouts_of(module) else []
+    return " ".join([*ran, f"What mixes its positions, as far as this explorer knows: {', '.join(found)}."])
+
+
+#: What mixes positions where no map of it is shown; key as in `TABLE`.
+MIXERS: dict[str, str] = {
+    "mlp_mixer.MixerBlock": "an MLP over positions",
+    "mlp_mixer.ResBlock": "a linear layer over positions",
+    "mlp_mixer.SpatialGatingUnit": "a linear layer over positions that acts as a gate",
+    "sequencer.LSTM2d": "LSTMs along rows and columns",
+    "rnn.RNNBase": "a recurrent network",
+    "efficientvit_mit.LiteMLA": "linear attention with ReLU (it forms no weights that could be drawn)",
+    "non_local_attn.BilinearAttnTransform": "bilinear attention (its matrices over rows and columns are not drawn)",
+    "focalnet.FocalModulation": "focal modulation",
+    "efficientvim.HSMSSD": "a state space model",
+    "metaformer.Pooling": "average pooling",
+    "efficientformer.Pooling": "average pooling",
+}
+
+
+def mixers(module: nn.Module) -> tuple[str, ...]:
+    """What mixes a model's positions, apart from what its maps show, in words; empty where it is not known."""
+    found: dict[str, None] = {}
+    for child in module.modules():
+        for base in type(child).__mro__:
+            words = MIXERS.get(f"{base.__module__.rsplit('.', 1)[-1]}.{base.__name__}")
+            if words is not None:
+                # Two-dimensional recurrent networks are made of one-dimensional ones.
+                if words != MIXERS["rnn.RNNBase"] or MIXERS["sequencer.LSTM2d"] not in found:
+                    found[words] = None
+                break
+    if any(_convolves(child) for child in module.modules()):
+        found["convolutions"] = None
+    return tuple(found)
+
+
+def _convolves(module: nn.Module) -> bool:
+    """Whether it is a convolution whose windows overlap: patches that are cut out side by side mix nothing."""
+    if not isinstance(module, nn.modules.conv._ConvNd):
+        return False
+    return any(size > step for size, step in zip(module.kernel_size, module.stride))

@@ -1,0 +1,1 @@
+"""One picture before and after a move, as several models see it."""

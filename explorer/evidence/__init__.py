@@ -1,0 +1,1 @@
+"""Evidence: a view with its numbers, figures and what reproduces it, in one file."""

@@ -1,0 +1,1 @@
+"""Figures: sheets of plain data, and how they are drawn."""

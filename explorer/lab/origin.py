@@ -1,0 +1,61 @@
+"""The laboratory's trained models, as `explorer.load` gives them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from timm.data.transforms_factory import create_transform
+
+from explorer import scenes
+from explorer.errors import ParameterError
+from explorer.lab import networks
+from explorer.models.model import Model
+from explorer.models.sizes import Size, nbytes_of
+from explorer.models.spec import ModelSpec, WeightsState
+from explorer.models.stages import find_stages
+
+
+def size_of(spec: ModelSpec) -> Size:
+    """What a trained model takes, from its file."""
+    return Size(networks.nbytes(spec), None)
+
+
+def load(spec: ModelSpec, device: torch.device) -> Model:
+    """Return a trained model; raises ParameterError for what it was not trained with, and WeightsError."""
+    if spec.options or spec.block_options or spec.preprocessing:
+        raise ParameterError(f"'{spec}': a laboratory model is as it was trained; it takes no options")
+    if spec.head not in (None, "softmax"):
+        raise ParameterError(
+            f"'{spec}': a laboratory model was trained with a softmax over its classes; leave the "
+            f"head out, got '{spec.head}'"
+        )
+    module, model = networks.trained(spec)
+    module.requires_grad_(False).eval().to(device)
+    height, width = spec.input_size or (networks.SIZE, networks.SIZE)
+    stages, _ = find_stages(module, torch.zeros(1, 3, height, width, device=device))
+    state: WeightsState = "lab" if spec.weights_file is None else "file"
+    data: dict[str, Any] = {"input_size": (3, height, width), "interpolation": "bicubic", "crop_pct": 1.0}
+    mean, std = (networks.MEAN,) * 3, (networks.STD,) * 3
+    return Model(
+        spec=spec,
+        module=module,
+        architecture=model.backbone,
+        input_size=(height, width),
+        mean=mean,
+        std=std,
+        interpolation=data["interpolation"],
+        crop_pct=data["crop_pct"],
+        labels=scenes.CLASSES,
+        num_classes=len(scenes.CLASSES),
+        headless_reason="",
+        stages=stages,
+        device=device,
+        state=state,
+        inserted="layer3.block" if model.backbone == "resnet" else None,
+        inserted_state=state,
+        nbytes=nbytes_of(module),
+        parameters=sum(parameter.numel() for parameter in module.parameters()),
+        transform=create_transform(**data, mean=mean, std=std, normalize=False),
+        label_source="classes of the procedural scenes",
+    )

@@ -1,0 +1,1 @@
+"""Models: what to build, where it comes from, and the store of those that live."""

@@ -1,0 +1,179 @@
+"""From the name of a timm backbone, a repository of the hub or a folder to its configuration and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import timm
+from timm.models import (
+    PretrainedCfg,
+    get_arch_pretrained_cfgs,
+    get_deprecated_models,
+    get_pretrained_cfg,
+    is_model,
+    list_models,
+    split_model_name_tag,
+)
+from timm.models._hub import load_model_config_from_path
+from torch import nn
+
+from explorer.errors import ExplorerError, ModelError, ParameterError, UnknownNameError, WeightsError
+from explorer.models.heads import CONFIG_KEYS
+from explorer.models.labels import NAME_KEYS
+from explorer.models.sizes import check_numbers
+from explorer.models.spec import ModelSpec, Source
+from explorer.models.weights import (
+    check_readable,
+    folder_weights,
+    hub_file,
+    hub_weights,
+    read_config,
+)
+from explorer.seeding import Seeded
+
+#: Arguments of timm.create_model that the other fields of a ModelSpec stand for, or that could read a pickle.
+_RESERVED = frozenset(
+    {
+        *("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "pretrained_model_args", "pretrained_strict"),
+        *("pretrained_filter_fn", "checkpoint_path", "cache_dir", "model_name", "features_only", "out_indices"),
+        *("in_chans", "img_size", "scriptable", "exportable", "no_jit"),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A backbone as timm knows it, before anything is built."""
+
+    name: str
+    architecture: str
+    config: Mapping[str, Any]
+    arguments: Mapping[str, Any]
+    folder: Path | None = None
+    repository: str | None = None
+    token: bool | None = None
+    #: Its config.json as it stands there; {} for timm's own models.
+    stored: Mapping[str, Any] = field(default_factory=dict)
+
+    def weights(self) -> Path:
+        """Return the safetensors file with its published weights, fetched if need be; raises WeightsError."""
+        if self.folder is not None:
+            return folder_weights(self.folder)
+        if self.repository is not None:
+            return hub_weights(self.repository, None, self.token, self.token is not False)
+        if hub := self.config.get("hf_hub_id"):
+            # What timm lists is there for everybody: it may come from the cache too.
+            return hub_weights(hub, self.config.get("hf_hub_filename"), self.token)
+        if url := self.config.get("url"):
+            raise WeightsError(
+                f"the weights of '{self.name}' are published only as {Path(str(url)).name}, not as safetensors; such "
+                f"a file can run code when it is read, so it is refused. Use random/{self.name}"
+            )
+        tags = [name for name, config in get_arch_pretrained_cfgs(self.architecture).items() if config.hf_hub_id]
+        hint = f"a tag with weights: {', '.join(tags)}" if tags else f"random/{self.name}"
+        raise WeightsError(f"timm publishes no weights for '{self.name}'; use {hint}")
+
+
+def resolve(source: Source, token: bool | None) -> Backbone:
+    """Find out what a backbone's name means, as timm reads it."""
+    name, backbone = source.name, str(source)
+    if source.scheme == "timm":
+        if "/" in name or "\\" in name:
+            raise ParameterError(
+                f"'{name}' is no name of timm's; write hf-hub:{name} for a model of the hub, or local-dir:{name} for a "
+                f"folder"
+            )
+        architecture, tag = split_model_name_tag(name)
+        if not is_model(architecture):
+            raise UnknownNameError("model", name, list_models())
+        if architecture in get_deprecated_models():
+            current = get_deprecated_models()[architecture]
+            hint = f"it is called '{current}' now" if current else "it was removed"
+            raise ModelError(f"timm's model '{architecture}' is no more; {hint}")
+        tagged = get_arch_pretrained_cfgs(architecture)
+        if tag and name not in tagged:
+            tags = sorted(known.partition(".")[2] for known in tagged)
+            raise UnknownNameError(f"tag of '{architecture}'", tag, [known for known in tags if known])
+        published = get_pretrained_cfg(name)
+        return Backbone(name, architecture, published.to_dict() if published is not None else {}, {}, token=token)
+    folder, repository = source.folder, None
+    if source.scheme == "hf-hub":
+        found = hub_file(name, "config.json", token, token is not False)
+        if found is None:
+            raise ModelError(f"the hub's '{name}' has no config.json, so it is not a model timm can read")
+        folder, repository = found.parent, name
+    elif not folder.is_dir():
+        raise ModelError(f"'{backbone}': there is no folder '{source.name}'")
+    elif not (folder / "config.json").is_file():
+        raise ModelError(f"'{backbone}': the folder has no config.json; timm's save_for_hf writes one")
+    stored = read_config(folder / "config.json")
+    # What others write beside timm's entries is read here, and not by timm.
+    left_out = {"url", "file", "state_dict", "hf_hub_id", *NAME_KEYS, *CONFIG_KEYS, "label_descriptions"}
+    try:
+        cfg, architecture, arguments = load_model_config_from_path(folder)
+        cfg = {key: value for key, value in cfg.items() if key not in left_out}
+        config = PretrainedCfg(**cfg)
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
+        raise ModelError(f"'{backbone}': config.json is not one of timm's ({first_line(error)})") from None
+    if not is_model(architecture):
+        raise UnknownNameError("model", architecture, list_models())
+    own = None if repository else folder
+    return Backbone(backbone, architecture, config.to_dict(), arguments, own, repository, token, stored)
+
+
+def arguments_of(spec: ModelSpec, source: Backbone) -> dict[str, Any]:
+    """Put together what timm's model function is called with, apart from weights."""
+    options = dict(spec.options)
+    if reserved := sorted(_RESERVED & options.keys()):
+        raise ParameterError(f"option '{reserved[0]}' cannot be set here; use the fields of ModelSpec")
+    if spec.origin == "pretrained" and spec.weights_file is None and options.get("num_classes", 0) != 0:
+        raise ParameterError("option 'num_classes' would leave the classifier untrained; only 0 (no head) is accepted")
+    arguments = {**source.arguments, **options}
+    check_numbers(arguments, spec.backbone)
+    for key in _RESERVED - {"img_size"}:
+        arguments.pop(key, None)
+    if source.arguments:
+        arguments["pretrained_model_args"] = dict(source.arguments)
+    if spec.input_size is not None:
+        size = spec.input_size
+        if len(size) != 2 or not all(isinstance(side, int) and 1 <= side <= 4096 for side in size):
+            raise ParameterError(f"input size {size} is not (height, width) in pixels, each from 1 to 4096")
+        if source.config.get("fixed_input_size", False) or "img_size" in source.arguments:
+            arguments["img_size"] = tuple(size)
+    return arguments
+
+
+def build(source: Backbone, arguments: Mapping[str, Any], seed: int, overlay: Mapping[str, Any]) -> nn.Module:
+    """Create the network; with a safetensors ``file`` in the overlay, with its weights."""
+    try:
+        with Seeded(seed):
+            return timm.create_model(
+                source.architecture,
+                pretrained=bool(overlay),
+                pretrained_cfg=dict(source.config),
+                pretrained_cfg_overlay=dict(overlay),
+                **arguments,
+            )
+    except ExplorerError:
+        raise
+    except Exception as error:
+        if overlay and isinstance(error, (RuntimeError, OSError)):
+            raise WeightsError(f"'{overlay['file']}' does not fit '{source.name}': {first_line(error, 2)}") from error
+        size = arguments.get("img_size")
+        what = f" with an input of {size[1]} x {size[0]} px" if isinstance(size, tuple) else ""
+        raise ModelError(f"'{source.name}' cannot be built{what}: {first_line(error)}") from error
+
+
+def only_from(file: Path) -> dict[str, Any]:
+    """Return a config overlay that leaves timm one place to take weights from: this safetensors file."""
+    check_readable(file)
+    nowhere = dict.fromkeys(("state_dict", "source", "url", "hf_hub_id", "hf_hub_filename"))
+    return {**nowhere, "custom_load": False, "file": str(file)}
+
+
+def first_line(error: Exception, lines: int = 1) -> str:
+    text = " ".join(part.strip() for part in str(error).strip().splitlines()[:lines])
+    return text[:300] or type(error).__name__

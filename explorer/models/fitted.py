@@ -1,0 +1,64 @@
+"""Weights files that `explorer fit` wrote: for which model, and what they hold."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from explorer.errors import WeightsError
+from explorer.models.spec import ModelSpec
+from explorer.models.weights import (
+    FITTED,
+    fingerprint,
+    read_note,
+)
+
+
+def read_fit(spec: ModelSpec) -> dict[str, Any] | None:
+    """The record of `explorer fit` in the spec's weights file, or None; raises WeightsError for another model's."""
+    record = read_note(str(spec.weights_file), FITTED)
+    if record is None:
+        return None
+    name, wanted = Path(str(spec.weights_file)).name, ("spec", "backbone", "whole", "classes")
+    if missing := [one for one in wanted if one not in record]:
+        raise WeightsError(f"'{name}': its record of explorer fit lacks '{missing[0]}'")
+    classes = record["classes"]
+    named = isinstance(classes, list) and len(classes) > 1 and all(isinstance(one, str) for one in classes)
+    if not isinstance(record["whole"], bool) or not (classes is None or named):
+        raise WeightsError(f"'{name}': 'whole' or 'classes' of its record of explorer fit is of the wrong form")
+    if record["spec"] != str(spec):
+        raise WeightsError(f"'{name}' was fitted for '{record['spec']}', not for '{spec}'")
+    if (given := record.get("settings", {})) != (settings := fit_settings(spec)):
+        # Heads and the like change what the same tensors compute, not their shapes: nothing else would notice.
+        said = textwrap.shorten(str(given), 200)
+        raise WeightsError(f"'{name}' was fitted with the settings {said}, not with {settings}")
+    return record
+
+
+def fit_settings(spec: ModelSpec) -> dict[str, Any]:
+    """What changes a fitted model and has no place in its spec's text, as JSON gives it back."""
+    given = {name: dict(getattr(spec, name)) for name in ("options", "block_options", "preprocessing")}
+    found: dict[str, Any] = json.loads(json.dumps({name: one for name, one in given.items() if one}, default=str))
+    return found
+
+
+def expect(module: nn.Module, fitted: Mapping[str, Any], spec: ModelSpec, tensors: Mapping[str, Tensor]) -> None:
+    """Check that a backbone is the one a block was fitted to, and give it the classes of the fit."""
+    name = Path(str(spec.weights_file)).name
+    if not fitted["whole"] and fingerprint(module) != fitted["backbone"]:
+        raise WeightsError(f"'{name}' was fitted to other weights of '{spec.backbone}' than those here")
+    if fitted["classes"]:
+        # Before it is allocated: a record may name any number of classes.
+        if not any(one.ndim > 1 and len(one) == len(fitted["classes"]) for one in tensors.values()):
+            raise WeightsError(f"'{name}' names {len(fitted['classes'])} classes but has no classifier for so many")
+        module.reset_classifier(len(fitted["classes"]))  # type: ignore[operator]
+
+
+def has_block(tensors: Mapping[str, Tensor]) -> bool:
+    # The wrapper of an inserted block renames what it wraps; no timm model has such a key.
+    return any(".wrapped." in f".{name}" for name in tensors)

@@ -1,0 +1,71 @@
+"""Move the object of a scene as a `Transform` moves a picture: rendered anew, so nothing is sampled or filled in."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from explorer.errors import ParameterError
+from explorer.geometry import Point
+from explorer.scenes import Scene
+from explorer.transforms import Transform
+
+_ANEW = "a scene is rendered anew: its object moves, its background stays"
+
+
+def about_object(scene: Scene, transform: Transform, frame: tuple[int, int]) -> Transform:
+    """The move as what it does to places on the object: zoom and turn are about the object's centre.
+
+    Args:
+        scene: before the move.
+        transform: a shift, a zoom, a turn.
+        frame: (height, width) of the frame that the transform's pixels belong to.
+
+    Raises ParameterError for a mirror, a border or a centre, which a scene has no use for.
+    """
+    if transform.flip:
+        raise ParameterError(f"{_ANEW}, and cannot be mirrored; leave flip out")
+    if transform.border != "zero":
+        raise ParameterError(f"{_ANEW}, so no border is filled in; leave border '{transform.border}' out")
+    if transform.centre is not None:
+        raise ParameterError(f"{_ANEW}, always about the object's own centre; leave the centre out")
+    height, width = frame
+    return dataclasses.replace(transform, centre=Point((0.5 + scene.dx) * width, (0.5 + scene.dy) * height))
+
+
+def moved(scene: Scene, transform: Transform, frame: tuple[int, int]) -> Scene:
+    """The scene with its object shifted, scaled and turned; raises ParameterError where that leaves a scene's ranges.
+
+    Args:
+        scene: before the move.
+        transform: in pixels of ``frame``; its angle is anticlockwise, as everywhere, a scene's own is clockwise.
+        frame: (height, width), px.
+    """
+    about_object(scene, transform, frame)
+    changed: dict[str, Any] = {
+        "dx": scene.dx + transform.dx / frame[1],
+        "dy": scene.dy + transform.dy / frame[0],
+        "scale": scene.scale * transform.zoom,
+    }
+    for field in dataclasses.fields(Scene):
+        low, high = field.metadata["low"], field.metadata["high"]
+        if field.name in changed and not low <= changed[field.name] <= high:
+            raise ParameterError(
+                f"after this move the scene's {field.name} ({field.metadata['text']}) would be "
+                f"{changed[field.name]:.3g}; it lies from {low:g} to {high:g}"
+            )
+    if transform.angle % 360:
+        # The axis of an arrangement turns with its parts.
+        changed |= {name: _within(getattr(scene, name) - transform.angle) for name in ("angle", "tilt")}
+    return dataclasses.replace(scene, **changed)
+
+
+def in_words(transform: Transform) -> str:
+    """The move in words, for titles and exports."""
+    words = str(transform)
+    return words if transform.is_identity else words.rsplit(";", 1)[0] + "; rendered anew"
+
+
+def _within(degrees: float) -> float:
+    """The same turn between -180 and 180 degrees."""
+    return (degrees + 180) % 360 - 180

@@ -1,0 +1,246 @@
+"""What a procedural scene is, and how scenes are drawn at random.
+
+A scene is one object (or two parts whose arrangement is the class) with a texture before a background. Every random
+number is a hash of (seed, index), never of a generator's state: scene 1234 is the same alone, in a batch, on a CPU and
+on a GPU.
+
+Coordinates are shares of the frame, x to the right and y down, the centre at (0.5, 0.5); lengths too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from explorer.errors import ParameterError, UnknownNameError
+from explorer.registry import parameter
+
+#: Raised whenever the same (seed, index) would give another picture.
+DATA_VERSION = 1
+SHAPES = ("square", "star", "cross", "ring", "crescent", "heart", "bar", "drop", "triangle", "circle")
+#: The texture in place k is the one that goes with class k more often than not.
+TEXTURES = (
+    *("stripes", "checks", "dots", "rings", "zigzag", "grid"),
+    *("bricks", "speckle", "rays", "waves", "pales", "plain"),
+)
+FAMILIES = ("noise", "gradient", "clutter", "weave")
+HUES = ("red", "green", "blue")
+#: The background in place k is the one that goes with class k more often than not.
+BACKGROUNDS = tuple(f"{hue} {family}" for hue in HUES for family in FAMILIES)
+#: Classes of one part are their shape; (first shape, direction from the second to the first, second shape) of two.
+ARRANGEMENTS = {
+    "triangle above circle": ("triangle", (0.0, -1.0), "circle"),
+    "circle above triangle": ("circle", (0.0, -1.0), "triangle"),
+    "triangle left of circle": ("triangle", (-1.0, 0.0), "circle"),
+    "circle left of triangle": ("circle", (-1.0, 0.0), "triangle"),
+}
+CLASSES = (*SHAPES[:8], *ARRANGEMENTS)
+#: Radius of an object of scale 1: its circumscribed circle, roughly, or half the extent of an arrangement.
+RADIUS = 0.27
+#: Radius of one part of an arrangement, and the distance of the parts' centres at gap 1; shares of RADIUS.
+PART, SPREAD = 0.56, 1.2
+
+
+def cues(scene: Scene) -> dict[str, str]:
+    """Which classes do a scene's texture and background go with more often than not in training?"""
+    return {
+        "texture": CLASSES[TEXTURES.index(scene.texture)],
+        "background": CLASSES[BACKGROUNDS.index(scene.background)],
+    }
+
+
+# ---- random numbers that depend on (seed, index) alone --------------------------------------------------------------
+
+
+def _mix(x: Tensor) -> Tensor:
+    """Scramble int64 numbers (the finaliser of splitmix64, Steele et al. 2014; products wrap)."""
+    x = (x ^ ((x >> 30) & 0x3FFFFFFFF)) * -4658895280553007687
+    x = (x ^ ((x >> 27) & 0x1FFFFFFFFF)) * -7723592293110705685
+    return x ^ ((x >> 31) & 0x1FFFFFFFF)
+
+
+def hashed(keys: Tensor, count: int) -> Tensor:
+    """Uniform numbers in [0, 1): (n,) int64 keys to (n, count) float64, both on the CPU."""
+    counter = torch.arange(1, count + 1, dtype=torch.int64) * -7046029254386353131
+    return ((_mix(keys[:, None] + counter) >> 11) & 0x1FFFFFFFFFFFFF).double() * 2.0**-53
+
+
+def keys_of(seed: int, indices: Tensor) -> Tensor:
+    """One int64 key for each scene: (n,) indices of a seed's stream."""
+    start = _mix(torch.tensor([seed], dtype=torch.int64) + 0x5EED)
+    return _mix(start + indices.long() * -7046029254386353131)
+
+
+# ---- what a scene is ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is in the picture? One procedural scene; render it with `render`.
+
+    Attributes:
+        label: its class, one of CLASSES: a shape, or an arrangement of two.
+        texture: one of TEXTURES.
+        background: one of BACKGROUNDS.
+        dx: shift to the right, share of the frame.
+        dy: shift down, share of the frame.
+        scale: size of the object over the training size.
+        angle: turn of each part, degrees, clockwise.
+        tilt: turn of an arrangement's axis, degrees; no effect on a single shape.
+        gap: distance of an arrangement's parts over the training distance.
+        noise: amplitude of the pixel noise, share of full contrast.
+        seed: what chance decides: colours, details of the background, noise.
+    """
+
+    label: str = parameter("star", "the class: a shape or an arrangement", choices=CLASSES)
+    texture: str = parameter("rings", "texture of the object", choices=TEXTURES)
+    background: str = parameter("green gradient", "what lies behind it", choices=BACKGROUNDS)
+    dx: float = parameter(0.0, "shift to the right", -1.0, 1.0, "of the frame")
+    dy: float = parameter(0.0, "shift down", -1.0, 1.0, "of the frame")
+    scale: float = parameter(1.0, "size over the training size", 0.1, 4.0, "x")
+    angle: float = parameter(0.0, "turn of each part, clockwise", -180.0, 180.0, "degrees")
+    tilt: float = parameter(0.0, "turn of an arrangement's axis", -180.0, 180.0, "degrees")
+    gap: float = parameter(1.0, "distance of an arrangement's parts", 0.5, 3.0, "x")
+    noise: float = parameter(0.04, "amplitude of the pixel noise", 0.0, 1.0, "of full contrast")
+    seed: int = parameter(0, "decides colours, background details and noise", 0, 2**31 - 1)
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value, choices = getattr(self, field.name), field.metadata["choices"]
+            if choices:
+                if value not in choices:
+                    raise UnknownNameError(field.name, str(value), choices)
+                continue
+            low, high = field.metadata["low"], field.metadata["high"]
+            whole = field.name == "seed"
+            number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+            if not number or not math.isfinite(value) or not low <= value <= high:
+                kind = "a whole number" if whole else "a number"
+                raise ParameterError(f"{field.name} is {value!r}; it is {kind} from {low:g} to {high:g}")
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Which scenes does a data set hold? Ranges are uniform.
+
+    Attributes:
+        texture_agreement: how often the texture is the class's own; otherwise any other, alike often.
+        background_agreement: the same for the background, drawn independently of the texture.
+        shift: largest shift of the object along each axis, share of the frame.
+        scales: smallest and largest scale; uniform in the logarithm.
+        angle: largest turn either way, degrees.
+        tilt: largest turn of an arrangement's axis either way, degrees.
+        gaps: smallest and largest gap of an arrangement.
+        noise: amplitude of the pixel noise.
+    """
+
+    texture_agreement: float = 0.6
+    background_agreement: float = 0.5
+    shift: float = 0.03
+    scales: tuple[float, float] = (0.9, 1.1)
+    angle: float = 15.0
+    tilt: float = 10.0
+    gaps: tuple[float, float] = (0.95, 1.1)
+    noise: float = 0.04
+
+
+#: What the laboratory's models are trained on: the object near the centre, one size.
+CENTRED = Distribution()
+#: The counter-experiment: the object anywhere, at sizes from half to one and a half.
+AUGMENTED = Distribution(shift=0.21, scales=(0.5, 1.5))
+
+
+@dataclass(frozen=True, eq=False)
+class Scenes:
+    """Many scenes: a tensor for each property, all of length n, on the CPU. See `Scene` for the meanings.
+
+    Attributes:
+        label: (n,) int64, place in CLASSES.
+        texture: (n,) int64, place in TEXTURES.
+        background: (n,) int64, place in BACKGROUNDS.
+        dx: (n,) float64, as dy, scale, angle, tilt, gap and noise.
+        key: (n,) int64; colours, background details and noise are its hashes.
+    """
+
+    label: Tensor
+    texture: Tensor
+    background: Tensor
+    dx: Tensor
+    dy: Tensor
+    scale: Tensor
+    angle: Tensor
+    tilt: Tensor
+    gap: Tensor
+    noise: Tensor
+    key: Tensor
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Scenes:
+        return Scenes(*(change(getattr(self, field.name)) for field in fields(self)))
+
+    def __getitem__(self, which: Any) -> Scenes:
+        return self._each(lambda values: values[which])
+
+    def changed(self, **properties: Any) -> Scenes:
+        """The same scenes with some properties replaced: a tensor (n,), or one value for all."""
+        given = {
+            name: torch.as_tensor(value).to(getattr(self, name).dtype).expand(len(self))
+            for name, value in properties.items()
+        }
+        return replace(self, **given)
+
+    def moved(self, dx: float | Tensor = 0.0, dy: float | Tensor = 0.0, zoom: float | Tensor = 1.0) -> Scenes:
+        """The same scenes, the object shifted further (shares of the frame) and scaled."""
+        return self.changed(dx=self.dx + dx, dy=self.dy + dy, scale=self.scale * zoom)
+
+    @classmethod
+    def of(cls, scenes: Sequence[Scene]) -> Scenes:
+        """Put single scenes together."""
+        columns: dict[str, Tensor] = {
+            "label": torch.tensor([CLASSES.index(scene.label) for scene in scenes]),
+            "texture": torch.tensor([TEXTURES.index(scene.texture) for scene in scenes]),
+            "background": torch.tensor([BACKGROUNDS.index(scene.background) for scene in scenes]),
+            "key": keys_of(0, torch.tensor([scene.seed for scene in scenes])),
+        }
+        for field in fields(cls):
+            if field.name not in columns:
+                values = [getattr(scene, field.name) for scene in scenes]
+                columns[field.name] = torch.tensor(values, dtype=torch.float64)
+        return cls(**columns)
+
+
+def draw(seed: int, indices: Tensor, distribution: Distribution = CENTRED) -> Scenes:
+    """Draw scenes of a seed's stream: (n,) indices to n scenes; scene i depends on (seed, i) alone."""
+    keys = keys_of(seed, indices)
+    u = iter(hashed(keys, 12).unbind(1))
+    count = len(CLASSES)
+
+    def cue(label: Tensor, agreement: float) -> Tensor:
+        agrees, other = next(u), next(u)
+        return torch.where(agrees < agreement, label, (label + 1 + (other * (count - 1)).long()) % count)
+
+    def between(low: float, high: float) -> Tensor:
+        return low + (high - low) * next(u)
+
+    label = (next(u) * count).long()
+    small, large = distribution.scales
+    return Scenes(
+        label=label,
+        texture=cue(label, distribution.texture_agreement),
+        background=cue(label, distribution.background_agreement),
+        dx=between(-distribution.shift, distribution.shift),
+        dy=between(-distribution.shift, distribution.shift),
+        scale=torch.exp(between(math.log(small), math.log(large))),
+        angle=between(-distribution.angle, distribution.angle),
+        tilt=between(-distribution.tilt, distribution.tilt),
+        gap=between(*distribution.gaps),
+        noise=torch.full_like(keys, 1, dtype=torch.float64) * distribution.noise,
+        key=_mix(keys + 1),
+    )
