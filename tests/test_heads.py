@@ -25,10 +25,10 @@ from explorer.models.loading import load
 from explorer.models.model import Model
 from explorer.models.spec import ModelSpec
 from explorer.probes import probe
+from explorer.probes.consistency import Consistency
+from explorer.probes.filters import greyscale, sobel
 from explorer.probes.result import ProbeResult
-from explorer.probes.shape import greyscale, sobel
 from explorer.probes.stimuli import Shown, read
-from explorer.probes.translation import Consistency
 from explorer.transforms import Transform, random_orders, shuffle_patches
 from explorer.ui.answers import Answers
 from explorer.view import View

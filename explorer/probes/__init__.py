@@ -9,13 +9,19 @@ from __future__ import annotations
 # Importing a file registers its probes, in the order of the biases.
 from explorer.probes import (  # noqa: F401
     receptive_field,
-    locality,
+    effective_receptive_field,
+    attention_distance,
+    attribution_radius,
     translation,
+    consistency,
     equivariance,
-    relations,
+    lie_derivative,
+    patch_shuffle,
+    position,
     scale,
     context,
-    shape,
+    shape_bias,
+    edges,
     cost,
 )
 from explorer.probes.base import BIASES, PROBES, QUESTIONS, Probe

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, get_args
 
-import numpy as np
-
 from explorer.errors import MethodError
-from explorer.figures.sheet import Dash, Line, Section, colour_of
-from explorer.probes.result import Better, ProbeResult, Score
+from explorer.figures.sheet import Section
+from explorer.probes.result import ProbeResult, Score
 from explorer.registry import Registry, check_fields
-from explorer.statistics import BY, Range, interval, wilson
 
 if TYPE_CHECKING:
     from explorer.models.model import Model
     from explorer.probes.passes import Passes
     from explorer.probes.stimuli import Shown, Stimuli
+from explorer.probes.rows import Row
 
 Bias = Literal["locality", "translation", "relations", "scale", "context", "shape", "cost"]
 BIASES: tuple[Bias, ...] = get_args(Bias)
@@ -32,8 +29,6 @@ QUESTIONS: dict[Bias, str] = {
     "shape": "Does the answer follow the shape or the texture?",
     "cost": "What does each kind of attention cost as the image and the width grow?",
 }
-
-Row = dict[str, Any]
 """One measurement: ``measure``, ``value``, ``unit``, ``n``, ``low``, ``high``, ``interval``, and its conditions."""
 
 
@@ -107,76 +102,6 @@ class Probe:
 
 
 PROBES: Registry[type[Probe]] = Registry("probe")
-
-
-def row(
-    measure: str,
-    value: float,
-    unit: str,
-    n: int = 1,
-    ends: tuple[float | None, float | None] = (None, None),
-    by: str = "",
-    **conditions: Any,
-) -> Row:
-    """Make a row; ``ends`` are those of its 95 % interval, which was had by ``by``."""
-    low, high = ends
-    how = by if low is not None else ""
-    found = {"measure": measure, "value": value, "unit": unit, "n": n, "low": low, "high": high, "interval": how}
-    return {**conditions, **found}
-
-
-def rate(measure: str, successes: float, n: int, **conditions: Any) -> Row:
-    """Make a row of a share of ``n`` with Wilson's interval."""
-    return row(measure, successes / n, "share", n, wilson(successes, n), "Wilson", **conditions)
-
-
-def share(measure: str, values: Any, **conditions: Any) -> Row:
-    """Make a row of a rate over images, each with a share 0 to 1 of its own (of its random orders, of zooms): (n,).
-
-    The interval is Wilson's for n images: what is tried with one image is not independent, so it does not count as
-    more. Shares between 0 and 1 vary less than yes and no, so the interval is if anything too wide. None for one image.
-    """
-    total, n = float(np.asarray(values, dtype=np.float64).sum()), len(values)
-    return rate(measure, total, n, **conditions) if n > 1 else row(measure, total, "share", **conditions)
-
-
-def mean(
-    measure: str,
-    values: Any,
-    unit: str,
-    within: Range,
-    statistic: Callable[[Any], float] | None = None,
-    **conditions: Any,
-) -> Row:
-    """Make a row of the mean over items (images), or of a statistic of it; see `statistics.interval`."""
-    found = interval(values, within, statistic)
-    return row(measure, found.mean, unit, found.n, (found.low, found.high), BY, **conditions)
-
-
-def score(rows: Sequence[Row], measure: str, better: Better, name: str = "", **conditions: Any) -> list[Score]:
-    """The score that one row of a model is, under ``name``; an empty list where the row is not there yet."""
-    for one in rows:
-        if one["measure"] == measure and all(one.get(key) == value for key, value in conditions.items()):
-            values = (one["value"], one["unit"], one["low"], one["high"], one["n"])
-            return [Score(one["model"], name or measure, *values, better, one["interval"])]
-    return []
-
-
-def curve(name: str, number: int, rows: Sequence[Row], x: str, dash: Dash = "solid", joined: bool = True) -> Line:
-    """Rows over their condition ``x``, numbers in ascending order, in the colour of the model in this place.
-
-    A row without an interval has its value as both ends; where none has one, the line has none.
-    """
-    if rows and not isinstance(rows[0][x], str):
-        rows = sorted(rows, key=lambda one: one[x])
-
-    def column(key: str) -> tuple[float, ...]:
-        found = (one["value"] if one[key] is None else one[key] for one in rows)
-        return tuple(math.nan if value is None else float(value) for value in found)
-
-    some = any(one["low"] is not None for one in rows)
-    low, high = (column("low"), column("high")) if some else (None, None)
-    return Line(name, tuple(one[x] for one in rows), column("value"), low, high, colour_of(number), dash, joined)
 
 
 def need_one_class(model: Model, why: str) -> None:

@@ -2,96 +2,34 @@
 
 from __future__ import annotations
 
-import json
-import math
-import os
-import re
-from collections import Counter
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
 from explorer.attribution import METHODS, attribute
 from explorer.attribution.base import baseline_like
-from explorer.errors import MethodError, ParameterError
-from explorer.figures.sheet import Axis, Chart, Line, Section, colour_of
-from explorer.images import Picture
-from explorer.images.folders import Folder
+from explorer.errors import MethodError
+from explorer.figures.sheet import Axis, Section
 from explorer.lab.evaluation import mass_ratio
 from explorer.models.heads import Head
 from explorer.models.model import Model
 from explorer.models.stages import Stage
-from explorer.probes.base import (
-    PROBES,
-    Bias,
-    Probe,
-    Row,
-    Run,
-    Step,
-    mean,
-    need_classes,
-    need_one_class,
-    rate,
-    row,
-    score,
-    share,
-)
-from explorer.probes.passes import collected
+from explorer.probes.answers import one_folder, points, probabilities
+from explorer.probes.background import PARTS, in9_gap, in9_map, in9_part, is_in9, scene_gap
+from explorer.probes.base import PROBES, Bias, Probe, Run, Step, need_classes
+from explorer.probes.masks import BLUR, boxes, gaussian_blur
 from explorer.probes.result import ProbeResult, Score
-from explorer.probes.stimuli import Shown, Stimuli, Stimulus, checked, knows_scenes, render_many
-from explorer.probes.stimuli import scenes as drawn_scenes
+from explorer.probes.rows import Row, mean, rate, score, share
+from explorer.probes.stimuli import Shown, Stimuli, knows_scenes, render_many
 from explorer.registry import parameter
 from explorer.scenes import BACKGROUNDS, CLASSES, Scene
-from explorer.statistics import CHANGE, POSITIVE, SHARE, wilson
+from explorer.statistics import CHANGE, POSITIVE, SHARE
 
-#: IN-9's folders, and what the paper calls them.
-PARTS = {"mixed_same": "mixed-same", "mixed_rand": "mixed-rand"}
-#: The challenge's map from ImageNet's classes to the nine of IN-9.
-IN9_MAP = "in_to_in9.json"
-#: Sigma of the blur that fills in, share of the input's shorter side: 11 px of 224.
-BLUR = 0.05
 _WITHOUT, _OBJECT, _CUT = "background occluded", "object occluded", "object cut out"
 _SWAPPED, _CENTRE = "background swapped", "centre cell"
-
-
-def newcombe(first: int, n_first: int, second: int, n_second: int, phi: float = 0.0) -> tuple[float, float]:
-    """The 95 % interval of the difference of two shares, from their Wilson intervals.
-
-    Newcombe 1998, Statistics in Medicine 17:873, method 10, for independent shares; 17:2635, method 10, for paired ones
-    (see `paired`). Unlike Student's t it has a width also where both shares are 0 or 1.
-
-    Args:
-        first: successes of the first.
-        n_first: of how many.
-        second: successes of the second.
-        n_second: of how many.
-        phi: correlation of the pairs; 0 for independent shares.
-    """
-    p, q = first / n_first, second / n_second
-    (low_p, high_p), (low_q, high_q) = wilson(first, n_first), wilson(second, n_second)
-
-    def length(a: float, b: float) -> float:
-        return math.sqrt(max(0.0, a * a - 2 * phi * a * b + b * b))
-
-    return p - q - length(p - low_p, high_q - q), p - q + length(high_p - p, q - low_q)
-
-
-def paired(first: Sequence[bool], second: Sequence[bool]) -> float:
-    """The correlation of two paired shares, corrected for continuity, as Newcombe's method 10 asks for it."""
-    pairs = list(zip(first, second))
-    a, b, c, d = (pairs.count(one) for one in ((True, True), (True, False), (False, True), (False, False)))
-    margins = (a + b) * (c + d) * (a + c) * (b + d)
-    if not margins:
-        return 0.0
-    over = a * d - b * c
-    return (max(over - len(pairs) / 2, 0.0) if over > 0 else over) / math.sqrt(margins)
 
 
 @PROBES.register("context")
@@ -147,14 +85,14 @@ class Context(Probe):
         if folder is None or not is_in9(folder):
             return None
         in9_map(folder)
-        parts = [_in9_part(folder / part) for part in PARTS]
+        parts = [in9_part(folder / part) for part in PARTS]
         items = tuple(one for found, _ in parts for one in found)
         words = f"{len(items)} images of IN-9's mixed-same and mixed-rand, as they are"
         return Stimuli(items, words, folder, tuple(note for _, notes in parts for note in notes))
 
     def measure(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:
         if shown.stimuli.folder is not None and is_in9(shown.stimuli.folder):
-            yield from _in9(model, shown, run, in9_map(shown.stimuli.folder))
+            yield from in9_gap(model, shown, run, in9_map(shown.stimuli.folder))
             return
         need_classes(model)
         objects = Objects.of(shown)
@@ -182,7 +120,7 @@ class Context(Probe):
         if centre is not None:
             yield Step(0.55, view_rows(_CENTRE, clean, head.probabilities(centre.double()), head=head))
         if shown.rendered and knows_scenes(model):
-            yield from _scene_gap(model, shown.scenes, run)
+            yield from scene_gap(model, shown.scenes, run)
         if METHODS[self.method].unavailable(model) is None:
             yield from self._attributions(model, run, objects, original)
 
@@ -295,16 +233,6 @@ class Context(Probe):
         )
         rows = [(heading, tuple((one,) for one in charts if one.lines)) for heading, charts in headings]
         return tuple(Section(heading, charts) for heading, charts in rows if charts)
-
-
-def boxes(masks: Tensor) -> Tensor:
-    """The bounding boxes of masks, filled: (..., H, W) bool to the same."""
-
-    def span(seen: Tensor) -> Tensor:
-        """From the first True to the last."""
-        return (seen.cumsum(-1) > 0) & (seen.flip(-1).cumsum(-1) > 0).flip(-1)
-
-    return span(masks.any(-1))[..., :, None] & span(masks.any(-2))[..., None, :]
 
 
 @dataclass(frozen=True, eq=False)
@@ -474,244 +402,3 @@ def spread(features: Tensor, stage: Stage, middle: bool) -> Tensor | None:
     if features.ndim == 3:
         return torch.cat([features[:, : stage.prefix], even.flatten(1, 2)], 1)
     return (even if stage.layout == "NHWC" else even.permute(0, 3, 1, 2)).contiguous()
-
-
-# ---- BG-gap ---------------------------------------------------------------------------------------------------------
-
-
-def mixed(scenes: Sequence[Scene], seed: int) -> dict[str, list[Scene]]:
-    """Scenes before the backgrounds of other, freshly drawn scenes: of the same class, and of another.
-
-    All else stays: object, texture, colours, noise. A background drawn with another scene goes with that scene's class
-    about as often as in training, as those of IN-9 do.
-    """
-    labels = [CLASSES.index(scene.label) for scene in scenes]
-    count = len(CLASSES)
-    # One donor of every class for each scene; of the next seed's stream, so that none is the scene itself.
-    donors = drawn_scenes(count * len(scenes), seed + 1)
-    out: dict[str, list[Scene]] = {}
-    for part, classes in (("mixed-same", labels), ("mixed-rand", others(labels)[0])):
-        out[part] = [
-            replace(scene, background=donors[number * count + label].background)
-            for number, (scene, label) in enumerate(zip(scenes, classes))
-        ]
-    return out
-
-
-def _scene_gap(model: Model, scenes: Sequence[Scene], run: Run) -> Iterator[Step]:
-    labels = torch.tensor([CLASSES.index(scene.label) for scene in scenes])
-    right: dict[str, list[bool]] = {}
-    rows: list[Row] = []
-    for part, some in mixed(scenes, run.seed).items():
-
-        def make(start: int, stop: int, some: Sequence[Scene] = some) -> Tensor:
-            return render_many(some[start:stop], model.input_size[0])[0].to(model.device)
-
-        p = yield from probabilities(run, len(some), make, 0.55, 0.6)
-        right[part] = (p.argmax(1) == labels).tolist()
-        rows.append(rate("accuracy", sum(right[part]), len(labels), view=part, protocol="scenes"))
-    same, rand = right["mixed-same"], right["mixed-rand"]
-    rows.append(gap_row(sum(same), len(same), sum(rand), len(rand), "scenes", paired(same, rand)))
-    yield Step(0.6, rows)
-
-
-def gap_row(same: int, n_same: int, rand: int, n_rand: int, protocol: str, phi: float = 0.0) -> Row:
-    """The row of a BG-gap: right answers of mixed-same and of mixed-rand; see `newcombe`."""
-    low, high = newcombe(same, n_same, rand, n_rand, phi)
-    value = same / n_same - rand / n_rand
-    return row(
-        "BG-gap",
-        value,
-        "difference of shares",
-        min(n_same, n_rand),
-        (max(low, -1.0), min(high, 1.0)),
-        "Newcombe",
-        protocol=protocol,
-    )
-
-
-def is_in9(folder: Path) -> bool:
-    """Whether a folder has IN-9's layout: both mixed_same and mixed_rand."""
-    return all((folder / part).is_dir() for part in PARTS)
-
-
-def in9_map(folder: Path) -> dict[int, int]:
-    """The challenge's map from ImageNet's classes to the nine of IN-9; classes of none are left out.
-
-    Raises ParameterError where the file is not there, or is of another form.
-    """
-    file = next((one / IN9_MAP for one in (folder, folder.resolve().parent) if (one / IN9_MAP).is_file()), None)
-    if file is None:
-        raise ParameterError(
-            f"'{folder}' has IN-9's layout but no {IN9_MAP}, the map from ImageNet's classes to its nine; it lies in "
-            "github.com/MadryLab/backgrounds_challenge: put it into the folder or beside it"
-        )
-    try:
-        read = json.loads(file.read_text(encoding="utf-8"))
-        pairs = read.items() if isinstance(read, dict) else enumerate(read)
-        found = {int(index): int(number) for index, number in pairs if number is not None}
-    except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise ParameterError(f"'{file}' maps no class index to a number of IN-9: {error}") from None
-    return {index: number for index, number in found.items() if number >= 0}
-
-
-def _in9_part(folder: Path) -> tuple[list[Stimulus], tuple[str, ...]]:
-    """The pictures of mixed_same or mixed_rand, and what is to be said; label: part and class, as in mixed-same/3."""
-    read = Folder(folder)
-    found = [
-        Stimulus(one.path.name, picture, f"{PARTS[folder.name]}/{int(match[1])}")
-        for one, picture in checked(read)
-        if (match := re.match(r"(\d+)_", one.label))
-    ]
-    if not found:
-        raise ParameterError(
-            f"'{folder}' has no pictures in folders that are numbered by class: val/00_dog or 00_dog, ..., are "
-            f"expected; found: {read.contents()}"
-        )
-    return found, read.notes
-
-
-def _in9(model: Model, shown: Shown, run: Run, nine: dict[int, int]) -> Iterator[Step]:
-    need_one_class(model, "IN-9's map is from ImageNet's 1000 classes, of which one is answered")
-    if model.num_classes != 1000:
-        raise MethodError(
-            f"IN-9's map is from ImageNet's 1000 classes; {model.spec} has {model.num_classes or 'no'} classes"
-        )
-    items = shown.stimuli.items
-
-    def make(start: int, stop: int) -> Tensor:
-        sources = [one.source for one in items[start:stop] if isinstance(one.source, Picture)]
-        return torch.cat([as_it_is(model, source) for source in sources])
-
-    p = yield from probabilities(run, len(items), make)
-    right: dict[str, list[bool]] = {part: [] for part in PARTS.values()}
-    for item, answer in zip(items, p.argmax(1).tolist()):
-        part, _, label = item.label.partition("/")
-        right[part].append(nine.get(answer) == int(label))
-    (same, n_same), (rand, n_rand) = ((sum(one), len(one)) for one in right.values())
-    yield Step(
-        1.0,
-        [
-            rate("accuracy", same, n_same, view="mixed-same", protocol="IN-9"),
-            rate("accuracy", rand, n_rand, view="mixed-rand", protocol="IN-9"),
-            gap_row(same, n_same, rand, n_rand, "IN-9"),
-        ],
-    )
-
-
-# ---- what the probes of shape and of context share ------------------------------------------------------------------
-
-
-def as_it_is(model: Model, picture: Picture) -> Tensor:
-    """A data set's picture without resize or crop: (1, 3, H, W) in 0..1 on the model's device.
-
-    Only where the model's input is of another size the whole picture is resized to it, with the model's interpolation.
-    """
-    image, (height, width) = picture.image, model.input_size
-    if image.size != (width, height):
-        image = image.resize((width, height), Image.Resampling[model.interpolation.upper()])
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float().div(255).to(model.device)
-
-
-def one_folder(images: Any) -> Path | None:
-    """The folder that ``images`` is, or the only one in it; None where it is anything else."""
-    if isinstance(images, (list, tuple)) and len(images) == 1:
-        images = images[0]
-    return Path(images) if isinstance(images, (str, os.PathLike)) and Path(images).is_dir() else None
-
-
-def probabilities(
-    run: Run, count: int, make: Any, begin: float = 0.0, end: float = 1.0
-) -> Generator[Step, None, Tensor]:
-    """p of every output of pictures 0 to ``count`` - 1, (count, classes) float64 on the CPU; yields progress.
-
-    Args:
-        run: what the probe is run with.
-        count: how many pictures, at least one.
-        make: (start, stop) to pictures in 0..1, as of `Passes.each`.
-        begin: share of the probe's work that is done before.
-        end: and after.
-    """
-    logits, _ = yield from collected(run.passes, count, make, begin, end)
-    return run.passes.model.head.probabilities(logits.double())
-
-
-def others(labels: Sequence[int]) -> tuple[list[int], list[int]]:
-    """For each of many scenes another class, and a third one; within a class both change from scene to scene.
-
-    Args:
-        labels: places in CLASSES.
-    """
-    count, seen = len(CLASSES), Counter[int]()
-    second, third = [], []
-    for label in labels:
-        number = seen[label]
-        seen[label] += 1
-        second.append((label + 1 + number % (count - 1)) % count)
-        rest = [one for one in range(count) if one not in (label, second[-1])]
-        third.append(rest[(number + label) % len(rest)])
-    return second, third
-
-
-def points(
-    result: ProbeResult,
-    title: str,
-    measure: str,
-    key: str,
-    places: Sequence[str],
-    y: Axis,
-    unit: str = "",
-    **given: Any,
-) -> Chart:
-    """One measure of all models over the values of a condition: points with their intervals.
-
-    Args:
-        result: complete or not.
-        title: of the chart.
-        measure: which rows.
-        key: the condition.
-        places: its values in order; those that no model has are left out.
-        y: the axis upwards.
-        unit: the sentence below.
-        given: other conditions.
-    """
-    rows = [{row[key]: row for row in result.of(model, measure=measure, **given)} for model in result.models]
-    shown = tuple(place for place in places if any(place in one for one in rows))
-
-    def column(one: Mapping[str, Row], name: str) -> tuple[float, ...]:
-        found = [one[place][name] if place in one else None for place in shown]
-        return tuple(float("nan") if value is None else float(value) for value in found)
-
-    lines = tuple(
-        Line(
-            model,
-            shown,
-            column(one, "value"),
-            column(one, "low"),
-            column(one, "high"),
-            colour=colour_of(number),
-            joined=False,
-        )
-        for number, (model, one) in enumerate(zip(result.models, rows))
-        if one
-    )
-    return Chart(title, lines, Axis(key), y, unit=unit)
-
-
-def gaussian_blur(x: Tensor, sigma: float) -> Tensor:
-    """Blur pictures (B, C, H, W): Gaussian weights cut at 4 sigma and normalised, the edge pixel repeated.
-
-    Args:
-        x: pictures.
-        sigma: standard deviation, px; 0 leaves them as they are.
-    """
-    if sigma <= 0:
-        return x
-    reach = int(4 * sigma + 0.5)
-    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, dtype=torch.float64) / sigma) ** 2)
-    kernel = (kernel / kernel.sum()).to(x)
-    channels = x.shape[1]
-    for shape, border in (((1, 1, -1, 1), (0, 0, reach, reach)), ((1, 1, 1, -1), (reach, reach, 0, 0))):
-        weight = kernel.view(*shape).expand(channels, -1, -1, -1)
-        x = F.conv2d(F.pad(x, border, mode="replicate"), weight, groups=channels)
-    return x

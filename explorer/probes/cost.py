@@ -15,9 +15,10 @@ from explorer.figures.sheet import Axis, Chart, Line, Section, Table, colour_of
 from explorer.lab.networks import LabModel
 from explorer.models.device import out_of_memory
 from explorer.models.model import Model
-from explorer.probes.base import PROBES, Probe, Row, Run, Step, row, score
+from explorer.probes.base import PROBES, Probe, Run, Step
 from explorer.probes.passes import MEMORY
 from explorer.probes.result import ProbeResult, Score
+from explorer.probes.rows import Row, row, score
 from explorer.probes.stimuli import Shown
 from explorer.registry import parameter
 from explorer.statistics import exponent

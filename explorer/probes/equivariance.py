@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,14 +14,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from explorer.errors import MethodError
-from explorer.figures.sheet import Axis, Chart, Dash, Section, Table, colour_of
+from explorer.figures.sheet import Axis, Chart, Dash, Section
 from explorer.models.model import Model
 from explorer.models.stages import Stage
-from explorer.probes.base import PROBES, Probe, Row, Run, Step, curve, mean, need_classes, score
+from explorer.probes.base import PROBES, Probe, Run, Step
+from explorer.probes.charting import curve
 from explorer.probes.passes import stage_features
 from explorer.probes.result import ProbeResult, Score
+from explorer.probes.rooms import rooms
+from explorer.probes.rows import Row, mean, score
 from explorer.probes.stimuli import Shown
-from explorer.probes.translation import rooms
 from explorer.registry import parameter
 from explorer.statistics import ANY, POSITIVE
 from explorer.transforms import BORDERS, Border, Transform
@@ -261,238 +263,3 @@ def _decibels(square: Any) -> float:
 def _deepest(rows: Sequence[Row]) -> int:
     """The last stage that was measured at its stride."""
     return max((one["stage"] for one in rows if one["strides"] == 1), default=0)
-
-
-# ---- Lie derivative -------------------------------------------------------------------------------------------------
-
-Group = Literal["translation x", "translation y", "scale", "rotation"]
-#: What the derivative is with respect to, by group.
-PER: dict[str, str] = {
-    "translation x": "px",
-    "translation y": "px",
-    "scale": "unit of log zoom",
-    "rotation": "radian",
-}
-
-
-#: How pictures are moved: see `displaced`.
-Scheme = Literal["fourier", "central", "one-sided"]
-
-
-def lie_derivative(
-    f: Callable[[Tensor], Tensor],
-    images: Tensor,
-    group: Group = "translation x",
-    step: float = 0.02,
-    scheme: Scheme = "fourier",
-) -> Tensor:
-    """How fast a function's outputs change as its input moves: d/dt f(T_t x) at t = 0, a central difference.
-
-    Of a function whose outputs should not depend on t this is the error of invariance.
-
-    Args:
-        f: (B, 3, H, W) to (B, outputs); called twice.
-        images: (B, 3, H, W) float32.
-        group: what moves: everything to the right ("translation x") or down ("translation y"), or about the middle,
-            larger ("scale") or anticlockwise ("rotation").
-        step: how far either way, px; for scale and rotation of the middle of the frame's left and right edge.
-        scheme: see `displaced`.
-
-    Returns (B, outputs): per px for translations, per unit of log zoom for scale, per radian for rotation. Its error
-    is of order step^2 for "fourier". Times (W - 1) / 2, or (H - 1) / 2, a translation's is in the units of
-    affine_grid with aligned corners, in which scale and rotation are already.
-    """
-    less, more = (f(displaced(images, group, sign * step, scheme)) for sign in (-1, 1))
-    return (more - less) / (2 * amount(group, step, images.shape[-1]))
-
-
-def amount(group: Group, step: float, width: int) -> float:
-    """A step in px in the group's own unit; see `PER`."""
-    return step if group.startswith("translation") else step / (width / 2)
-
-
-def displaced(images: Tensor, group: Group, step: float, scheme: str = "fourier") -> Tensor:
-    """Images (B, C, H, W) moved by a signed step in px, see `lie_derivative`.
-
-    Translations of scheme "fourier" are Fourier shifts, round the frame. Everything else is sampled bilinearly, with
-    what lies outside the frame reflected. (`Transform` averages more samples where it shrinks than where it enlarges,
-    which would be taken for a derivative.) Scheme "one-sided" is no move but goes along the `tangent` of sampling at
-    rest.
-    """
-    if scheme == "one-sided":
-        return images + amount(group, step, images.shape[-1]) * tangent(images, group)
-    if scheme == "fourier" and group.startswith("translation"):
-        return fourier_shift(images, step, -1 if group.endswith("x") else -2)
-    height, width = images.shape[-2:]
-    by = amount(group, step, width)
-    # Where each output pixel is read, in affine_grid's units: the inverse of the move.
-    read = {
-        "translation x": [[1.0, 0.0, -2 * by / width], [0.0, 1.0, 0.0]],
-        "translation y": [[1.0, 0.0, 0.0], [0.0, 1.0, -2 * by / height]],
-        "scale": [[math.exp(-by), 0.0, 0.0], [0.0, math.exp(-by), 0.0]],
-        "rotation": [
-            [math.cos(by), -math.sin(by) * height / width, 0.0],
-            [math.sin(by) * width / height, math.cos(by), 0.0],
-        ],
-    }[group]
-    theta = torch.tensor(read, dtype=images.dtype, device=images.device).expand(len(images), 2, 3)
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
-
-
-def tangent(images: Tensor, group: Group) -> Tensor:
-    """How fast bilinear sampling changes images (B, C, H, W) as they begin to move, by automatic differentiation.
-
-    At rest every sample lies on a pixel, where bilinear interpolation has a kink: its derivative is the difference to
-    one neighbour, and to which is left to the rounding of the sampling position in float32. This follows what the code
-    of Gruver et al. 2023 does: positions of affine_grid with aligned corners, rounded down, and an edge that goes on.
-
-    Returns (B, C, H, W), per unit of `amount`.
-    """
-    height, width = images.shape[-2:]
-    still = torch.eye(2, 3, device=images.device)[None]
-    grid = F.affine_grid(still, [1, 1, height, width], align_corners=True)[0]
-    x, y = (grid[..., 0] + 1) / 2 * (width - 1), (grid[..., 1] + 1) / 2 * (height - 1)
-    left, top = x.floor(), y.floor()
-
-    def at(row: Tensor, column: Tensor) -> Tensor:
-        return images[..., row.clamp(0, height - 1).long(), column.clamp(0, width - 1).long()]
-
-    over, down = x - left, y - top
-    along_x = torch.lerp(at(top, left + 1) - at(top, left), at(top + 1, left + 1) - at(top + 1, left), down)
-    along_y = torch.lerp(at(top + 1, left) - at(top, left), at(top + 1, left + 1) - at(top, left + 1), over)
-    # Where each pixel is read moves against the picture; scale and rotation are about the middle.
-    right, below = x - (width - 1) / 2, y - (height - 1) / 2
-    speed_x, speed_y = {
-        "translation x": (-torch.ones_like(x), torch.zeros_like(y)),
-        "translation y": (torch.zeros_like(x), -torch.ones_like(y)),
-        "scale": (-right, -below),
-        "rotation": (-below, right),
-    }[group]
-    return along_x * speed_x + along_y * speed_y
-
-
-@PROBES.register("lie-derivative")
-@dataclass(frozen=True)
-class LieDerivative(Probe):
-    """How fast does the answer change as things begin to move (invariance)?
-
-    A central difference of the outputs at a step either way, and once more at half of it: where both agree, it has
-    converged. Translations of pictures are Fourier shifts round the frame (scheme "fourier") or sampled bilinearly;
-    scale and rotation are always sampled, with the frame's outside reflected; objects of scenes are rendered anew.
-    Absolute values are averaged over outputs, then over images.
-    """
-
-    bias = "translation"
-    formula = "mean over outputs k and images x of |d/dt f_k(T_t x)| at t = 0, by (f(T_h x) - f(T_-h x)) / 2h"
-    source = "Gruver et al. 2023 (ICLR), the Lie derivative, here of the outputs, which should be invariant"
-    limits = (
-        "Invariance of the outputs to small moves only; logits of different models differ in scale, so compare the "
-        "probabilities too. The paper's code takes the slope of bilinear sampling on one side of 0, where it is not "
-        "differentiable, and finds mostly 1.5 to 3 times these numbers; scheme one-sided gives the code's."
-    )
-    headline = "Lie derivative per px"
-
-    group: Group = parameter("translation x", "what changes", choices=tuple(PER))
-    output: Literal["logits", "probabilities", "pooled feature"] = parameter(
-        "logits", "outputs of the model", choices=("logits", "probabilities", "pooled feature")
-    )
-    scheme: Scheme = parameter(
-        "fourier",
-        "how pictures are moved: shifts exactly, sampled bilinearly, or along the one-sided slope of bilinear sampling "
-        "that the paper's code takes",
-        choices=("fourier", "central", "one-sided"),
-    )
-    step: float = parameter(0.02, "step of the central difference, at the frame's edge", 0.001, 4.0, "px")
-
-    def measure(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:
-        if self.output != "pooled feature":
-            need_classes(model)
-        places = [sign * step for step in (self.step, self.step / 2) for sign in (-1, 1)]
-        moves = [self._move(place, model) for place in places]
-
-        def make(start: int, stop: int) -> Tensor:
-            parts = []
-            for number in range(start, stop):
-                image, place = divmod(number, len(places))
-                if shown.rendered:
-                    parts.append(shown.moved(image, [moves[place]]))
-                else:
-                    parts.append(displaced(shown.images[image : image + 1], self.group, places[place], self.scheme))
-            return torch.cat(parts)
-
-        count = len(shown) * len(places)
-        outputs = []
-        for _, stop, (logits, pooled) in run.passes.each(count, make, run.passes.answers):
-            outputs.append(self._output(model, logits, pooled))
-            yield Step(stop / count)
-        found = torch.cat(outputs).double().unflatten(0, (len(shown), len(places)))
-        yield Step(1.0, self._rows(found, model, shown))
-
-    def _output(self, model: Model, logits: Tensor, pooled: Tensor) -> Tensor:
-        if self.output == "pooled feature":
-            return pooled
-        return logits if self.output == "logits" else model.head.probabilities(logits)
-
-    def _move(self, place: float, model: Model) -> Transform:
-        """The move of a scene's object; scale and turn are about its centre."""
-        by = amount(self.group, place, model.input_size[1])
-        if self.group == "scale":
-            return Transform(zoom=math.exp(by))
-        if self.group == "rotation":
-            return Transform(angle=math.degrees(by))
-        return Transform(dx=by) if self.group == "translation x" else Transform(dy=by)
-
-    def _rows(self, found: Tensor, model: Model, shown: Shown) -> list[Row]:
-        """Rows of outputs (images, places, outputs)."""
-        height, width = model.input_size
-        if shown.rendered:
-            how = "rendered anew"
-        elif self.scheme == "fourier" and self.group.startswith("translation"):
-            how = "Fourier shift, border: wrap"
-        elif self.scheme == "one-sided":
-            how = "one-sided slope of bilinear sampling, border: edge"
-        else:
-            how = "bilinear, border: reflect"
-        half = {"translation x": (width - 1) / 2, "translation y": (height - 1) / 2}.get(self.group, 1.0)
-        # At the middle of the left and right edges, a unit of log zoom or a radian moves things by width / 2 px.
-        per_px = 1.0 if self.group.startswith("translation") else 2 / width
-        rows = []
-        for number, step in enumerate((self.step, self.step / 2)):
-            change = found[:, 2 * number + 1] - found[:, 2 * number]
-            own = (change / (2 * amount(self.group, step, width))).abs().mean(1)
-            where: dict[str, Any] = {"group": self.group, "output": self.output, "scheme": how, "step": step}
-            rows.append(mean("Lie derivative per px", own * per_px, f"{self.output} per px", POSITIVE, **where))
-            unit = f"{self.output} per unit of affine_grid"
-            rows.append(mean("Lie derivative", own * half, unit, POSITIVE, **where))
-        return rows
-
-    def scores(self, rows: Sequence[Row]) -> list[Score]:
-        return [
-            *score(rows, "Lie derivative per px", "lower", step=self.step),
-            *score(rows, "Lie derivative", "lower", step=self.step),
-        ]
-
-    def sections(self, result: ProbeResult) -> tuple[Section, ...]:
-        lines, table, colours = [], [], []
-        for number, model in enumerate(result.models):
-            rows = result.of(model, measure="Lie derivative per px")
-            if rows:
-                lines.append(curve(model, number, rows, "step"))
-            for one in result.of(model):
-                ends = "" if one["low"] is None else f"{one['low']:.3g} to {one['high']:.3g}"
-                words = (model, f"{one['step']:g} px", f"{one['value']:.3g}", ends, one["unit"], one["scheme"])
-                table.append(words)
-                colours.append(colour_of(number))
-        if not lines:
-            return ()
-        chart = Chart(
-            f"Lie derivative of the {self.output} (invariance), {self.group}",
-            tuple(lines),
-            Axis("step of the central difference, px", low=0.0),
-            Axis(f"mean |d {self.output} / d px|", low=0.0),
-            unit="A flat line has converged. Bands: 95 % over images.",
-        )
-        columns = ("model", "step", "mean |derivative|", "95 %", "unit", "how things move")
-        listed = Table("Lie derivative", columns, tuple(table), tuple(colours))
-        return (Section(f"Lie derivative of invariance: {self.group}", ((chart, listed),)),)

@@ -15,9 +15,10 @@ from torch.overrides import TorchFunctionMode
 from explorer.figures.sheet import Axis, Chart, Line, Section, colour_of
 from explorer.models.device import out_of_memory
 from explorer.models.model import Model
-from explorer.probes.base import PROBES, Bias, Probe, Row, Run, Step, row, score
+from explorer.probes.base import PROBES, Bias, Probe, Run, Step
 from explorer.probes.passes import stage_features
 from explorer.probes.result import ProbeResult, Score
+from explorer.probes.rows import Row, row, score
 from explorer.probes.stimuli import Shown
 
 #: Lengths of the strip on which a field is measured, px; one longer than the last counts as the whole input.

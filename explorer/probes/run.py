@@ -15,9 +15,10 @@ from explorer.models.loading import load
 from explorer.models.model import Model
 from explorer.models.spec import ModelSpec
 from explorer.probes import stimuli as shown_by
-from explorer.probes.base import PROBES, Probe, Row, Run
+from explorer.probes.base import PROBES, Probe, Run
 from explorer.probes.passes import MEMORY, Passes
 from explorer.probes.result import ProbeResult, Score
+from explorer.probes.rows import Row
 
 PRECISIONS: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 

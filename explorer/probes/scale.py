@@ -18,11 +18,13 @@ from explorer.figures.sheet import Axis, Chart, Dash, Line, Section
 from explorer.geometry import Point
 from explorer.models.loading import load
 from explorer.models.model import Model
-from explorer.probes.base import PROBES, Probe, Row, Run, Step, curve, mean, score, share
-from explorer.probes.equivariance import lie_derivative
+from explorer.probes.base import PROBES, Probe, Run, Step
+from explorer.probes.charting import curve
+from explorer.probes.derivative import lie_derivative
 from explorer.probes.passes import Passes, collected, stage_features
-from explorer.probes.relations import position_names
+from explorer.probes.position_embeddings import position_names
 from explorer.probes.result import Better, ProbeResult, Score
+from explorer.probes.rows import Row, mean, score, share
 from explorer.probes.stimuli import Shown, render_many
 from explorer.registry import parameter
 from explorer.scenes import motion

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from explorer.figures.sheet import Line, Radar, Section, Sheet, Table, colour_of
 from explorer.probes.base import BIASES, PROBES, Bias, Probe
-from explorer.probes.locality import on_one_axis
+from explorer.probes.reach import on_one_axis
 from explorer.probes.result import ProbeResult, Score
 
 

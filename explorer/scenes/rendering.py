@@ -31,8 +31,6 @@ from explorer.scenes.scene import (
 from explorer.scenes.shapes import DISTANCE
 from explorer.scenes.textures import PATTERN, edge
 
-# ---- rendering ------------------------------------------------------------------------------------------------------
-
 
 class Rendered(NamedTuple):
     """Pictures of scenes: images (n, 3, size, size) float32 in 0..1, masks (n, size, size) bool, labels (n,) int64."""

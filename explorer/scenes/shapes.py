@@ -11,7 +11,6 @@ from torch import Tensor
 TURN = 2 * math.pi
 
 
-# ---- signed distance functions --------------------------------------------------------------------------------------
 # Each takes coordinates in radii of the object, y down, and gives the distance to its edge, negative inside: exact near
 # the edge, where antialiasing looks, but for the tips and inner corners of shapes made of two, where it is a bound.
 

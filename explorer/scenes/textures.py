@@ -9,8 +9,6 @@ from torch import Tensor
 
 from explorer.scenes.shapes import TURN
 
-# ---- textures and backgrounds ---------------------------------------------------------------------------------------
-
 
 def edge(values: Tensor, softness: float = 0.35) -> Tensor:
     """A soft step at 0, so that patterns do not alias."""

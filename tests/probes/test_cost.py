@@ -14,9 +14,9 @@ from explorer.blocks import BLOCKS, cost
 from explorer.blocks.explain import explain
 from explorer.errors import MethodError, ParameterError
 from explorer.models.loading import load
-from explorer.probes.base import Row, row
 from explorer.probes.cost import BACKWARD, Cost, fits, numbers, subject, theories
 from explorer.probes.result import ProbeResult
+from explorer.probes.rows import Row, row
 from explorer.probes.run import probe, steps
 
 each_block = pytest.mark.parametrize("name", list(BLOCKS))

@@ -24,18 +24,9 @@ from explorer.models.model import Model
 from explorer.models.spec import ModelSpec
 from explorer.models.stages import find_stages
 from explorer.probes import probe
-from explorer.probes.equivariance import (
-    DECIBELS,
-    PER,
-    RELATIVE,
-    Equivariance,
-    LieDerivative,
-    amount,
-    carried,
-    displaced,
-    fourier_shift,
-    lie_derivative,
-)
+from explorer.probes.derivative import PER, amount, displaced, lie_derivative
+from explorer.probes.equivariance import DECIBELS, RELATIVE, Equivariance, carried, fourier_shift
+from explorer.probes.lie_derivative import LieDerivative
 from explorer.probes.result import ProbeResult
 from explorer.scenes import CLASSES, Scene
 from explorer.transforms import Transform

@@ -23,10 +23,13 @@ from explorer.models.model import Model
 from explorer.models.spec import ModelSpec
 from explorer.models.stages import Stage
 from explorer.probes import locality, receptive_field
-from explorer.probes.base import PROBES, Row, Run
-from explorer.probes.locality import distances, radii, second_moment, spread, square_profile
+from explorer.probes.attention_distance import distances
+from explorer.probes.attribution_radius import radii, spread
+from explorer.probes.base import PROBES, Run
+from explorer.probes.effective_receptive_field import second_moment, square_profile
 from explorer.probes.passes import Passes
 from explorer.probes.result import ProbeResult
+from explorer.probes.rows import Row
 from explorer.probes.run import probe
 from explorer.probes.stimuli import Shown, read
 

@@ -23,9 +23,10 @@ from explorer.figures.sheet import Chart, Map, Radar, Table
 from explorer.models.loading import load
 from explorer.models.model import Model
 from explorer.probes import BIASES, PROBES, passes, sheet, show, steps, stimuli
-from explorer.probes.base import Probe, Run, Step, mean, rate, row, score
+from explorer.probes.base import Probe, Run, Step
 from explorer.probes.passes import Passes, stage_features
 from explorer.probes.result import ProbeResult
+from explorer.probes.rows import mean, rate, row, score
 from explorer.scenes import CLASSES
 from explorer.statistics import SHARE
 from explorer.transforms import Transform

@@ -7,18 +7,19 @@ import json
 import math
 from pathlib import Path
 
+import explorer.probes.shape as shape
 import numpy as np
 import pytest
 import timm
 import torch
 from PIL import Image
 
-import explorer.probes.shape as shape
 from explorer.errors import MethodError, ParameterError
 from explorer.models.loading import load
 from explorer.models.spec import ModelSpec
 from explorer.probes import probe
-from explorer.probes.context import as_it_is, gaussian_blur, others
+from explorer.probes.answers import as_it_is, others
+from explorer.probes.masks import gaussian_blur
 from explorer.probes.stimuli import OnDisk, Stimulus, scenes
 from explorer.scenes import BACKGROUNDS, CLASSES, TEXTURES, render
 from explorer.transforms import random_orders, shuffle_patches

@@ -24,20 +24,12 @@ from explorer.models.model import Model
 from explorer.models.spec import ModelSpec
 from explorer.probes import probe
 from explorer.probes.base import Run
+from explorer.probes.consistency import Consistency, Looked, canvas, consistency_rows, margin
 from explorer.probes.passes import Passes
 from explorer.probes.result import ProbeResult
+from explorer.probes.rooms import Room, rooms
 from explorer.probes.stimuli import Shown, read
-from explorer.probes.translation import (
-    CHANGED,
-    Consistency,
-    Looked,
-    Room,
-    Translation,
-    canvas,
-    consistency_rows,
-    margin,
-    rooms,
-)
+from explorer.probes.translation import CHANGED, Translation
 from explorer.scenes import CLASSES, Scene, Scenes, render
 from explorer.statistics import wilson
 from explorer.transforms import Transform

@@ -1,66 +1,29 @@
-"""Shape or texture? The shape bias on cue conflicts, and what is left of the answer when only edges are left."""
+"""Does the answer follow shape or texture, where the two conflict?"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from explorer.errors import MethodError, ParameterError
 from explorer.figures.sheet import Axis, Section
 from explorer.images import Picture
 from explorer.images.folders import Folder
-from explorer.models.heads import Head
 from explorer.models.model import Model
-from explorer.probes.base import PROBES, Bias, Probe, Row, Run, Step, mean, need_classes, need_one_class, rate, score
-from explorer.probes.context import as_it_is, gaussian_blur, one_folder, others, points, probabilities
+from explorer.probes.answers import as_it_is, one_folder, others, points, probabilities
+from explorer.probes.base import PROBES, Bias, Probe, Run, Step, need_one_class
+from explorer.probes.categories import CATEGORIES
 from explorer.probes.result import ProbeResult, Score
+from explorer.probes.rows import Row, rate, score
 from explorer.probes.stimuli import Shown, Stimuli, Stimulus, checked, knows_scenes, read, render_many
 from explorer.registry import parameter
 from explorer.scenes import BACKGROUNDS, CLASSES, TEXTURES, Scene
-from explorer.statistics import SHARE
-from explorer.transforms import random_orders, shuffle_patches
 
-# ---- shape bias -----------------------------------------------------------------------------------------------------
-
-#: ImageNet classes of the sixteen entry-level categories by index: names of MSCOCO, members by the WordNet hierarchy
-#: (Geirhos et al. 2018, "Generalisation in humans and deep neural networks"; code/helper/human_categories.py of the
-#: authors' texture-vs-shape). The map is part of the protocol's definition.
-_MEMBERS = {
-    "airplane": "404",
-    "bear": "294-297",
-    "bicycle": "444 671",
-    "bird": "8 10-16 18-20 22-24 80-83 87-96 98-100 127-133 135-145",
-    "boat": "472 554 625 814 914",
-    "bottle": "440 720 737 898-899 901 907",
-    "car": "436 511 817",
-    "cat": "281-286",
-    "chair": "423 559 765 857",
-    "clock": "409 530 892",
-    "dog": "152-191 193-203 205-226 228-241 243-250 252-257 259 261-263 265-268",
-    "elephant": "385-386",
-    "keyboard": "508 878",
-    "knife": "499",
-    "oven": "766",
-    "truck": "555 569 656 675 717 734 864 867",
-}
-
-
-def _indices(ranges: str) -> tuple[int, ...]:
-    out: list[int] = []
-    for one in ranges.split():
-        first, _, last = one.partition("-")
-        out += range(int(first), int(last or first) + 1)
-    return tuple(out)
-
-
-#: Category -> the indices of its ImageNet classes.
-CATEGORIES: Mapping[str, tuple[int, ...]] = {name: _indices(ranges) for name, ranges in _MEMBERS.items()}
 #: <shape><number>-<texture><number>: how a cue conflict's file is named.
 _CONFLICT = re.compile(rf"({'|'.join(CATEGORIES)})\d+-({'|'.join(CATEGORIES)})\d+$")
 #: Scenes shown to models that know them, where nothing else is asked for: twelve of each class.
@@ -253,176 +216,3 @@ def conflicts(scenes: Sequence[Scene]) -> tuple[list[Scene], list[str]]:
         for scene, texture, background in zip(scenes, second, third)
     ]
     return changed, [CLASSES[one] for one in second]
-
-
-# ---- edges ----------------------------------------------------------------------------------------------------------
-
-#: ITU-R BT.601: the weights of red, green and blue in the brightness.
-_LUMA = (0.299, 0.587, 0.114)
-_SOBEL = ((-1.0, 0.0, 1.0), (-2.0, 0.0, 2.0), (-1.0, 0.0, 1.0))
-_LAPLACIAN = ((0.0, 1.0, 0.0), (1.0, -4.0, 1.0), (0.0, 1.0, 0.0))
-
-
-def greyscale(x: Tensor) -> Tensor:
-    """0.299 R + 0.587 G + 0.114 B in all three channels: (B, 3, H, W) to (B, 3, H, W)."""
-    return (x * x.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True).expand(-1, 3, -1, -1)
-
-
-def sobel(x: Tensor) -> Tensor:
-    """The length of the Sobel gradient of the brightness over its maximum in the picture: bright edges on black.
-
-    sqrt(Gx^2 + Gy^2) with Gx correlated with [-1 0 1; -2 0 2; -1 0 1] and Gy with its transpose, the edge pixel
-    repeated; black where the picture has no edge. (B, 3, H, W) in 0..1 to the same.
-    """
-    across = _filtered(x, _SOBEL)
-    down = _filtered(x, tuple(zip(*_SOBEL)))
-    length = torch.hypot(across, down)
-    return _over(length, length.amax((2, 3), keepdim=True)).expand(-1, 3, -1, -1)
-
-
-def laplacian(x: Tensor) -> Tensor:
-    """The Laplacian of the brightness on mid-grey: 0.5 + 0.5 L / max |L|, the maximum over the picture.
-
-    L is correlated with [0 1 0; 1 -4 1; 0 1 0], the edge pixel repeated; mid-grey where the picture has no edge.
-    (B, 3, H, W) in 0..1 to the same.
-    """
-    found = _filtered(x, _LAPLACIAN)
-    return (0.5 + 0.5 * _over(found, found.abs().amax((2, 3), keepdim=True))).expand(-1, 3, -1, -1)
-
-
-def silhouette(masks: Tensor) -> Tensor:
-    """The object black on white: (B, H, W) bool to (B, 3, H, W)."""
-    return (~masks)[:, None].float().expand(-1, 3, -1, -1)
-
-
-def _filtered(x: Tensor, kernel: Sequence[Sequence[float]]) -> Tensor:
-    """The brightness correlated with a 3 x 3 kernel, the edge pixel repeated: (B, 3, H, W) to (B, 1, H, W)."""
-    return F.conv2d(F.pad(greyscale(x)[:, :1], (1, 1, 1, 1), mode="replicate"), x.new_tensor(kernel)[None, None])
-
-
-def _over(values: Tensor, largest: Tensor) -> Tensor:
-    """Values over the largest of their picture; what is below rounding counts as no edge."""
-    return torch.where(largest > 1e-5, values / largest.clamp(min=1e-5), 0.0)
-
-
-@PROBES.register("edges")
-@dataclass(frozen=True)
-class Edges(Probe):
-    """What is left of the answer when only edges, or only patches, are left of the picture?
-
-    The model's input is replaced by a view of it: Sobel magnitude, Laplacian on mid-grey, silhouette (the object black
-    on white, for stimuli with a mask), Gaussian blur, N x N patches in random order, greyscale. Of each: agreement of
-    the first choice with that for the untouched input, p of that class, and accuracy where the class is known.
-
-    Views are computed on the input in 0..1: the formulas stand at `sobel`, `laplacian`, `gaussian_blur`,
-    `shuffle_patches` and `greyscale`. Every model sees a picture's patches in the same order; patches are left out
-    where N divides not the input. Intervals are Wilson's for shares and Student's t over images for p.
-    """
-
-    bias: ClassVar[Bias] = "shape"
-    formula: ClassVar[str] = (
-        "agreement = mean of [argmax f(view(x)) = argmax f(x)]; Sobel: sqrt(Gx^2 + Gy^2) / max; "
-        "Laplacian: 1/2 + L / (2 max|L|)"
-    )
-    source: ClassVar[str] = (
-        "views after Geirhos et al. 2019 (silhouettes, edges, greyscale) and Naseer et al. 2021 (patches)"
-    )
-    limits: ClassVar[str] = (
-        "Edge pictures are unlike anything the model was trained on; a lost answer does not prove that shape is unused."
-    )
-    headline: ClassVar[str] = "agreement on Sobel"
-
-    sigma: float = parameter(2.0, "blur", 0.1, 20.0, "% of the input's shorter side")
-    grid: int = parameter(4, "patches a side that change places", 2, 32)
-
-    def measure(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:
-        need_classes(model)
-        count, (height, width) = len(shown), model.input_size
-        known = [place for place, mask in enumerate(shown.masks) if mask is not None and bool(mask.any())]
-        views = ["Sobel", "Laplacian", "silhouette", "blur", "patches", "greyscale"]
-        if not known:
-            views.remove("silhouette")
-        if height % self.grid or width % self.grid:
-            views.remove("patches")
-        begin, part = 1 / (len(views) + 1), 1 / (len(views) + 1)
-        clean = yield from probabilities(run, count, lambda start, stop: shown.images[start:stop], 0.0, begin)
-        yield Step(begin, _rows("clean", range(count), clean, clean, shown.truth, model.head))
-        for view in views:
-            which = known if view == "silhouette" else list(range(count))
-
-            def make(start: int, stop: int, view: str = view, which: list[int] = which) -> Tensor:
-                return self.view(view, shown, which[start:stop], run.seed)
-
-            found = yield from probabilities(run, len(which), make, begin, begin + part)
-            begin += part
-            yield Step(min(1.0, begin), _rows(view, which, found, clean, shown.truth, model.head))
-
-    def view(self, name: str, shown: Shown, which: Sequence[int], seed: int) -> Tensor:
-        """Some stimuli in one view: (len(which), 3, H, W) in 0..1 on the model's device."""
-        if name == "silhouette":
-            return silhouette(torch.stack([mask for place in which if (mask := shown.masks[place]) is not None]))
-        x = shown.images[list(which)]
-        if name == "blur":
-            return gaussian_blur(x, self.sigma / 100 * min(x.shape[2:]))
-        if name == "patches":
-            return shuffle_patches(
-                x, random_orders(len(shown), self.grid**2, seed)[list(which)], (self.grid, self.grid)
-            )
-        return {"Sobel": sobel, "Laplacian": laplacian, "greyscale": greyscale}[name](x)
-
-    def scores(self, rows: Sequence[Row]) -> list[Score]:
-        return [
-            *score(rows, "agreement", "higher", "agreement on Sobel", view="Sobel"),
-            *score(rows, "agreement", "higher", "agreement on silhouettes", view="silhouette"),
-            *score(rows, "agreement", "lower", "agreement on patches", view="patches"),
-        ]
-
-    def sections(self, result: ProbeResult) -> tuple[Section, ...]:
-        views = ("clean", "Sobel", "Laplacian", "silhouette", "blur", "patches", "greyscale")
-        share = Axis("agreement, share of images", low=0.0, high=1.0)
-        below = (
-            f"Blur: sigma {result.parameters['sigma']:g} % of the input's shorter side. Patches: "
-            f"{result.parameters['grid']} x {result.parameters['grid']}. Bars are 95 % intervals over images."
-        )
-        charts = [
-            points(result, "First choice as on the untouched input", "agreement", "view", views[1:], share, below),
-            points(
-                result,
-                "p of the untouched input's first choice",
-                "p(original class)",
-                "view",
-                views,
-                replace(share, title="p(original class)"),
-                "What p falls to in each view; clean is the untouched input.",
-            ),
-            points(
-                result,
-                "Right answers",
-                "accuracy",
-                "view",
-                views,
-                replace(share, title="accuracy, share of images"),
-                "Of the stimuli whose class is known and is one of the model's.",
-            ),
-        ]
-        return (Section("What edges keep of the answer", tuple((one,) for one in charts if one.lines)),)
-
-
-def _rows(
-    view: str,
-    which: Sequence[int],
-    found: Tensor,
-    clean: Tensor,
-    truth: Sequence[int | None],
-    head: Head,
-) -> list[Row]:
-    """Agreement (not of the clean view), p and accuracy of stimuli number ``which`` in one view."""
-    kept, said = clean[list(which)], head.answer(found)[:, 0]
-    p = head.p_of(found, head.leading(kept))
-    rows = [mean("p(original class)", p, head.p_unit, SHARE, view=view)]
-    if view != "clean":
-        rows.insert(0, rate("agreement", int(head.same(found, kept).sum()), len(which), view=view))
-    right = [int(answer) == truth[place] for place, answer in zip(which, said) if truth[place] is not None]
-    if right:
-        rows.append(rate("accuracy", sum(right), len(right), view=view))
-    return rows

@@ -1,0 +1,51 @@
+"""Curves over the rows of probes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from explorer.figures.sheet import Dash, Line, colour_of
+from explorer.models.model import Model
+from explorer.probes.result import ProbeResult
+from explorer.probes.rows import Row
+
+if TYPE_CHECKING:
+    pass
+
+
+def curve(name: str, number: int, rows: Sequence[Row], x: str, dash: Dash = "solid", joined: bool = True) -> Line:
+    """Rows over their condition ``x``, numbers in ascending order, in the colour of the model in this place.
+
+    A row without an interval has its value as both ends; where none has one, the line has none.
+    """
+    if rows and not isinstance(rows[0][x], str):
+        rows = sorted(rows, key=lambda one: one[x])
+
+    def column(key: str) -> tuple[float, ...]:
+        found = (one["value"] if one[key] is None else one[key] for one in rows)
+        return tuple(math.nan if value is None else float(value) for value in found)
+
+    some = any(one["low"] is not None for one in rows)
+    low, high = (column("low"), column("high")) if some else (None, None)
+    return Line(name, tuple(one[x] for one in rows), column("value"), low, high, colour_of(number), dash, joined)
+
+
+def lines(result: ProbeResult, over: str, measure: str, **conditions: Any) -> tuple[Line, ...]:
+    """A curve for each model that has rows of this measure under these conditions."""
+    found = [
+        (number, name, result.of(name, measure=measure, **conditions)) for number, name in enumerate(result.models)
+    ]
+    return tuple(curve(name, number, rows, over) for number, name, rows in found if rows)
+
+
+def percent(share: float) -> str:
+    """A share from 0 to 1 in words, as in "50 %"."""
+    return f"{share:.0%}".replace("%", " %")
+
+
+def size_in_words(model: Model) -> str:
+    """A model's input, as in "224 x 224 px"."""
+    height, width = model.input_size
+    return f"{width} x {height} px"

@@ -1,0 +1,245 @@
+"""Does the answer depend on where the parts of a picture are?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from explorer.errors import MethodError
+from explorer.figures.sheet import Axis, Chart, Line, Section
+from explorer.lab.evaluation import PAIRS
+from explorer.models.heads import Head
+from explorer.models.model import Model
+from explorer.probes.base import PROBES, Probe, Run, Step, need_classes
+from explorer.probes.charting import curve, lines
+from explorer.probes.pairs import compared, window
+from explorer.probes.passes import collected
+from explorer.probes.result import ProbeResult, Score
+from explorer.probes.rows import Row, score, share
+from explorer.probes.stimuli import Pictures, Shown, knows_scenes, render_many, scenes
+from explorer.registry import parameter
+from explorer.scenes import ARRANGEMENTS, CLASSES, Scene
+from explorer.transforms import random_orders, shuffle_patches
+
+#: Rows x columns of patches that a picture is cut into (Naseer 2021).
+GRIDS = ((2, 2), (2, 4), (4, 4), (4, 8), (8, 8), (14, 14), (16, 16))
+#: Scenes drawn to tell arrangements from scenes of one part: twelve of each class, before those that do not fit.
+DRAWN = 12 * len(CLASSES)
+#: Turns of an arrangement's axis and distances of its parts that no model was trained on; largest gap tried for room.
+TILTS, GAPS = (25.0, 40.0), (1.4, 1.7)
+
+
+def _cut(images: Tensor | Pictures, orders: Tensor, grid: tuple[int, int], start: int, stop: int) -> Tensor:
+    """Pictures ``start`` to ``stop`` of all images in all orders, those of an image side by side."""
+    which = torch.arange(start, stop, device=images.device) // (len(orders) // len(images))
+    return shuffle_patches(images[which], orders[start:stop], grid)
+
+
+class _Set(NamedTuple):
+    """Pictures that are shuffled: (n, 3, H, W), the labels, and which of them belong to each group."""
+
+    images: Tensor | Pictures
+    truth: list[int | None]
+    groups: dict[str, list[int]]
+
+
+@PROBES.register("patch-shuffle")
+@dataclass(frozen=True)
+class PatchShuffle(Probe):
+    """How much of the answer is left when the picture is cut into patches that change places?
+
+    Every picture is cut into rows x columns equal patches, which are put into several random orders, never the original
+    one. Grids that do not divide the input are left out. A model that knows the laboratory's scenes, shown scenes, is
+    also shown freshly drawn ones: of one part (whose texture tells as much as the shape) and of two, where only the
+    arrangement tells the class; these also tilted and apart further than in training, with the four arrangements to
+    choose from. "one part" and "arrangements" are those, one order of each; "all" is what is shown.
+    """
+
+    bias: ClassVar = "relations"
+    formula: ClassVar[str] = (
+        "agreement = mean over images and orders of [argmax f(shuffle(x)) = argmax f(x)]; "
+        "p(original class) = softmax f(shuffle(x)) at argmax f(x)"
+    )
+    source: ClassVar[str] = "Naseer et al. 2021, Intriguing Properties of Vision Transformers, section 3.3"
+    limits: ClassVar[str] = (
+        "Edges that appear between patches, and parts cut in two, change the answer too: not the arrangement alone is "
+        "taken away."
+    )
+    headline: ClassVar[str] = "agreement at 4x4"
+
+    draws: int = parameter(4, "random orders of each picture", 1, 64)
+
+    def measure(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:
+        """Rows of each grid, finer and finer; "1x1" is the picture as it is."""
+        need_classes(model)
+        height, width = model.input_size
+        grids = [one for one in GRIDS if height % one[0] == 0 and width % one[1] == 0]
+        if not grids:
+            raise MethodError(f"none of the grids divides the {width} x {height} px that {model.spec} looks at")
+        left_out = ", ".join(_named(one) for one in GRIDS if one not in grids)
+        count = len(shown)
+        sets = [_Set(shown.images, shown.truth, {"all": list(range(count))})]
+        pairs: list[Scene] = []
+        if shown.rendered and knows_scenes(model):
+            drawn = _roomy(scenes(DRAWN, run.seed), height)
+            pairs = [one for one in drawn if one.label in ARRANGEMENTS]
+            labels: list[int | None] = [CLASSES.index(one.label) for one in drawn]
+            two = [index for index, one in enumerate(drawn) if one.label in ARRANGEMENTS]
+            one_part = [index for index in range(len(drawn)) if index not in set(two)]
+            images = render_many(drawn, height)[0].to(model.device)
+            sets.append(_Set(images, labels, {"one part": one_part, "arrangements": two}))
+        parts = (len(grids) + 1) * len(sets) + (2 if pairs else 0)
+        done = 0
+
+        def part() -> tuple[float, float]:
+            nonlocal done
+            done += 1
+            return (done - 1) / parts, done / parts
+
+        clean: list[Tensor] = []
+        for one in sets:
+            begin, end = part()
+            logits, _ = yield from collected(run.passes, len(one.images), partial(window, one.images), begin, end)
+            clean.append(logits)
+            yield Step(done / parts, self._rows(one, logits, logits, (1, 1), 1, left_out, model.head))
+        for grid in grids:
+            for number, one in enumerate(sets):
+                # Of drawn scenes there are many; another scene tells more than another order of the same one.
+                draws = self.draws if number == 0 else 1
+                orders = random_orders(len(one.images) * draws, grid[0] * grid[1], run.seed)
+                make = partial(_cut, one.images, orders, grid)
+                logits, _ = yield from collected(run.passes, len(orders), make, *part())
+                yield Step(done / parts, self._rows(one, logits, clean[number], grid, draws, left_out, model.head))
+        if pairs:
+            yield from self._arrangements(model, pairs, run, part)
+
+    def _rows(
+        self, one: _Set, logits: Tensor, clean: Tensor, grid: tuple[int, int], draws: int, left_out: str, head: Head
+    ) -> list[Row]:
+        rows = []
+        split = logits.view(len(clean), draws, -1)
+        for group, members in one.groups.items():
+            conditions: dict[str, Any] = {
+                "grid": _named(grid),
+                "patches": grid[0] * grid[1],
+                "orders": draws if grid != (1, 1) else 0,
+                "group": group,
+                "left_out": left_out,
+            }
+            truth = [one.truth[index] for index in members]
+            rows += compared(split[members].flatten(0, 1), clean[members], truth, draws, head, **conditions)
+            if group == "arrangements":
+                right = _among(split[members]) == torch.tensor(truth)[:, None]
+                rows.append(share("accuracy among arrangements", right.double().mean(1), **conditions))
+        return rows
+
+    def _arrangements(
+        self, model: Model, pairs: list[Scene], run: Run, part: Callable[[], tuple[float, float]]
+    ) -> Iterator[Step]:
+        """The arrangements, not shuffled, tilted and apart further than in training."""
+        chance = torch.Generator().manual_seed(run.seed)
+        u = torch.rand(len(pairs), 2, generator=chance, dtype=torch.float64).tolist()
+        tilted = [
+            replace(one, tilt=(TILTS[0] + (TILTS[1] - TILTS[0]) * a) * (1 if b < 0.5 else -1))
+            for one, (a, b) in zip(pairs, u)
+        ]
+        apart = [replace(one, gap=GAPS[0] + (GAPS[1] - GAPS[0]) * a) for one, (a, _) in zip(pairs, u)]
+        truth = torch.tensor([CLASSES.index(one.label) for one in pairs])
+        for name, some in (("tilted 25 to 40 degrees", tilted), ("1.4 to 1.7 x apart", apart)):
+
+            def make(start: int, stop: int, some: list[Scene] = some) -> Tensor:
+                return render_many(some[start:stop], model.input_size[0])[0].to(model.device)
+
+            begin, end = part()
+            logits, _ = yield from collected(run.passes, len(some), make, begin, end)
+            conditions = {"grid": "1x1", "patches": 1, "orders": 0, "group": name}
+            yield Step(
+                end,
+                [
+                    share("accuracy", (logits.argmax(1) == truth).double(), **conditions),
+                    share("accuracy among arrangements", (_among(logits) == truth).double(), **conditions),
+                ],
+            )
+
+    def scores(self, rows: Sequence[Row]) -> list[Score]:
+        """Agreement and p at 4x4; of the laboratory's models also the accuracy among arrangements."""
+        there: dict[str, Any] = {"grid": "4x4", "group": "all"}
+        found = score(rows, "agreement", "none", self.headline, **there)
+        found += score(rows, "p(original class)", "none", "p(original class) at 4x4", **there)
+        for group in _CONDITIONS:
+            name = f"accuracy among arrangements, {_CONDITIONS[group]}"
+            found += score(rows, "accuracy among arrangements", "higher", name, grid="1x1", group=group)
+        return found
+
+    def sections(self, result: ProbeResult) -> tuple[Section, ...]:
+        """Agreement, p and accuracy against the number of patches; arrangements below."""
+        x = Axis("patches in the picture", log=True)
+        marks = tuple((float(rows * columns), _named((rows, columns))) for rows, columns in GRIDS)
+        missing = {one["model"]: one["left_out"] for one in result.rows if one.get("left_out")}
+        unit = "Several random orders of each picture, never the original one; 1 patch is the picture as it is."
+        for name, left_out in missing.items():
+            unit += f" Left out for {name}, whose input they do not divide: {left_out}."
+
+        def chart(title: str, measure: str, axis: str, group: str = "all", says: str = unit) -> Chart:
+            return Chart(
+                title, lines(result, "patches", measure, group=group), x, Axis(axis, low=0, high=1), marks, says
+            )
+
+        panels = [
+            chart("Same answer as without shuffling", "agreement", "agreement (share of pictures)"),
+            chart("What is left of the answer", "p(original class)", "p(original class)"),
+        ]
+        if any(one["measure"] == "accuracy" and one["group"] == "all" for one in result.rows):
+            panels.append(chart("Right answers", "accuracy", "accuracy (share of pictures)"))
+        made = [Section("Patches that change places", (tuple(panels),))]
+        if any(one["group"] in _CONDITIONS for one in result.rows):
+            made.append(self._scenes(result, chart))
+        return tuple(made)
+
+    def _scenes(self, result: ProbeResult, chart: Callable[..., Chart]) -> Section:
+        own: list[Line] = []
+        for number, name in enumerate(result.models):
+            rows = [
+                {**one, "condition": _CONDITIONS[group]}
+                for group in _CONDITIONS
+                for one in result.of(name, measure="accuracy among arrangements", grid="1x1", group=group)
+            ]
+            if rows:
+                own.append(curve(name, number, rows, "condition", joined=False))
+        y = Axis("accuracy among the four (chance 0.25)", low=0, high=1)
+        further = Chart("Arrangements, not shuffled", tuple(own), Axis("how the two parts stand"), y)
+        says = "Freshly drawn scenes; accuracy with all twelve classes to choose from (chance 0.083)."
+        alike = chart("Scenes of one part", "accuracy", "accuracy (share of scenes)", "one part", says)
+        two = chart(
+            "Scenes whose arrangement is the class", "accuracy", "accuracy (share of scenes)", "arrangements", says
+        )
+        return Section("One part, and arrangements of two", ((alike, two, further),))
+
+
+_CONDITIONS = {
+    "arrangements": "in distribution",
+    "tilted 25 to 40 degrees": "tilted 25 to 40 degrees",
+    "1.4 to 1.7 x apart": "1.4 to 1.7 x apart",
+}
+
+
+def _named(grid: tuple[int, int]) -> str:
+    return f"{grid[0]}x{grid[1]}"
+
+
+def _among(logits: Tensor) -> Tensor:
+    """Which arrangement is the likeliest of the four: (..., classes) to (...) class numbers."""
+    return torch.tensor(PAIRS)[logits[..., list(PAIRS)].argmax(-1)]
+
+
+def _roomy(some: Sequence[Scene], size: int) -> list[Scene]:
+    """The scenes without those arrangements that would leave the frame when their parts stand furthest apart."""
+    wide = [replace(one, gap=GAPS[1]) if one.label in ARRANGEMENTS else one for one in some]
+    masks = render_many(wide, size)[1]
+    edge = masks[:, [0, -1]].flatten(1).any(1) | masks[:, :, [0, -1]].flatten(1).any(1)
+    return [one for one, out in zip(some, edge.tolist()) if not (out and one.label in ARRANGEMENTS)]
