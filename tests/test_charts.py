@@ -10,9 +10,11 @@ import torch
 from PIL import Image
 
 from explorer.errors import ParameterError
-from explorer.figures import charts
-from explorer.figures import static as drawing
+from explorer.figures import charts, interactive, static
+from explorer.figures.plan import plan_of
+from explorer.figures.saving import save
 from explorer.figures.sheet import MODEL_COLOURS, Axis, Bars, Chart, Line, Map, Radar, Section, Sheet, Table
+from explorer.figures.traces import traces
 from explorer.geometry import Point
 
 CURVE = Line("first", (1.0, 2.0, 4.0), (0.2, math.nan, 0.8), (0.1, math.nan, 0.7), (0.3, math.nan, 0.9))
@@ -27,7 +29,7 @@ POINTS = tuple(
 
 
 def test_curves_keep_their_numbers_and_bands():
-    band, curve, other = charts.traces(CHART)
+    band, curve, other = traces(CHART)
     assert list(curve["x"]) == [1.0, 2.0, 4.0]
     assert curve["y"][0] == 0.2
     # there and back, without the point that has no interval
@@ -38,7 +40,7 @@ def test_curves_keep_their_numbers_and_bands():
 
 
 def test_names_are_never_markup():
-    assert "<b>" not in drawing.separate(CHART).to_json().replace("\\u003c", "<")
+    assert "<b>" not in interactive.separate(CHART).to_json().replace("\\u003c", "<")
 
 
 def test_points_of_several_models_stand_side_by_side():
@@ -48,7 +50,7 @@ def test_points_of_several_models_stand_side_by_side():
     for row in places:
         assert [round(place) for place in row] == [0, 1]
     assert [text for _, text in charts.ticks(chart, "x") or ()] == ["one", "two"]
-    whiskers = charts.traces(chart)[0]["error_y"]
+    whiskers = traces(chart)[0]["error_y"]
     assert whiskers["array"] == [0.5, 0.5]
     assert whiskers["arrayminus"] == [0.5, 0.5]
 
@@ -71,12 +73,12 @@ def test_logarithmic_ticks_are_round():
 def test_a_map_that_is_no_image_has_its_own_axes():
     values = torch.arange(25.0).reshape(5, 5)
     panel = Map("p", values, (5, 5), 0, 24, "p", None, Point(-2.5, -2.5), ("dx, px", "dy, px"))
-    figure = drawing.separate(panel)
+    figure = interactive.separate(panel)
     heat = figure.data[0]
     assert (heat.x0, heat.dx, heat.y0, heat.dy) == (-2, 1, -2, 1)
     assert figure.layout.xaxis.title.text == "dx, px"
     assert figure.layout.yaxis.range == (2.5, -2.5)
-    words = [text.text for text in drawing._plan(Sheet("t", (Section("", ((panel,),)),))).texts]
+    words = [text.text for text in plan_of(Sheet("t", (Section("", ((panel,),)),))).texts]
     assert "across: dx, px; down: dy, px" in words
     assert {"-2.5", "0", "2.5"} <= set(words)
 
@@ -85,17 +87,17 @@ def test_a_sheet_of_charts_is_drawn_both_ways(tmp_path):
     radar = Radar("all", (Line("m", ("a", "b", "c"), (0.1, 0.5, 1.0)),))
     table = Table("t", ("block", "order"), (("mhsa", "n^2"), ("conv", "n")), MODEL_COLOURS[:2])
     sheet = Sheet("charts", (Section("", ((CHART, Chart("p", POINTS, Axis(""), Axis("px"))), (radar, table))),))
-    drawn = drawing.image(sheet)
+    drawn = static.image(sheet)
     pixels = np.asarray(drawn).reshape(-1, 3)
     for colour in MODEL_COLOURS[:3]:
         wanted = [int(colour[k : k + 2], 16) for k in (1, 3, 5)]
         assert (pixels == wanted).all(1).sum() > 100, colour
-    figure = drawing.figure(sheet)
+    figure = interactive.figure(sheet)
     assert {trace.type for trace in figure.data} == {"scatter", "scatterpolar"}
     assert any(note.text == "mhsa" for note in figure.layout.annotations)
-    assert Image.open(drawing.save(sheet, tmp_path / "charts.png")).size == drawn.size
+    assert Image.open(save(sheet, tmp_path / "charts.png")).size == drawn.size
 
 
 def test_what_has_no_figure_of_its_own_says_so():
     with pytest.raises(ParameterError, match="stand alone"):
-        drawing.separate(Bars("b", (1.0,), 1.0))
+        interactive.separate(Bars("b", (1.0,), 1.0))

@@ -16,6 +16,7 @@ import numpy as np
 import plotly.colors
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 from torch import Tensor
 
@@ -23,7 +24,8 @@ from explorer.attention.maps import AttentionMap, Layout
 from explorer.attribution.result import Attribution
 from explorer.comparison.result import ClassScore, Comparison, ModelView, Prediction
 from explorer.errors import ParameterError
-from explorer.figures import static as drawing
+from explorer.figures import interactive, static
+from explorer.figures.plan import bar_boxes, coloured, cut, measure, pixels, plan_of
 from explorer.figures.results import (
     attention_sheet,
     attribution_sheet,
@@ -32,6 +34,7 @@ from explorer.figures.results import (
     lines_sheet,
     prediction_sheet,
 )
+from explorer.figures.saving import save
 from explorer.figures.sheet import (
     DIVERGING,
     MODEL_COLOURS,
@@ -48,7 +51,6 @@ from explorer.figures.sheet import (
     Sheet,
     Words,
 )
-from explorer.figures.static import save
 from explorer.geometry import Point, PulledBack
 from explorer.kinds import MapKind
 
@@ -130,7 +132,7 @@ def panels(sheet: Sheet) -> list[list[Panel]]:
 
 def words(sheet: Sheet) -> str:
     """All text of the plotly figure, in one."""
-    return "\n".join(annotation.hovertext or "" for annotation in drawing.figure(sheet).layout.annotations)
+    return "\n".join(annotation.hovertext or "" for annotation in interactive.figure(sheet).layout.annotations)
 
 
 # -------------------------------------------------------------------------------------------------- the colours
@@ -203,7 +205,7 @@ def test_the_attention_drawn_is_the_row_asked_for() -> None:
         assert ("mean of heads" if head is None else f"head {head}") in shown.title
         assert ("from the class token" in shown.title) == (query == "class")
         assert shown.unit == "pretrained; softmax over 17 positions"
-        trace = next(trace for trace in drawing.figure(sheet).data if trace.type == "heatmap")
+        trace = next(trace for trace in interactive.figure(sheet).data if trace.type == "heatmap")
         np.testing.assert_array_equal(trace.z, expected.double().numpy())
         # cells of 16 px, their centres at 8, 24, ...
         assert (trace.x0, trace.dx, trace.y0, trace.dy) == (8, 16, 8, 16)
@@ -257,7 +259,7 @@ def test_signed_attributions_are_symmetric_about_zero() -> None:
     shown = panels(sheet)[0][1]
     assert isinstance(shown, Map)
     assert (shown.low, shown.high) == (-2, 2)
-    trace = next(trace for trace in drawing.figure(sheet).data if trace.type == "heatmap")
+    trace = next(trace for trace in interactive.figure(sheet).data if trace.type == "heatmap")
     assert trace.colorscale[5] == (0.5, "#F7F7F7")
     text = words(sheet)
     for said in ("vit: gradcam of cup (968)", "layer4", "weighted activation", "convergence delta -0.125", "a note"):
@@ -347,7 +349,7 @@ def test_sheets_of_several_models_stand_below_each_other() -> None:
     for said in ("two", "vit: prediction (pretrained", "resnet: prediction (pretrained", "torch 2.8"):
         assert said in words(both)
     assert "line two" in words(lines_sheet("list", ["line one", "line two"]))
-    assert drawing.image(lines_sheet("list", ["line one"])).size[0] >= 640
+    assert static.image(lines_sheet("list", ["line one"])).size[0] >= 640
 
 
 # ------------------------------------------------------------------------------------------ in the right places
@@ -356,7 +358,7 @@ def test_sheets_of_several_models_stand_below_each_other() -> None:
 def test_a_prediction_shows_what_the_model_saw() -> None:
     image = random(3, 20, 30)
     sheet = prediction_sheet(TOP, image, "vit", "random")
-    trace = next(trace for trace in drawing.figure(sheet).data if trace.type == "image")
+    trace = next(trace for trace in interactive.figure(sheet).data if trace.type == "image")
     with Image.open(io.BytesIO(base64.b64decode(trace.source.split(",")[1]))) as shown:
         np.testing.assert_array_equal(np.asarray(shown), (image * 255).round().byte().permute(1, 2, 0).numpy())
     text = words(sheet)
@@ -367,7 +369,7 @@ def test_a_prediction_shows_what_the_model_saw() -> None:
 
 def test_panels_of_a_figure_do_not_overlap_and_stay_inside() -> None:
     sheet = comparison_sheet(comparison(*(view(spec=f"model {k}") for k in range(6))))
-    layout = drawing.figure(sheet).layout
+    layout = interactive.figure(sheet).layout
     boxes = []
     for name in [name for name in layout if name.startswith("xaxis")]:
         x, y = layout[name].domain, layout["y" + name[1:]].domain
@@ -384,9 +386,9 @@ def test_the_png_has_the_colour_of_every_value_at_its_place() -> None:
     bound = float(values.abs().max())
     panel = Map("m", values, (64, 32), -bound, bound)
     sheet = Sheet("title", (Section("", ((panel,),)),))
-    ((_, box),) = drawing._plan(sheet).maps
+    ((_, box),) = plan_of(sheet).maps
     assert box.height == 2 * box.width  # the frame's proportions
-    drawn = np.asarray(drawing.image(sheet))
+    drawn = np.asarray(static.image(sheet))
     scale = [[k / 10, colour] for k, colour in enumerate(DIVERGING)]
     for i, j in itertools.product(range(4), range(4)):
         place = float((values[i, j] + bound) / (2 * bound))
@@ -400,8 +402,8 @@ def test_the_png_marks_the_query_and_draws_bars_to_scale() -> None:
     sheet = Sheet(
         "t", (Section("", ((Picture("p", image, Point(16, 48)), Bars("b", (0.75, 0.25), 1.0, ("a", "b"))),)),)
     )
-    plan = drawing._plan(sheet)
-    drawn = np.asarray(drawing.image(sheet)).astype(int)
+    plan = plan_of(sheet)
+    drawn = np.asarray(static.image(sheet)).astype(int)
     _, box = plan.pictures[0]
     red = (np.abs(drawn - (0xD0, 0, 0)).max(-1) == 0)[box.y : box.y + box.height, box.x : box.x + box.width]
     y, x = red.nonzero()
@@ -426,7 +428,7 @@ def test_png_needs_no_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     sheet = comparison_sheet(comparison(view()))
     path = save(sheet, tmp_path / "sheet.PNG")
     with Image.open(path) as image:
-        layout = drawing.figure(sheet).layout
+        layout = interactive.figure(sheet).layout
         assert image.size == (layout.width, layout.height)
 
 
@@ -478,11 +480,11 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 def test_long_words_are_cut_to_their_place() -> None:
     spec = "hf-hub:" + "a_very_long_name_" * 30
     sheet = comparison_sheet(comparison(view(spec=spec)))
-    plan = drawing._plan(sheet)
+    plan = plan_of(sheet)
     for text in plan.texts:
-        shown = drawing._cut(text.text, text.size, text.width)
-        assert text.x + drawing._measure(shown, text.size) <= plan.width
-    assert drawing.image(sheet).size[0] < 2400
+        shown = cut(text.text, text.size, text.width)
+        assert text.x + measure(shown, text.size) <= plan.width
+    assert static.image(sheet).size[0] < 2400
 
 
 # ----------------------------------------------------------------------------------------------------------- SVG
@@ -490,48 +492,58 @@ def test_long_words_are_cut_to_their_place() -> None:
 SVG = "{http://www.w3.org/2000/svg}"
 
 
+def svg_numbers(text: str | None) -> list[float]:
+    return [float(one) for one in re.findall(r"-?[0-9.]+(?:e-?[0-9]+)?", text or "")]
+
+
 def test_an_svg_stands_where_the_plan_says_and_keeps_words_and_cells(tmp_path: Path) -> None:
     values = random(3, 5, seed=4) - 0.5
     values[0, 0] = torch.nan
-    shown = Map("A <map> & more", values, FRAME, -0.5, 0.5, "unit of it", Point(16, 48))
+    shown = Map("A <map> & more $x$", values, FRAME, -0.5, 0.5, "unit of it", Point(16, 48))
     picture = Picture("Seen", random(3, 6, 9))
     bars = Bars("Answers", (0.25, 0.75), 1.0, ("tench", "Samoyed"), "softmax probability")
     sheet = Sheet("Title", (Section("One", ((picture, bars, shown),), notes=("A note.",)),), "the footer")
     path = save(sheet, tmp_path / "sheet.svg")
     text = path.read_text(encoding="utf-8")
-    assert text == drawing.svg(sheet)  # the same each time
+    assert text == static.svg(sheet)  # the same each time
     root = ElementTree.fromstring(text)
-    plan = drawing._plan(sheet)
-    assert (root.get("width"), root.get("height")) == (str(plan.width), str(plan.height))
+    plan = plan_of(sheet)
+    # In points of 1/72 inch, of which a pixel of 1/100 inch has 0.72.
+    assert svg_numbers(root.get("viewBox")) == pytest.approx([0, 0, 0.72 * plan.width, 0.72 * plan.height], abs=1e-3)
 
     words = ["".join(one.itertext()) for one in root.iter(f"{SVG}text")]
-    assert words == [one.text for one in plan.texts]
-    assert {"A <map> & more", "25.0%", "75.0%", "0.5", "-0.5", "tench", "A note.", "the footer"} <= set(words)
+    assert words == [one.text for one in plan.texts if one.text]
+    assert {"A <map> & more $x$", "25.0%", "75.0%", "0.5", "-0.5", "tench", "A note.", "the footer"} <= set(words)
 
     images = list(root.iter(f"{SVG}image"))
-    places = [tuple(int(one.get(name, "")) for name in ("x", "y", "width", "height")) for one in images]
     boxes = [box for _, box in (*plan.pictures, *plan.maps)]
-    assert places == [(box.x, box.y, box.width, box.height) for box in boxes]
-    pixels = []
+    found = []
     for one in images:
-        head, data = one.get("href", "").split(",")
+        head, data = one.get("{http://www.w3.org/1999/xlink}href", "").split(",", 1)
         assert head == "data:image/png;base64"
-        pixels.append(np.asarray(Image.open(io.BytesIO(base64.b64decode(data)))))
-    assert np.array_equal(pixels[0], drawing._pixels(picture.image))
-    assert np.array_equal(pixels[1], drawing._coloured(shown, values.double().numpy()))
+        found.append(np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")))
+    assert np.array_equal(found[0], pixels(picture.image))
+    assert np.array_equal(found[1], coloured(shown, values.double().numpy()))
     assert "pixelated" in images[1].get("style", "")
+    for one, box in zip(images, boxes):
+        a, _, _, d, x, y = svg_numbers(one.get("transform"))
+        assert abs(a) * float(one.get("width", "")) == pytest.approx(0.72 * box.width, abs=0.01)
+        assert abs(d) * float(one.get("height", "")) == pytest.approx(0.72 * box.height, abs=0.01)
+        assert x == pytest.approx(0.72 * box.x, abs=0.01)
+        assert 0.72 * box.y - 0.01 <= y <= 0.72 * (box.y + box.height) + 0.01
+    # The bar of colours beside the map, from its highest value above to its lowest below.
+    bar = found[2]
+    assert np.array_equal(bar[0, 0], coloured(shown, np.array([[0.5]]))[0, 0])
+    assert np.array_equal(bar[-1, 0], coloured(shown, np.array([[-0.5]]))[0, 0])
 
-    rectangles = [
-        tuple(int(one.get(name, "")) for name in ("x", "y", "width", "height")) for one in root.iter(f"{SVG}rect")
-    ]
-    for box in drawing._bar_boxes(*plan.bars[0]):
-        assert (box.x, box.y, box.width, box.height) in rectangles
+    paths = [svg_numbers(one.get("d")) for one in root.iter(f"{SVG}path")]
+    for box in bar_boxes(*plan.bars[0]):
+        corners = {round(0.72 * one, 2) for one in (box.x, box.x + box.width, box.y, box.y + box.height)}
+        assert any(corners <= {round(one, 2) for one in path} for path in paths)
     box = plan.maps[0][1]
     x, y = box.x + box.width / 4, box.y + 3 * box.height / 4  # of the mark at (16, 48) in 64 x 64
-    assert sum(one.get("d", "").startswith(f"M{x - 8:g} {y:g}h16") for one in root.iter(f"{SVG}path")) == 2
-    # The marks' lowest and highest colours lie at the ends of the bar.
-    stops = [one.get("stop-color") for one in root.find(f".//{SVG}linearGradient[@id='diverging']") or ()]
-    assert stops == list(DIVERGING)
+    across = [0.72 * (x - 8), 0.72 * y, 0.72 * (x + 8), 0.72 * y]
+    assert sum(path == pytest.approx(across, abs=1e-3) for path in paths if len(path) == 4) == 2
 
 
 def test_charts_are_vectors_in_an_svg_and_keep_apart() -> None:
@@ -541,8 +553,8 @@ def test_charts_are_vectors_in_an_svg_and_keep_apart() -> None:
 
     radar = Radar("All", (Line("m", ("Locality", "Scale", "Shape"), (0.5, 0.2, 1.0)),))
     sheet = Sheet("Charts", (Section("", ((chart("share $a$ of <them>"), chart("accuracy")), (radar,))),))
-    text = drawing.svg(sheet)
-    assert text == drawing.svg(sheet)
+    text = static.svg(sheet)
+    assert text == static.svg(sheet)
     root = ElementTree.fromstring(text)
     words = {"".join(one.itertext()).strip() for one in root.iter(f"{SVG}text")}
     assert {"zoom, x", "share $a$ of <them>", "accuracy", "Locality", "Scale", "Shape", "lab/x"} <= words
@@ -552,6 +564,27 @@ def test_charts_are_vectors_in_an_svg_and_keep_apart() -> None:
     wanted = re.findall(r"(?:url\(|href=\")#([^)\"]+)", text)
     assert wanted
     assert set(wanted) <= set(names)
-    inner = [one for one in root.iter(f"{SVG}svg") if one is not root]
-    plan = drawing._plan(sheet)
-    assert [(one.get("x"), one.get("y")) for one in inner] == [(str(box.x), str(box.y)) for _, box in plan.charts]
+    plan = plan_of(sheet)
+    assert len(plan.charts) == 3
+    # No chart's words leave its box, title and names of its lines aside, which stand above it.
+    drawn = static._drawn(sheet, still=True)
+    FigureCanvasAgg(drawn).draw()
+    for axes, (_, box) in zip(drawn.axes[1:], plan.charts):
+        tight = axes.get_tightbbox()
+        assert tight is not None
+        assert box.x - 1 <= tight.x0 < tight.x1 <= box.x + box.width + 1
+        assert plan.height - box.y - box.height - 1 <= tight.y0 < tight.y1 <= plan.height - box.y + 1
+
+
+def test_many_long_categories_stay_inside_of_their_chart() -> None:
+    names = tuple(f"a category with a long name {k}" for k in range(13))
+    lines = tuple(Line(f"m{k}", names, (0.5,) * 13, (0.4,) * 13, (0.6,) * 13, joined=False) for k in range(2))
+    sheet = Sheet("t", (Section("", ((Chart("c", lines, Axis("block"), Axis("share of right answers")),),)),))
+    drawn = static._drawn(sheet, still=True)
+    FigureCanvasAgg(drawn).draw()
+    ((_, box),) = plan_of(sheet).charts
+    tight = drawn.axes[1].get_tightbbox()
+    assert tight is not None
+    assert tight.x0 >= box.x - 1
+    assert tight.y0 >= drawn.bbox.height - box.y - box.height - 1
+    assert drawn.axes[1].get_position().height * drawn.bbox.height > 80

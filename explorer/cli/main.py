@@ -1302,7 +1302,7 @@ def _check_out(out: str, command: str) -> None:
 
 def _write(result: _Result, out: str, command: str) -> Iterator[str]:
     """Write the files of an answer; gives the name of each once it is there."""
-    from explorer.figures.static import save
+    from explorer.figures.saving import save
 
     assert result.sheet is not None  # commands that draw nothing take no --out
     sheet = result.sheet()

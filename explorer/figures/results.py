@@ -1,4 +1,4 @@
-"""Results as sheets: each function takes a result and says what is shown of it; `explorer.drawing` draws it."""
+"""Results as sheets: each function takes a result and says what is shown of it; `explorer.figures` draws it."""
 
 from __future__ import annotations
 

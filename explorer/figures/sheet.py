@@ -1,4 +1,4 @@
-"""What is shown and in which order: a figure as plain data, which `explorer.drawing` draws.
+"""What is shown and in which order: a figure as plain data, which `explorer.figures` draws.
 
 Maps that are never negative are drawn in cividis (equal steps look equal, also to the colour-blind) from 0 up; signed
 maps in red and blue around a white zero. One model has one colour everywhere.
@@ -42,6 +42,10 @@ PALETTES: Final = {
     "grey": ("#000000", "#FFFFFF"),
     "diverging": DIVERGING,
 }
+
+
+#: Words, words of less weight, thin lines, the ground, and what has no value.
+INK, FAINT, RULE, PAPER, INVALID = "#1A1A1A", "#595959", "#E3E3E3", "#FFFFFF", "#BDBDBD"
 
 
 @dataclass(frozen=True, eq=False)

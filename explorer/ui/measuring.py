@@ -15,8 +15,9 @@ from typing import Any
 import gradio as gr
 
 from explorer.errors import ExplorerError, ParameterError
+from explorer.figures.interactive import separate
+from explorer.figures.saving import save
 from explorer.figures.sheet import Chart, Map, Radar, Table, colour_of
-from explorer.figures.static import save, separate
 from explorer.models.model import Model
 from explorer.probes import PROBES, show, steps
 from explorer.probes.base import Bias

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 import explorer
 from explorer.errors import MethodError, ParameterError, UnknownNameError
-from explorer.figures import static as drawing
+from explorer.figures import interactive, static
+from explorer.figures.saving import save
 from explorer.figures.sheet import Chart, Map, Radar, Table
 from explorer.models.loading import load
 from explorer.models.model import Model
@@ -129,9 +130,9 @@ def test_a_probe_runs_is_drawn_and_leaves_no_trace(name, models, results):
     assert panels
     for panel in panels:
         if isinstance(panel, (Chart, Map, Radar)):
-            assert drawing.separate(panel).data
-    assert drawing.image(sheet(result)).size[0] >= 640
-    assert drawing.figure(sheet(result)).data
+            assert interactive.separate(panel).data
+    assert static.image(sheet(result)).size[0] >= 640
+    assert interactive.figure(sheet(result)).data
     json.dumps(result.record(), allow_nan=False)
 
 
@@ -162,7 +163,7 @@ def test_the_summary_puts_all_biases_side_by_side(results, models, tmp_path):
     radar = next(panel for panel in panels if isinstance(panel, Radar))
     assert len(radar.lines) == len(models)
     assert all(0 <= value <= 1 for line in radar.lines for value in line.y)
-    assert Image.open(drawing.save(show.whole_sheet(list(results.values())), tmp_path / "all.png")).size[1] > 2000
+    assert Image.open(save(show.whole_sheet(list(results.values())), tmp_path / "all.png")).size[1] > 2000
 
 
 # ---- the framework --------------------------------------------------------------------------------------------------

@@ -10,7 +10,21 @@ import torch
 
 from explorer import scenes
 from explorer.errors import ParameterError, UnknownNameError
-from explorer.scenes import AUGMENTED, BACKGROUNDS, CENTRED, CLASSES, SHAPES, TEXTURES, Scene, Scenes, draw, render
+from explorer.scenes import (
+    AUGMENTED,
+    BACKGROUNDS,
+    CENTRED,
+    CLASSES,
+    SHAPES,
+    TEXTURES,
+    Scene,
+    Scenes,
+    draw,
+    render,
+    rendering,
+    scene,
+    shapes,
+)
 
 PLAIN = {"texture": "plain", "background": "red gradient", "noise": 0.0}
 
@@ -20,7 +34,7 @@ def test_the_hash_is_splitmix64():
     golden = -7046029254386353131
     states = torch.tensor([golden, 2 * golden % 2**64 - 2**64 if 2 * golden % 2**64 >= 2**63 else 2 * golden % 2**64])
     expected = [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4]
-    assert [value % 2**64 for value in scenes._mix(states).tolist()] == expected
+    assert [value % 2**64 for value in scene._mix(states).tolist()] == expected
 
 
 def test_hashed_numbers_are_uniform_and_independent():
@@ -75,7 +89,7 @@ def test_distances_are_distances_near_the_edge(shape):
     size = 160
     axis = (torch.arange(size, dtype=torch.float64) + 0.5) / size * 3 - 1.5
     x, y = axis[None].expand(size, size), axis[:, None].expand(size, size)
-    found = scenes._DISTANCE[shape](x, y)
+    found = shapes.DISTANCE[shape](x, y)
     inside = found < 0
     places = torch.stack([x, y], -1)
     errors = []
@@ -127,7 +141,7 @@ def test_resolution_changes_the_sampling_not_the_scene():
 def test_arrangements_are_what_they_say(label, upper_or_left):
     parts = [
         (SHAPES[int(shape)], float(x), float(y))
-        for shape, x, y, _ in scenes._parts(Scenes.of([Scene(label=label)]))
+        for shape, x, y, _ in rendering._parts(Scenes.of([Scene(label=label)]))
         if int(shape) >= 0
     ]
     axis = 2 if "above" in label else 1
