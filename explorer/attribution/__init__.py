@@ -11,5 +11,8 @@ from __future__ import annotations
 from explorer.attribution import gradcam, gradients, occlusion, relu, rollouts  # noqa: F401
 from explorer.attribution.base import METHODS, Method, Passes, Progress
 from explorer.attribution.explain import Answer, answer, attribute, method_of
+from explorer.guests import invite
 
 __all__ = ["METHODS", "Answer", "Method", "Passes", "Progress", "answer", "attribute", "method_of"]
+
+invite("explorer.methods")

@@ -4,29 +4,14 @@ The order of the imports is the order everywhere: controls first, blocks for ref
 """
 
 # isort: off
-from explorer.blocks import none, conv
-from explorer.blocks import mhsa, axial, channel, linear, c2f, c2f_gate, coord, ca_c2f
-from explorer.blocks import se, eca, cbam, nonlocal_
+from explorer.blocks import none, conv  # noqa: F401
+from explorer.blocks import mhsa, axial, channel, linear, c2f, c2f_gate, coord, ca_c2f  # noqa: F401
+from explorer.blocks import se, eca, cbam, nonlocal_  # noqa: F401
 
 # isort: on
 from explorer.blocks.base import BLOCKS, Block, Option
+from explorer.guests import invite
 
-__all__ = [
-    "BLOCKS",
-    "Block",
-    "Option",
-    "axial",
-    "c2f",
-    "c2f_gate",
-    "ca_c2f",
-    "cbam",
-    "channel",
-    "conv",
-    "coord",
-    "eca",
-    "linear",
-    "mhsa",
-    "none",
-    "nonlocal_",
-    "se",
-]
+__all__ = ["BLOCKS", "Block", "Option"]
+
+invite("explorer.blocks")

@@ -24,8 +24,11 @@ from explorer.probes import (  # noqa: F401
     edges,
     cost,
 )
+from explorer.guests import invite
 from explorer.probes.base import BIASES, PROBES, QUESTIONS, Probe
 from explorer.probes.run import probe, steps
 from explorer.probes.show import sheet, spoken
 
 __all__ = ["BIASES", "PROBES", "QUESTIONS", "Probe", "probe", "sheet", "spoken", "steps"]
+
+invite("explorer.probes")
