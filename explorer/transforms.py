@@ -21,24 +21,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, Final, Literal, get_args
+from typing import Final, Literal, get_args
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from explorer.errors import ParameterError
 from explorer.geometry import Point, PulledBack
 from explorer.registry import parameter
+from explorer.resampling import EXACT, Array, extend, grid_of, invert, resample, samples_of
 
 Border = Literal["zero", "mean", "reflect", "wrap"]
 BORDERS: Final[tuple[Border, ...]] = get_args(Border)
-
-#: Where a sampling point is taken to lie on a pixel centre, in pixels: far below what can be seen, far above rounding.
-_EXACT = 1e-6
-
-_Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -149,8 +144,8 @@ class Transform:
         if self.is_identity:
             return images
         frame = (images.shape[-2], images.shape[-1])
-        inverse, offset = _invert(*self._affine(frame))
-        return _move(images, inverse, offset, self.border)
+        inverse, offset = invert(*self._affine(frame))
+        return resample(images, inverse, offset, self.border)
 
     def valid(self, height: int, width: int, device: torch.device | str = "cpu") -> Tensor:
         """Which pixels of the moved picture show the picture and nothing of the border: (height, width) bool.
@@ -164,11 +159,11 @@ class Transform:
         linear, offset = self._affine(frame)
         if self._is_cyclic(linear, frame):
             return torch.ones(frame, dtype=torch.bool, device=device)
-        inverse, offset = _invert(linear, offset)
-        x, y = _grid(inverse, offset, frame)
-        samples = _samples(inverse)
+        inverse, offset = invert(linear, offset)
+        x, y = grid_of(inverse, offset, frame)
+        samples = samples_of(inverse)
         reach = np.abs(inverse).sum(1) * (samples - 1) / (2 * samples)  # from the middle to the outermost sample
-        left, top = 0.5 + reach - _EXACT  # half a pixel: a sample beyond the outermost centre mixes in the border
+        left, top = 0.5 + reach - EXACT  # half a pixel: a sample beyond the outermost centre mixes in the border
         inside = (x >= left) & (x <= width - left) & (y >= top) & (y <= height - top)
         return torch.from_numpy(inside).to(device)
 
@@ -192,16 +187,16 @@ class Transform:
         cyclic = self._is_cyclic(linear, frame)
         cells = np.array([width / frame[1], height / frame[0]])
         linear, offset = linear * cells[:, None] / cells[None, :], offset * cells
-        values = _move(maps.reshape(1, -1, height, width), linear, offset, "wrap" if cyclic else "clamp")
+        values = resample(maps.reshape(1, -1, height, width), linear, offset, "wrap" if cyclic else "clamp")
         if cyclic:
             valid = torch.ones(height, width, dtype=torch.bool, device=maps.device)
         else:
-            x, y = _grid(linear, offset, (height, width))
-            inside = (x > -_EXACT) & (x < width + _EXACT) & (y > -_EXACT) & (y < height + _EXACT)
+            x, y = grid_of(linear, offset, (height, width))
+            inside = (x > -EXACT) & (x < width + EXACT) & (y > -EXACT) & (y < height + EXACT)
             valid = torch.from_numpy(inside).to(maps.device)
         return PulledBack(torch.where(valid, values.reshape(maps.shape), 0), valid)
 
-    def _affine(self, frame: tuple[int, int]) -> tuple[_Array, _Array]:
+    def _affine(self, frame: tuple[int, int]) -> tuple[Array, Array]:
         """(2, 2) and (2,): a place p goes to ``linear @ p + offset``; order (x, y), px."""
         height, width = frame
         quarter, rest = divmod(self.angle % 360, 90)
@@ -217,7 +212,7 @@ class Transform:
             offset[0] = width - offset[0]
         return linear, offset + np.array([self.dx, self.dy])
 
-    def _is_cyclic(self, linear: _Array, frame: tuple[int, int]) -> bool:
+    def _is_cyclic(self, linear: Array, frame: tuple[int, int]) -> bool:
         """Whether the move takes the picture repeated without end onto itself: only then is nothing lost."""
         if self.border != "wrap":
             return False
@@ -296,7 +291,7 @@ def _windows(moves: Sequence[Transform], image: Tensor, border: Border) -> Tenso
     height, width = image.shape[-2:]
     left, top = (int(max(getattr(move, name) for move in moves)) for name in ("dx", "dy"))
     right, bottom = (int(min(getattr(move, name) for move in moves)) for name in ("dx", "dy"))
-    canvas = _extend(image, range(-top, height - bottom), range(-left, width - right), border)
+    canvas = extend(image, range(-top, height - bottom), range(-left, width - right), border)
     # All windows in one operation: a copy for each costs a hundred times its own time in waking up threads.
     windows = canvas.unfold(1, height, 1).unfold(2, width, 1).permute(1, 2, 0, 3, 4)
     rows = torch.tensor([top - int(move.dy) for move in moves], device=image.device)
@@ -311,112 +306,3 @@ def _check(images: Tensor) -> None:
 
 def _describe(tensor: Tensor) -> str:
     return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
-
-
-def _invert(linear: _Array, offset: _Array) -> tuple[_Array, _Array]:
-    # By hand: exact for quarter turns, where a general solver need not be.
-    (a, b), (c, d) = linear
-    inverse = np.array([[d, -b], [-c, a]]) / (a * d - b * c)
-    return inverse, -inverse @ offset
-
-
-def _grid(linear: _Array, offset: _Array, size: tuple[int, int]) -> tuple[_Array, _Array]:
-    """x and y, each (h, w), of where every pixel centre goes."""
-    x, y = np.arange(size[1]) + 0.5, np.arange(size[0])[:, None] + 0.5
-    return linear[0, 0] * x + linear[0, 1] * y + offset[0], linear[1, 0] * x + linear[1, 1] * y + offset[1]
-
-
-def _samples(linear: _Array) -> int:
-    """Samples per output pixel and axis: as many as the pixels it covers, the longer way."""
-    return max(1, math.ceil(np.linalg.norm(linear, 2) - _EXACT))
-
-
-def _move(images: Tensor, linear: _Array, offset: _Array, border: str) -> Tensor:
-    """Show at every pixel centre p what ``images`` (B, C, h, w) have at ``linear @ p + offset``."""
-    size = (images.shape[-2], images.shape[-1])
-    tables = _tables(linear, offset, size)
-    if tables is not None:
-        rows, columns, transposed = tables
-        out = _extend(images, rows, columns, border)
-        return out.transpose(-2, -1).contiguous() if transposed else out
-    if border == "mean":
-        mean = images.mean((-2, -1), keepdim=True)
-        return _sample(images - mean, linear, offset, "zero") + mean
-    return _sample(images, linear, offset, border)
-
-
-def _tables(linear: _Array, offset: _Array, size: tuple[int, int]) -> tuple[Sequence[int], Sequence[int], bool] | None:
-    """Which rows and columns to take, and whether to transpose, where pixel centres go to pixel centres; else None."""
-    transposed = bool(abs(linear[0, 0]) < 0.5)
-    signs = linear[::-1] if transposed else linear
-    if np.abs(np.abs(signs) - np.eye(2)).max() > 1e-9:
-        return None
-    # Of the source pixel's index along x: source = sign * index + start
-    sign_x, sign_y = (linear[0, 1], linear[1, 0]) if transposed else (linear[0, 0], linear[1, 1])
-    start = offset + np.array([sign_x, sign_y]) / 2 - 0.5
-    whole = np.rint(start)
-    if np.abs(start - whole).max() > _EXACT:
-        return None
-    height, width = size
-    along_x, along_y = (height, width) if transposed else (width, height)
-    columns = [round(sign_x) * k + int(whole[0]) for k in range(along_x)]
-    rows = [round(sign_y) * k + int(whole[1]) for k in range(along_y)]
-    return rows, columns, transposed
-
-
-def _extend(images: Tensor, rows: Sequence[int], columns: Sequence[int], border: str) -> Tensor:
-    """Take rows and columns of ``images`` (..., H, W), continued beyond their frame by the border."""
-    height, width = images.shape[-2:]
-    if border == "mean":
-        mean = images.mean((-2, -1), keepdim=True)
-    kept = []
-    for wanted, size, axis in ((rows, height, -2), (columns, width, -1)):
-        index = np.asarray(wanted)
-        if border == "wrap":
-            source = index % size
-        elif border == "reflect":
-            source = index % (2 * size)
-            source = np.minimum(source, 2 * size - 1 - source)
-        else:
-            source = index.clip(0, size - 1)
-        kept.append(torch.from_numpy((index >= 0) & (index < size)).to(images.device))
-        images = images.index_select(axis, torch.from_numpy(source).to(images.device))
-    if border in ("zero", "mean"):
-        inside = kept[0][:, None] & kept[1]
-        return torch.where(inside, images, mean if border == "mean" else 0)
-    return images
-
-
-def _sample(images: Tensor, linear: _Array, offset: _Array, border: str) -> Tensor:
-    """As `_move`, by bilinear samples; ``border`` may also be "clamp", the edge continued."""
-    height, width = images.shape[-2:]
-    # float64 where the images are, float32 otherwise: half precision cannot tell pixels apart, and MPS has no float64.
-    dtype = torch.float64 if images.dtype == torch.float64 else torch.float32
-    source = images.to(dtype)
-    margin = 0
-    if border == "wrap":
-        source, margin = F.pad(source, (1, 1, 1, 1), mode="circular"), 1  # samples between the last and first pixel
-    samples = _samples(linear)
-    x, y = _grid(linear, offset, (height, width))
-    total = torch.zeros_like(images, dtype=dtype)
-    steps = (np.arange(samples) + 0.5) / samples - 0.5
-    for across in steps:
-        for down in steps:
-            shifted = []
-            for axis, (values, size) in enumerate(((x, width), (y, height))):
-                place = values + (linear[axis, 0] * across + linear[axis, 1] * down)
-                if border == "wrap":
-                    place = place % size
-                elif border == "reflect":
-                    place = place % (2 * size)
-                    place = np.minimum(place, 2 * size - place)
-                shifted.append((place + margin) * (2 / (size + 2 * margin)) - 1)
-            grid = torch.from_numpy(np.stack(shifted, -1)).to(dtype).to(images.device)
-            total += F.grid_sample(
-                source,
-                grid.expand(len(images), -1, -1, -1),
-                mode="bilinear",
-                padding_mode="zeros" if border == "zero" else "border",
-                align_corners=False,
-            )
-    return (total / samples**2).to(images.dtype)

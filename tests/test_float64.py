@@ -22,7 +22,7 @@ from explorer.attention import rollout
 from explorer.attribution import METHODS
 from explorer.comparison.compare import compare
 from explorer.errors import MethodError
-from explorer.lab import evaluation, fitting, training
+from explorer.lab import evaluation, fit_data, fitting, training
 from explorer.models.loading import load
 from explorer.models.model import Model
 from explorer.probes import PROBES, steps
@@ -281,7 +281,7 @@ def test_the_laboratory_trains_fits_and_measures_without_float64(
     assert device.has(labels)
     monkeypatch.setattr(training, "JUDGED", 24)
     assert training.judge(lab.module, DEVICE)["in distribution"] > 0.5
-    assert fitting._scenes(lab, fitting.FitRecipe(scenes=24)).classes == scenes.CLASSES
+    assert fit_data.of_scenes(lab, fitting.FitRecipe(scenes=24)).classes == scenes.CLASSES
     rendered = scenes.render(scenes.draw(5, torch.arange(4)), 48, DEVICE)
     some = evaluation.Pictures(
         (rendered.images * 255).byte(), rendered.labels.cpu(), rendered.labels.cpu(), rendered.masks

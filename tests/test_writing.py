@@ -24,8 +24,9 @@ from explorer import writing
 from explorer.cli.main import main
 from explorer.errors import TrainingError, WriteError
 from explorer.lab import evaluation, training
+from explorer.lab.grid import train_grid
 from explorer.lab.networks import LabModel
-from explorer.lab.training import Recipe, train, train_grid
+from explorer.lab.training import Recipe, train
 from explorer.writing import check_writable, make_folder, write
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -1072,8 +1072,9 @@ def _lab(options: argparse.Namespace) -> _Result:
 def _train(options: argparse.Namespace) -> _Result:
     from tqdm import tqdm
 
+    from explorer.lab.grid import train_grid
     from explorer.lab.networks import MANIFEST, LabModel, all_models
-    from explorer.lab.training import RECIPES, Progress, train_grid
+    from explorer.lab.training import RECIPES, Progress
     from explorer.models.device import choose_device
     from explorer.models.spec import ModelSpec
 
@@ -1118,7 +1119,8 @@ def _train(options: argparse.Namespace) -> _Result:
 def _fit(options: argparse.Namespace) -> _Result:
     from tqdm import tqdm
 
-    from explorer.lab.fitting import FitProgress, FitRecipe, fit
+    from explorer.lab.fit_data import FitRecipe
+    from explorer.lab.fitting import FitProgress, fit
     from explorer.models.spec import ModelSpec
 
     file = Path(options.file)

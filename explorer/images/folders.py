@@ -25,7 +25,7 @@ from typing import Final
 
 from explorer.errors import ParameterError
 from explorer.images.first import format_of
-from explorer.images.reading import SUFFIXES
+from explorer.images.picture import SUFFIXES
 
 #: Folders whose folders are classes, in any case.
 SPLITS: Final = ("train", "val", "valid", "validation", "test")

@@ -11,35 +11,18 @@ import io
 import os
 import re
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageCms, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from explorer.errors import ImageError
 from explorer.images import tiff
+from explorer.images.colours import choose_bands, from_bands, to_rgb, with_bands
 from explorer.images.first import reduced
-from explorer.images.levels import to_levels, warn
-
-#: Largest file accepted, in bytes.
-MAX_BYTES: Final = 32 * 2**20
-#: Most pixels accepted, width x height: the largest common phone photograph has 49 million.
-MAX_PIXELS: Final = 50_000_000
-#: Longest side over shortest. Models resize the shorter side to their input, so that a 1 x 5000 px strip would become
-#: 224 x 1,120,000 px, of which they would look at a fraction of a pixel: neither affordable nor worth a picture.
-MAX_ASPECT: Final = 16
-#: The formats decoded; every other decoder of Pillow stays shut (some run other programs). Of the several pictures of a
-#: phone's or stereo camera's JPEG (MPO) the first is the photograph.
-FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
-#: What a file dialogue should offer.
-SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-
-#: Places of bands, from 1: one for grey, three for red, green and blue.
-Bands = Sequence[int]
+from explorer.images.levels import warn
+from explorer.images.picture import MAX_ASPECT, MAX_BYTES, MAX_PIXELS, Bands, Picture
 
 _FORMATS_IN_WORDS = "PNG, JPEG, WebP, GIF, BMP or TIFF"
 _UPRIGHT = {
@@ -51,21 +34,6 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-
-@dataclass(frozen=True, eq=False)
-class Picture:
-    """A picture ready for any model.
-
-    Attributes:
-        image: RGB, 8 bits, upright.
-        notes: what was done to it that its owner should know, a sentence each; empty for an ordinary photograph.
-        name: the file's name, or what it was made from.
-    """
-
-    image: Image.Image
-    notes: tuple[str, ...] = ()
-    name: str = "picture"
 
 
 def read_image(source: Any, bands: Bands | None = None) -> Picture:
@@ -142,9 +110,9 @@ def _read_file(data: bytes, name: str, bands: Bands | None) -> Picture:
     elif first.deep:
         array = _deep_png(first.data, name)
         alpha = array.shape[2] - 1 if array.shape[2] in (2, 4) else None
-        rgb = _from_bands(array, _choose(array.shape[2], alpha, bands, name, notes), alpha, name, notes)
+        rgb = from_bands(array, choose_bands(array.shape[2], alpha, bands, name, notes), alpha, name, notes)
     else:
-        rgb = _chosen(_to_rgb(_open(first.data, first.format, name), name, notes), bands, name)
+        rgb = with_bands(to_rgb(_open(first.data, first.format, name), name, notes), bands, name)
     if first.orientation in _UPRIGHT:
         rgb = rgb.transpose(_UPRIGHT[first.orientation])
         notes.append("Turned upright, as its EXIF data asks.")
@@ -207,14 +175,14 @@ def _decode_tiff(data: bytes, page: tiff.Page, name: str, bands: Bands | None, n
             "with LZW"
         )
     if found.pillow and (bands is None or found.photometric != tiff.RGB):
-        return _chosen(_to_rgb(_open(tiff.trimmed(data, page), "TIFF", name), name, notes), bands, name)
+        return with_bands(to_rgb(_open(tiff.trimmed(data, page), "TIFF", name), name, notes), bands, name)
     try:
         if found.photometric == tiff.YCBCR:
-            return _chosen(tiff.ycbcr(data, page, found), bands, name)
+            return with_bands(tiff.ycbcr(data, page, found), bands, name)
         if not found.even or found.photometric in (tiff.PALETTE, tiff.LAB):
             raise ValueError("bands of 8, 16, 32 or 64 bits each are expected")
         cmyk = found.photometric == tiff.CMYK and found.count == 4
-        places = (0, 1, 2, 3) if cmyk and bands is None else _choose(found.count, found.alpha, bands, name, notes)
+        places = (0, 1, 2, 3) if cmyk and bands is None else choose_bands(found.count, found.alpha, bands, name, notes)
         alpha = found.alpha
         array = tiff.samples(data, page, found, places if alpha is None else (*places, alpha))
     except ImageError:
@@ -226,63 +194,7 @@ def _decode_tiff(data: bytes, page: tiff.Page, name: str, bands: Bands | None, n
         ) from error
     last = None if alpha is None else len(places)
     shown = tuple(range(len(places)))
-    return _from_bands(array, shown, last, name, notes, found.photometric == 0, cmyk and bands is None)
-
-
-# ---- bands ----------------------------------------------------------------------------------------------------------
-
-
-def _choose(count: int, alpha: int | None, bands: Bands | None, name: str, notes: list[str]) -> tuple[int, ...]:
-    """The places, from 0, of the bands that are shown, of ``count``; tells which where there is a choice."""
-    if bands is not None:
-        if max(bands) > count:
-            raise ImageError(f"{name} has {count} bands; bands {','.join(map(str, bands))} are asked for, from 1")
-        places = tuple(one - 1 for one in bands)
-    else:
-        places = (0, 1, 2) if count - (alpha is not None) >= 3 else (0,)
-    if count - (alpha is not None) not in (1, 3) or bands is not None:
-        said = [str(one + 1) for one in places]
-        if len(said) == 1:
-            notes.append(f"{count} bands: band {said[0]} is shown as grey. The library and the command show others.")
-        else:
-            notes.append(
-                f"{count} bands: {said[0]}, {said[1]} and {said[2]} are shown as red, green and blue. The library and "
-                "the command show others."
-            )
-    return places
-
-
-def _chosen(rgb: Image.Image, bands: Bands | None, name: str) -> Image.Image:
-    """An ordinary picture with its bands in the order asked for."""
-    if bands is None:
-        return rgb
-    places = _choose(3, None, bands, name, [])
-    return Image.merge("RGB", [rgb.getchannel(one) for one in (places * 3)[:3]])
-
-
-def _from_bands(
-    array: np.ndarray,
-    places: Sequence[int],
-    alpha: int | None,
-    name: str,
-    notes: list[str],
-    inverted: bool = False,
-    cmyk: bool = False,
-) -> Image.Image:
-    """RGB of an array (H, W, bands): ``places`` share one range, ``alpha`` has its own and is laid on white."""
-    levels = to_levels(np.ascontiguousarray(array[..., list(places)]), name, notes)
-    if inverted:
-        levels = 255 - levels
-    if levels.shape[2] == 1:
-        levels = levels[..., 0]
-    image = (
-        Image.fromarray(levels).convert("RGB")
-        if not cmyk
-        else Image.frombytes("CMYK", levels.shape[1::-1], levels.tobytes())
-    )
-    if alpha is not None:
-        image.putalpha(Image.fromarray(to_levels(np.ascontiguousarray(array[..., alpha]), name)))
-    return _to_rgb(image, name, notes)
+    return from_bands(array, shown, last, name, notes, found.photometric == 0, cmyk and bands is None)
 
 
 def _read_array(array: np.ndarray, bands: Bands | None) -> Picture:
@@ -296,7 +208,7 @@ def _read_array(array: np.ndarray, bands: Bands | None) -> Picture:
     _check_size(array.shape[1], array.shape[0], "the array")
     notes: list[str] = []
     alpha = 3 if bands is None and array.shape[2] == 4 else None
-    rgb = _from_bands(array, _choose(array.shape[2], alpha, bands, "the array", notes), alpha, "the array", notes)
+    rgb = from_bands(array, choose_bands(array.shape[2], alpha, bands, "the array", notes), alpha, "the array", notes)
     warn(rgb, notes)
     return Picture(rgb, tuple(notes), "array")
 
@@ -326,43 +238,12 @@ def _read_pil(image: Image.Image, bands: Bands | None) -> Picture:
         turn = image.getexif().get(0x0112, 1)
     except Exception:  # broken EXIF data is common and no reason to refuse the picture
         turn = 1
-    rgb = _chosen(_to_rgb(image, name, notes), bands, name)
+    rgb = with_bands(to_rgb(image, name, notes), bands, name)
     if turn in _UPRIGHT:
         rgb = rgb.transpose(_UPRIGHT[turn])
         notes.append("Turned upright, as its EXIF data asks.")
     warn(rgb, notes)
     return Picture(rgb, tuple(notes), name)
-
-
-def _to_rgb(image: Image.Image, name: str, notes: list[str]) -> Image.Image:
-    """Bring an image of Pillow's to RGB, transparency laid on white."""
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        array = np.asarray(image)
-        # Pillow keeps the byte order of the file in these modes; numpy knows it by the dtype.
-        levels = to_levels(array.astype(array.dtype.newbyteorder("=")), name, notes)
-        return Image.fromarray(levels).convert("RGB")
-    if image.mode == "CMYK":
-        notes.append("CMYK, made for print: converted to RGB, its colours may look a little off.")
-    if image.mode == "LAB":
-        notes.append("CIELAB colours: converted to sRGB.")
-        return ImageCms.applyTransform(image, _lab_to_srgb()) or image
-    try:
-        if image.has_transparency_data:
-            image = image.convert("RGBA")
-            if image.getchannel("A").getextrema()[0] == 255:
-                return image.convert("RGB")
-            notes.append("Transparent: shown on white.")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        # A copy even of RGB: what the caller does to its image later is no concern of ours.
-        return image.convert("RGB") if image.mode != "RGB" else image.copy()
-    except ValueError as error:
-        raise ImageError(f"{name} has colour mode {image.mode}, which cannot be shown; save it as RGB") from error
-
-
-@cache
-def _lab_to_srgb() -> Any:
-    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-    return ImageCms.buildTransform(lab, srgb, "LAB", "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC)
 
 
 # ---- words ----------------------------------------------------------------------------------------------------------

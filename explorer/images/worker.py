@@ -25,7 +25,8 @@ import numpy as np
 from PIL import Image
 
 from explorer.errors import ImageError
-from explorer.images.reading import Picture, read_image
+from explorer.images.picture import Picture
+from explorer.images.reading import read_image
 
 #: Seconds that one picture may take to decode; the largest photographs accepted take one.
 TIME_LIMIT: Final = 6.0

@@ -17,56 +17,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from explorer import scenes
-from explorer.errors import ImageError, ParameterError, TrainingError
-from explorer.images import read_image
-from explorer.images.folders import Folder
+from explorer.errors import ParameterError, TrainingError
+from explorer.lab.fit_data import FitData, FitRecipe, kept_head, of_folder, of_scenes, own_classes
 from explorer.models.device import out_of_memory
 from explorer.models.fitted import fit_settings
-from explorer.models.labels import class_numbers
 from explorer.models.loading import load
 from explorer.models.model import Model
 from explorer.models.spec import ModelSpec
 from explorer.models.weights import FITTED, fingerprint, fitted_names
-from explorer.registry import parameter
 from explorer.seeding import Seeded
 from explorer.writing import write
-
-#: Seeds of the streams of scenes that a block is fitted and judged on.
-FITTING_STREAM, HELD_OUT_STREAM = 11, 12
-#: Bytes of pictures at the model's input size that are kept; what is beyond is read again whenever it is shown.
-HELD_BYTES = 2 * 2**30
-
-
-@dataclass(frozen=True)
-class FitRecipe:
-    """How is an inserted block fitted?
-
-    Attributes:
-        epochs: how often each picture is seen at most.
-        rate: highest learning rate, of AdamW; it falls along a cosine.
-        batch: pictures a step; halved where memory does not suffice.
-        patience: epochs without a lower loss on the held-out pictures after which it stops.
-        held_out: share of each class's pictures that is never trained on, where the folder has no train and val.
-        scenes: how many scenes are trained on, where it is scenes; a quarter as many are held out.
-        whole: train the whole network, not the block and its gate alone.
-        seed: of a new classifier and of the order.
-    """
-
-    epochs: int = parameter(20, "times each picture is seen at most", 1, 10_000)
-    rate: float = parameter(2e-3, "highest learning rate", 1e-9, 10.0)
-    batch: int = parameter(32, "pictures a step", 1, 4096)
-    patience: int = parameter(4, "epochs without improvement before it stops", 1, 10_000)
-    held_out: float = parameter(0.2, "share of each class that is held out", 0.01, 0.9)
-    scenes: int = parameter(1000, "scenes to train on, with --scenes", 16, 1_000_000)
-    whole: bool = parameter(False, "train the whole network, not the block alone")
-    seed: int = parameter(0, "of a new classifier and of the order", 0, 2**31 - 1)
-
-    def __post_init__(self) -> None:
-        for name, rules in ((one.name, one.metadata) for one in self.__dataclass_fields__.values()):
-            value, low, high = getattr(self, name), rules["low"], rules["high"]
-            if low is not None and not low <= value <= high:
-                raise ParameterError(f"{name} is {value}; it lies from {low:g} to {high:g}")
 
 
 @dataclass(frozen=True)
@@ -102,61 +62,10 @@ class Fitted:
         return write(path, safetensors.torch.save(dict(self.tensors), {FITTED: text}))
 
 
-class _Pictures:
-    """Pictures of files at a model's input size, uint8.
-
-    As many as fit `HELD_BYTES` are kept, the others are read when they are asked for. Indexed by a tensor of numbers,
-    as a tensor (n, 3, H, W) is.
-    """
-
-    def __init__(self, model: Model) -> None:
-        self._model = model
-        self._paths: list[Path] = []
-        self._kept: dict[int, Tensor] = {}
-        self._room = HELD_BYTES
-
-    def __len__(self) -> int:
-        return len(self._paths)
-
-    def add(self, path: Path) -> None:
-        """Take a file. Raises ImageError where it cannot be read."""
-        picture = self._read(path)
-        if picture.numel() <= self._room:
-            self._room -= picture.numel()
-            self._kept[len(self._paths)] = picture
-        self._paths.append(path)
-
-    def __getitem__(self, which: Tensor) -> Tensor:
-        numbers = which.tolist()
-        return torch.cat([self._kept[one] if one in self._kept else self._read(self._paths[one]) for one in numbers])
-
-    def part(self, which: Sequence[int]) -> _Pictures:
-        """Some of them, in this order."""
-        out = _Pictures(self._model)
-        out._paths = [self._paths[one] for one in which]
-        out._kept = {place: self._kept[one] for place, one in enumerate(which) if one in self._kept}
-        return out
-
-    def _read(self, path: Path) -> Tensor:
-        return (self._model.preprocess(read_image(path).image) * 255).round().to(torch.uint8).cpu()
-
-
-@dataclass(frozen=True, eq=False)
-class _Data:
-    """Pictures at a model's input size: (n, 3, H, W) uint8 and (n,) targets, some held out."""
-
-    classes: tuple[str, ...]
-    images: Tensor | _Pictures
-    targets: Tensor
-    held_images: Tensor | _Pictures
-    held_targets: Tensor
-    notes: tuple[str, ...] = ()
-
-
 def fit(
     spec: ModelSpec | str,
     images: str | Path | None = None,
-    recipe: FitRecipe = FitRecipe(),
+    recipe: FitRecipe = FitRecipe(),  # noqa: B008 - frozen
     device: str | None = None,
     progress: Callable[[FitProgress], None] | None = None,
 ) -> Fitted:
@@ -186,7 +95,7 @@ def fit(
     model = load(spec, device)
     if not model.num_classes:
         raise ParameterError(f"'{spec}' has no classifier to fit a block with: {model.headless_reason}")
-    data = _scenes(model, recipe) if images is None else _folder(model, Path(images), recipe)
+    data = of_scenes(model, recipe) if images is None else of_folder(model, Path(images), recipe)
     network = model.module
     if not isinstance(model.inserted, str):
         raise ParameterError(f"'{spec}' has no inserted block to fit")
@@ -199,13 +108,13 @@ def fit(
         network.to(model.device)
     else:
         index = torch.tensor(own)
-        data = _Data(
+        data = FitData(
             data.classes,
             data.images,
             index[data.targets],
             data.held_images,
             index[data.held_targets],
-            (*data.notes, _kept_head(model, data.classes, own)),
+            (*data.notes, kept_head(model, data.classes, own)),
         )
     wrapper = network.get_submodule(place)
     parts: list[nn.Module] = [network] if recipe.whole else [wrapper.get_submodule("block")]
@@ -221,7 +130,7 @@ def _fit(
     parts: Sequence[nn.Module],
     trained: Sequence[nn.Parameter],
     names: Sequence[str],
-    data: _Data,
+    data: FitData,
     recipe: FitRecipe,
     backbone: str,
     new_head: bool,
@@ -297,7 +206,7 @@ def _epoch(
     model: Model,
     optimiser: torch.optim.Optimizer,
     trained: Sequence[nn.Parameter],
-    data: _Data,
+    data: FitData,
     recipe: FitRecipe,
     batch: int,
     epoch: int,
@@ -326,7 +235,7 @@ def _epoch(
     return total / sum(len(part) for part in batches)
 
 
-def _judge(model: Model, data: _Data, batch: int) -> tuple[float, float]:
+def _judge(model: Model, data: FitData, batch: int) -> tuple[float, float]:
     """Loss and accuracy on the held-out pictures."""
     loss = right = 0.0
     with torch.inference_mode():
@@ -340,92 +249,3 @@ def _judge(model: Model, data: _Data, batch: int) -> tuple[float, float]:
 
 def _shown(images: Tensor, model: Model) -> Tensor:
     return images.to(model.device).float().div(255)
-
-
-# ---- the pictures ---------------------------------------------------------------------------------------------------
-
-
-def own_classes(model: Model, folders: Sequence[str]) -> list[int] | None:
-    """The model's classes that folders are named after (by index, name or ImageNet's synset), or None if not all."""
-    known = class_numbers(model.labels, model.num_classes)
-    found = [known.get(name.lower().replace("_", " "), known.get(name)) for name in folders]
-    return None if None in found else [index for index in found if index is not None]
-
-
-def _kept_head(model: Model, folders: Sequence[str], own: Sequence[int]) -> str:
-    """What is to be said where folders are the model's own classes: "0" may have been meant as a digit."""
-    pairs = [f"{folder} is {model.label(index)} ({index})" for folder, index in zip(folders[:3], own)]
-    more = ", ..." if len(folders) > 3 else ""
-    return f"the model's own classifier is kept: {', '.join(pairs)}{more}; rename the folders to train a new one"
-
-
-def _folder(model: Model, folder: Path, recipe: FitRecipe) -> _Data:
-    read = Folder(folder)
-    pictures, labels, held = _Pictures(model), list[str](), list[bool | None]()
-    parts: set[str] = set()
-    passed = 0
-    for found in read:
-        if not found.label or found.split.lower() == "test":  # what is to be judged later is not looked at now
-            passed += 1
-            continue
-        try:
-            pictures.add(found.path)
-        except ImageError as error:
-            read.leave_out(found.path, error)
-            continue
-        part = found.split.lower()
-        parts.add("train" if part == "train" else "val" if part else "")
-        labels.append(found.label)
-        held.append(part != "train" if part else None)
-    classes = sorted(set(labels))
-    if len(classes) < 2:
-        raise ParameterError(
-            f"'{folder}' has {len(classes)} classes with pictures that can be read ({', '.join(classes) or 'none'}); "
-            f"one folder a class, in it or in its train and val, and at least two classes are expected; found: "
-            f"{read.contents()}"
-        )
-    own_split = parts == {"train", "val"}
-    sides: tuple[list[int], list[int]] = ([], [])
-    for name in classes:
-        which = [place for place, label in enumerate(labels) if label == name]
-        if own_split:
-            for place in which:
-                sides[bool(held[place])].append(place)
-            if all(held[place] for place in which):
-                raise ParameterError(f"'{folder}': no picture of '{name}' to train on")
-            continue
-        if len(which) < 2:
-            raise ParameterError(
-                f"'{folder / name}' has {len(which)} pictures that can be read; at least two are needed, one to "
-                f"train on and one to hold out"
-            )
-        order = torch.randperm(len(which), generator=torch.Generator().manual_seed(recipe.seed)).tolist()
-        count = min(len(which) - 1, max(1, round(recipe.held_out * len(which))))
-        sides[0].extend(which[one] for one in order[count:])
-        sides[1].extend(which[one] for one in order[:count])
-    target = {name: number for number, name in enumerate(classes)}
-    some = [torch.tensor([target[labels[place]] for place in side]) for side in sides]
-    notes = list(read.notes)
-    if passed:
-        notes.append(f"{passed} pictures without a class, or in a folder named test, were left out")
-    return _Data(tuple(classes), pictures.part(sides[0]), some[0], pictures.part(sides[1]), some[1], tuple(notes))
-
-
-def _scenes(model: Model, recipe: FitRecipe) -> _Data:
-    height, width = model.input_size
-    if height != width:
-        raise ParameterError(f"scenes are square; '{model.spec}' looks at {width} x {height} px")
-
-    def rendered(stream: int, count: int) -> tuple[Tensor, Tensor]:
-        pieces = [
-            scenes.render(scenes.draw(stream, which), height, model.device) for which in torch.arange(count).split(256)
-        ]
-        images = torch.cat([(piece.images * 255).round().to(torch.uint8).cpu() for piece in pieces])
-        return images, torch.cat([piece.labels.cpu() for piece in pieces])
-
-    return _Data(
-        scenes.CLASSES,
-        *rendered(FITTING_STREAM, recipe.scenes),
-        *rendered(HELD_OUT_STREAM, max(1, recipe.scenes // 4)),
-        notes=("scenes, not photographs",),
-    )

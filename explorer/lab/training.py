@@ -6,17 +6,13 @@ import contextlib
 import io
 import json
 import math
-import multiprocessing
-import os
 import platform
 import subprocess
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
-from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -29,7 +25,7 @@ from torch import Tensor, nn
 from explorer import scenes
 from explorer.blocks import BLOCKS
 from explorer.errors import ParameterError, TrainingError
-from explorer.lab.networks import MANIFEST, MEAN, SIZE, STD, LabModel, build, file_name, read_record, width_of
+from explorer.lab.networks import MEAN, SIZE, STD, LabModel, build, file_name, width_of
 from explorer.models.weights import RECORD, check_finite
 from explorer.scenes import AUGMENTED, CENTRED, Distribution
 from explorer.writing import make_folder, write
@@ -342,84 +338,3 @@ def _device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return f"cuda: {torch.cuda.get_device_name(device)}"
     return f"{device.type}: {platform.machine()}, {torch.get_num_threads()} threads"
-
-
-# ---- the grid -------------------------------------------------------------------------------------------------------
-
-
-def write_manifest(folder: Path) -> dict[str, Any]:
-    """Gather the records of all weights in a folder, with the hash of each file, into its manifest; return it."""
-    models = []
-    for file in sorted(folder.glob("*.safetensors")):
-        models.append({**read_record(file), "file": file.name, "sha256": sha256(file.read_bytes()).hexdigest()})
-    manifest = {"models": sorted(models, key=lambda record: (record["backbone"], record["augmented"], record["spec"]))}
-    told = "The weights beside it are kept; give the same command again when there is room, and it is written"
-    write(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n", told)
-    return manifest
-
-
-def train_grid(
-    runs: Sequence[tuple[LabModel, int]],
-    folder: Path,
-    recipe: Recipe | None = None,
-    device: torch.device | str = "cpu",
-    workers: int = 1,
-    progress: Callable[[Progress], None] | None = None,
-    finished: Callable[[dict[str, Any]], None] | None = None,
-) -> dict[str, Any]:
-    """Train many models, those that are finished already left out; return the manifest of the folder.
-
-    Args:
-        runs: (model, seed) pairs.
-        folder: where weights, started runs and the manifest are.
-        recipe: the same for all; each set-up's own of RECIPES if None.
-        device: where.
-        workers: processes; each takes its share of the CPU's cores.
-        progress: told after every step (with one worker) of each run.
-        finished: told each run's record.
-    """
-    if workers < 1:
-        raise ParameterError(f"workers is {workers}; at least one process trains")
-    waiting = [
-        (model, seed) for model, seed in runs if not (folder / f"{file_name(model, seed)}.safetensors").is_file()
-    ]
-
-    def done(record: dict[str, Any]) -> None:
-        write_manifest(folder)
-        if finished is not None:
-            finished(record)
-
-    if workers == 1:
-        for model, seed in waiting:
-            done(train(model, seed, folder, recipe, device, progress))
-    else:
-        threads = max(1, torch.get_num_threads() // workers)
-        with ProcessPoolExecutor(
-            workers, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(threads, os.getpid())
-        ) as pool:
-            futures = [pool.submit(_train_here, model, seed, folder, recipe, str(device)) for model, seed in waiting]
-            try:
-                for future in as_completed(futures):
-                    done(future.result())
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-    return write_manifest(folder)
-
-
-_parent = 0
-
-
-def _begin(threads: int, parent: int) -> None:
-    global _parent
-    _parent = parent
-    torch.set_num_threads(threads)
-
-
-def _train_here(model: LabModel, seed: int, folder: Path, recipe: Recipe | None, device: str) -> dict[str, Any]:
-    def alive(_: Progress) -> None:
-        # A parent that was killed cannot stop its workers; the run goes on from its checkpoint another time.
-        if os.getppid() != _parent:
-            os._exit(1)
-
-    return train(model, seed, folder, recipe, device, alive)

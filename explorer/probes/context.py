@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -11,22 +11,19 @@ from torch import Tensor
 
 from explorer.attribution import METHODS, attribute
 from explorer.attribution.base import baseline_like
-from explorer.errors import MethodError
 from explorer.figures.sheet import Axis, Section
 from explorer.lab.evaluation import mass_ratio
-from explorer.models.heads import Head
 from explorer.models.model import Model
-from explorer.models.stages import Stage
 from explorer.probes.answers import one_folder, points, probabilities
 from explorer.probes.background import PARTS, in9_gap, in9_map, in9_part, is_in9, scene_gap
 from explorer.probes.base import PROBES, Bias, Probe, Run, Step, need_classes
 from explorer.probes.masks import BLUR, boxes, gaussian_blur
+from explorer.probes.objects import Objects, centre_answers, view_rows
 from explorer.probes.result import ProbeResult, Score
-from explorer.probes.rows import Row, mean, rate, score, share
-from explorer.probes.stimuli import Shown, Stimuli, knows_scenes, render_many
+from explorer.probes.rows import Row, mean, score
+from explorer.probes.stimuli import Shown, Stimuli, knows_scenes
 from explorer.registry import parameter
-from explorer.scenes import BACKGROUNDS, CLASSES, Scene
-from explorer.statistics import CHANGE, POSITIVE, SHARE
+from explorer.statistics import POSITIVE, SHARE
 
 _WITHOUT, _OBJECT, _CUT = "background occluded", "object occluded", "object cut out"
 _SWAPPED, _CENTRE = "background swapped", "centre cell"
@@ -233,172 +230,3 @@ class Context(Probe):
         )
         rows = [(heading, tuple((one,) for one in charts if one.lines)) for heading, charts in headings]
         return tuple(Section(heading, charts) for heading, charts in rows if charts)
-
-
-@dataclass(frozen=True, eq=False)
-class Objects:
-    """The stimuli whose object is known, as one model sees them.
-
-    Attributes:
-        shown: all stimuli.
-        places: which of them have a mask.
-        images: (n, 3, H, W) in 0..1.
-        masks: (n, H, W) bool, True on the object.
-    """
-
-    shown: Shown
-    places: tuple[int, ...]
-    images: Tensor
-    masks: Tensor
-
-    @classmethod
-    def of(cls, shown: Shown) -> Objects:
-        """Those of all stimuli; raises MethodError where none has a mask that covers a part of the input."""
-        masks = {place: mask for place, mask in enumerate(shown.masks) if mask is not None and mask.any()}
-        masks = {place: mask for place, mask in masks.items() if not mask.all()}
-        if not masks:
-            raise MethodError(
-                "no stimulus has a mask of its object: put dog_mask.png, white on the object, beside dog.jpg and give "
-                "that file or its folder; or give a number of scenes, whose masks are exact"
-            )
-        places = tuple(masks)
-        return cls(shown, places, shown.images[list(places)], torch.stack(list(masks.values())))
-
-    def swaps(self, count: int, seed: int) -> list[tuple[int, Any]]:
-        """Objects and the backgrounds they are given, at most ``count`` each: (number of the object, background).
-
-        A background is a name of BACKGROUNDS, neither the scene's own nor its class's, or the place of another stimulus
-        without the object's label. The same for every model.
-        """
-        generator = torch.Generator().manual_seed(seed)
-        out: list[tuple[int, Any]] = []
-        for number, place in enumerate(self.places):
-            item = self.shown.stimuli.items[place]
-            choices: list[Any]
-            if isinstance(item.source, Scene):
-                own = {item.source.background, BACKGROUNDS[CLASSES.index(item.source.label)]}
-                choices = [name for name in BACKGROUNDS if name not in own]
-            else:
-                choices = [
-                    other
-                    for other, one in enumerate(self.shown.stimuli.items)
-                    if other != place and not (item.label and one.label == item.label)
-                ]
-            order = torch.randperm(len(choices), generator=generator).tolist()
-            out += [(number, choices[one]) for one in order[:count]]
-        return out
-
-    def swapped(self, pairs: Sequence[tuple[int, Any]]) -> Any:
-        """(start, stop) to those of the pairs: (stop - start, 3, H, W), as `Passes.each` makes its pictures."""
-        shown = self.shown
-
-        def make(start: int, stop: int) -> Tensor:
-            some = pairs[start:stop]
-            if shown.rendered:
-                scenes = [replace(shown.scenes[self.places[number]], background=name) for number, name in some]
-                return render_many(scenes, shown.model.input_size[0])[0].to(shown.model.device)
-            numbers = [number for number, _ in some]
-            behind = shown.images[[place for _, place in some]]
-            return torch.where(self.masks[numbers][:, None], self.images[numbers], behind)
-
-        return make
-
-
-def view_rows(
-    view: str,
-    clean: Tensor,
-    after: Tensor,
-    numbers: Tensor | None = None,
-    head: Head = Head(),  # noqa: B008 - frozen
-) -> list[Row]:
-    """Agreement, p, p kept and the change of p in one view.
-
-    Args:
-        view: what was changed.
-        clean: (n, classes) p of the images as they are.
-        after: (m, classes) p of the changed images.
-        numbers: (m,) which of the n images each is, where an image is changed in several ways: these are averaged
-            first, so that the intervals are over images. None: image by image.
-        head: how answers are read off p.
-    """
-    original = head.leading(clean)
-    which = torch.arange(len(original)) if numbers is None else numbers
-    p_each = head.p_of(after, original[which])
-    same_each = head.same(after, clean[which]).double()
-    images = which.unique().tolist()
-    p = torch.stack([p_each[which == image].mean() for image in images])
-    same = torch.stack([same_each[which == image].mean() for image in images])
-    before = head.p_of(clean, original)[images]
-    agreement = rate("agreement", int(same.sum()), len(same), view=view)
-    if numbers is not None:
-        agreement = share("agreement", same, view=view)
-    return [
-        agreement,
-        mean("p(original class)", p, head.p_unit, SHARE, view=view),
-        mean("p kept", torch.stack([before, p], 1), "of p before", POSITIVE, lambda both: both[1] / both[0], view=view),
-        mean("change of p", p - before, head.p_unit, CHANGE, view=view),
-    ]
-
-
-# ---- the centre instead of the average ------------------------------------------------------------------------------
-
-
-def centre_answers(model: Model, run: Run, images: Tensor) -> Generator[Step, None, Tensor | None]:
-    """Logits where the last features of every position are those of the middle: (n, classes), or None.
-
-    None for models that do not pool the last features by average: those whose answer changes when every position is
-    given the average (they pool otherwise), or does not change when every position is given the middle (they pool by
-    class token).
-    """
-    stage = next((one for one in reversed(model.stages) if not one.problem), None)
-    if stage is None:
-        return None
-    module: Any = model.module
-
-    def read(x01: Tensor) -> tuple[Tensor, ...] | None:
-        features = module.forward_features(model.normalise(x01))
-        if not isinstance(features, Tensor):
-            return None
-        several = (features.clone(), spread(features, stage, middle=False), spread(features, stage, middle=True))
-        if any(one is None for one in several):
-            return None
-        return tuple(module.forward_head(one).float().cpu() for one in several)
-
-    found: list[tuple[Tensor, ...]] = []
-    for _, stop, answers in run.passes.each(len(images), lambda start, stop: images[start:stop], read):
-        if answers is None:
-            return None
-        found.append(answers)
-        yield Step(0.5 + 0.05 * stop / len(images))
-    pooled, average, centre = (torch.cat(one) for one in zip(*found))
-    small = 1e-4 * float(pooled.abs().max())
-    if float((average - pooled).abs().max()) > small or float((centre - pooled).abs().max()) <= small:
-        return None
-    return centre
-
-
-def spread(features: Tensor, stage: Stage, middle: bool) -> Tensor | None:
-    """The last features with one vector at all positions: that of the middle cell, or the average; prefix tokens stay.
-
-    Args:
-        features: what the head is given: (B, C, h, w), (B, h, w, C) or (B, tokens, C), laid out as the last stage's.
-        stage: the last stage whose place is known.
-        middle: the mean of the middle one, two or four cells instead of that of all.
-
-    Returns None where the features are laid out in another way.
-    """
-    if features.ndim == 3 and stage.layout == "tokens":
-        rows, columns = stage.grid
-        if features.shape[1] != stage.prefix + rows * columns:
-            return None
-        grid = features[:, stage.prefix :].unflatten(1, (rows, columns))
-    elif features.ndim == 4 and stage.layout in ("NCHW", "NHWC"):
-        grid = features if stage.layout == "NHWC" else features.permute(0, 2, 3, 1)
-    else:
-        return None
-    _, rows, columns, _ = grid.shape
-    chosen = grid[:, (rows - 1) // 2 : rows // 2 + 1, (columns - 1) // 2 : columns // 2 + 1] if middle else grid
-    even = chosen.mean((1, 2), keepdim=True).expand_as(grid)
-    if features.ndim == 3:
-        return torch.cat([features[:, : stage.prefix], even.flatten(1, 2)], 1)
-    return (even if stage.layout == "NHWC" else even.permute(0, 3, 1, 2)).contiguous()

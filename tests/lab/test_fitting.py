@@ -17,7 +17,8 @@ from safetensors.torch import load_file, save_file
 from explorer.cli.main import main
 from explorer.errors import ParameterError, TrainingError, WeightsError
 from explorer.lab import fitting
-from explorer.lab.fitting import FitRecipe, fit, own_classes
+from explorer.lab.fit_data import FitRecipe, own_classes
+from explorer.lab.fitting import fit
 from explorer.models.loading import load
 from explorer.models.spec import ModelSpec
 

@@ -19,8 +19,9 @@ from safetensors.torch import load_file
 from explorer.blocks import BLOCKS
 from explorer.errors import ParameterError, TrainingError, UnknownNameError, WeightsError
 from explorer.lab import networks, training
+from explorer.lab.grid import train_grid, write_manifest
 from explorer.lab.networks import LabModel, all_models, build, width_of
-from explorer.lab.training import Recipe, train, train_grid, write_manifest
+from explorer.lab.training import Recipe, train
 from explorer.models.loading import load
 from explorer.models.spec import ModelSpec
 

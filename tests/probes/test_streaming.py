@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from explorer.lab import fitting
-from explorer.lab.fitting import FitRecipe, fit
+from explorer.lab.fit_data import FitRecipe
+from explorer.lab.fitting import fit
 from explorer.models.loading import load
 from explorer.models.spec import ModelSpec
 from explorer.probes import probe, stimuli

@@ -88,7 +88,8 @@ def _serving(tmp_path_factory: pytest.TempPathFactory, models: str) -> Iterator[
 @pytest.fixture(scope="session")
 def fitted_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What explorer fit writes, after next to no training, but enough that the block's gate has opened."""
-    from explorer.lab.fitting import FitRecipe, fit
+    from explorer.lab.fit_data import FitRecipe
+    from explorer.lab.fitting import fit
 
     made = fit(FITTED_SPEC, recipe=FitRecipe(epochs=2, scenes=128, batch=16, rate=0.002), device="cpu")
     assert made.record["best_epoch"] > 0
