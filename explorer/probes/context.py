@@ -22,7 +22,7 @@ from explorer.attribution import METHODS, attribute
 from explorer.attribution.base import baseline_like
 from explorer.errors import MethodError, ParameterError
 from explorer.figures.sheet import Axis, Chart, Line, Section, colour_of
-from explorer.images import Picture
+from explorer.images import Bands, Picture
 from explorer.images.folders import Folder
 from explorer.lab.evaluation import mass_ratio
 from explorer.models.heads import Head
@@ -45,7 +45,7 @@ from explorer.probes.base import (
 )
 from explorer.probes.passes import collected
 from explorer.probes.result import ProbeResult, Score
-from explorer.probes.stimuli import Shown, Stimuli, Stimulus, checked, knows_scenes, render_many
+from explorer.probes.stimuli import Shown, Stimuli, Stimulus, checked, in_words, knows_scenes, render_many
 from explorer.probes.stimuli import scenes as drawn_scenes
 from explorer.registry import parameter
 from explorer.scenes import BACKGROUNDS, CLASSES, Scene
@@ -141,15 +141,21 @@ class Context(Probe):
     method: str = parameter("gradcam", "attribution whose mass is measured", choices=tuple(METHODS))
     swaps: int = parameter(3, "other backgrounds for each object", 1, 11)
 
-    def stimuli(self, images: Any, models: Sequence[Model], seed: int) -> Stimuli | None:  # noqa: ARG002 - the contract
+    def stimuli(
+        self,
+        images: Any,
+        models: Sequence[Model],  # noqa: ARG002 - the contract
+        seed: int,  # noqa: ARG002
+        bands: Bands | None = None,
+    ) -> Stimuli | None:
         """The pictures of a folder with IN-9's layout."""
         folder = one_folder(images)
         if folder is None or not is_in9(folder):
             return None
         in9_map(folder)
-        parts = [_in9_part(folder / part) for part in PARTS]
+        parts = [_in9_part(folder / part, bands) for part in PARTS]
         items = tuple(one for found, _ in parts for one in found)
-        words = f"{len(items)} images of IN-9's mixed-same and mixed-rand, as they are"
+        words = f"{len(items)} images of IN-9's mixed-same and mixed-rand, as they are" + in_words(bands)
         return Stimuli(items, words, folder, tuple(note for _, notes in parts for note in notes))
 
     def measure(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:
@@ -555,12 +561,12 @@ def in9_map(folder: Path) -> dict[int, int]:
     return {index: number for index, number in found.items() if number >= 0}
 
 
-def _in9_part(folder: Path) -> tuple[list[Stimulus], tuple[str, ...]]:
+def _in9_part(folder: Path, bands: Bands | None) -> tuple[list[Stimulus], tuple[str, ...]]:
     """The pictures of mixed_same or mixed_rand, and what is to be said; label: part and class, as in mixed-same/3."""
     read = Folder(folder)
     found = [
         Stimulus(one.path.name, picture, f"{PARTS[folder.name]}/{int(match[1])}")
-        for one, picture in checked(read)
+        for one, picture in checked(read, bands)
         if (match := re.match(r"(\d+)_", one.label))
     ]
     if not found:
