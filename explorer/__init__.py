@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from explorer.evidence.bundle import report as report
     from explorer.evidence.bundle import tidy as tidy
     from explorer.geometry import Point as Point
+    from explorer.images import read_image as read_image
     from explorer.images import samples as samples
     from explorer.models.loading import load as load
     from explorer.models.model import Model as Model
@@ -57,6 +58,7 @@ _HOME = {
     "report": "evidence.bundle",
     "tidy": "evidence.bundle",
     "Point": "geometry",
+    "read_image": "images",
     "samples": "images",
     "load": "models.loading",
     "Model": "models.model",

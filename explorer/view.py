@@ -16,7 +16,7 @@ from explorer.comparison.compare import MAX_MODELS, PINS, Pin, compare
 from explorer.comparison.result import Comparison
 from explorer.errors import ParameterError
 from explorer.geometry import Point
-from explorer.images import Picture, read_image, samples
+from explorer.images import Bands, Picture, read_image, samples
 from explorer.models.loading import load
 from explorer.models.model import Model
 from explorer.models.spec import ModelSpec
@@ -49,6 +49,7 @@ class View:
             or dotted path; by default the last that lies on the image.
         head: which head is displayed, or None for the mean over heads.
         target: class to explain, or None for each model's own first choice before the move.
+        bands: which bands of the picture are shown, see `explorer.read_image`; None for the usual ones.
 
     Raises ParameterError.
     """
@@ -63,6 +64,7 @@ class View:
     layers: Mapping[int, int | str] = field(default_factory=dict)
     head: int | None = None
     target: int | None = None
+    bands: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "models", tuple(self.models))
@@ -75,6 +77,8 @@ class View:
             _spec(one)
         if self.pin not in PINS:
             raise ParameterError(f"pin is one of {', '.join(PINS)}; got '{self.pin}'")
+        if self.bands is not None and isinstance(self.source, Scene):
+            raise ParameterError("bands are chosen of a picture; a scene has red, green and blue alone")
         if self.method is not None:
             entry = METHODS[self.method]
             known = [one.name for one in dataclasses.fields(entry)]
@@ -100,7 +104,7 @@ class View:
 
     def picture(self) -> Scene | Picture:
         """What is shown, read; raises ImageError."""
-        return read(self.source)
+        return read(self.source, self.bands)
 
     def load(self, device: str | None = None) -> list[Model]:
         """The live models; see `explorer.load` for the errors."""
@@ -138,7 +142,7 @@ class View:
 
     def statements(self, picture: str | None = None) -> list[str]:
         """Lines of Python that make ``result``, the comparison; ``picture``: an expression in the source's place."""
-        shown, note = _source_code(self.source) if picture is None else (picture, "")
+        shown, note = _source_code(self.source, self.bands) if picture is None else (picture, "")
         lines = [*filter(None, [note]), *_expected(self.specs)]
         arguments = ["models", shown]
         if self.transform != Transform():
@@ -188,6 +192,8 @@ class View:
     def command(self) -> str:
         """The command line that gives the same numbers; raises ParameterError where there is none."""
         parts = ["explorer", "compare", *_source_flags(self.source)]
+        if self.bands is not None:
+            parts += _flag("bands", ",".join(map(str, self.bands)))
         given = self._given()
         seed = given.pop("seed", None)
         parts += _model_flags(self.specs, seed is not None)
@@ -306,10 +312,10 @@ def probe_command(asked: ProbeResult | ProbeRequest, shown: Shown = None) -> str
     return shlex.join(parts)
 
 
-def read(source: Source) -> Scene | Picture:
+def read(source: Source, bands: Bands | None = None) -> Scene | Picture:
     """A scene as it is, a picture read; raises ImageError."""
     if isinstance(source, str):
-        return read_image(samples().get(source, source))
+        return read_image(samples().get(source, source), bands)
     return source
 
 
@@ -407,8 +413,11 @@ def _expected(specs: Sequence[ModelSpec]) -> list[str]:
     return [_beside(_own(file), "file of weights") for file in dict.fromkeys(files)]
 
 
-def _source_code(source: Any) -> tuple[str, str]:
+def _source_code(source: Any, bands: Bands | None = None) -> tuple[str, str]:
     """An expression for what is shown, and a line of comment or ""."""
+    if bands is not None:
+        code, note = _source_code(source)
+        return f"explorer.read_image({code}, bands={tuple(bands)!r})", note
     if isinstance(source, Scene):
         return _call("explorer.Scene", {"label": source.label, **_changed(source)}), ""
     if isinstance(source, Picture):

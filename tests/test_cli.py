@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -130,8 +131,35 @@ def test_bands_are_chosen_by_a_flag(answer: Any, resnet: explorer.Model, capsys:
     turned = answer(f"predict --image cup --bands 3,2,1 --model {RESNET} --device cpu --top 3")
     expected = explorer.predict(resnet, read_image(CUP, (3, 2, 1)), top=3)
     assert [one["index"] for one in turned["models"][0]["prediction"]] == [one.index for one in expected.top]
-    assert main(shlex.split(f"predict --image cup --bands red --model {RESNET}")) == 2
-    assert "--bands is one number or three" in capsys.readouterr().err
+    for verb in ("predict", "report", "probe edges"):
+        assert main(shlex.split(f"{verb} --image cup --bands red --model {RESNET}")) == 2
+        assert "--bands is one number or three" in capsys.readouterr().err
+        assert main(shlex.split(f"{verb} --scene label=star --bands 3,2,1 --model lab/conv")) == 2
+        assert "red, green and blue alone" in capsys.readouterr().err
+
+
+def test_a_probe_and_a_report_take_bands(answer: Any, resnet: explorer.Model, tmp_path: Path) -> None:
+    """What they are shown is the picture of these bands, one alone or those of a folder."""
+    flags = f"--model {RESNET} --device cpu"
+    shutil.copy(CUP, tmp_path / "cup.jpg")
+    expected = explorer.probe("edges", [resnet], [read_image(CUP, (3, 2, 1))])
+    for shown in ("--image cup", f"--images {tmp_path}"):
+        found = answer(f"probe edges {shown} --bands 3,2,1 {flags}")
+        assert [row["value"] for row in found["rows"]] == [row["value"] for row in expected.rows]
+        assert all("bands 3,2,1" in row["stimuli"] for row in found["rows"])
+    assert [row["value"] for row in answer(f"probe edges --image cup {flags}")["rows"]] != [
+        row["value"] for row in expected.rows
+    ]
+    file = tmp_path / "evidence.zip"
+    answer(f"report --image cup --bands 3,2,1 {flags} --method none --out {file}")
+    with zipfile.ZipFile(file) as bundle:
+        rows = json.loads(bundle.read("results.json"))["rows"]
+        page = bundle.read("report.html").decode()
+    (first,) = explorer.predict(resnet, read_image(CUP, (3, 2, 1)), top=1).top
+    top = next(row for row in rows if row["measure"] == "prediction")
+    assert (top["class"], top["value"]) == (first.index, pytest.approx(first.probability, abs=1e-6))
+    assert "bands=(3, 2, 1)" in page
+    assert "--bands 3,2,1" in page
 
 
 def test_predict_moves_the_picture(answer: Any, resnet: explorer.Model) -> None:
@@ -420,8 +448,9 @@ def test_help_and_mistakes_do_not_wait_for_torch(light: dict[str, str]) -> None:
 
 def test_a_reader_that_leaves_early_is_no_error(light: dict[str, str]) -> None:
     code = (
-        "import sys, explorer.cli.main as cli; cli._blocks = lambda _: cli._Result({}, ['line'] * 100_000, None); "
-        "sys.exit(cli.main(['blocks']))"
+        "import sys; from explorer.cli import listing, main; "
+        "listing._blocks = lambda _: main.Result({}, ['line'] * 100_000, None); "
+        "sys.exit(main.main(['blocks']))"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=light

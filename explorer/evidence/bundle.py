@@ -251,7 +251,8 @@ def _shown_as(view: View, picture: Scene | Picture) -> str:
     width, height = picture.image.size
     sample = isinstance(view.source, str) and view.source in samples()
     what = f"sample photograph '{view.source}'" if sample else f"picture '{picture.name}'"
-    return f"{what}, {width} x {height} px"
+    bands = "" if view.bands is None else f", bands {','.join(map(str, view.bands))}"
+    return f"{what}, {width} x {height} px{bands}"
 
 
 def _versions(found: Comparison) -> dict[str, str]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from explorer.errors import MethodError, ParameterError
-from explorer.images import Picture
+from explorer.images import Bands, Picture
 from explorer.images.folders import Folder
 from explorer.models.model import Model
 from explorer.probes.answers import as_it_is, others, probabilities
@@ -105,12 +105,12 @@ def in9_map(folder: Path) -> dict[int, int]:
     return {index: number for index, number in found.items() if number >= 0}
 
 
-def in9_part(folder: Path) -> tuple[list[Stimulus], tuple[str, ...]]:
+def in9_part(folder: Path, bands: Bands | None) -> tuple[list[Stimulus], tuple[str, ...]]:
     """The pictures of mixed_same or mixed_rand, and what is to be said; label: part and class, as in mixed-same/3."""
     read = Folder(folder)
     found = [
         Stimulus(one.path.name, picture, f"{PARTS[folder.name]}/{int(match[1])}")
-        for one, picture in checked(read)
+        for one, picture in checked(read, bands)
         if (match := re.match(r"(\d+)_", one.label))
     ]
     if not found:

@@ -12,6 +12,7 @@ from explorer.probes.result import ProbeResult, Score
 from explorer.registry import Registry, check_fields
 
 if TYPE_CHECKING:
+    from explorer.images import Bands
     from explorer.models.model import Model
     from explorer.probes.passes import Passes
     from explorer.probes.stimuli import Shown, Stimuli
@@ -79,7 +80,13 @@ class Probe:
     def __post_init__(self) -> None:
         check_fields(self)
 
-    def stimuli(self, images: Any, models: Sequence[Model], seed: int) -> Stimuli | None:  # noqa: ARG002
+    def stimuli(
+        self,
+        images: Any,  # noqa: ARG002 - the contract
+        models: Sequence[Model],  # noqa: ARG002
+        seed: int,  # noqa: ARG002
+        bands: Bands | None = None,  # noqa: ARG002
+    ) -> Stimuli | None:
         """What all models are shown where the probe has a layout of its own; None for the usual reading of images."""
         return None
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from explorer.attribution import METHODS, attribute
 from explorer.attribution.base import baseline_like
 from explorer.figures.sheet import Axis, Section
+from explorer.images import Bands
 from explorer.lab.evaluation import mass_ratio
 from explorer.models.model import Model
 from explorer.probes.answers import one_folder, points, probabilities
@@ -21,7 +22,7 @@ from explorer.probes.masks import BLUR, boxes, gaussian_blur
 from explorer.probes.objects import Objects, centre_answers, view_rows
 from explorer.probes.result import ProbeResult, Score
 from explorer.probes.rows import Row, mean, score
-from explorer.probes.stimuli import Shown, Stimuli, knows_scenes
+from explorer.probes.stimuli import Shown, Stimuli, in_words, knows_scenes
 from explorer.registry import parameter
 from explorer.statistics import POSITIVE, SHARE
 
@@ -76,15 +77,21 @@ class Context(Probe):
     method: str = parameter("gradcam", "attribution whose mass is measured", choices=tuple(METHODS))
     swaps: int = parameter(3, "other backgrounds for each object", 1, 11)
 
-    def stimuli(self, images: Any, models: Sequence[Model], seed: int) -> Stimuli | None:  # noqa: ARG002 - the contract
+    def stimuli(
+        self,
+        images: Any,
+        models: Sequence[Model],  # noqa: ARG002 - the contract
+        seed: int,  # noqa: ARG002
+        bands: Bands | None = None,
+    ) -> Stimuli | None:
         """The pictures of a folder with IN-9's layout."""
         folder = one_folder(images)
         if folder is None or not is_in9(folder):
             return None
         in9_map(folder)
-        parts = [in9_part(folder / part) for part in PARTS]
+        parts = [in9_part(folder / part, bands) for part in PARTS]
         items = tuple(one for found, _ in parts for one in found)
-        words = f"{len(items)} images of IN-9's mixed-same and mixed-rand, as they are"
+        words = f"{len(items)} images of IN-9's mixed-same and mixed-rand, as they are" + in_words(bands)
         return Stimuli(items, words, folder, tuple(note for _, notes in parts for note in notes))
 
     def measure(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:

@@ -11,6 +11,7 @@ import torch
 
 from explorer.comparison.compare import versions
 from explorer.errors import ExplorerError, MethodError, ParameterError
+from explorer.images import Bands
 from explorer.models.loading import load
 from explorer.models.model import Model
 from explorer.models.spec import ModelSpec
@@ -45,6 +46,7 @@ def steps(
     seed: int = 0,
     precision: str = "float32",
     memory: int = MEMORY,
+    bands: Bands | None = None,
     **parameters: Any,
 ) -> Generator[ProbeResult, None, None]:
     """Run a probe and yield what it has measured so far after every step; the last one is complete.
@@ -61,9 +63,9 @@ def steps(
         raise ParameterError(f"{name} is measured in float32 only; {precision} may be used for: {able}")
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise ParameterError(f"seed is 0, 1, 2, ..., got {seed!r}")
-    given = one.stimuli(images, models, seed) if one.looks else None
-    if one.looks and given is None and images is not None:
-        given = shown_by.read(images, seed)
+    given = one.stimuli(images, models, seed, bands) if one.looks else None
+    if one.looks and given is None and (images is not None or bands is not None):
+        given = shown_by.read(images, seed, bands)
     rows: list[Row] = []
     notes: list[str] = [] if given is None else list(given.notes)
     shows: dict[str, str] = {}
@@ -129,6 +131,7 @@ def probe(
     device: str | None = None,
     precision: str = "float32",
     memory: int = MEMORY,
+    bands: Bands | None = None,
     progress: Callable[[float], None] | None = None,
     **parameters: Any,
 ) -> ProbeResult:
@@ -144,6 +147,7 @@ def probe(
         device: where models given by name are loaded.
         precision: "float32", or "bfloat16" for probes whose answer does not depend on it.
         memory: bytes that a batch may take; halved where that is too much.
+        bands: which bands of the pictures are shown, see `explorer.images.read_image`.
         progress: told the share done, 0 to 1; what it raises ends the work.
         parameters: of the probe.
 
@@ -155,7 +159,7 @@ def probe(
     several = [models] if isinstance(models, (Model, ModelSpec, str)) else models
     live = [one if isinstance(one, Model) else load(one, device) for one in several]
     result: ProbeResult | None = None
-    for result in steps(name, live, images, seed=seed, precision=precision, memory=memory, **parameters):
+    for result in steps(name, live, images, seed=seed, precision=precision, memory=memory, bands=bands, **parameters):
         if progress is not None:
             progress(result.share)
     assert result is not None

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from explorer.errors import MethodError, ParameterError
 from explorer.figures.sheet import Axis, Section
-from explorer.images import Picture
+from explorer.images import Bands, Picture
 from explorer.images.folders import Folder
 from explorer.models.model import Model
 from explorer.probes.answers import as_it_is, one_folder, others, points, probabilities
@@ -20,7 +20,7 @@ from explorer.probes.base import PROBES, Bias, Probe, Run, Step, need_one_class
 from explorer.probes.categories import CATEGORIES
 from explorer.probes.result import ProbeResult, Score
 from explorer.probes.rows import Row, rate, score
-from explorer.probes.stimuli import Shown, Stimuli, Stimulus, checked, knows_scenes, read, render_many
+from explorer.probes.stimuli import Shown, Stimuli, Stimulus, checked, in_words, knows_scenes, read, render_many
 from explorer.registry import parameter
 from explorer.scenes import BACKGROUNDS, CLASSES, TEXTURES, Scene
 
@@ -104,15 +104,15 @@ class ShapeBias(Probe):
         "paper", "paper: pictures as they are; model: its own resize and crop", choices=("paper", "model")
     )
 
-    def stimuli(self, images: Any, models: Sequence[Model], seed: int) -> Stimuli | None:
+    def stimuli(self, images: Any, models: Sequence[Model], seed: int, bands: Bands | None = None) -> Stimuli | None:
         """A folder's cue conflicts; where nothing is given, scenes if one of the models knows them."""
-        if images is None:
+        if images is None and bands is None:
             return read(CONFLICTS, seed) if any(map(knows_scenes, models)) else None
         folder = one_folder(images)
         if folder is None:
             return None
         pictures, items, dropped = Folder(folder), [], 0
-        for found, picture in checked(pictures):
+        for found, picture in checked(pictures, bands):
             name = found.path
             match = None if name.name.startswith("mask_") else _CONFLICT.match(name.stem)
             if match is None:
@@ -124,7 +124,7 @@ class ShapeBias(Probe):
         if not items:
             raise ParameterError(f"'{folder}' has no cue conflicts; {_LAYOUT}; found: {pictures.contents()}")
         words = f"{len(items)} cue conflicts" + (f", {dropped} with shape = texture dropped" if dropped else "")
-        return Stimuli(tuple(items), words, folder, pictures.notes)
+        return Stimuli(tuple(items), words + in_words(bands), folder, pictures.notes)
 
     def measure(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:
         if shown.rendered:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from explorer.cache import Bounded
 from explorer.errors import ImageError, MethodError, ParameterError
-from explorer.images import Picture, read_image, samples
+from explorer.images import Bands, Picture, read_image, samples
 from explorer.images.folders import MASK, Folder, Found
 from explorer.models.labels import class_numbers
 from explorer.models.model import Model
@@ -37,10 +37,12 @@ class OnDisk(Picture):
     """A picture that is read when it is looked at: a data set's thousands would not fit the memory."""
 
     path: Path
+    bands: Bands | None
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, bands: Bands | None = None) -> None:
         object.__setattr__(self, "path", path)
         object.__setattr__(self, "name", path.name)
+        object.__setattr__(self, "bands", None if bands is None else tuple(bands))
 
     @property
     def image(self) -> Image.Image:
@@ -49,16 +51,16 @@ class OnDisk(Picture):
             changed = self.path.stat().st_mtime_ns
         except OSError as error:
             raise ImageError(f"'{self.path}' cannot be opened: {error.strerror or error}") from error
-        return _DECODED.get((self.path, changed), lambda: read_image(self.path).image)
+        return _DECODED.get((self.path, changed, self.bands), lambda: read_image(self.path, self.bands).image)
 
 
-_DECODED: Bounded[tuple[Path, int], Image.Image] = Bounded(DECODED_BYTES, lambda image: 4 * image.width * image.height)
+_DECODED: Bounded[Any, Image.Image] = Bounded(DECODED_BYTES, lambda image: 4 * image.width * image.height)
 
 
-def checked(folder: Folder) -> Iterator[tuple[Found, OnDisk]]:
+def checked(folder: Folder, bands: Bands | None = None) -> Iterator[tuple[Found, OnDisk]]:
     """The pictures of a folder that can be read; the others are left out of it, and remembered by it."""
     for found in folder:
-        picture = OnDisk(found.path)
+        picture = OnDisk(found.path, bands)
         try:
             picture.image  # noqa: B018 - decoded, to know that it can be
         except ImageError as error:
@@ -102,7 +104,7 @@ class Stimuli:
     notes: tuple[str, ...] = ()
 
 
-def read(images: Any, seed: int = 0) -> Stimuli:
+def read(images: Any, seed: int = 0, bands: Bands | None = None) -> Stimuli:
     """Read what is to be shown.
 
     Args:
@@ -110,9 +112,12 @@ def read(images: Any, seed: int = 0) -> Stimuli:
             labels, masks and what is left out).
             An int n: n scenes, classes in turn.
         seed: of the scenes drawn.
+        bands: which bands of pictures are shown, see `read_image`.
 
     Raises ParameterError, ImageError.
     """
+    if bands is not None and (isinstance(images, (int, Scene)) or images is None):
+        raise ParameterError("bands are chosen of pictures, and none is given; scenes have red, green and blue alone")
     if isinstance(images, int) and not isinstance(images, bool):
         return Stimuli(tuple(_scene(one) for one in scenes(images, seed)), f"{images} scenes, rendered anew")
     several = images if isinstance(images, (list, tuple)) else [images]
@@ -125,10 +130,10 @@ def read(images: Any, seed: int = 0) -> Stimuli:
             items.append(_scene(one))
         elif isinstance(one, (str, os.PathLike)) and Path(one).is_dir():
             folder = Path(one)
-            items += _folder(read_from := Folder(folder), notes)
+            items += _folder(read_from := Folder(folder), notes, bands)
             notes += read_from.notes
         else:
-            picture = read_image(one)
+            picture = read_image(one, bands)
             mask = _mask_beside(Path(one)) if isinstance(one, (str, os.PathLike)) else None
             items.append(Stimulus(picture.name, picture, mask=mask))
     if not items:
@@ -139,7 +144,13 @@ def read(images: Any, seed: int = 0) -> Stimuli:
     count = len(items)
     what = "scene" if kinds == {True} else "image"
     words = f"{count} {what}{'' if count == 1 else 's'}" + (", rendered anew" if what == "scene" else "")
+    words += in_words(bands)
     return Stimuli(tuple(items), words, folder if len(several) == 1 else None, tuple(notes))
+
+
+def in_words(bands: Bands | None) -> str:
+    """What is added to what was shown where bands were chosen."""
+    return "" if bands is None else f", bands {','.join(map(str, bands))}"
 
 
 def default(model: Model, seed: int = 0) -> Stimuli:
@@ -312,9 +323,9 @@ def _scene(scene: Scene) -> Stimulus:
     return Stimulus(f"{scene.label}, {scene.texture}, on {scene.background}", scene, scene.label)
 
 
-def _folder(folder: Folder, notes: list[str]) -> list[Stimulus]:
+def _folder(folder: Folder, notes: list[str], bands: Bands | None) -> list[Stimulus]:
     items = []
-    for found, picture in checked(folder):
+    for found, picture in checked(folder, bands):
         mask = None
         if found.mask is not None:
             try:
