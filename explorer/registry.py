@@ -59,16 +59,19 @@ _KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "True o
 class Registry(Mapping[str, Entry], Generic[Entry]):
     """A read-only mapping from name to entry that is filled by its ``register`` decorator."""
 
-    def __init__(self, what: str) -> None:
-        self._what = what
+    def __init__(self, what: str, needs: Sequence[str] = ()) -> None:
+        self._what, self._needs = what, needs
         self._entries: dict[str, Entry] = {}
 
     def register(self, name: str) -> Callable[[Entry], Entry]:
-        """Return a decorator that files an entry under ``name``; a second entry of that name raises ValueError."""
+        """Return a decorator that files an entry under ``name``; raises ValueError for a second entry of
+        that name, or one that does not declare what every entry needs."""
 
         def add(entry: Entry) -> Entry:
             if name in self._entries:
                 raise ValueError(f"{self._what} '{name}' is registered twice")
+            if missing := [one for one in self._needs if not hasattr(entry, one)]:
+                raise ValueError(f"{self._what} '{name}' does not declare {', '.join(missing)}")
             self._entries[name] = entry
             return entry
 

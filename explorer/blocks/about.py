@@ -67,13 +67,13 @@ class About:
     order: str
     means: str
     means_not: str
-    strengths: tuple[str, ...]
-    weaknesses: tuple[str, ...]
-    memory: str
-    reach: str
-    use: str
-    difficulty: str
     diagram: Diagram
+    strengths: tuple[str, ...] = ()
+    weaknesses: tuple[str, ...] = ()
+    memory: str = ""
+    reach: str = ""
+    use: str = ""
+    difficulty: str = ""
     correction: str = ""
     example: Mapping[str, Any] = field(default_factory=dict)
 

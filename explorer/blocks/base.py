@@ -52,6 +52,7 @@ class Block(nn.Module):
         options: its parameters by name.
         residual: whether it computes a residual (x + g block(x)) or replaces its input (x + g (block(x) - x)).
         kind: what kind of map it gives, or None for a block without one.
+        gates: names of the child modules whose outputs are its map, for a gate.
         no_map: why it has none, in a sentence; shown wherever its map is looked for.
         about: what there is to say of it beyond its docstring; see `explorer.blocks.explain`.
     """
@@ -59,6 +60,7 @@ class Block(nn.Module):
     options: ClassVar[Mapping[str, Option]]
     residual: ClassVar[bool]
     kind: ClassVar[MapKind | None]
+    gates: ClassVar[tuple[str, ...]] = ()
     no_map: ClassVar[str] = ""
     about: ClassVar[About]
 
@@ -87,4 +89,4 @@ class Block(nn.Module):
         """Number of parameters, from the formula in the docstring."""
 
 
-BLOCKS: Registry[type[Block]] = Registry("block")
+BLOCKS: Registry[type[Block]] = Registry("block", ("options", "residual", "kind", "about"))

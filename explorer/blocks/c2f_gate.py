@@ -27,6 +27,7 @@ class C2fGate(Block):
     options: ClassVar = {"width": Option(0, "channels of the two 3x3 convolutions; 0: as many as the input", 0, 4096)}
     residual: ClassVar[bool] = False
     kind: ClassVar[MapKind | None] = "gate"
+    gates: ClassVar = ("gate",)
     about: ClassVar = About(
         title="Spatial gate drawn as C2f",
         formula=(

@@ -13,6 +13,7 @@ from explorer.cli.flags import Verbs, add_out
 from explorer.cli.records import question
 from explorer.cli.result import Result
 from explorer.errors import ExplorerError, ParameterError, UnknownNameError
+from explorer.guests import LEFT_OUT, Group
 
 if TYPE_CHECKING:
     from explorer.blocks.explain import Explanation
@@ -75,7 +76,7 @@ def _blocks(options: argparse.Namespace) -> Result:
         rows.append({**_explained(one), "text": inspect.getdoc(block)})
         lines.append(f"{name:10} {one.kind or 'no map':9} {one.question}")
         lines.append(f"{'':20} cost {one.order}")
-    return listed("blocks", rows, lines)
+    return listed("blocks", rows, [*lines, *_left_out("explorer.blocks")])
 
 
 def _block(options: argparse.Namespace) -> Result:
@@ -134,7 +135,7 @@ def _methods(options: argparse.Namespace) -> Result:  # noqa: ARG001 - the contr
         rows.append({**row, "parameters": parameters, "text": inspect.getdoc(method)})
         flags = ", ".join(f"--{key.replace('_', '-')}" for key in parameters)
         lines.append(f"{name:20} {row['question']}" + (f" [{flags}]" if flags else ""))
-    return listed("methods", rows, lines)
+    return listed("methods", rows, [*lines, *_left_out("explorer.methods")])
 
 
 def _probes(_: argparse.Namespace) -> Result:
@@ -156,7 +157,12 @@ def _probes(_: argparse.Namespace) -> Result:
         )
         flags = ", ".join(f"--{key.replace('_', '-')}" for key in parameters)
         lines.append(f"{name:26} {question(probe)}" + (f" [{flags}]" if flags else ""))
-    return listed("probes", rows, lines)
+    return listed("probes", rows, [*lines, *_left_out("explorer.probes")])
+
+
+def _left_out(group: Group) -> list[str]:
+    """A line for each guest that could not be loaded."""
+    return [f"left out: {name} ({' '.join(why.split())})" for name, why in LEFT_OUT.get(group, {}).items()]
 
 
 def listed(name: str, rows: list[dict[str, Any]], lines: list[str]) -> Result:

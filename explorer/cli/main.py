@@ -13,7 +13,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from explorer.cli import listing, measuring, seeing, serving, training
+from explorer.cli import listing, making, measuring, seeing, serving, training
 from explorer.cli.files import check_out, write_files
 from explorer.cli.flags import Parser, Verbs
 from explorer.cli.records import plain
@@ -88,6 +88,6 @@ def _parser(arguments: Sequence[str]) -> Parser:
     """The command's parser; of attribution methods and probes it knows the flags of the one ``arguments`` name."""
     parser = Parser(prog="explorer", description=_DESCRIPTION, allow_abbrev=False)
     verbs = Verbs(parser, arguments)
-    for group in (serving, listing, seeing, measuring, training):
+    for group in (serving, listing, seeing, measuring, training, making):
         group.add_verbs(verbs)
     return parser

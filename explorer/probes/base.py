@@ -108,7 +108,7 @@ class Probe:
         raise NotImplementedError
 
 
-PROBES: Registry[type[Probe]] = Registry("probe")
+PROBES: Registry[type[Probe]] = Registry("probe", ("bias", "formula", "source", "limits"))
 
 
 def need_one_class(model: Model, why: str) -> None:

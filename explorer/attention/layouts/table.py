@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from torch import nn
@@ -10,6 +10,7 @@ from torch import nn
 from explorer.attention.layouts import placers
 from explorer.attention.layouts.operations import Placer
 from explorer.blocks import Block
+from explorer.kinds import MapKind
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,17 @@ _SQUEEZE = Row("channel gate", placers.squeezed, ("gate",))
 
 _SIGMOID = Row("channel gate", placers.squeezed, ("sigmoid",))
 
+#: How an inserted block's own map lies on the image, by its kind; of one that is made of modules below, theirs count.
+KINDS_OF_BLOCKS: dict[MapKind, Row] = {
+    "pairwise": Row("tokens", placers.whole_map),
+    "axial": Row("rows and columns", placers.axes),
+    "context": Row("context scores", placers.one_context),
+    "gate": Row("gate", placers.gate_pictures),
+    "channel": _CHANNELS,
+}
+
 #: Which attention module has which layout on the image; key: source file without ending, dot, class.
 TABLE: dict[str, Row] = {
-    # inserted blocks
-    "mhsa.MultiHeadSelfAttention": Row("tokens", placers.whole_map),
-    "axial.Axial": Row("rows and columns", placers.axes),
-    "channel.ChannelAttention": _CHANNELS,
-    "linear.LinearAttention": Row("context scores", placers.one_context),
-    "c2f_gate.C2fGate": Row("gate", placers.gate_pictures, ("gate",)),
     # plain token sequences
     "attention.Attention": _TOKENS,
     "attention.AttentionRope": _TOKENS,
@@ -155,6 +159,10 @@ def row_of(module: nn.Module) -> Row | None:
         row = TABLE.get(f"{base.__module__.rsplit('.', 1)[-1]}.{base.__name__}")
         if row is not None:
             return row
+    if isinstance(module, Block) and module.kind is not None:
+        inner = (child for child in module.modules() if child is not module)
+        if all(row_of(child) is None for child in inner):
+            return replace(KINDS_OF_BLOCKS[module.kind], gates=module.gates)
     return None
 
 
