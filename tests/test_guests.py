@@ -102,7 +102,7 @@ def test_a_guest_block_is_used_as_any_other(guests: Path) -> None:
     done = ran(guests, "-m", "explorer", "attend", "--model", spec, "--image", "cat", "--json")
     assert done.returncode == 0, done.stderr
     (model,) = json.loads(done.stdout)["models"]
-    assert [one["kind"] for one in (model, *model["further"]) if one["layer"].endswith("block")] == ["gate"]
+    assert [one["kind"] for one in model["layers"] if one["layer"].endswith("block")] == ["gate"]
     done = ran(guests, "-m", "explorer", "blocks", "my_block")
     assert done.returncode == 0, done.stderr
     assert "How much of each place is let through?" in done.stdout
