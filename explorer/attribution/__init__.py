@@ -7,9 +7,13 @@ its parameters. `METHODS[name].unavailable(model)` says beforehand why a method 
 
 from __future__ import annotations
 
+# isort: off
+from explorer.attribution.base import METHODS, Method, Passes, Progress
+
 # The registry's order is that of these imports: the fast and general first.
 from explorer.attribution import gradcam, gradients, occlusion, relu, rollouts  # noqa: F401
-from explorer.attribution.base import METHODS, Method, Passes, Progress
+
+# isort: on
 from explorer.attribution.explain import Answer, answer, attribute, method_of
 from explorer.guests import invite
 

@@ -6,6 +6,8 @@ Adding one is a file and an import below; their order is that in which they are 
 # ruff: noqa: I001 (their order says something)
 from __future__ import annotations
 
+from explorer.probes.base import BIASES, PROBES, QUESTIONS, Probe
+
 # Importing a file registers its probes, in the order of the biases.
 from explorer.probes import (  # noqa: F401
     receptive_field,
@@ -25,7 +27,6 @@ from explorer.probes import (  # noqa: F401
     cost,
 )
 from explorer.guests import invite
-from explorer.probes.base import BIASES, PROBES, QUESTIONS, Probe
 from explorer.probes.run import probe, steps
 from explorer.probes.show import sheet, spoken
 
