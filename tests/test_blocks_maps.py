@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from naive_blocks import NAIVE
-from test_blocks import IDS, VARIANTS, made
+from test_blocks import each_known, made
 from timm.models.metaformer import MetaFormer
 from torch import Tensor, nn
 
@@ -56,7 +56,7 @@ def expected_picture(values: Tensor, one: AttentionMap, item: int, query: tuple[
     return values[item, :, query[0], query[1]] if one.per_query else values[item]
 
 
-@pytest.mark.parametrize(("name", "options"), VARIANTS, ids=IDS)
+@each_known
 def test_captured_maps_are_the_blocks_own_weights(name: str, options: dict[str, Any]) -> None:
     block, x, maps = shown(name, options)
     with torch.no_grad():
