@@ -226,7 +226,7 @@ def precision(request: pytest.FixtureRequest) -> Iterator[torch.dtype]:
     torch.set_default_dtype(torch.float32)
 
 
-@each_variant
+@each_known
 @pytest.mark.parametrize(("channels", "height", "width"), [(6, 4, 4), (12, 3, 5)])
 def test_each_block_is_its_definition(
     name: str, options: dict[str, Any], channels: int, height: int, width: int, precision: torch.dtype
