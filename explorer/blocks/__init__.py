@@ -9,12 +9,11 @@ from explorer.blocks import mhsa, axial, channel, linear, c2f, c2f_gate, coord, 
 from explorer.blocks import se, eca, cbam, nonlocal_
 
 # isort: on
-from explorer.blocks.base import BLOCKS, Block, Option
+from explorer.blocks.base import BLOCKS, Block, option
 
 __all__ = [
     "BLOCKS",
     "Block",
-    "Option",
     "axial",
     "c2f",
     "c2f_gate",
@@ -28,5 +27,6 @@ __all__ = [
     "mhsa",
     "none",
     "nonlocal_",
+    "option",
     "se",
 ]

@@ -24,7 +24,7 @@ from explorer.probes.stimuli import Shown
 from explorer.probes.translation import rooms
 from explorer.registry import parameter
 from explorer.statistics import ANY, POSITIVE
-from explorer.transforms import BORDERS, Border, Transform
+from explorer.transforms import Border, Transform
 
 #: Shifts in strides of a stage, beside one pixel.
 STRIDES = (0.25, 0.5, 1.0, 2.0)
@@ -60,8 +60,8 @@ class Equivariance(Probe):
     )
     headline = "relative error at the stride"
 
-    border: Border = parameter("wrap", "what fills in beside a picture that is moved", choices=BORDERS)
-    along: Literal["x", "y"] = parameter("x", "which way things move", choices=("x", "y"))
+    border: Border = parameter("wrap", "what fills in beside a picture that is moved")
+    along: Literal["x", "y"] = parameter("x", "which way things move")
 
     def measure(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:
         shifts = _shifts(model, self.along)
@@ -393,15 +393,12 @@ class LieDerivative(Probe):
     )
     headline = "Lie derivative per px"
 
-    group: Group = parameter("translation x", "what changes", choices=tuple(PER))
-    output: Literal["logits", "probabilities", "pooled feature"] = parameter(
-        "logits", "outputs of the model", choices=("logits", "probabilities", "pooled feature")
-    )
+    group: Group = parameter("translation x", "what changes")
+    output: Literal["logits", "probabilities", "pooled feature"] = parameter("logits", "outputs of the model")
     scheme: Scheme = parameter(
         "fourier",
         "how pictures are moved: shifts exactly, sampled bilinearly, or along the one-sided slope of bilinear sampling "
         "that the paper's code takes",
-        choices=("fourier", "central", "one-sided"),
     )
     step: float = parameter(0.02, "step of the central difference, at the frame's edge", 0.001, 4.0, "px")
 
