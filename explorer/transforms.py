@@ -29,7 +29,7 @@ from torch import Tensor
 
 from explorer.errors import ParameterError
 from explorer.geometry import Point, PulledBack
-from explorer.registry import parameter
+from explorer.registry import parameter, parameters
 from explorer.resampling import EXACT, Array, extend, grid_of, invert, resample, samples_of
 
 Border = Literal["zero", "mean", "reflect", "wrap"]
@@ -60,22 +60,22 @@ class Transform:
     angle: float = parameter(0.0, "turn anticlockwise", -360, 360, "degrees")
     flip: bool = parameter(False, "mirror left to right")
     centre: Point | None = parameter(None, "place about which to rescale and turn; the middle if not given", unit="px")
-    border: Border = parameter("zero", "what fills in beside the picture", choices=BORDERS)
+    border: Border = parameter("zero", "what fills in beside the picture")
 
     def __post_init__(self) -> None:
-        for item in dataclasses.fields(self):
-            value = getattr(self, item.name)
-            low, high, unit = (item.metadata[key] for key in ("low", "high", "unit"))
-            if low is not None:
-                if isinstance(value, bool) or not isinstance(value, Real) or not low <= value <= high:
-                    raise ParameterError(
-                        f"{item.name} is a number from {low:g} to {high:g}{' ' * bool(unit)}{unit}, got {value!r}"
-                    )
-                object.__setattr__(self, item.name, float(value))
-        if not isinstance(self.flip, bool):
-            raise ParameterError(f"flip is True or False, got {self.flip!r}")
-        if self.border not in BORDERS:
-            raise ParameterError(f"border is one of {', '.join(BORDERS)}, got {self.border!r}")
+        for name, one in parameters(Transform).items():
+            value = getattr(self, name)
+            if one.kind is float and isinstance(value, Real) and not isinstance(value, bool):
+                value = float(value)  # of any kind of number, numpy's too
+                object.__setattr__(self, name, value)
+            if one.allows(value):
+                continue
+            if one.choices:
+                raise ParameterError(f"{name} is one of {', '.join(one.choices)}, got {value!r}")
+            if one.kind is bool:
+                raise ParameterError(f"{name} is True or False, got {value!r}")
+            unit = " " * bool(one.unit) + one.unit
+            raise ParameterError(f"{name} is a number from {one.low:g} to {one.high:g}{unit}, got {value!r}")
         if self.centre is not None:
             try:
                 centre = Point(*map(float, self.centre))

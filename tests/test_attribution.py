@@ -21,6 +21,7 @@ from explorer.errors import MethodError, ParameterError, UnknownNameError
 from explorer.models.loading import load
 from explorer.models.model import Model
 from explorer.models.spec import ModelSpec
+from explorer.registry import parameters
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 needs_data = pytest.mark.skipif(not (DATA / "weights").is_dir(), reason="real weights and photographs are not here")
@@ -128,20 +129,18 @@ def test_an_entry_declares_itself(name: str) -> None:
     passes = made.cost((224, 224))
     assert passes.forwards >= 1
     assert "forward pass" in str(passes)
-    for field in dataclasses.fields(entry):
-        rules = field.metadata
-        assert rules["text"]
-        assert rules["choices"] or rules["low"] is not None
-        if rules["choices"]:
-            assert field.default in rules["choices"]
+    for name, one in parameters(entry).items():
+        assert one.text
+        assert one.allows(one.default)
+        if one.choices:
             bad: list[Any] = ["no such choice"]
         else:
-            assert field.default is None or rules["low"] <= field.default
-            bad = [rules["low"] - 1, "7", float("nan"), True]
-            bad += [] if rules["high"] is None else [rules["high"] + 1]
+            assert one.low is not None
+            bad = [one.low - 1, "7", float("nan"), True]
+            bad += [] if one.high is None else [one.high + 1]
         for value in bad:
-            with pytest.raises(ParameterError, match=field.name):
-                entry(**{field.name: value})
+            with pytest.raises(ParameterError, match=name):
+                entry(**{name: value})
 
 
 def test_bad_requests_are_named(models: dict[str, Model]) -> None:
@@ -485,12 +484,12 @@ def test_integrated_gradients_add_up(models: dict[str, Model], baseline: str) ->
 def test_the_memory_bound_changes_no_value(models: dict[str, Model]) -> None:
     model = models["cnn"]
     x01 = pictures(model)
-    for name, parameters in [
+    for name, given in [
         ("integrated_gradients", {"n_steps": 5}),
         ("smoothgrad", {"samples": 5}),
         ("occlusion", {"window": 24, "stride": 20}),
     ]:
-        one, many = (attribute(model, x01, name, 5, internal_batch_size=n, **parameters).values for n in (1, 8))
+        one, many = (attribute(model, x01, name, 5, internal_batch_size=n, **given).values for n in (1, 8))
         torch.testing.assert_close(one, many, atol=1e-6, rtol=1e-3)
 
 

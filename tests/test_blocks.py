@@ -146,8 +146,8 @@ def test_declaration_is_complete(name: str) -> None:
     assert "Source:" in kind.__doc__
     assert (kind.kind is None) == bool(kind.no_map)
     for option, declared in kind.options.items():
-        assert declared.check(option, declared.default) == declared.default
-        assert declared.help
+        assert declared.allows(declared.default), option
+        assert declared.text
     with pytest.raises(ParameterError, match="no parameter 'nonsense'"):
         kind(8, (4, 4), nonsense=1)  # type: ignore[call-arg]
 

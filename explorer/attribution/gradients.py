@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from explorer.attribution.base import (
-    BASELINES,
     METHODS,
     REFERENCE,
     Explanation,
@@ -73,7 +72,7 @@ class InputTimesGradient(_Gradient):
     live: ClassVar[bool] = True
     unit: ClassVar[str] = "share of the target's value"
 
-    baseline: Literal["mean", "black", "white"] = parameter("mean", REFERENCE, choices=tuple(BASELINES))
+    baseline: Literal["mean", "black", "white"] = parameter("mean", REFERENCE)
 
     def cost(self, input_size: tuple[int, int]) -> Passes:  # noqa: ARG002 - the contract of all methods
         return Passes(2, 1)
@@ -97,7 +96,7 @@ class Integrated(_Gradient):
     unit: ClassVar[str] = "share of the target's change from the reference"
 
     n_steps: int = parameter(50, "points of the quadrature", low=2, high=500)
-    baseline: Literal["mean", "black", "white"] = parameter("mean", REFERENCE, choices=tuple(BASELINES))
+    baseline: Literal["mean", "black", "white"] = parameter("mean", REFERENCE)
     internal_batch_size: int = parameter(8, "pictures in one pass; more needs more memory", low=1, high=64)
 
     def cost(self, input_size: tuple[int, int]) -> Passes:  # noqa: ARG002 - the contract of all methods

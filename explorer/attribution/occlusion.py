@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from explorer.attribution.base import (
-    BASELINES,
     METHODS,
     Explanation,
     InputMethod,
@@ -39,7 +38,7 @@ class Occlusion(InputMethod):
 
     window: int = parameter(32, "edge of the covering square", low=1, high=4096, unit="px")
     stride: int = parameter(16, "step between windows", low=1, high=4096, unit="px")
-    baseline: Literal["mean", "black", "white"] = parameter("mean", "colour that covers", choices=tuple(BASELINES))
+    baseline: Literal["mean", "black", "white"] = parameter("mean", "colour that covers")
     internal_batch_size: int = parameter(8, "pictures in one pass; more needs more memory", low=1, high=64)
 
     @classmethod

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from explorer.attribution import facts
 from explorer.attribution.base import (
-    BASELINES,
     METHODS,
     REFERENCE,
     Explanation,
@@ -129,7 +128,7 @@ class DeepLiftRescale(InputMethod):
 
     unit: ClassVar[str] = "share of the target's change from the reference"
 
-    baseline: Literal["mean", "black", "white"] = parameter("mean", REFERENCE, choices=tuple(BASELINES))
+    baseline: Literal["mean", "black", "white"] = parameter("mean", REFERENCE)
 
     @classmethod
     def unavailable(cls, model: Model) -> str | None:

@@ -71,7 +71,7 @@ class AttentionRollout(_Rollout):
     unit: ClassVar[str] = "share of the answering token's attention, 0 to 1"
     differentiates: ClassVar[bool] = False
 
-    heads: Literal["mean", "max", "min"] = parameter("mean", "how heads are reduced", choices=tuple(rollout.HEADS))
+    heads: Literal["mean", "max", "min"] = parameter("mean", "how heads are reduced")
     residual: float = parameter(0.5, "share of the skip connection", low=0.0, high=1.0)
 
     def cost(self, input_size: tuple[int, int]) -> Passes:  # noqa: ARG002 - the contract of all methods

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from explorer.blocks.about import INPUT, OUTPUT, About, Diagram, Node
-from explorer.blocks.base import BLOCKS, Block, Option
+from explorer.blocks.base import BLOCKS, Block, option
 from explorer.blocks.parts import channels_last, channels_second, divisor, resized
 from explorer.kinds import MapKind
 
@@ -50,9 +50,9 @@ class Axial(Block):
     """
 
     options: ClassVar = {
-        "heads": Option(0, "number of heads, a divisor of the channels; 0: nearest to 32 channels each", 0, 64),
-        "merge": Option("sum", "both from x and added, or column first and then row", choices=("sum", "sequence")),
-        "position": Option("none", "what it knows of places", choices=("none", "absolute")),
+        "heads": option(0, "number of heads, a divisor of the channels; 0: nearest to 32 channels each", 0, 64),
+        "merge": option("sum", "both from x and added, or column first and then row", choices=("sum", "sequence")),
+        "position": option("none", "what it knows of places", choices=("none", "absolute")),
     }
     residual: ClassVar[bool] = True
     kind: ClassVar[MapKind | None] = "axial"

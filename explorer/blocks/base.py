@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -12,35 +11,14 @@ from torch import Tensor, nn
 from explorer.blocks.about import About
 from explorer.errors import ParameterError
 from explorer.kinds import MapKind
-from explorer.registry import Registry
+from explorer.registry import Parameter, Registry
 
 
-@dataclass(frozen=True)
-class Option:
-    """One parameter of a block: an integer in a range, or one of several words.
-
-    Attributes:
-        default: its value if none is given.
-        help: what it does, in a phrase.
-        low: smallest integer, for a number.
-        high: largest integer, for a number.
-        choices: the words, for a choice; empty for a number.
-    """
-
-    default: int | str
-    help: str
-    low: int = 0
-    high: int = 0
-    choices: tuple[str, ...] = ()
-
-    def check(self, name: str, value: Any) -> Any:
-        """Return the value if it is allowed; raises ParameterError."""
-        if self.choices:
-            if value not in self.choices:
-                raise ParameterError(f"{name} is '{value}'; it can be {', '.join(self.choices)}")
-        elif isinstance(value, bool) or not isinstance(value, int) or not self.low <= value <= self.high:
-            raise ParameterError(f"{name} is {value!r}; it is a whole number from {self.low} to {self.high}")
-        return value
+def option(default: int | str, text: str, low: int = 0, high: int = 0, choices: tuple[str, ...] = ()) -> Parameter:
+    """Declare a parameter of a block: a whole number in a range, or one of several words."""
+    if choices:
+        return Parameter(str, default, text, choices=choices)
+    return Parameter(int, default, text, low, high)
 
 
 class Block(nn.Module):
@@ -57,7 +35,7 @@ class Block(nn.Module):
         about: what there is to say of it beyond its docstring; see `explorer.blocks.explain`.
     """
 
-    options: ClassVar[Mapping[str, Option]]
+    options: ClassVar[Mapping[str, Parameter]]
     residual: ClassVar[bool]
     kind: ClassVar[MapKind | None]
     gates: ClassVar[tuple[str, ...]] = ()
@@ -70,7 +48,15 @@ class Block(nn.Module):
         if unknown := sorted(given.keys() - cls.options.keys()):
             known = ", ".join(cls.options) or "none"
             raise ParameterError(f"{cls.__name__} has no parameter '{unknown[0]}'; it has: {known}")
-        return {name: option.check(name, given.get(name, option.default)) for name, option in cls.options.items()}
+        settings = {name: given.get(name, one.default) for name, one in cls.options.items()}
+        for name, value in settings.items():
+            one = cls.options[name]
+            if one.allows(value):
+                continue
+            if one.choices:
+                raise ParameterError(f"{name} is '{value}'; it can be {', '.join(one.choices)}")
+            raise ParameterError(f"{name} is {value!r}; it is a whole number from {one.low} to {one.high}")
+        return settings
 
     def __init__(self, channels: int, grid: tuple[int, int]) -> None:
         super().__init__()

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from explorer.blocks.about import INPUT, OUTPUT, About, Diagram, Node
-from explorer.blocks.base import BLOCKS, Block, Option
+from explorer.blocks.base import BLOCKS, Block, option
 from explorer.blocks.parts import ConvNormSilu
 from explorer.kinds import MapKind
 
 C2F_OPTIONS = {
-    "bottlenecks": Option(1, "bottlenecks in a row", 1, 8),
-    "hidden": Option(0, "channels of a bottleneck; 0: half of the input's", 0, 4096),
+    "bottlenecks": option(1, "bottlenecks in a row", 1, 8),
+    "hidden": option(0, "channels of a bottleneck; 0: half of the input's", 0, 4096),
 }
 
 

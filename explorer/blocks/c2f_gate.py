@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from explorer.blocks.about import INPUT, OUTPUT, About, Diagram, Node
-from explorer.blocks.base import BLOCKS, Block, Option
+from explorer.blocks.base import BLOCKS, Block, option
 from explorer.kinds import MapKind
 
 
@@ -24,7 +24,7 @@ class C2fGate(Block):
     Source: none published; compare Woo et al., "CBAM", 2018, whose spatial gate has one 7x7 convolution.
     """
 
-    options: ClassVar = {"width": Option(0, "channels of the two 3x3 convolutions; 0: as many as the input", 0, 4096)}
+    options: ClassVar = {"width": option(0, "channels of the two 3x3 convolutions; 0: as many as the input", 0, 4096)}
     residual: ClassVar[bool] = False
     kind: ClassVar[MapKind | None] = "gate"
     gates: ClassVar = ("gate",)

@@ -8,7 +8,7 @@ from timm.layers.coord_attn import CoordAttn
 from torch import Tensor, nn
 
 from explorer.blocks.about import INPUT, OUTPUT, About, Diagram, Node
-from explorer.blocks.base import BLOCKS, Option
+from explorer.blocks.base import BLOCKS, option
 from explorer.blocks.c2f import C2F_OPTIONS, Bottleneck, C2f
 from explorer.kinds import MapKind
 
@@ -43,8 +43,8 @@ class CoordC2f(C2f):
 
     options: ClassVar = {
         **C2F_OPTIONS,
-        "placement": Option("branch", "where the gate stands", choices=("branch", "bottleneck", "output")),
-        "reduction": Option(32, "channels of the gate's input per channel between", 1, 64),
+        "placement": option("branch", "where the gate stands", choices=("branch", "bottleneck", "output")),
+        "reduction": option(32, "channels of the gate's input per channel between", 1, 64),
     }
     kind: ClassVar[MapKind | None] = "gate"
     no_map: ClassVar[str] = ""

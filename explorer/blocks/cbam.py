@@ -8,7 +8,7 @@ from timm.layers.cbam import CbamModule
 from torch import Tensor
 
 from explorer.blocks.about import INPUT, OUTPUT, About, Diagram, Node
-from explorer.blocks.base import BLOCKS, Block, Option
+from explorer.blocks.base import BLOCKS, Block, option
 from explorer.blocks.parts import between
 from explorer.kinds import MapKind
 
@@ -26,7 +26,7 @@ class Cbam(Block):
     Source: Woo et al., "CBAM: Convolutional Block Attention Module", ECCV 2018; timm's CbamModule.
     """
 
-    options: ClassVar = {"reduction": Option(16, "channels of the input per channel between", 1, 64)}
+    options: ClassVar = {"reduction": option(16, "channels of the input per channel between", 1, 64)}
     residual: ClassVar[bool] = False
     kind: ClassVar[MapKind | None] = "gate"
     about: ClassVar = About(

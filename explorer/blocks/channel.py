@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from explorer.blocks.about import INPUT, OUTPUT, About, Diagram, Node
-from explorer.blocks.base import BLOCKS, Block, Option
+from explorer.blocks.base import BLOCKS, Block, option
 from explorer.blocks.parts import channels_last, channels_second, divisor
 from explorer.kinds import MapKind
 
@@ -29,8 +29,8 @@ class ChannelAttention(Block):
     """
 
     options: ClassVar = {
-        "groups": Option(0, "number of groups, a divisor of the channels; 0: nearest to 32 channels each", 0, 64),
-        "scale": Option("xcit", "how the products are scaled before the softmax", choices=("xcit", "davit")),
+        "groups": option(0, "number of groups, a divisor of the channels; 0: nearest to 32 channels each", 0, 64),
+        "scale": option("xcit", "how the products are scaled before the softmax", choices=("xcit", "davit")),
     }
     residual: ClassVar[bool] = True
     kind: ClassVar[MapKind | None] = "channel"

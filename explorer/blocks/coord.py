@@ -8,7 +8,7 @@ from timm.layers.coord_attn import CoordAttn
 from torch import Tensor
 
 from explorer.blocks.about import INPUT, OUTPUT, About, Diagram, Node
-from explorer.blocks.base import BLOCKS, Block, Option
+from explorer.blocks.base import BLOCKS, Block, option
 from explorer.kinds import MapKind
 
 
@@ -26,7 +26,7 @@ class Coord(Block):
     Source: Hou, Zhou, Feng, "Coordinate Attention for Efficient Mobile Network Design", CVPR 2021; timm's CoordAttn.
     """
 
-    options: ClassVar = {"reduction": Option(32, "channels of the input per channel between", 1, 64)}
+    options: ClassVar = {"reduction": option(32, "channels of the input per channel between", 1, 64)}
     residual: ClassVar[bool] = False
     kind: ClassVar[MapKind | None] = "gate"
     about: ClassVar = About(

@@ -7,9 +7,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from explorer.blocks import BLOCKS, Block, Option
+from explorer.blocks import BLOCKS, Block
 from explorer.blocks.about import Diagram
 from explorer.kinds import KINDS, MapKind
+from explorer.registry import Parameter
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Explanation:
     difficulty: str
     source: str
     correction: str
-    options: Mapping[str, Option]
+    options: Mapping[str, Parameter]
     example: str
 
 

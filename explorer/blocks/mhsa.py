@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from explorer.blocks.about import INPUT, OUTPUT, About, Diagram, Node
-from explorer.blocks.base import BLOCKS, Block, Option
+from explorer.blocks.base import BLOCKS, Block, option
 from explorer.blocks.parts import channels_last, channels_second, divisor, resized
 from explorer.kinds import MapKind
 
@@ -29,8 +29,8 @@ class MultiHeadSelfAttention(Block):
     """
 
     options: ClassVar = {
-        "heads": Option(0, "number of heads, a divisor of the channels; 0: nearest to 32 channels each", 0, 64),
-        "position": Option("none", "what it knows of places", choices=("none", "absolute", "relative")),
+        "heads": option(0, "number of heads, a divisor of the channels; 0: nearest to 32 channels each", 0, 64),
+        "position": option("none", "what it knows of places", choices=("none", "absolute", "relative")),
     }
     residual: ClassVar[bool] = True
     kind: ClassVar[MapKind | None] = "pairwise"

@@ -8,7 +8,7 @@ from timm.layers.non_local_attn import NonLocalAttn
 from torch import Tensor, nn
 
 from explorer.blocks.about import INPUT, OUTPUT, About, Diagram, Node
-from explorer.blocks.base import BLOCKS, Block, Option
+from explorer.blocks.base import BLOCKS, Block, option
 from explorer.blocks.parts import between
 from explorer.kinds import MapKind
 
@@ -26,7 +26,7 @@ class NonLocal(Block):
     Source: Wang et al., "Non-local Neural Networks", CVPR 2018; timm's NonLocalAttn.
     """
 
-    options: ClassVar = {"reduction": Option(8, "channels of the input per channel of Q, K and V", 1, 64)}
+    options: ClassVar = {"reduction": option(8, "channels of the input per channel of Q, K and V", 1, 64)}
     residual: ClassVar[bool] = False
     kind: ClassVar[MapKind | None] = "pairwise"
     about: ClassVar = About(

@@ -8,7 +8,7 @@ from timm.layers.squeeze_excite import SEModule
 from torch import Tensor
 
 from explorer.blocks.about import About, Node, gated
-from explorer.blocks.base import BLOCKS, Block, Option
+from explorer.blocks.base import BLOCKS, Block, option
 from explorer.blocks.parts import between
 from explorer.kinds import MapKind
 
@@ -25,7 +25,7 @@ class SqueezeExcite(Block):
     Source: Hu, Shen, Sun, "Squeeze-and-Excitation Networks", CVPR 2018; timm's SEModule.
     """
 
-    options: ClassVar = {"reduction": Option(16, "channels of the input per channel between", 1, 64)}
+    options: ClassVar = {"reduction": option(16, "channels of the input per channel between", 1, 64)}
     residual: ClassVar[bool] = False
     kind: ClassVar[MapKind | None] = "channel"
     about: ClassVar = About(

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from explorer.cli.records import question
+from explorer.registry import Parameter, parameters
 
 SPEC = "[random/ | lab/]BACKBONE[+BLOCK@STAGE][#SEED], e.g. resnet50.a1_in1k+mhsa@3; BACKBONE is a timm name"
 
@@ -123,17 +123,16 @@ def add_picture(parser: Parser, moves: bool, scenes: bool = True, several: bool 
         return
     from explorer.transforms import Transform
 
-    for one in dataclasses.fields(Transform):
-        rules = one.metadata
-        if one.type == "bool":
+    for name, one in parameters(Transform).items():
+        if one.kind is bool:
             how: dict[str, Any] = {"action": "store_const", "const": True}
-        elif one.type == "float":
-            how = {"type": float, "metavar": rules["unit"].upper() or "FACTOR"}
+        elif one.kind is float:
+            how = {"type": float, "metavar": one.unit.upper() or "FACTOR"}
         else:
-            how = {"metavar": "NAME" if rules["choices"] else "X,Y"}
-        limits = "" if rules["low"] is None else f" ({rules['low']:g} to {rules['high']:g})"
-        choices = f": {', '.join(rules['choices'])}" if rules["choices"] else ""
-        group.add_argument(f"--{one.name}", dest=f"move_{one.name}", help=rules["text"] + choices + limits, **how)
+            how = {"metavar": "NAME" if one.choices else "X,Y"}
+        limits = "" if one.low is None else f" ({one.low:g} to {one.high:g})"
+        choices = f": {', '.join(one.choices)}" if one.choices else ""
+        group.add_argument(f"--{name}", dest=f"move_{name}", help=one.text + choices + limits, **how)
 
 
 def _add_bands(parser: Parser) -> None:
@@ -209,7 +208,7 @@ def add_probe(parser: Parser, arguments: Sequence[str] | None) -> None:
     for name in arguments:
         if name in PROBES:
             group = parser.add_argument_group(name, question(PROBES[name]))
-            _add_parameters(group, dataclasses.fields(PROBES[name]))
+            add_parameters(group, parameters(PROBES[name]))
             return
 
 
@@ -232,26 +231,25 @@ def add_method(parser: Parser, arguments: Sequence[str] | None, optional: bool =
 
     if method not in METHODS:
         return
-    fields = [one for one in dataclasses.fields(METHODS[method]) if one.name != "seed"]  # --seed is there for all
-    _add_parameters(parser.add_argument_group(method, question(METHODS[method])), fields)
+    # --seed is there for all.
+    declared = {name: one for name, one in parameters(METHODS[method]).items() if name != "seed"}
+    add_parameters(parser.add_argument_group(method, question(METHODS[method])), declared)
 
 
-def _add_parameters(group: Any, fields: Sequence[dataclasses.Field[Any]]) -> None:
+def add_parameters(group: Any, declared: Mapping[str, Parameter]) -> None:
     """A flag for each parameter that an entry of a registry declares."""
-    for one in fields:
-        rules = one.metadata
-        whole, real = "int" in str(one.type), "float" in str(one.type)
+    for name, one in declared.items():
         default = "" if one.default is None else f" ({one.default})"
-        choices = f": {', '.join(rules['choices'])}" if rules["choices"] and ":" not in rules["text"] else ""
-        how: dict[str, Any] = {
-            "type": int if whole else float if real else str,
-            "metavar": (rules["unit"] if rules["unit"] == "px" else "N" if whole or real else "NAME").upper(),
-        }
-        if "bool" in str(one.type):
-            how = {"action": argparse.BooleanOptionalAction, "default": None}
+        choices = f": {', '.join(map(str, one.choices))}" if one.choices and ":" not in one.text else ""
+        if one.kind is bool:
+            how: dict[str, Any] = {"action": argparse.BooleanOptionalAction, "default": None}
+        else:
+            what = (one.unit if one.unit == "px" else "N") if one.is_number else "NAME"
+            # What a value has to be beyond its kind the entry says itself, and in a sentence.
+            how = {"type": one.kind if one.kind in (int, float) else str, "metavar": what.upper()}
         group.add_argument(
-            "--" + one.name.replace("_", "-"),
-            dest=f"parameter_{one.name}",
-            help=(rules["text"] + choices + default).replace("%", "%%"),
+            "--" + name.replace("_", "-"),
+            dest=f"parameter_{name}",
+            help=(one.text + choices + default).replace("%", "%%"),
             **how,
         )

@@ -14,6 +14,7 @@ from explorer.cli.records import question
 from explorer.cli.result import Result
 from explorer.errors import ExplorerError, ParameterError, UnknownNameError
 from explorer.guests import LEFT_OUT, Group
+from explorer.registry import parameters
 
 if TYPE_CHECKING:
     from explorer.blocks.explain import Explanation
@@ -92,7 +93,7 @@ def _block(options: argparse.Namespace) -> Result:
         ("Map", (shown, one.means, one.means_not)),
         ("Strengths", one.strengths),
         ("Weaknesses", one.weaknesses),
-        ("Parameters", tuple(f"{key}: {about.help} ({about.default})" for key, about in one.options.items())),
+        ("Parameters", tuple(f"{key}: {about.text} ({about.default})" for key, about in one.options.items())),
         ("Source", (one.source,)),
     ]
     lines: list[str] = []
@@ -118,7 +119,13 @@ def _block(options: argparse.Namespace) -> Result:
 
 def _explained(one: Explanation) -> dict[str, Any]:
     """The explanation as plain values; its diagram stays behind."""
-    return {key: value for key, value in dataclasses.asdict(one).items() if key != "diagram"}
+    options = {
+        name: {"default": about.default, "help": about.text, "low": about.low or 0, "high": about.high or 0}
+        | {"choices": about.choices}
+        for name, about in one.options.items()
+    }
+    plain = dataclasses.asdict(dataclasses.replace(one, options={}))
+    return {key: options if key == "options" else value for key, value in plain.items() if key != "diagram"}
 
 
 def _methods(options: argparse.Namespace) -> Result:  # noqa: ARG001 - the contract of all commands
@@ -127,13 +134,12 @@ def _methods(options: argparse.Namespace) -> Result:  # noqa: ARG001 - the contr
     rows: list[dict[str, Any]] = []
     lines = []
     for name, method in METHODS.items():
-        parameters = {
-            one.name: {"default": one.default, "type": str(one.type), **one.metadata}
-            for one in dataclasses.fields(method)
+        declared = {
+            key: {"default": one.default, "type": one.type, **one.record()} for key, one in parameters(method).items()
         }
         row = {"name": name, "question": question(method), "unit": method.unit, "live": method.live}
-        rows.append({**row, "parameters": parameters, "text": inspect.getdoc(method)})
-        flags = ", ".join(f"--{key.replace('_', '-')}" for key in parameters)
+        rows.append({**row, "parameters": declared, "text": inspect.getdoc(method)})
+        flags = ", ".join(f"--{key.replace('_', '-')}" for key in declared)
         lines.append(f"{name:20} {row['question']}" + (f" [{flags}]" if flags else ""))
     return listed("methods", rows, [*lines, *_left_out("explorer.methods")])
 
@@ -143,7 +149,7 @@ def _probes(_: argparse.Namespace) -> Result:
 
     rows, lines = [], []
     for name, probe in PROBES.items():
-        parameters = {one.name: {"default": one.default, **one.metadata} for one in dataclasses.fields(probe)}
+        declared = {key: one.record() for key, one in parameters(probe).items()}
         rows.append(
             {
                 "name": name,
@@ -152,10 +158,10 @@ def _probes(_: argparse.Namespace) -> Result:
                 "formula": probe.formula,
                 "source": probe.source,
                 "limits": probe.limits,
-                "parameters": parameters,
+                "parameters": declared,
             }
         )
-        flags = ", ".join(f"--{key.replace('_', '-')}" for key in parameters)
+        flags = ", ".join(f"--{key.replace('_', '-')}" for key in declared)
         lines.append(f"{name:26} {question(probe)}" + (f" [{flags}]" if flags else ""))
     return listed("probes", rows, [*lines, *_left_out("explorer.probes")])
 

@@ -13,7 +13,7 @@ from explorer.cli.files import or_elsewhere
 from explorer.cli.flags import Verbs, add_method, add_out, add_picture, add_probe, add_query, add_stimuli
 from explorer.cli.listing import listed
 from explorer.cli.result import Result
-from explorer.cli.values import bands_of, layers_of, query_of, read_one, scene_of, specs_of, view_of
+from explorer.cli.values import bands_of, layers_of, parameters_of, query_of, read_one, scene_of, specs_of, view_of
 from explorer.errors import ParameterError
 
 
@@ -73,8 +73,7 @@ def _probe(options: argparse.Namespace) -> Result:
     from explorer.models.loading import load
     from explorer.probes import PROBES, probe, sheet, spoken
 
-    kind = PROBES[options.name]
-    given = {one.name: getattr(options, f"parameter_{one.name}") for one in dataclasses.fields(kind)}
+    given = parameters_of(options, PROBES[options.name])
     images: Any = options.images or options.scenes
     if options.image is not None:
         images = [str(samples().get(one, one)) for one in options.image]
@@ -91,7 +90,7 @@ def _probe(options: argparse.Namespace) -> Result:
             precision=options.precision,
             bands=bands_of(options),
             progress=lambda share: bar.update(int(100 * share) - bar.n),
-            **{name: value for name, value in given.items() if value is not None},
+            **given,
         )
     return Result(result.record(), spoken(result), lambda: sheet(result), result.save)
 

@@ -10,10 +10,11 @@ from typing import Any
 
 from explorer.cli import lab
 from explorer.cli.files import or_elsewhere
-from explorer.cli.flags import Verbs, add_device
+from explorer.cli.flags import Verbs, add_device, add_parameters
 from explorer.cli.result import Result
-from explorer.cli.values import input_size_of
+from explorer.cli.values import input_size_of, parameters_of
 from explorer.errors import ParameterError
+from explorer.registry import parameters
 from explorer.writing import check_writable, make_folder
 
 
@@ -49,15 +50,12 @@ def add_verbs(verbs: Verbs) -> None:
     fit.add_argument("--out", dest="file", default="fitted.safetensors", metavar="FILE", help=text)
     fit.add_argument("--input-size", metavar="PX|HxW", help="the model's input; its own if left out")
     add_device(fit)
-    for name, kind, text in (
-        ("epochs", int, "times each picture is seen at most (20)"),
-        ("rate", float, "highest learning rate (0.002)"),
-        ("batch", int, "pictures a step (32)"),
-        ("patience", int, "epochs without improvement before it stops (4)"),
-        ("held-out", float, "share of each class that is held out (0.2)"),
-        ("seed", int, "of a new classifier and of the order (0)"),
-    ):
-        fit.add_argument(f"--{name}", type=kind, metavar="N", help=text)
+    if verbs.is_asked(fit):
+        from explorer.lab.fit_data import FitRecipe
+
+        # --scenes and --all have flags of their own above.
+        declared = {name: one for name, one in parameters(FitRecipe).items() if name not in ("scenes", "whole")}
+        add_parameters(fit, declared)
     lab.add_flags(verbs.add("lab", _lab, "Measure the trained laboratory models, or show what was measured."))
 
 
@@ -119,8 +117,9 @@ def _fit(options: argparse.Namespace) -> Result:
     if file.suffix != ".safetensors":
         raise ParameterError(f"--out is a .safetensors file in a folder that can be written, got '{file}'")
     check_writable(file)
-    names = ("epochs", "rate", "batch", "patience", "held_out", "seed", "scenes")
-    given = {name: value for name in names if (value := getattr(options, name)) is not None}
+    given = parameters_of(options, FitRecipe)
+    if options.scenes is not None:
+        given["scenes"] = options.scenes
     recipe = FitRecipe(**given, whole=options.all)
     spec = ModelSpec.parse(options.spec, input_size=input_size_of(options))
     with tqdm(unit="step", disable=None, file=sys.stderr) as bar:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from explorer.cli.flags import USUAL, WITH_HEADS
 from explorer.errors import ImageError, ParameterError, UnknownNameError
+from explorer.registry import parameters
 
 if TYPE_CHECKING:
     from explorer.comparison.result import Comparison
@@ -87,7 +88,7 @@ def input_size_of(options: argparse.Namespace) -> tuple[int, int] | None:
 def transform_of(options: argparse.Namespace) -> Transform:
     from explorer.transforms import Transform
 
-    given = {one.name: getattr(options, f"move_{one.name}") for one in dataclasses.fields(Transform)}
+    given = {name: getattr(options, f"move_{name}") for name in parameters(Transform)}
     if given["centre"] is not None:
         given["centre"] = _point(given["centre"], "--centre")
     return Transform(**{name: value for name, value in given.items() if value is not None})
@@ -172,19 +173,25 @@ def shown_by(options: argparse.Namespace) -> Iterator[tuple[Picture | Scene, str
 def scene_of(text: str) -> Scene:
     from explorer.scenes import Scene
 
-    kinds = {one.name: one.type for one in dataclasses.fields(Scene)}
+    declared = parameters(Scene)
     given: dict[str, Any] = {}
     for part in filter(None, text.split(",")):
         name, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals:
             raise ParameterError(f"--scene is NAME=VALUE,... as in label=star,scale=0.8; got '{part}'")
-        if name not in kinds:
-            raise UnknownNameError("property of a scene", name, kinds)
+        if name not in declared:
+            raise UnknownNameError("property of a scene", name, declared)
         try:
-            given[name] = {"int": int, "float": float}.get(str(kinds[name]), str)(value)
+            given[name] = declared[name].kind(value)
         except ValueError:
             raise ParameterError(f"--scene: {name} is a number, got '{value}'") from None
     return Scene(**given)
+
+
+def parameters_of(options: argparse.Namespace, entry: type) -> dict[str, Any]:
+    """The parameters of an entry that flags give."""
+    given = {name: getattr(options, f"parameter_{name}", None) for name in parameters(entry)}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def view_of(options: argparse.Namespace, method: str | None, source: Picture | Scene | str) -> View:
@@ -192,13 +199,11 @@ def view_of(options: argparse.Namespace, method: str | None, source: Picture | S
     from explorer.attribution import METHODS
     from explorer.view import View
 
-    parameters: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     if method is not None:
-        names = [one.name for one in dataclasses.fields(METHODS[method])]
-        given = {name: getattr(options, f"parameter_{name}", None) for name in names}
-        parameters = {name: value for name, value in given.items() if value is not None}
-        if "seed" in names and options.seed is not None:
-            parameters["seed"] = options.seed
+        given = parameters_of(options, METHODS[method])
+        if "seed" in parameters(METHODS[method]) and options.seed is not None:
+            given["seed"] = options.seed
     return View(
         models=tuple(specs_of(options)),
         source=source,
@@ -206,7 +211,7 @@ def view_of(options: argparse.Namespace, method: str | None, source: Picture | S
         queries=tuple(query_of(options)[0]),
         pin=getattr(options, "pin", "image"),
         method=method,
-        parameters=parameters,
+        parameters=given,
         head=getattr(options, "head", None),
         target=getattr(options, "target", None),
         bands=bands_of(options),

@@ -15,7 +15,7 @@ from explorer.images import read_image
 from explorer.images.folders import Folder
 from explorer.models.labels import class_numbers
 from explorer.models.model import Model
-from explorer.registry import parameter
+from explorer.registry import parameter, parameters
 
 #: Seeds of the streams of scenes that a block is fitted and judged on.
 FITTING_STREAM, HELD_OUT_STREAM = 11, 12
@@ -48,10 +48,12 @@ class FitRecipe:
     seed: int = parameter(0, "of a new classifier and of the order", 0, 2**31 - 1)
 
     def __post_init__(self) -> None:
-        for name, rules in ((one.name, one.metadata) for one in self.__dataclass_fields__.values()):
-            value, low, high = getattr(self, name), rules["low"], rules["high"]
-            if low is not None and not low <= value <= high:
-                raise ParameterError(f"{name} is {value}; it lies from {low:g} to {high:g}")
+        for name, one in parameters(FitRecipe).items():
+            value = getattr(self, name)
+            if not one.allows(value):
+                if not one.is_number:
+                    raise ParameterError(f"{name} is True or False, got {value!r}")
+                raise ParameterError(f"{name} is {value}; it lies from {one.low:g} to {one.high:g}")
 
 
 class FitPictures:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from explorer.errors import ParameterError
+from explorer.registry import parameters
 from explorer.resources import asset
 from explorer.statistics import CHANGE, POSITIVE, SHARE, Estimate, Range, holm, interval, welch
 from explorer.writing import make_folder, write
@@ -127,9 +128,9 @@ def write_table(rows: Sequence[Row], folder: Path, about: Mapping[str, Any], kep
     head = json.dumps(dict(about), sort_keys=True)
     # A line a row: a table that changes a little gives a difference that can be read.
     lines = ",\n".join(json.dumps(asdict(row), separators=(",", ":"), allow_nan=False) for row in rows)
-    types = {"str": pa.string(), "bool": pa.bool_(), "int": pa.int64(), "float": pa.float64()}
+    types = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
     schema = pa.schema(
-        [pa.field(one.name, types[str(one.type).partition(" |")[0]]) for one in fields(Row)],
+        [pa.field(name, types[one.kind]) for name, one in parameters(Row).items()],
         metadata={"about": head},
     )
     columns = {one.name: [getattr(row, one.name) for row in rows] for one in fields(Row)}

@@ -26,7 +26,7 @@ from explorer.probes.rows import Row, mean, score
 from explorer.probes.stimuli import Shown
 from explorer.registry import parameter
 from explorer.statistics import ANY, POSITIVE
-from explorer.transforms import BORDERS, Border, Transform
+from explorer.transforms import Border, Transform
 
 #: Shifts in strides of a stage, beside one pixel.
 STRIDES = (0.25, 0.5, 1.0, 2.0)
@@ -62,8 +62,8 @@ class Equivariance(Probe):
     )
     headline = "relative error at the stride"
 
-    border: Border = parameter("wrap", "what fills in beside a picture that is moved", choices=BORDERS)
-    along: Literal["x", "y"] = parameter("x", "which way things move", choices=("x", "y"))
+    border: Border = parameter("wrap", "what fills in beside a picture that is moved")
+    along: Literal["x", "y"] = parameter("x", "which way things move")
 
     def measure(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:
         shifts = _shifts(model, self.along)

@@ -15,7 +15,7 @@ from explorer.figures.sheet import Axis, Chart, Section, Table, colour_of
 from explorer.models.model import Model
 from explorer.probes.base import PROBES, Probe, Run, Step, need_classes
 from explorer.probes.charting import curve
-from explorer.probes.derivative import PER, Group, Scheme, amount, displaced
+from explorer.probes.derivative import Group, Scheme, amount, displaced
 from explorer.probes.result import ProbeResult, Score
 from explorer.probes.rows import Row, mean, score
 from explorer.probes.stimuli import Shown
@@ -45,15 +45,12 @@ class LieDerivative(Probe):
     )
     headline = "Lie derivative per px"
 
-    group: Group = parameter("translation x", "what changes", choices=tuple(PER))
-    output: Literal["logits", "probabilities", "pooled feature"] = parameter(
-        "logits", "outputs of the model", choices=("logits", "probabilities", "pooled feature")
-    )
+    group: Group = parameter("translation x", "what changes")
+    output: Literal["logits", "probabilities", "pooled feature"] = parameter("logits", "outputs of the model")
     scheme: Scheme = parameter(
         "fourier",
         "how pictures are moved: shifts exactly, sampled bilinearly, or along the one-sided slope of bilinear sampling "
         "that the paper's code takes",
-        choices=("fourier", "central", "one-sided"),
     )
     step: float = parameter(0.02, "step of the central difference, at the frame's edge", 0.001, 4.0, "px")
 

@@ -29,7 +29,7 @@ from explorer.probes.stimuli import Shown, render_many
 from explorer.registry import parameter
 from explorer.scenes import motion
 from explorer.statistics import COSINE, POSITIVE, SHARE
-from explorer.transforms import BORDERS, Border, Transform
+from explorer.transforms import Border, Transform
 
 #: Smallest and largest zoom, and the range whose mean is the score.
 ZOOMS, RANGE = (0.25, 4.0), (0.5, 2.0)
@@ -104,7 +104,7 @@ class Scale(Probe):
     )
     remedy: str = parameter("none", "what is done about it", choices=("none", "pyramid", "fpn", "test size"))
     steps: int = parameter(9, "zooms from 1/4 to 4; 1 is always one of them", 5, 41)
-    border: Border = parameter("mean", "what fills in beside a smaller picture", choices=BORDERS)  # noqa: RUF009
+    border: Border = parameter("mean", "what fills in beside a smaller picture")  # noqa: RUF009
 
     def measure(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:
         """Rows of each zoom, zoom 1 first, then of the zooms together and of the Lie derivative."""

@@ -25,7 +25,7 @@ from explorer.probes.rows import Row, mean, rate, row, score
 from explorer.probes.stimuli import Shown
 from explorer.registry import parameter
 from explorer.statistics import COSINE, POSITIVE, SHARE
-from explorer.transforms import BORDERS, Border, Transform
+from explorer.transforms import Border, Transform
 
 CHANGED = "p(original class)"
 
@@ -53,7 +53,7 @@ class Translation(Probe):
 
     side: int = parameter(17, "shifts along each axis, odd: side x side in all", 3, 65)
     step: int = parameter(1, "distance of neighbouring shifts", 1, 32, "px")
-    border: Border = parameter("zero", "what fills in beside a picture that is moved", choices=BORDERS)
+    border: Border = parameter("zero", "what fills in beside a picture that is moved")
 
     def __post_init__(self) -> None:
         super().__post_init__()

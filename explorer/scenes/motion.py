@@ -7,6 +7,7 @@ from typing import Any
 
 from explorer.errors import ParameterError
 from explorer.geometry import Point
+from explorer.registry import parameters
 from explorer.scenes import Scene
 from explorer.transforms import Transform
 
@@ -47,12 +48,11 @@ def moved(scene: Scene, transform: Transform, frame: tuple[int, int]) -> Scene:
         "dy": scene.dy + transform.dy / frame[0],
         "scale": scene.scale * transform.zoom,
     }
-    for field in dataclasses.fields(Scene):
-        low, high = field.metadata["low"], field.metadata["high"]
-        if field.name in changed and not low <= changed[field.name] <= high:
+    for name, one in parameters(Scene).items():
+        if name in changed and not one.allows(changed[name]):
             raise ParameterError(
-                f"after this move the scene's {field.name} ({field.metadata['text']}) would be "
-                f"{changed[field.name]:.3g}; it lies from {low:g} to {high:g}"
+                f"after this move the scene's {name} ({one.text}) would be {changed[name]:.3g}; it lies from "
+                f"{one.low:g} to {one.high:g}"
             )
     if transform.angle % 360:
         # The axis of an arrangement turns with its parts.

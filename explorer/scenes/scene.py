@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from explorer.errors import ParameterError, UnknownNameError
-from explorer.registry import parameter
+from explorer.registry import parameter, parameters
 
 #: Raised whenever the same (seed, index) would give another picture.
 DATA_VERSION = 1
@@ -110,18 +110,14 @@ class Scene:
     seed: int = parameter(0, "decides colours, background details and noise", 0, 2**31 - 1)
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value, choices = getattr(self, field.name), field.metadata["choices"]
-            if choices:
-                if value not in choices:
-                    raise UnknownNameError(field.name, str(value), choices)
+        for name, one in parameters(Scene).items():
+            value = getattr(self, name)
+            if one.allows(value):
                 continue
-            low, high = field.metadata["low"], field.metadata["high"]
-            whole = field.name == "seed"
-            number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-            if not number or not math.isfinite(value) or not low <= value <= high:
-                kind = "a whole number" if whole else "a number"
-                raise ParameterError(f"{field.name} is {value!r}; it is {kind} from {low:g} to {high:g}")
+            if one.choices:
+                raise UnknownNameError(name, str(value), one.choices)
+            kind = "a whole number" if one.kind is int else "a number"
+            raise ParameterError(f"{name} is {value!r}; it is {kind} from {one.low:g} to {one.high:g}")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from explorer.errors import ParameterError
 from explorer.geometry import Point
 from explorer.images import samples
 from explorer.models.spec import ModelSpec
+from explorer.registry import parameters
 from explorer.scenes import Scene
 from explorer.transforms import Transform
 from explorer.ui.scene import parse_scene
@@ -67,10 +67,10 @@ class Question:
 def moves() -> list[dict[str, Any]]:
     """Describe the controls of a move, one per field of Transform that the page offers."""
     described = []
-    for field in dataclasses.fields(Transform):
-        extra = _SLIDERS.get(field.name)
+    for name, one in parameters(Transform).items():
+        extra = _SLIDERS.get(name)
         if extra is not None:
-            described.append({"name": field.name, "default": field.default, **field.metadata, **extra})
+            described.append({"name": name, **one.record(), **extra})
     return described
 
 
@@ -92,18 +92,13 @@ def parameters_of(entry: Any) -> list[dict[str, Any]]:
     """Describe the parameters of a registry's entry: one control a field."""
     return [
         {
-            "name": one.name,
-            "default": one.default,
-            "text": one.metadata.get("text", one.name),
-            "low": one.metadata.get("low"),
-            "high": one.metadata.get("high"),
-            "unit": one.metadata.get("unit", ""),
-            "choices": list(one.metadata.get("choices", ())),
-            "whole": "int" in str(one.type),
-            "words": "str" in str(one.type),
-            "yes": "bool" in str(one.type),
+            "name": name,
+            **one.record(),
+            "whole": one.kind is int,
+            "words": one.kind is str,
+            "yes": one.kind is bool,
         }
-        for one in dataclasses.fields(entry)
+        for name, one in parameters(entry).items()
     ]
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from explorer.errors import ParameterError
+from explorer.registry import parameters
 from explorer.scenes import ARRANGEMENTS, PART, RADIUS, SPREAD, Scene, render
 
 #: The scenes of the strip: name -> (scene, what it shows). The first is shown on opening.
@@ -50,21 +51,14 @@ _BACKGROUND, _OBJECT = 384, 256
 def fields() -> list[dict[str, Any]]:
     """Describe the controls of a scene, one per field that the page offers."""
     described = []
-    for field in dataclasses.fields(Scene):
-        if field.name in _MOVED:
+    for name, one in parameters(Scene).items():
+        if name in _MOVED:
             continue
-        whole = isinstance(field.default, int)
-        low, high = field.metadata["low"], field.metadata["high"]
+        whole, step = one.kind is int, None
+        if one.low is not None and one.high is not None:
+            step = 1 if whole or one.high - one.low > 10 else 0.05 if one.high > 1 else 0.01
         described.append(
-            {
-                "name": field.name,
-                "default": field.default,
-                **field.metadata,
-                "choices": list(field.metadata["choices"]),
-                "whole": whole,
-                "step": None if low is None else 1 if whole or high - low > 10 else 0.05 if high > 1 else 0.01,
-                "arrangements": field.name in _OF_ARRANGEMENTS,
-            }
+            {"name": name, **one.record(), "whole": whole, "step": step, "arrangements": name in _OF_ARRANGEMENTS}
         )
     return described
 
@@ -84,7 +78,7 @@ def parse_scene(asked: Any) -> Scene | None:
         return None
     if not isinstance(asked, Mapping):
         raise ParameterError(f"a scene is an object with the names of its fields, got {type(asked).__name__}")
-    known = [field.name for field in dataclasses.fields(Scene)]
+    known = parameters(Scene)
     for name in asked:
         if name not in known:
             raise ParameterError(f"a scene has no field '{str(name)[:40]}'; it has: {', '.join(known)}")

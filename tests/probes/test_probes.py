@@ -28,6 +28,7 @@ from explorer.probes.base import Probe, Run, Step
 from explorer.probes.passes import Passes, stage_features
 from explorer.probes.result import ProbeResult
 from explorer.probes.rows import mean, rate, row, score
+from explorer.registry import parameters
 from explorer.scenes import CLASSES
 from explorer.statistics import SHARE
 from explorer.transforms import Transform
@@ -79,11 +80,9 @@ def test_a_probe_declares_everything(name):
     assert len(kind.formula) > 5
     assert len(kind.source) > 10
     assert kind.limits.endswith(".")
-    for one in dataclasses.fields(kind):
-        assert one.metadata["text"], one.name
-        default = kind().__dict__[one.name]
-        if one.metadata["choices"]:
-            assert default in one.metadata["choices"]
+    for key, one in parameters(kind).items():
+        assert one.text, key
+        assert one.allows(getattr(kind(), key)), key
 
 
 def test_every_bias_has_a_probe_and_a_headline():

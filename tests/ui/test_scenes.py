@@ -17,6 +17,7 @@ from explorer.comparison.compare import compare, predict
 from explorer.errors import ExplorerError
 from explorer.geometry import Point
 from explorer.models.loading import load
+from explorer.registry import parameters
 from explorer.scenes import Scene, render
 from explorer.scenes.motion import moved
 from explorer.transforms import Transform
@@ -129,11 +130,11 @@ def test_moves_that_a_scene_cannot_make_are_refused(handlers, move):
 
 def test_fields_come_from_the_declaration():
     described = {one["name"]: one for one in fields()}
-    declared = {field.name: field for field in dataclasses.fields(Scene)}
+    declared = parameters(Scene)
     assert set(described) == set(declared) - {"dx", "dy", "scale", "angle"}
     for name, one in described.items():
         assert one["default"] == declared[name].default
-        assert one["text"] == declared[name].metadata["text"]
+        assert one["text"] == declared[name].text
         assert bool(one["choices"]) or one["step"] > 0
 
 

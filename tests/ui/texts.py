@@ -132,7 +132,7 @@ def _explained(found: Any) -> Iterator[str]:
     for text in (found.definition, found.cost, found.map, found.means, found.means_not, found.correction, found.order):
         yield text.replace("``", "")
     yield from (found.memory, found.reach, found.use, found.difficulty)
-    yield from (option.help for option in found.options.values())
+    yield from (option.text for option in found.options.values())
     yield from (node.label for row in found.diagram.rows for node in row)
 
 

@@ -250,7 +250,7 @@ def body(name: str, costs: tuple[MeasuredCost, MeasuredCost] | None = None) -> s
             "strengths": found.strengths,
             "weaknesses": found.weaknesses,
             "correction": found.correction,
-            "options": [[key, one.help, str(one.default)] for key, one in found.options.items()],
+            "options": [[key, one.text, str(one.default)] for key, one in found.options.items()],
             "order": found.order,
             "cost": found.cost,
             "measured": None if costs is None else _table(*costs),
