@@ -1,195 +1,140 @@
 // The tabs of the biases: what to measure, how far it is, and clicks in figures that move what is under Compare.
-"use strict";
-(() => {
-  const { explorer } = window;
-  const { make, write, say } = explorer;
+import { hear, tell } from "./bus.js";
+import { make, write } from "./dom.js";
+import { there as thereOf } from "./figures.js";
+import { say } from "./words.js";
 
-  /** A control for one parameter of a probe; `change` gets its value, or undefined for the probe's own. */
-  const control = (one, id, change) => {
-    const label = one.name.replaceAll("_", " ");
-    let input;
-    if (one.choices.length) {
-      input = make("select", { id }, ...one.choices.map((choice) => make("option", { value: choice, text: say(choice), selected: choice === one.default })));
-      input.addEventListener("change", () => change(input.value));
-    } else if (one.yes) {
-      input = make("input", { id, type: "checkbox" });
-      input.checked = Boolean(one.default);
-      input.addEventListener("change", () => change(input.checked));
-    } else {
-      input = make("input", one.words
-        ? { id, type: "text", value: one.default ?? "", maxlength: 200 }
-        : { id, type: "number", min: one.low, max: one.high, step: one.whole ? 1 : "any", value: one.default ?? "", placeholder: say("own choice") });
-      input.addEventListener("change", () => {
-        if (input.value === "" || !input.checkValidity()) {
-          input.value = one.default ?? "";
-          change(undefined);
-        } else change(one.words ? input.value : Number(input.value));
-      });
-    }
-    const hint = one.low === null || one.low === undefined ? say(one.text) : say("{text}, {low} to {high}", { text: one.text, low: one.low, high: one.high });
-    return make("div", { class: "field plain", title: say(one.text) },
-      make("label", { for: id, text: say(label) }), input, make("span", { class: "unit", text: say(one.unit) }), make("p", { class: "hint", text: hint }));
-  };
-
-  explorer.probe = ({ element, trigger, props }) => {
-    const { bias, question, intro, probes } = props.options;
-    const wanted = { probe: probes.length ? probes[0].name : "", parameters: {}, shown: "several" };
-    const publish = () => { props.value = JSON.parse(JSON.stringify(wanted)); };
-    // What would be measured, for whoever wants its code; where all biases are, no single probe is.
-    if (bias !== "all") explorer.hear("code", (answer) => { if (element.offsetParent) answer(wanted); });
-    const probe = () => probes.find(({ name }) => name === wanted.probe);
-    const title = make("p", { class: "probe-question" });
-    const about = make("div", {});
-    const limits = make("p", { class: "probe-limits" });
-    const parameters = make("div", { class: "probe-parameters" });
-    const choice = make("div", { class: "probe-choice", role: "radiogroup", "aria-label": say("Probe") });
-    const shown = make("select", { id: `shown-${bias}`, onchange: () => { wanted.shown = shown.value; publish(); } },
-      make("option", { value: "several", text: say("24 scenes, or the sample photographs") }),
-      make("option", { value: "stage", text: say("what is shown under Compare") }));
-    const looks = make("div", { class: "field plain" }, make("label", { for: `shown-${bias}`, text: say("measured on") }), shown);
-    const folded = make("details", { class: "probe-more" }, make("summary", { text: say("Parameters") }), parameters);
-    const source = make("details", { class: "probe-more" }, make("summary", { text: say("Formula and source") }), about);
-    const linked = { shift: "Click in a figure to move the picture under Compare there.", zoom: "Click in a figure to rescale the picture under Compare.",
-      layer: "Click a point to choose its layer under Compare." };
-    const link = make("p", { class: "hint" });
-    const there = make("div", { class: "probe-row there", hidden: true });
-    let shownThere = "";
-    const gone = () => { shownThere = ""; there.hidden = true; };
-    explorer.hear(`figure-${bias}`, (figure) => {
-      const key = JSON.stringify(figure);
-      if (key === shownThere || (!there.hidden && there.contains(document.activeElement))) return;
-      shownThere = key;
-      there.replaceChildren(...explorer.there(`there-${bias}`, figure));
-      there.hidden = false;
+/** A control for one parameter of a probe; `change` gets its value, or undefined for the probe's own. */
+const control = (one, id, change) => {
+  const label = one.name.replaceAll("_", " ");
+  let input;
+  if (one.choices.length) {
+    input = make("select", { id }, ...one.choices.map((choice) => make("option", { value: choice, text: say(choice), selected: choice === one.default })));
+    input.addEventListener("change", () => change(input.value));
+  } else if (one.yes) {
+    input = make("input", { id, type: "checkbox" });
+    input.checked = Boolean(one.default);
+    input.addEventListener("change", () => change(input.checked));
+  } else {
+    input = make("input", one.words
+      ? { id, type: "text", value: one.default ?? "", maxlength: 200 }
+      : { id, type: "number", min: one.low, max: one.high, step: one.whole ? 1 : "any", value: one.default ?? "", placeholder: say("own choice") });
+    input.addEventListener("change", () => {
+      if (input.value === "" || !input.checkValidity()) {
+        input.value = one.default ?? "";
+        change(undefined);
+      } else change(one.words ? input.value : Number(input.value));
     });
-    const measure = make("button", { type: "button", class: "main", text: say(probes.length ? "Measure" : "Measure all biases"), onclick: () => run(true) });
-    const stop = make("button", { type: "button", class: "quiet", text: say("Stop"), hidden: true, onclick: () => { run(false); trigger("stop"); } });
-    const run = (on) => {
-      measure.disabled = on;
-      stop.hidden = !on;
-      explorer.tell(`measuring-${bias}`, on);
-      if (on) { gone(); publish(); trigger("measure"); }
-    };
-    explorer.hear(`working-${bias}`, ({ share }) => {
-      const on = share < 1;
-      measure.disabled = on;
-      stop.hidden = !on;
-    });
-    const show = () => {
-      const one = probe();
-      if (!one) return;
-      for (const button of choice.children) {
-        button.setAttribute("aria-checked", String(button.dataset.name === one.name));
-        button.tabIndex = button.dataset.name === one.name ? 0 : -1;
-      }
-      write(title, say(one.title));
-      write(limits, say("What this does not show: {limits}", { limits: one.limits }));
-      write(link, say(linked[one.link] || ""));
-      about.replaceChildren(make("p", { class: "formula", text: one.formula }), make("p", { text: say(one.source) }));
-      looks.hidden = !one.looks;
-      folded.hidden = !one.parameters.length;
-      parameters.replaceChildren(...one.parameters.map((each) => control(each, `${bias}-${one.name}-${each.name}`, (value) => {
-        if (value === undefined) delete wanted.parameters[each.name];
-        else wanted.parameters[each.name] = value;
-        publish();
-      })));
-    };
-    const choose = (name) => { wanted.probe = name; wanted.parameters = {}; show(); publish(); };
-    choice.append(...probes.map(({ name }) => make("button", { type: "button", role: "radio", "data-name": name, text: say(name.replaceAll("-", " ")), onclick: () => choose(name) })));
-    choice.addEventListener("keydown", (event) => {
-      const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-      if (!step) return;
-      event.preventDefault();
-      const names = probes.map(({ name }) => name);
-      choose(names[(names.indexOf(wanted.probe) + step + names.length) % names.length]);
-      choice.querySelector("[aria-checked=true]").focus();
-    });
-    element.querySelector(".part").replaceChildren(make("div", { class: "probe" },
-      make("h2", { text: say(question) }), make("p", { class: "hint", text: say(intro) }),
-      ...(probes.length ? [choice, title, make("div", { class: "probe-row" }, looks, measure, stop), folded, source, limits, link, there] : [make("div", { class: "probe-row" }, measure, stop)])));
-    show();
-    publish();
+  }
+  const hint = one.low === null || one.low === undefined ? say(one.text) : say("{text}, {low} to {high}", { text: one.text, low: one.low, high: one.high });
+  return make("div", { class: "field plain", title: say(one.text) },
+    make("label", { for: id, text: say(label) }), input, make("span", { class: "unit", text: say(one.unit) }), make("p", { class: "hint", text: hint }));
+};
+
+/** Draw what can be measured of a bias. */
+export const probe = (element, { trigger, props }) => {
+  const { bias, question, intro, probes } = props.options;
+  const wanted = { probe: probes.length ? probes[0].name : "", parameters: {}, shown: "several" };
+  const publish = () => { props.value = JSON.parse(JSON.stringify(wanted)); };
+  // What would be measured, for whoever wants its code; where all biases are, no single probe is.
+  if (bias !== "all") hear("code", (answer) => { if (element.offsetParent) answer(wanted); });
+  const probe = () => probes.find(({ name }) => name === wanted.probe);
+  const title = make("p", { class: "probe-question" });
+  const about = make("div", {});
+  const limits = make("p", { class: "probe-limits" });
+  const parameters = make("div", { class: "probe-parameters" });
+  const choice = make("div", { class: "probe-choice", role: "radiogroup", "aria-label": say("Probe") });
+  const shown = make("select", { id: `shown-${bias}`, onchange: () => { wanted.shown = shown.value; publish(); } },
+    make("option", { value: "several", text: say("24 scenes, or the sample photographs") }),
+    make("option", { value: "stage", text: say("what is shown under Compare") }));
+  const looks = make("div", { class: "field plain" }, make("label", { for: `shown-${bias}`, text: say("measured on") }), shown);
+  const folded = make("details", { class: "probe-more" }, make("summary", { text: say("Parameters") }), parameters);
+  const source = make("details", { class: "probe-more" }, make("summary", { text: say("Formula and source") }), about);
+  const linked = { shift: "Click in a figure to move the picture under Compare there.", zoom: "Click in a figure to rescale the picture under Compare.",
+    layer: "Click a point to choose its layer under Compare." };
+  const link = make("p", { class: "hint" });
+  const there = make("div", { class: "probe-row there", hidden: true });
+  let shownThere = "";
+  const gone = () => { shownThere = ""; there.hidden = true; };
+  hear(`figure-${bias}`, (figure) => {
+    const key = JSON.stringify(figure);
+    if (key === shownThere || (!there.hidden && there.contains(document.activeElement))) return;
+    shownThere = key;
+    there.replaceChildren(...thereOf(`there-${bias}`, figure));
+    there.hidden = false;
+  });
+  const measure = make("button", { type: "button", class: "main", text: say(probes.length ? "Measure" : "Measure all biases"), onclick: () => run(true) });
+  const stop = make("button", { type: "button", class: "quiet", text: say("Stop"), hidden: true, onclick: () => { run(false); trigger("stop"); } });
+  const run = (on) => {
+    measure.disabled = on;
+    stop.hidden = !on;
+    tell(`measuring-${bias}`, on);
+    if (on) { gone(); publish(); trigger("measure"); }
   };
-
-  /** How far a measurement is, and what has to be said about it. */
-  explorer.working = ({ element, props, watch }) => {
-    const root = element.querySelector(".part");
-    const { bias } = props.options;
-    const bar = make("progress", { max: 1, value: 0, "aria-label": say("measurement under way") });
-    const words = make("span", { role: "status" });
-    const notes = make("ul", { class: "points" });
-    root.replaceChildren(make("div", { class: "working" }, bar, words), notes);
-    let stopped = false;
-    explorer.hear(`measuring-${bias}`, (on) => { stopped = !on; });
-    const show = () => {
-      const text = typeof props.value === "string" ? props.value : "";
-      root.hidden = !text && !stopped;
-      if (!text) return;
-      const { words: said, share, notes: told } = JSON.parse(text);
-      // What was stopped may still tell how far it had come.
-      if (stopped && (share < 1 || !said)) return;
-      bar.hidden = share >= 1;
-      bar.value = share;
-      write(words, say(said));
-      notes.replaceChildren(...told.map((one) => make("li", { text: say(one) })));
-      explorer.tell(`working-${bias}`, { share });
-    };
-    show();
-    watch("value", show);
-  };
-
-  // ---- clicks in figures
-
-  let notice = null;
-  const tellOf = (text) => {
-    if (!notice) {
-      notice = make("div", { class: "linked", role: "status" });
-      document.body.append(notice);
+  hear(`working-${bias}`, ({ share }) => {
+    const on = share < 1;
+    measure.disabled = on;
+    stop.hidden = !on;
+  });
+  const show = () => {
+    const one = probe();
+    if (!one) return;
+    for (const button of choice.children) {
+      button.setAttribute("aria-checked", String(button.dataset.name === one.name));
+      button.tabIndex = button.dataset.name === one.name ? 0 : -1;
     }
-    const go = make("button", { type: "button", class: "main", text: say("Show"), onclick: () => {
-      notice.hidden = true;
-      document.querySelector("#tabs > .tab-wrapper button[role=tab]").click();
-    } });
-    const close = make("button", { type: "button", class: "quiet", text: say("Close"), onclick: () => { notice.hidden = true; } });
-    notice.replaceChildren(make("span", { text }), go, close);
-    notice.hidden = false;
+    write(title, say(one.title));
+    write(limits, say("What this does not show: {limits}", { limits: one.limits }));
+    write(link, say(linked[one.link] || ""));
+    about.replaceChildren(make("p", { class: "formula", text: one.formula }), make("p", { text: say(one.source) }));
+    looks.hidden = !one.looks;
+    folded.hidden = !one.parameters.length;
+    parameters.replaceChildren(...one.parameters.map((each) => control(each, `${bias}-${one.name}-${each.name}`, (value) => {
+      if (value === undefined) delete wanted.parameters[each.name];
+      else wanted.parameters[each.name] = value;
+      publish();
+    })));
   };
-  const number = (value) => Number(value.toFixed(2));
+  const choose = (name) => { wanted.probe = name; wanted.parameters = {}; show(); publish(); };
+  choice.append(...probes.map(({ name }) => make("button", { type: "button", role: "radio", "data-name": name, text: say(name.replaceAll("-", " ")), onclick: () => choose(name) })));
+  choice.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const names = probes.map(({ name }) => name);
+    choose(names[(names.indexOf(wanted.probe) + step + names.length) % names.length]);
+    choice.querySelector("[aria-checked=true]").focus();
+  });
+  element.querySelector(".part").replaceChildren(make("div", { class: "probe" },
+    make("h2", { text: say(question) }), make("p", { class: "hint", text: say(intro) }),
+    ...(probes.length ? [choice, title, make("div", { class: "probe-row" }, looks, measure, stop), folded, source, limits, link, there] : [make("div", { class: "probe-row" }, measure, stop)])));
+  show();
+  publish();
+};
 
-  const follow = (meta, point) => {
-    const { question } = explorer;
-    if (!question) return;
-    if (meta.link === "shift") {
-      // A map is of one model and in its pixels; the question's pixels are the first model's.
-      const own = meta.models.findIndex((model) => meta.title.includes(model));
-      const size = meta.sizes[Math.max(own, 0)];
-      const frame = question.frame();
-      const share = { x: frame[1] / size[1], y: frame[0] / size[0] };
-      const change = { dx: number(point.x * share.x), dy: point.z === undefined ? 0 : number(point.y * share.y) };
-      question.set(change);
-      tellOf(say("The picture under Compare is moved by {dx} px to the right and {dy} px down.", { dx: change.dx, dy: change.dy }));
-    } else if (meta.link === "zoom") {
-      question.set({ zoom: number(point.x) });
-      tellOf(say("The picture under Compare is rescaled to {zoom} times its size.", { zoom: number(point.x) }));
-    } else if (meta.link === "layer") {
-      // A place on the axis is a layer's number over their count.
-      const model = meta.models.findIndex((one) => [one, say("{model}, heads", { model: one })].includes(point.data.name));
-      const layers = meta.layers[model] || [];
-      const path = layers[Math.min(layers.length, Math.max(1, Math.round(point.x * layers.length))) - 1];
-      if (path !== undefined) goToLayer(meta, { model, path });
-    }
+/** How far a measurement is, and what has to be said about it. */
+export const working = (element, { props, watch }) => {
+  const root = element.querySelector(".part");
+  const { bias } = props.options;
+  const bar = make("progress", { max: 1, value: 0, "aria-label": say("measurement under way") });
+  const words = make("span", { role: "status" });
+  const notes = make("ul", { class: "points" });
+  root.replaceChildren(make("div", { class: "working" }, bar, words), notes);
+  let stopped = false;
+  hear(`measuring-${bias}`, (on) => { stopped = !on; });
+  const show = () => {
+    const text = typeof props.value === "string" ? props.value : "";
+    root.hidden = !text && !stopped;
+    if (!text) return;
+    const { words: said, share, notes: told } = JSON.parse(text);
+    // What was stopped may still tell how far it had come.
+    if (stopped && (share < 1 || !said)) return;
+    bar.hidden = share >= 1;
+    bar.value = share;
+    write(words, say(said));
+    notes.replaceChildren(...told.map((one) => make("li", { text: say(one) })));
+    tell(`working-${bias}`, { share });
   };
-  const goToLayer = (meta, { model, path }) => {
-    // What was measured may be of models that are no longer shown, or stand elsewhere now.
-    const { answer } = explorer.now;
-    const shown = answer ? answer.rows.findIndex((row) => [row.spec, row.asked].includes(meta.models[model])) : -1;
-    if (shown < 0 || answer.rows[shown].asked !== explorer.chosen.models()[shown]) {
-      tellOf(say("{model} is not under Compare now. Add it there to see its layer {path}.", { path, model: meta.models[model] }));
-      return;
-    }
-    explorer.tell("layer", { model: shown, path });
-    tellOf(say("Layer {path} of {model} is chosen under Compare.", { path, model: meta.models[model] }));
-  };
-  explorer.followFigure = follow;
-  explorer.goToLayer = goToLayer;
-})();
+  show();
+  watch("value", show);
+};

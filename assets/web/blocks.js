@@ -1,81 +1,85 @@
 // What there is to say of a block beyond its formula.
-"use strict";
-(() => {
-  const { explorer } = window;
-  const { make, say } = explorer;
+import { hear, tell } from "./bus.js";
+import { make } from "./dom.js";
+import { chosenBlock } from "./ways.js";
+import { say, sayWithin } from "./words.js";
 
-  const many = (value) => (value >= 1e9 ? `${(value / 1e9).toPrecision(3)} G` : value >= 1e6 ? `${(value / 1e6).toPrecision(3)} M` : value >= 1e3 ? `${(value / 1e3).toPrecision(3)} k` : String(value));
-  /** Text with its powers raised: n^1.5. */
-  const raised = (text) => text.split(/\^([\d.]*\d)/).map((piece, at) => (at % 2 ? make("sup", { text: piece }) : piece));
-  const points = (title, items) => (items.length
-    ? make("section", {}, make("h3", { text: say(title) }), make("ul", { class: "points" }, ...items.map((text) => make("li", { text: say(text) })))) : null);
+let shown = "";
+/** The block that is explained, "" before there is one. */
+export const shownBlock = () => shown;
 
-  const times = (value) => (value === null ? "–" : `${Number(value.toPrecision(2))} ×`);
 
-  const costs = ({ blocks, rows, counted, channels }) => {
-    const compared = blocks.length > 1;
-    const cell = (text) => make("th", { scope: "col", text });
-    const head = make("tr", {}, cell(say("grid")), cell(say("n")),
-      ...blocks.flatMap((name) => [cell(say("{block}: multiply-adds", { block: name })), cell(say("{block}: ms", { block: name }))]),
-      ...(compared ? [
-        cell(say("{other} ÷ {block}: multiply-adds", { block: blocks[0], other: blocks[1] })),
-        cell(say("{other} ÷ {block}: time", { block: blocks[0], other: blocks[1] })),
-      ] : []));
-    const body = rows.map(([grid, n, ...values]) => make("tr", {}, make("th", { scope: "row", text: grid }), make("td", { text: n }),
-      ...values.map((value, at) => make("td", { class: at > 3 ? "times" : "", text: at > 3 ? times(value) : at % 2 ? value.toPrecision(2) : many(value) }))));
-    const last = rows[rows.length - 1];
-    const answer = !compared || last[6] === null ? null : make("p", { class: "answer" }, make("strong", { text: say(
-      "At {grid}, full attention ({other}) takes {times} the multiply-adds of {block} and {ms} its time.",
-      { grid: last[0], other: blocks[1], block: blocks[0], times: times(last[6]), ms: times(last[7]) },
-    ) }));
-    return make("div", {}, answer, make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": say("Measured cost") },
-      make("table", {}, make("thead", {}, head), make("tbody", {}, ...body))),
-    make("ul", { class: "points" }, ...counted.map((text) => make("li", {}, ...raised(say(text))))),
-    make("p", { class: "hint", text: say("counted by torch, d = {d}; time of one picture on one thread of this server's processor", { d: channels }) }));
+const many = (value) => (value >= 1e9 ? `${(value / 1e9).toPrecision(3)} G` : value >= 1e6 ? `${(value / 1e6).toPrecision(3)} M` : value >= 1e3 ? `${(value / 1e3).toPrecision(3)} k` : String(value));
+/** Text with its powers raised: n^1.5. */
+const raised = (text) => text.split(/\^([\d.]*\d)/).map((piece, at) => (at % 2 ? make("sup", { text: piece }) : piece));
+const points = (title, items) => (items.length
+  ? make("section", {}, make("h3", { text: say(title) }), make("ul", { class: "points" }, ...items.map((text) => make("li", { text: say(text) })))) : null);
+
+const times = (value) => (value === null ? "–" : `${Number(value.toPrecision(2))} ×`);
+
+const costs = ({ blocks, rows, counted, channels }) => {
+  const compared = blocks.length > 1;
+  const cell = (text) => make("th", { scope: "col", text });
+  const head = make("tr", {}, cell(say("grid")), cell(say("n")),
+    ...blocks.flatMap((name) => [cell(say("{block}: multiply-adds", { block: name })), cell(say("{block}: ms", { block: name }))]),
+    ...(compared ? [
+      cell(say("{other} ÷ {block}: multiply-adds", { block: blocks[0], other: blocks[1] })),
+      cell(say("{other} ÷ {block}: time", { block: blocks[0], other: blocks[1] })),
+    ] : []));
+  const body = rows.map(([grid, n, ...values]) => make("tr", {}, make("th", { scope: "row", text: grid }), make("td", { text: n }),
+    ...values.map((value, at) => make("td", { class: at > 3 ? "times" : "", text: at > 3 ? times(value) : at % 2 ? value.toPrecision(2) : many(value) }))));
+  const last = rows[rows.length - 1];
+  const answer = !compared || last[6] === null ? null : make("p", { class: "answer" }, make("strong", { text: say(
+    "At {grid}, full attention ({other}) takes {times} the multiply-adds of {block} and {ms} its time.",
+    { grid: last[0], other: blocks[1], block: blocks[0], times: times(last[6]), ms: times(last[7]) },
+  ) }));
+  return make("div", {}, answer, make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": say("Measured cost") },
+    make("table", {}, make("thead", {}, head), make("tbody", {}, ...body))),
+  make("ul", { class: "points" }, ...counted.map((text) => make("li", {}, ...raised(say(text))))),
+  make("p", { class: "hint", text: say("counted by torch, d = {d}; time of one picture on one thread of this server's processor", { d: channels }) }));
+};
+
+/** Draw the explanation of a block. */
+export const explanation = (element, { props, watch }) => {
+  const root = element.querySelector(".part");
+  const show = () => {
+    if (typeof props.value !== "string") return;
+    const found = JSON.parse(props.value);
+    const drawing = make("div", { class: "diagram" });
+    drawing.innerHTML = found.diagram; // drawn by the library from its own declarations
+    sayWithin(drawing);
+    root.replaceChildren(
+      make("div", { class: "explained" },
+        make("div", {}, drawing),
+        make("div", {},
+          make("p", { class: "definition" }, ...raised(say(found.definition))),
+          make("dl", {}, ...found.facts.flatMap(([label, text]) => [make("dt", { text: say(label) }), make("dd", { text: say(text) })])),
+          make("div", { class: "pair" }, points("Strengths", found.strengths), points("Weaknesses", found.weaknesses)))),
+      make("section", { class: "cost" },
+        make("h3", { text: say("Cost") }),
+        make("p", {}, make("strong", {}, ...raised(say(found.order))), make("span", {}, ". ", ...raised(say(found.cost)))),
+        found.correction ? make("p", { class: "correction" }, ...raised(say(found.correction))) : null,
+        found.measured ? costs(found.measured) : make("p", { class: "hint", text: say("Measuring…") })),
+      found.options.length ? make("section", {},
+        make("h3", { text: say("Parameters") }),
+        make("dl", {}, ...found.options.flatMap(([name, help, value]) => [make("dt", { text: name }), make("dd", { text: `${say(help)} (${say(value)})` })]))) : make("span"));
   };
-
-  explorer.explanation = ({ element, props, watch }) => {
-    const root = element.querySelector(".part");
-    const show = () => {
-      if (typeof props.value !== "string") return;
-      const found = JSON.parse(props.value);
-      const drawing = make("div", { class: "diagram" });
-      drawing.innerHTML = found.diagram; // drawn by the library from its own declarations
-      explorer.sayWithin(drawing);
-      root.replaceChildren(
-        make("div", { class: "explained" },
-          make("div", {}, drawing),
-          make("div", {},
-            make("p", { class: "definition" }, ...raised(say(found.definition))),
-            make("dl", {}, ...found.facts.flatMap(([label, text]) => [make("dt", { text: say(label) }), make("dd", { text: say(text) })])),
-            make("div", { class: "pair" }, points("Strengths", found.strengths), points("Weaknesses", found.weaknesses)))),
-        make("section", { class: "cost" },
-          make("h3", { text: say("Cost") }),
-          make("p", {}, make("strong", {}, ...raised(say(found.order))), make("span", {}, ". ", ...raised(say(found.cost)))),
-          found.correction ? make("p", { class: "correction" }, ...raised(say(found.correction))) : null,
-          found.measured ? costs(found.measured) : make("p", { class: "hint", text: say("Measuring…") })),
-        found.options.length ? make("section", {},
-          make("h3", { text: say("Parameters") }),
-          make("dl", {}, ...found.options.flatMap(([name, help, value]) => [make("dt", { text: name }), make("dd", { text: `${say(help)} (${say(value)})` })]))) : make("span"));
-    };
-    const { dataset } = document.documentElement;
-    /** Dim an explanation while it is of another block than the one that is chosen. */
-    const mark = () => {
-      const chosen = document.querySelector("#block input:checked");
-      if (!chosen || chosen.value === explorer.blockShown) delete dataset.blockStale;
-      else dataset.blockStale = "";
-    };
-    document.addEventListener("change", (event) => { if (event.target.closest("#block")) mark(); });
-    const tell = () => {
-      show();
-      const name = typeof props.value === "string" ? JSON.parse(props.value).name : "";
-      if (name && name !== explorer.blockShown) {
-        explorer.blockShown = name;
-        explorer.tell("block", name);
-      }
-      mark();
-    };
-    tell();
-    watch("value", tell);
+  const { dataset } = document.documentElement;
+  /** Dim an explanation while it is of another block than the one that is chosen. */
+  const mark = () => {
+    if (!chosenBlock() || chosenBlock() === shown) delete dataset.blockStale;
+    else dataset.blockStale = "";
   };
-})();
+  hear("chose", mark);
+  const learn = () => {
+    show();
+    const name = typeof props.value === "string" ? JSON.parse(props.value).name : "";
+    if (name && name !== shown) {
+      shown = name;
+      tell("block", name);
+    }
+    mark();
+  };
+  learn();
+  watch("value", learn);
+};

@@ -1,75 +1,72 @@
 // Numbers to colours: perceptually uniform maps only, so that equal steps of a value look equally large.
-"use strict";
-(() => {
-  const { explorer } = window;
+import { now } from "./shown.js";
 
-  const tables = {};
-  /** The table of a range's map; which one unsigned maps are drawn in is the visitor's choice. */
-  const tableOf = (map) => tables[map === "sequential" ? explorer.now.look.map : map];
+const tables = {};
+/** The table of a range's map; which one unsigned maps are drawn in is the visitor's choice. */
+const tableOf = (map) => tables[map === "sequential" ? now.look.map : map];
 
-  /** Learn the maps: {name: anchors "#rrggbb", evenly spaced}. They come from the library, so that every face agrees. */
-  explorer.palettes = (maps) => {
-    for (const [name, anchors] of Object.entries(maps)) {
-      const rgb = anchors.map((hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)));
-      const table = new Uint8Array(768);
-      for (let i = 0; i < 256; i++) {
-        const place = (i / 255) * (rgb.length - 1);
-        const left = Math.min(Math.floor(place), rgb.length - 2);
-        for (let c = 0; c < 3; c++) table[3 * i + c] = Math.round(rgb[left][c] + (place - left) * (rgb[left + 1][c] - rgb[left][c]));
-      }
-      tables[name] = table;
+/** Learn the maps: {name: anchors "#rrggbb", evenly spaced}. They come from the library, so that every face agrees. */
+export const learnPalettes = (maps) => {
+  for (const [name, anchors] of Object.entries(maps)) {
+    const rgb = anchors.map((hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)));
+    const table = new Uint8Array(768);
+    for (let i = 0; i < 256; i++) {
+      const place = (i / 255) * (rgb.length - 1);
+      const left = Math.min(Math.floor(place), rgb.length - 2);
+      for (let c = 0; c < 3; c++) table[3 * i + c] = Math.round(rgb[left][c] + (place - left) * (rgb[left + 1][c] - rgb[left][c]));
     }
-  };
+    tables[name] = table;
+  }
+};
 
-  /** A picture of rows x columns values, one pixel a cell; `valid` 0 and not-a-number are left transparent. */
-  explorer.coloured = (values, rows, columns, { map, low, high }, valid = null) => {
-    const canvas = document.createElement("canvas");
-    canvas.width = columns;
-    canvas.height = rows;
-    const context = canvas.getContext("2d");
-    const image = context.createImageData(columns, rows);
-    const table = tableOf(map);
-    const scale = high > low ? 255 / (high - low) : 0;
-    for (let i = 0; i < rows * columns; i++) {
-      const value = values[i];
-      if (Number.isNaN(value) || (valid && !valid[i])) continue;
-      const at = 3 * Math.max(0, Math.min(255, Math.round((value - low) * scale)));
-      image.data[4 * i] = table[at];
-      image.data[4 * i + 1] = table[at + 1];
-      image.data[4 * i + 2] = table[at + 2];
-      image.data[4 * i + 3] = 255;
-    }
-    context.putImageData(image, 0, 0);
-    return canvas;
-  };
+/** A picture of rows x columns values, one pixel a cell; `valid` 0 and not-a-number are left transparent. */
+export const coloured = (values, rows, columns, { map, low, high }, valid = null) => {
+  const canvas = document.createElement("canvas");
+  canvas.width = columns;
+  canvas.height = rows;
+  const context = canvas.getContext("2d");
+  const image = context.createImageData(columns, rows);
+  const table = tableOf(map);
+  const scale = high > low ? 255 / (high - low) : 0;
+  for (let i = 0; i < rows * columns; i++) {
+    const value = values[i];
+    if (Number.isNaN(value) || (valid && !valid[i])) continue;
+    const at = 3 * Math.max(0, Math.min(255, Math.round((value - low) * scale)));
+    image.data[4 * i] = table[at];
+    image.data[4 * i + 1] = table[at + 1];
+    image.data[4 * i + 2] = table[at + 2];
+    image.data[4 * i + 3] = 255;
+  }
+  context.putImageData(image, 0, 0);
+  return canvas;
+};
 
-  /** A map's colours as a CSS gradient, left to right. */
-  explorer.gradient = (map) => {
-    const table = tableOf(map);
-    const stops = [];
-    for (let i = 0; i <= 16; i++) {
-      const at = 3 * Math.round((i / 16) * 255);
-      stops.push(`rgb(${table[at]} ${table[at + 1]} ${table[at + 2]})`);
-    }
-    return `linear-gradient(to right, ${stops.join(", ")})`;
-  };
+/** A map's colours as a CSS gradient, left to right. */
+export const gradient = (map) => {
+  const table = tableOf(map);
+  const stops = [];
+  for (let i = 0; i <= 16; i++) {
+    const at = 3 * Math.round((i / 16) * 255);
+    stops.push(`rgb(${table[at]} ${table[at + 1]} ${table[at + 2]})`);
+  }
+  return `linear-gradient(to right, ${stops.join(", ")})`;
+};
 
-  /** The range of a map: signed values about zero, others from zero or from `fixed`. */
-  explorer.range = (arrays, fixed = null) => {
-    if (fixed) return { map: "sequential", low: fixed[0], high: fixed[1] };
-    let low = Infinity;
-    let high = -Infinity;
-    for (const array of arrays) {
-      for (const value of array) {
-        if (value < low) low = value;
-        if (value > high) high = value;
-      }
+/** The range of a map: signed values about zero, others from zero or from `fixed`. */
+export const range = (arrays, fixed = null) => {
+  if (fixed) return { map: "sequential", low: fixed[0], high: fixed[1] };
+  let low = Infinity;
+  let high = -Infinity;
+  for (const array of arrays) {
+    for (const value of array) {
+      if (value < low) low = value;
+      if (value > high) high = value;
     }
-    if (!(high >= low)) return { map: "sequential", low: 0, high: 1 };
-    if (low < 0) {
-      const far = Math.max(-low, high);
-      return { map: "diverging", low: -far, high: far };
-    }
-    return { map: "sequential", low: 0, high: high || 1 };
-  };
-})();
+  }
+  if (!(high >= low)) return { map: "sequential", low: 0, high: 1 };
+  if (low < 0) {
+    const far = Math.max(-low, high);
+    return { map: "diverging", low: -far, high: far };
+  }
+  return { map: "sequential", low: 0, high: high || 1 };
+};

@@ -1,280 +1,282 @@
 // A panel: a picture or a map on a canvas, with what its numbers mean and a way to read them.
-"use strict";
-(() => {
-  const { explorer } = window;
-  const { make, write, digits } = explorer;
-  //: Pictures of at most this many pixels a side are shown pixel by pixel: so few is what the model has to go on.
-  const FEW = 112;
+import { tell } from "./bus.js";
+import { coloured, gradient } from "./colours.js";
+import { make, write } from "./dom.js";
+import { carried } from "./geometry.js";
+import { askedFrom } from "./maps.js";
+import { digits } from "./numbers.js";
+import { placeOf } from "./pointing.js";
+import * as questions from "./question.js";
+import { now } from "./shown.js";
+import { say } from "./words.js";
+//: Pictures of at most this many pixels a side are shown pixel by pixel: so few is what the model has to go on.
+const FEW = 112;
 
-  const pictures = new Map(); // data URI -> {colour, grey}
-  /** A picture in colour and in grey, decoded once. */
-  const picture = async (uri) => {
-    if (!pictures.has(uri)) {
-      const colour = new Image();
-      colour.src = uri;
-      await colour.decode();
-      const grey = document.createElement("canvas");
-      grey.width = colour.naturalWidth;
-      grey.height = colour.naturalHeight;
-      const context = grey.getContext("2d", { willReadFrequently: true });
-      context.drawImage(colour, 0, 0);
-      const pixels = context.getImageData(0, 0, grey.width, grey.height);
-      for (let i = 0; i < pixels.data.length; i += 4) {
-        const level = 0.2126 * pixels.data[i] + 0.7152 * pixels.data[i + 1] + 0.0722 * pixels.data[i + 2];
-        pixels.data[i] = pixels.data[i + 1] = pixels.data[i + 2] = level;
-      }
-      context.putImageData(pixels, 0, 0);
-      pictures.set(uri, { colour, grey });
-      if (pictures.size > 24) pictures.delete(pictures.keys().next().value);
+const pictures = new Map(); // data URI -> {colour, grey}
+/** A picture in colour and in grey, decoded once. */
+export const picture = async (uri) => {
+  if (!pictures.has(uri)) {
+    const colour = new Image();
+    colour.src = uri;
+    await colour.decode();
+    const grey = document.createElement("canvas");
+    grey.width = colour.naturalWidth;
+    grey.height = colour.naturalHeight;
+    const context = grey.getContext("2d", { willReadFrequently: true });
+    context.drawImage(colour, 0, 0);
+    const pixels = context.getImageData(0, 0, grey.width, grey.height);
+    for (let i = 0; i < pixels.data.length; i += 4) {
+      const level = 0.2126 * pixels.data[i] + 0.7152 * pixels.data[i + 1] + 0.0722 * pixels.data[i + 2];
+      pixels.data[i] = pixels.data[i + 1] = pixels.data[i + 2] = level;
     }
-    return pictures.get(uri);
-  };
+    context.putImageData(pixels, 0, 0);
+    pictures.set(uri, { colour, grey });
+    if (pictures.size > 24) pictures.delete(pictures.keys().next().value);
+  }
+  return pictures.get(uri);
+};
 
-  // Asking a canvas for its width makes the browser lay the page out at once, so it is told instead.
-  const widths = new WeakMap();
-  const sizes = new ResizeObserver((entries) => {
-    let changed = false;
-    for (const { target, contentRect } of entries) {
-      changed ||= Math.round(contentRect.width) !== Math.round(widths.get(target));
-      widths.set(target, contentRect.width);
-    }
-    if (changed) explorer.tell("resized");
+// Asking a canvas for its width makes the browser lay the page out at once, so it is told instead.
+const widths = new WeakMap();
+const sizes = new ResizeObserver((entries) => {
+  let changed = false;
+  for (const { target, contentRect } of entries) {
+    changed ||= Math.round(contentRect.width) !== Math.round(widths.get(target));
+    widths.set(target, contentRect.width);
+  }
+  if (changed) tell("resized");
+});
+
+/** How wide a canvas stands on the screen, px; 0 where it is hidden. */
+export const widthOf = (canvas) => {
+  if (!widths.has(canvas)) {
+    widths.set(canvas, canvas.clientWidth);
+    sizes.observe(canvas);
+  }
+  return widths.get(canvas);
+};
+
+/** Give a canvas as many pixels as it covers on the screen. */
+export const fit = (canvas, [height, width]) => {
+  const across = Math.max(1, Math.round(widthOf(canvas) * Math.min(window.devicePixelRatio || 1, 2)));
+  const down = Math.max(1, Math.round((across * height) / width));
+  if (canvas.width !== across || canvas.height !== down) {
+    canvas.width = across;
+    canvas.height = down;
+  }
+  canvas.style.aspectRatio = `${width} / ${height}`;
+  return canvas.getContext("2d");
+};
+
+/** Fill a canvas with what a model sees: few pixels as they are, many smoothly. */
+export const fill = (context, source, side) => {
+  const { width, height } = context.canvas;
+  context.imageSmoothingEnabled = side > FEW;
+  context.drawImage(source, 0, 0, width, height);
+};
+
+/** A pattern of fine diagonal lines: nothing of the picture is here. */
+export const hatch = (context, ground = "#8a8d92", ink = "#b9bcc1") => {
+  const scale = Math.min(window.devicePixelRatio || 1, 2);
+  const tile = document.createElement("canvas");
+  tile.width = tile.height = 8 * scale;
+  const pen = tile.getContext("2d");
+  if (ground) { pen.fillStyle = ground; pen.fillRect(0, 0, tile.width, tile.height); }
+  pen.strokeStyle = ink;
+  pen.lineWidth = 1.4 * scale;
+  pen.beginPath();
+  for (const start of [-1, 0, 1]) { pen.moveTo(start * tile.width, tile.height); pen.lineTo((start + 1) * tile.width, 0); }
+  pen.stroke();
+  return context.createPattern(tile, "repeat");
+};
+
+/** The picture's outline after a move, as a path. */
+export const outline = (context, move) => {
+  const { width, height } = context.canvas;
+  [[0, 0], [1, 0], [1, 1], [0, 1]].forEach(([x, y], number) => {
+    const place = carried({ ...move, cyclic: false }, { x, y });
+    context[number ? "lineTo" : "moveTo"](place.x * width, place.y * height);
   });
+  context.closePath();
+};
 
-  /** How wide a canvas stands on the screen, px; 0 where it is hidden. */
-  const widthOf = (canvas) => {
-    if (!widths.has(canvas)) {
-      widths.set(canvas, canvas.clientWidth);
-      sizes.observe(canvas);
-    }
-    return widths.get(canvas);
-  };
+/** Hatch what a moved picture shows of its border: it is no part of the picture. */
+export const hatchBorder = (context, move) => {
+  if (move.cyclic) return;
+  const { width, height } = context.canvas;
+  context.save();
+  context.beginPath();
+  context.rect(0, 0, width, height);
+  outline(context, move);
+  context.fillStyle = hatch(context, null, "rgb(150 154 160 / 75%)");
+  context.fill("evenodd");
+  context.restore();
+};
 
-  /** Give a canvas as many pixels as it covers on the screen. */
-  const fit = (canvas, [height, width]) => {
-    const across = Math.max(1, Math.round(widthOf(canvas) * Math.min(window.devicePixelRatio || 1, 2)));
-    const down = Math.max(1, Math.round((across * height) / width));
-    if (canvas.width !== across || canvas.height !== down) {
-      canvas.width = across;
-      canvas.height = down;
-    }
-    canvas.style.aspectRatio = `${width} / ${height}`;
-    return canvas.getContext("2d");
-  };
+//: Bright, unlike each other and unlike any colour of the maps; each pin has its number too.
+const PINS = ["#ffffff", "#ffd400", "#3fe0ff", "#ff7ad9"];
+export const pinColour = (number) => PINS[number % PINS.length];
 
-  /** Fill a canvas with what a model sees: few pixels as they are, many smoothly. */
-  const fill = (context, source, side) => {
-    const { width, height } = context.canvas;
-    context.imageSmoothingEnabled = side > FEW;
-    context.drawImage(source, 0, 0, width, height);
-  };
+/** Every pin where it asks from; the one whose maps are shown is the large one. */
+export const drawPins = (context, move, when = "after") => {
+  const { pins } = questions.get();
+  const active = now.pin;
+  pins.forEach((_, number) => {
+    const place = askedFrom(move, number, when);
+    if (place) cross(context, place, pinColour(number), pins.length > 1 ? number + 1 : 0, number === active || pins.length === 1);
+  });
+};
 
-  /** A pattern of fine diagonal lines: nothing of the picture is here. */
-  explorer.hatch = (context, ground = "#8a8d92", ink = "#b9bcc1") => {
-    const scale = Math.min(window.devicePixelRatio || 1, 2);
-    const tile = document.createElement("canvas");
-    tile.width = tile.height = 8 * scale;
-    const pen = tile.getContext("2d");
-    if (ground) { pen.fillStyle = ground; pen.fillRect(0, 0, tile.width, tile.height); }
-    pen.strokeStyle = ink;
-    pen.lineWidth = 1.4 * scale;
-    pen.beginPath();
-    for (const start of [-1, 0, 1]) { pen.moveTo(start * tile.width, tile.height); pen.lineTo((start + 1) * tile.width, 0); }
-    pen.stroke();
-    return context.createPattern(tile, "repeat");
-  };
-
-  /** The picture's outline after a move, as a path. */
-  const outline = (context, move) => {
-    const { width, height } = context.canvas;
-    [[0, 0], [1, 0], [1, 1], [0, 1]].forEach(([x, y], number) => {
-      const place = explorer.maps.carried({ ...move, cyclic: false }, { x, y });
-      context[number ? "lineTo" : "moveTo"](place.x * width, place.y * height);
-    });
-    context.closePath();
-  };
-
-  /** Hatch what a moved picture shows of its border: it is no part of the picture. */
-  const hatchBorder = (context, move) => {
-    if (move.cyclic) return;
-    const { width, height } = context.canvas;
-    context.save();
+export const cross = (context, place, colour = "white", name = 0, large = true) => {
+  const { width, height } = context.canvas;
+  const scale = Math.min(window.devicePixelRatio || 1, 2);
+  const [x, y, radius] = [place.x * width, place.y * height, (large ? 7 : 4.5) * scale];
+  if (name) {
+    context.font = `600 ${11 * scale}px system-ui, sans-serif`;
+    context.textBaseline = "middle";
+    context.lineWidth = 3 * scale;
+    context.strokeStyle = "rgb(0 0 0 / 75%)";
+    const at = [x + radius * 1.7, y - radius * 1.4];
+    context.strokeText(String(name), ...at);
+    context.fillStyle = colour;
+    context.fillText(String(name), ...at);
+  }
+  for (const [stroke, thick] of [["rgb(0 0 0 / 70%)", 4], [colour, 2]]) {
+    context.strokeStyle = stroke;
+    context.lineWidth = thick * scale;
     context.beginPath();
-    context.rect(0, 0, width, height);
-    outline(context, move);
-    context.fillStyle = explorer.hatch(context, null, "rgb(150 154 160 / 75%)");
-    context.fill("evenodd");
-    context.restore();
-  };
-
-  //: Bright, unlike each other and unlike any colour of the maps; each pin has its number too.
-  const PINS = ["#ffffff", "#ffd400", "#3fe0ff", "#ff7ad9"];
-  explorer.pinColour = (number) => PINS[number % PINS.length];
-
-  /** Every pin where it asks from; the one whose maps are shown is the large one. */
-  const drawPins = (context, move, when = "after") => {
-    const { pins } = explorer.question.get();
-    const active = explorer.now.pin;
-    pins.forEach((_, number) => {
-      const place = explorer.maps.askedFrom(move, number, when);
-      if (place) cross(context, place, explorer.pinColour(number), pins.length > 1 ? number + 1 : 0, number === active || pins.length === 1);
-    });
-  };
-
-  const cross = (context, place, colour = "white", name = 0, large = true) => {
-    const { width, height } = context.canvas;
-    const scale = Math.min(window.devicePixelRatio || 1, 2);
-    const [x, y, radius] = [place.x * width, place.y * height, (large ? 7 : 4.5) * scale];
-    if (name) {
-      context.font = `600 ${11 * scale}px system-ui, sans-serif`;
-      context.textBaseline = "middle";
-      context.lineWidth = 3 * scale;
-      context.strokeStyle = "rgb(0 0 0 / 75%)";
-      const at = [x + radius * 1.7, y - radius * 1.4];
-      context.strokeText(String(name), ...at);
-      context.fillStyle = colour;
-      context.fillText(String(name), ...at);
+    context.arc(x, y, radius, 0, 2 * Math.PI);
+    for (const [across, down] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+      context.moveTo(x + across * radius * 0.55, y + down * radius * 0.55);
+      context.lineTo(x + across * radius * 1.6, y + down * radius * 1.6);
     }
-    for (const [stroke, thick] of [["rgb(0 0 0 / 70%)", 4], [colour, 2]]) {
-      context.strokeStyle = stroke;
-      context.lineWidth = thick * scale;
-      context.beginPath();
-      context.arc(x, y, radius, 0, 2 * Math.PI);
-      for (const [across, down] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
-        context.moveTo(x + across * radius * 0.55, y + down * radius * 0.55);
-        context.lineTo(x + across * radius * 1.6, y + down * radius * 1.6);
-      }
-      context.stroke();
-    }
-  };
+    context.stroke();
+  }
+};
 
-  const panel = (name, title) => {
-    const canvas = make("canvas", { role: "img", tabindex: 0, "aria-label": title });
-    const blank = make("p", { class: "blank", hidden: true });
-    const tip = make("p", { class: "tip", hidden: true, "aria-hidden": "true" });
-    canvas.addEventListener("pointerleave", () => { tip.hidden = true; });
-    const low = make("span");
-    const high = make("span");
-    const strip = make("span", { class: "strip", "aria-hidden": "true" });
-    const unit = make("span", { class: "unit" });
-    const scale = make("div", { class: "scale" }, low, strip, high);
-    const reading = make("p", { class: "reading" });
-    const about = make("p", { class: "about" });
-    const badge = make("span", { class: "badge" });
-    const note = make("p", { class: "note", hidden: true });
-    const where = make("bdi");
-    const element = make("figure", { class: `panel ${name}` },
-      make("figcaption", {}, make("span", { class: "title", text: title }), make("span", { class: "where" }, where), badge),
-      make("div", { class: "frame" }, canvas, blank, tip), scale, unit, reading, about, note);
-    return { element, canvas, blank, tip, low, high, strip, unit, scale, reading, where, about, badge, note, shown: null };
-  };
+export const panel = (name, title) => {
+  const canvas = make("canvas", { role: "img", tabindex: 0, "aria-label": title });
+  const blank = make("p", { class: "blank", hidden: true });
+  const tip = make("p", { class: "tip", hidden: true, "aria-hidden": "true" });
+  canvas.addEventListener("pointerleave", () => { tip.hidden = true; });
+  const low = make("span");
+  const high = make("span");
+  const strip = make("span", { class: "strip", "aria-hidden": "true" });
+  const unit = make("span", { class: "unit" });
+  const scale = make("div", { class: "scale" }, low, strip, high);
+  const reading = make("p", { class: "reading" });
+  const about = make("p", { class: "about" });
+  const badge = make("span", { class: "badge" });
+  const note = make("p", { class: "note", hidden: true });
+  const where = make("bdi");
+  const element = make("figure", { class: `panel ${name}` },
+    make("figcaption", {}, make("span", { class: "title", text: title }), make("span", { class: "where" }, where), badge),
+    make("div", { class: "frame" }, canvas, blank, tip), scale, unit, reading, about, note);
+  return { element, canvas, blank, tip, low, high, strip, unit, scale, reading, where, about, badge, note, shown: null };
+};
 
-  /** Show a sentence in place of the canvas; none shows the canvas. */
-  const blank = (part, text) => {
-    write(part.blank, text);
-    part.blank.hidden = !text;
-    part.canvas.hidden = Boolean(text);
-    part.scale.hidden = part.unit.hidden = part.reading.hidden = Boolean(text);
-    if (text) part.shown = null;
-  };
+/** Show a sentence in place of the canvas; none shows the canvas. */
+export const blank = (part, text) => {
+  write(part.blank, text);
+  part.blank.hidden = !text;
+  part.canvas.hidden = Boolean(text);
+  part.scale.hidden = part.unit.hidden = part.reading.hidden = Boolean(text);
+  if (text) part.shown = null;
+};
 
-  const badge = (element, state, title) => {
-    element.hidden = !state;
-    element.className = `badge ${state || ""}`;
-    write(element, explorer.say(state || ""));
-    element.title = explorer.say(title || "");
-  };
+export const badge = (element, state, title) => {
+  element.hidden = !state;
+  element.className = `badge ${state || ""}`;
+  write(element, say(state || ""));
+  element.title = say(title || "");
+};
 
-  const note = (part, lines) => {
-    const text = lines.filter(Boolean).join(" ");
-    write(part.note, text);
-    part.note.hidden = !text;
-  };
+export const note = (part, lines) => {
+  const text = lines.filter(Boolean).join(" ");
+  write(part.note, text);
+  part.note.hidden = !text;
+};
 
-  /**
-   * Draw a map: {values, rows, columns, range, valid} over a picture, and say what its numbers are.
-   *   pins: {move, when} where pins are drawn too. hatched: whether what is not valid shows nothing of the picture.
-   */
-  const paint = (part, map, size, under, { pins, unit, words, hatched = false }) => {
-    const { look } = explorer.now;
-    blank(part, "");
-    const context = fit(part.canvas, size);
-    const { width, height } = context.canvas;
-    context.globalAlpha = 1;
-    context.clearRect(0, 0, width, height);
-    const cells = explorer.coloured(map.values, map.rows, map.columns, map.range, above(map, look.threshold));
-    if (under && look.overlay) {
-      fill(context, under.grey, Math.max(...size));
-      context.globalAlpha = look.opacity;
-    }
-    context.imageSmoothingEnabled = look.smooth;
-    context.drawImage(cells, 0, 0, width, height);
-    context.globalAlpha = 1;
-    if (hatched && map.valid) hatchCells(context, map);
-    if (pins) drawPins(context, pins.move, pins.when);
-    write(part.low, digits(map.range.low));
-    write(part.high, digits(map.range.high));
-    const colours = map.range.map === "sequential" ? look.map : map.range.map;
-    if (part.strip.dataset.colours !== colours) {
-      part.strip.dataset.colours = colours;
-      part.strip.style.background = explorer.gradient(map.range.map);
-    }
-    write(part.unit, unit);
-    part.shown = { ...map, unit };
-    const summary = summarise(map);
-    write(part.reading, summary.short);
-    part.rest = summary.short;
-    part.canvas.setAttribute("aria-label", `${words}. ${summary.short}${summary.place}. ${explorer.say("Unit: {unit}", { unit })}`);
-  };
+/**
+ * Draw a map: {values, rows, columns, range, valid} over a picture, and say what its numbers are.
+ *   pins: {move, when} where pins are drawn too. hatched: whether what is not valid shows nothing of the picture.
+ */
+export const paint = (part, map, size, under, { pins, unit, words, hatched = false }) => {
+  const { look } = now;
+  blank(part, "");
+  const context = fit(part.canvas, size);
+  const { width, height } = context.canvas;
+  context.globalAlpha = 1;
+  context.clearRect(0, 0, width, height);
+  const cells = coloured(map.values, map.rows, map.columns, map.range, above(map, look.threshold));
+  if (under && look.overlay) {
+    fill(context, under.grey, Math.max(...size));
+    context.globalAlpha = look.opacity;
+  }
+  context.imageSmoothingEnabled = look.smooth;
+  context.drawImage(cells, 0, 0, width, height);
+  context.globalAlpha = 1;
+  if (hatched && map.valid) hatchCells(context, map);
+  if (pins) drawPins(context, pins.move, pins.when);
+  write(part.low, digits(map.range.low));
+  write(part.high, digits(map.range.high));
+  const colours = map.range.map === "sequential" ? look.map : map.range.map;
+  if (part.strip.dataset.colours !== colours) {
+    part.strip.dataset.colours = colours;
+    part.strip.style.background = gradient(map.range.map);
+  }
+  write(part.unit, unit);
+  part.shown = { ...map, unit };
+  const summary = summarise(map);
+  write(part.reading, summary.short);
+  part.rest = summary.short;
+  part.canvas.setAttribute("aria-label", `${words}. ${summary.short}${summary.place}. ${say("Unit: {unit}", { unit })}`);
+};
 
-  /** Which cells are drawn: the valid ones whose value reaches a share of the scale's end. */
-  const above = ({ values, rows, columns, range, valid }, share) => {
-    if (!share) return valid;
-    const least = share * Math.max(Math.abs(range.low), Math.abs(range.high));
-    const drawn = new Uint8Array(rows * columns);
-    for (let i = 0; i < drawn.length; i++) drawn[i] = Math.abs(values[i]) >= least && (!valid || valid[i]) ? 1 : 0;
-    return drawn;
-  };
+/** Which cells are drawn: the valid ones whose value reaches a share of the scale's end. */
+const above = ({ values, rows, columns, range, valid }, share) => {
+  if (!share) return valid;
+  const least = share * Math.max(Math.abs(range.low), Math.abs(range.high));
+  const drawn = new Uint8Array(rows * columns);
+  for (let i = 0; i < drawn.length; i++) drawn[i] = Math.abs(values[i]) >= least && (!valid || valid[i]) ? 1 : 0;
+  return drawn;
+};
 
-  const hatchCells = (context, { rows, columns, valid }) => {
-    const { width, height } = context.canvas;
-    context.fillStyle = explorer.hatch(context);
-    for (let i = 0; i < rows * columns; i++) {
-      if (valid[i]) continue;
-      const [left, top] = [Math.floor(((i % columns) / columns) * width), Math.floor((Math.floor(i / columns) / rows) * height)];
-      context.fillRect(left, top, Math.ceil(width / columns) + 1, Math.ceil(height / rows) + 1);
-    }
-  };
+const hatchCells = (context, { rows, columns, valid }) => {
+  const { width, height } = context.canvas;
+  context.fillStyle = hatch(context);
+  for (let i = 0; i < rows * columns; i++) {
+    if (valid[i]) continue;
+    const [left, top] = [Math.floor(((i % columns) / columns) * width), Math.floor((Math.floor(i / columns) / rows) * height)];
+    context.fillRect(left, top, Math.ceil(width / columns) + 1, Math.ceil(height / rows) + 1);
+  }
+};
 
-  const summarise = ({ values, rows, columns, valid, signed }) => {
-    let best = -1;
-    for (let i = 0; i < rows * columns; i++) {
-      if (valid && !valid[i]) continue;
-      if (best < 0 || values[i] > values[best]) best = i;
-    }
-    const { say } = explorer;
-    if (best < 0) return { short: say("the moved picture shows nothing of the frame"), place: "" };
-    const value = digits(values[best]);
-    return {
-      short: say(signed ? "highest {value}" : "largest {value}", { value }),
-      place: ` ${say("at row {row}, column {column}", { row: Math.floor(best / columns) + 1, column: (best % columns) + 1 })}`,
-    };
+const summarise = ({ values, rows, columns, valid, signed }) => {
+  let best = -1;
+  for (let i = 0; i < rows * columns; i++) {
+    if (valid && !valid[i]) continue;
+    if (best < 0 || values[i] > values[best]) best = i;
+  }
+  if (best < 0) return { short: say("the moved picture shows nothing of the frame"), place: "" };
+  const value = digits(values[best]);
+  return {
+    short: say(signed ? "highest {value}" : "largest {value}", { value }),
+    place: ` ${say("at row {row}, column {column}", { row: Math.floor(best / columns) + 1, column: (best % columns) + 1 })}`,
   };
+};
 
-  /** Say the value under the pointer. */
-  const read = (part, event) => {
-    const { shown } = part;
-    if (!shown) return;
-    const { x, y } = explorer.placeOf(part.canvas, event);
-    const [row, column] = [Math.floor(y * shown.rows), Math.floor(x * shown.columns)];
-    const at = row * shown.columns + column;
-    const value = shown.valid && !shown.valid[at] ? shown.outside : digits(shown.values[at]);
-    write(part.reading, explorer.say("row {row}, column {column}: {value}", { row: row + 1, column: column + 1, value }));
-    // Beside the pointer, on the side where there is room.
-    write(part.tip, `${value} · ${shown.unit}`);
-    part.tip.style.cssText = `${x < 0.5 ? "left" : "right"}:${100 * (x < 0.5 ? x : 1 - x)}%;top:${100 * y}%`;
-    part.tip.hidden = false;
-  };
-
-  explorer.panels = { picture, widthOf, fit, fill, outline, hatchBorder, cross, drawPins, panel, blank, badge, note, paint, read };
-})();
+/** Say the value under the pointer. */
+export const read = (part, event) => {
+  const { shown } = part;
+  if (!shown) return;
+  const { x, y } = placeOf(part.canvas, event);
+  const [row, column] = [Math.floor(y * shown.rows), Math.floor(x * shown.columns)];
+  const at = row * shown.columns + column;
+  const value = shown.valid && !shown.valid[at] ? shown.outside : digits(shown.values[at]);
+  write(part.reading, say("row {row}, column {column}: {value}", { row: row + 1, column: column + 1, value }));
+  // Beside the pointer, on the side where there is room.
+  write(part.tip, `${value} · ${shown.unit}`);
+  part.tip.style.cssText = `${x < 0.5 ? "left" : "right"}:${100 * (x < 0.5 ? x : 1 - x)}%;top:${100 * y}%`;
+  part.tip.hidden = false;
+};

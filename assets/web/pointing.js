@@ -1,139 +1,137 @@
 // Moving and asking with pointer, fingers, wheel and keys: the same on every picture.
-"use strict";
-(() => {
-  const { explorer } = window;
-  const DRAG_PX = 4;
-  const ZOOM = { least: 0.25, most: 4, key: 1.1, wheel: 0.0015, pinch: 0.01 };
-  //: Pins move by this share of the frame at a key.
-  const PACE = 1 / 24;
+import { tell } from "./bus.js";
+import { between, clampShare } from "./geometry.js";
+import * as questions from "./question.js";
+import { now } from "./shown.js";
+const DRAG_PX = 4;
+const ZOOM = { least: 0.25, most: 4, key: 1.1, wheel: 0.0015, pinch: 0.01 };
+//: Pins move by this share of the frame at a key.
+const PACE = 1 / 24;
 
-  explorer.clampShare = (value) => Math.min(Math.max(value, 0), 1 - 1e-9);
-  const between = (value, low, high) => Math.min(Math.max(value, low), high);
 
-  /** Where a pointer is, in shares of a canvas. */
-  explorer.placeOf = (canvas, event) => {
+/** Where a pointer is, in shares of a canvas. */
+export const placeOf = (canvas, event) => {
+  const box = canvas.getBoundingClientRect();
+  return {
+    x: clampShare((event.clientX - box.left) / box.width),
+    y: clampShare((event.clientY - box.top) / box.height),
+  };
+};
+
+/** What everything is rescaled and turned about, in shares of the frame: a scene's object, a picture's middle. */
+const centre = ({ scene }) => ({ x: 0.5 + (scene ? scene.dx || 0 : 0), y: 0.5 + (scene ? scene.dy || 0 : 0) });
+
+/** Change the move. A scene is rendered anew wherever its object is; a picture goes by whole pixels, which is exact. */
+const move = (change) => {
+  const question = questions.get();
+  const { scene } = question;
+  const [height, width] = questions.frame();
+  const grid = scene ? 8 : 1;
+  const shift = (value, size) => Math.round((scene ? between(value, -size, size) : value) * grid) / grid;
+  const next = {};
+  if ("dx" in change) next.dx = shift(change.dx, width);
+  if ("dy" in change) next.dy = shift(change.dy, height);
+  if ("zoom" in change) next.zoom = Number(between(change.zoom, ZOOM.least, scene ? Math.min(ZOOM.most, 4 / scene.scale) : ZOOM.most).toFixed(2));
+  if (Object.entries(next).some(([name, value]) => question[name] !== value)) questions.set(next);
+};
+
+/** Rescale about a place of the frame: what is there stays there, but for the rounding to whole pixels. */
+const rescale = (zoom, place, from = questions.get()) => {
+  const question = questions.get();
+  const [height, width] = questions.frame();
+  const most = question.scene ? Math.min(ZOOM.most, 4 / question.scene.scale) : ZOOM.most;
+  const factor = between(zoom, ZOOM.least, most) / from.zoom;
+  const about = place ? centre(question) : null;
+  if (!place) { move({ zoom: from.zoom * factor }); return; }
+  const keep = (at, middle, shift) => at - middle - factor * (at - middle - shift);
+  move({
+    zoom: from.zoom * factor,
+    dx: keep(place.x, about.x, from.dx / width) * width,
+    dy: keep(place.y, about.y, from.dy / height) * height,
+  });
+};
+
+/**
+ * Let a canvas move what is shown and ask from places in it.
+ *   ask(place, event): a click, place in shares of the canvas; null where a click asks nothing.
+ *   hover(event): the pointer is over it. movable(): whether a drag moves anything now.
+ *   wheel: whether a plain wheel rescales; elsewhere it scrolls the page, and a pinch or ctrl + wheel rescales.
+ */
+export const steer = (canvas, { ask = null, hover = null, movable = () => true, wheel = false }) => {
+  const fingers = new Map(); // pointer id -> where it is
+  let start = null;
+  let pinch = null;
+
+  const middle = () => {
+    const [one, two] = [...fingers.values()];
+    return { clientX: (one.clientX + two.clientX) / 2, clientY: (one.clientY + two.clientY) / 2, apart: Math.hypot(one.clientX - two.clientX, one.clientY - two.clientY) };
+  };
+  const grasp = ({ clientX, clientY }) => {
+    const { dx, dy, zoom } = questions.get();
+    return { x: clientX, y: clientY, dx, dy, zoom, moved: false };
+  };
+  const letGo = (event) => {
+    fingers.delete(event.pointerId);
+    pinch = null;
+    // A finger that stays drags on from where it is.
+    if (fingers.size === 1) { start = grasp([...fingers.values()][0]); start.moved = true; } else start = null;
+  };
+
+  canvas.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0) return;
+    fingers.set(event.pointerId, event);
+    if (movable()) canvas.setPointerCapture(event.pointerId);
+    if (fingers.size === 2 && movable()) {
+      start = null;
+      const at = middle();
+      pinch = { ...grasp(at), apart: at.apart };
+    } else start = grasp(event);
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (hover) hover(event);
+    if (!fingers.has(event.pointerId)) return;
+    fingers.set(event.pointerId, event);
+    if (!movable()) return;
     const box = canvas.getBoundingClientRect();
-    return {
-      x: explorer.clampShare((event.clientX - box.left) / box.width),
-      y: explorer.clampShare((event.clientY - box.top) / box.height),
-    };
-  };
-
-  /** What everything is rescaled and turned about, in shares of the frame: a scene's object, a picture's middle. */
-  const centre = ({ scene }) => ({ x: 0.5 + (scene ? scene.dx || 0 : 0), y: 0.5 + (scene ? scene.dy || 0 : 0) });
-
-  /** Change the move. A scene is rendered anew wherever its object is; a picture goes by whole pixels, which is exact. */
-  const move = (change) => {
-    const question = explorer.question.get();
-    const { scene } = question;
-    const [height, width] = explorer.question.frame();
-    const grid = scene ? 8 : 1;
-    const shift = (value, size) => Math.round((scene ? between(value, -size, size) : value) * grid) / grid;
-    const next = {};
-    if ("dx" in change) next.dx = shift(change.dx, width);
-    if ("dy" in change) next.dy = shift(change.dy, height);
-    if ("zoom" in change) next.zoom = Number(between(change.zoom, ZOOM.least, scene ? Math.min(ZOOM.most, 4 / scene.scale) : ZOOM.most).toFixed(2));
-    if (Object.entries(next).some(([name, value]) => question[name] !== value)) explorer.question.set(next);
-  };
-
-  /** Rescale about a place of the frame: what is there stays there, but for the rounding to whole pixels. */
-  const rescale = (zoom, place, from = explorer.question.get()) => {
-    const question = explorer.question.get();
-    const [height, width] = explorer.question.frame();
-    const most = question.scene ? Math.min(ZOOM.most, 4 / question.scene.scale) : ZOOM.most;
-    const factor = between(zoom, ZOOM.least, most) / from.zoom;
-    const about = place ? centre(question) : null;
-    if (!place) { move({ zoom: from.zoom * factor }); return; }
-    const keep = (at, middle, shift) => at - middle - factor * (at - middle - shift);
-    move({
-      zoom: from.zoom * factor,
-      dx: keep(place.x, about.x, from.dx / width) * width,
-      dy: keep(place.y, about.y, from.dy / height) * height,
-    });
-  };
-
-  /**
-   * Let a canvas move what is shown and ask from places in it.
-   *   ask(place, event): a click, place in shares of the canvas; null where a click asks nothing.
-   *   hover(event): the pointer is over it. movable(): whether a drag moves anything now.
-   *   wheel: whether a plain wheel rescales; elsewhere it scrolls the page, and a pinch or ctrl + wheel rescales.
-   */
-  explorer.steer = (canvas, { ask = null, hover = null, movable = () => true, wheel = false }) => {
-    const fingers = new Map(); // pointer id -> where it is
-    let start = null;
-    let pinch = null;
-
-    const middle = () => {
-      const [one, two] = [...fingers.values()];
-      return { clientX: (one.clientX + two.clientX) / 2, clientY: (one.clientY + two.clientY) / 2, apart: Math.hypot(one.clientX - two.clientX, one.clientY - two.clientY) };
-    };
-    const grasp = ({ clientX, clientY }) => {
-      const { dx, dy, zoom } = explorer.question.get();
-      return { x: clientX, y: clientY, dx, dy, zoom, moved: false };
-    };
-    const letGo = (event) => {
-      fingers.delete(event.pointerId);
-      pinch = null;
-      // A finger that stays drags on from where it is.
-      if (fingers.size === 1) { start = grasp([...fingers.values()][0]); start.moved = true; } else start = null;
-    };
-
-    canvas.addEventListener("pointerdown", (event) => {
-      if (event.button !== 0) return;
-      fingers.set(event.pointerId, event);
-      if (movable()) canvas.setPointerCapture(event.pointerId);
-      if (fingers.size === 2 && movable()) {
-        start = null;
-        const at = middle();
-        pinch = { ...grasp(at), apart: at.apart };
-      } else start = grasp(event);
-    });
-    canvas.addEventListener("pointermove", (event) => {
-      if (hover) hover(event);
-      if (!fingers.has(event.pointerId)) return;
-      fingers.set(event.pointerId, event);
-      if (!movable()) return;
-      const box = canvas.getBoundingClientRect();
-      const [height, width] = explorer.question.frame();
-      if (pinch) {
-        const at = middle();
-        const [across, down] = [((at.clientX - pinch.x) / box.width) * width, ((at.clientY - pinch.y) / box.height) * height];
-        rescale(pinch.zoom * (at.apart / pinch.apart), explorer.placeOf(canvas, at), { zoom: pinch.zoom, dx: pinch.dx + across, dy: pinch.dy + down });
-        return;
-      }
-      if (!start) return;
-      const [across, down] = [event.clientX - start.x, event.clientY - start.y];
-      if (!start.moved && Math.hypot(across, down) < DRAG_PX) return;
-      start.moved = true;
-      move({ dx: start.dx + (across / box.width) * width, dy: start.dy + (down / box.height) * height });
-    });
-    canvas.addEventListener("pointerup", (event) => {
-      if (start && !start.moved && ask) ask(explorer.placeOf(canvas, event), event);
-      letGo(event);
-    });
-    canvas.addEventListener("pointercancel", letGo);
-    canvas.addEventListener("wheel", (event) => {
-      if (!movable() || !(event.ctrlKey || wheel)) return;
-      event.preventDefault();
-      const pace = event.ctrlKey ? ZOOM.pinch : ZOOM.wheel * (event.deltaMode ? 30 : 1);
-      rescale(explorer.question.get().zoom * Math.exp(-event.deltaY * pace), explorer.placeOf(canvas, event));
-    }, { passive: false });
-    canvas.addEventListener("keydown", (event) => {
-      if (event.ctrlKey || event.metaKey || event.altKey) return;
-      const { dx, dy, zoom, pins } = explorer.question.get();
-      const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-      const pin = { a: [-1, 0], d: [1, 0], w: [0, -1], s: [0, 1] }[event.key];
-      if (step) {
-        const pace = event.shiftKey ? 8 : 1;
-        move({ dx: dx + step[0] * pace, dy: dy + step[1] * pace });
-      } else if (pin) {
-        const { x, y } = pins[explorer.now.pin];
-        explorer.tell("ask", { x: explorer.clampShare(x + pin[0] * PACE), y: explorer.clampShare(y + pin[1] * PACE) });
-      } else if (event.key === "+" || event.key === "=") rescale(zoom * ZOOM.key, null);
-      else if (event.key === "-") rescale(zoom / ZOOM.key, null);
-      else if (event.key === "0") explorer.question.reset();
-      else return;
-      event.preventDefault();
-    });
-  };
-})();
+    const [height, width] = questions.frame();
+    if (pinch) {
+      const at = middle();
+      const [across, down] = [((at.clientX - pinch.x) / box.width) * width, ((at.clientY - pinch.y) / box.height) * height];
+      rescale(pinch.zoom * (at.apart / pinch.apart), placeOf(canvas, at), { zoom: pinch.zoom, dx: pinch.dx + across, dy: pinch.dy + down });
+      return;
+    }
+    if (!start) return;
+    const [across, down] = [event.clientX - start.x, event.clientY - start.y];
+    if (!start.moved && Math.hypot(across, down) < DRAG_PX) return;
+    start.moved = true;
+    move({ dx: start.dx + (across / box.width) * width, dy: start.dy + (down / box.height) * height });
+  });
+  canvas.addEventListener("pointerup", (event) => {
+    if (start && !start.moved && ask) ask(placeOf(canvas, event), event);
+    letGo(event);
+  });
+  canvas.addEventListener("pointercancel", letGo);
+  canvas.addEventListener("wheel", (event) => {
+    if (!movable() || !(event.ctrlKey || wheel)) return;
+    event.preventDefault();
+    const pace = event.ctrlKey ? ZOOM.pinch : ZOOM.wheel * (event.deltaMode ? 30 : 1);
+    rescale(questions.get().zoom * Math.exp(-event.deltaY * pace), placeOf(canvas, event));
+  }, { passive: false });
+  canvas.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const { dx, dy, zoom, pins } = questions.get();
+    const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+    const pin = { a: [-1, 0], d: [1, 0], w: [0, -1], s: [0, 1] }[event.key];
+    if (step) {
+      const pace = event.shiftKey ? 8 : 1;
+      move({ dx: dx + step[0] * pace, dy: dy + step[1] * pace });
+    } else if (pin) {
+      const { x, y } = pins[now.pin];
+      tell("ask", { x: clampShare(x + pin[0] * PACE), y: clampShare(y + pin[1] * PACE) });
+    } else if (event.key === "+" || event.key === "=") rescale(zoom * ZOOM.key, null);
+    else if (event.key === "-") rescale(zoom / ZOOM.key, null);
+    else if (event.key === "0") questions.reset();
+    else return;
+    event.preventDefault();
+  });
+};

@@ -1,43 +1,42 @@
 // A table: a row a block or a model, sorted by the column that is clicked.
-"use strict";
-(() => {
-  const { explorer } = window;
-  const { make, say } = explorer;
+import { make } from "./dom.js";
+import { say } from "./words.js";
 
-  explorer.sheet = ({ element, props, watch }) => {
-    const root = element.querySelector(".part");
-    let by = -1;
-    let upwards = true;
-    /** What a cell is sorted by: its number, said or read. */
-    const worth = (cell) => (cell.value !== undefined ? cell.value : parseFloat(String(cell.text).replace(/^~ ?/, "")));
-    const ordered = (rows) => {
-      if (by < 0) return rows;
-      const known = rows.filter(({ cells }) => cells[by] && !Number.isNaN(worth(cells[by])));
-      const rest = rows.filter((row) => !known.includes(row));
-      known.sort((a, b) => (worth(a.cells[by]) - worth(b.cells[by])) * (upwards ? 1 : -1));
-      return [...known, ...rest];
-    };
-    const show = () => {
-      if (typeof props.value !== "string" || !props.value) { root.replaceChildren(); return; }
-      const { title, first = "block", columns, rows, notes, words } = JSON.parse(props.value);
-      const sorter = (text, at) => {
-        const mark = at === by ? (upwards ? " ▲" : " ▼") : "";
-        const button = make("button", { type: "button", class: "sorter", title: say("sort by this column"), text: say(text) + mark, onclick: () => {
-          upwards = at === by ? !upwards : false;
-          by = at;
-          show();
-        } });
-        return make("th", { scope: "col", "aria-sort": at === by ? (upwards ? "ascending" : "descending") : "none" }, button);
-      };
-      const head = make("tr", {}, make("th", { scope: "col", text: say(first) }), ...columns.map(sorter));
-      const body = ordered(rows).map(({ name, colour, cells }) => make("tr", {},
-        make("th", { scope: "row" }, colour ? make("span", { class: "mark", style: `background:${colour}` }) : null, name),
-        ...cells.map(({ text, alike, title: said }) => make("td", { class: alike ? "alike" : "", title: say(alike ? "not shown to differ from the control" : said || ""), text: alike ? `~ ${text}` : say(text) }))));
-      root.replaceChildren(make("h3", { text: say(title) }),
-        make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": say(title) }, make("table", { class: words ? "words" : "" }, make("thead", {}, head), make("tbody", {}, ...body))),
-        ...notes.map((text) => make("p", { class: "hint", text: say(text) })));
-    };
-    show();
-    watch("value", show);
+
+/** Draw a table, and draw it anew when its value changes. */
+export const sheet = (element, { props, watch }) => {
+  const root = element.querySelector(".part");
+  let by = -1;
+  let upwards = true;
+  /** What a cell is sorted by: its number, said or read. */
+  const worth = (cell) => (cell.value !== undefined ? cell.value : parseFloat(String(cell.text).replace(/^~ ?/, "")));
+  const ordered = (rows) => {
+    if (by < 0) return rows;
+    const known = rows.filter(({ cells }) => cells[by] && !Number.isNaN(worth(cells[by])));
+    const rest = rows.filter((row) => !known.includes(row));
+    known.sort((a, b) => (worth(a.cells[by]) - worth(b.cells[by])) * (upwards ? 1 : -1));
+    return [...known, ...rest];
   };
-})();
+  const show = () => {
+    if (typeof props.value !== "string" || !props.value) { root.replaceChildren(); return; }
+    const { title, first = "block", columns, rows, notes, words } = JSON.parse(props.value);
+    const sorter = (text, at) => {
+      const mark = at === by ? (upwards ? " ▲" : " ▼") : "";
+      const button = make("button", { type: "button", class: "sorter", title: say("sort by this column"), text: say(text) + mark, onclick: () => {
+        upwards = at === by ? !upwards : false;
+        by = at;
+        show();
+      } });
+      return make("th", { scope: "col", "aria-sort": at === by ? (upwards ? "ascending" : "descending") : "none" }, button);
+    };
+    const head = make("tr", {}, make("th", { scope: "col", text: say(first) }), ...columns.map(sorter));
+    const body = ordered(rows).map(({ name, colour, cells }) => make("tr", {},
+      make("th", { scope: "row" }, colour ? make("span", { class: "mark", style: `background:${colour}` }) : null, name),
+      ...cells.map(({ text, alike, title: said }) => make("td", { class: alike ? "alike" : "", title: say(alike ? "not shown to differ from the control" : said || ""), text: alike ? `~ ${text}` : say(text) }))));
+    root.replaceChildren(make("h3", { text: say(title) }),
+      make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": say(title) }, make("table", { class: words ? "words" : "" }, make("thead", {}, head), make("tbody", {}, ...body))),
+      ...notes.map((text) => make("p", { class: "hint", text: say(text) })));
+  };
+  show();
+  watch("value", show);
+};

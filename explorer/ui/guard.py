@@ -12,6 +12,8 @@ import os
 import re
 import socket
 import stat
+import time
+from collections import OrderedDict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,11 @@ from explorer.errors import ParameterError
 
 #: Bytes of an event's request; the page's own have some thousands. Files go another way, in pieces.
 MAX_REQUEST_BYTES = 4 * 2**20
+#: Bytes of what the browser asks while something moves; the page's own have some hundreds.
+MAX_LIVE_BYTES = 256 * 2**10
+#: Live requests a second that one address may send for long, and how many at once: a hall behind one address has many.
+LIVE_RATE, LIVE_BURST = 100.0, 300.0
+_LIVE = "/gradio_api/component_server"
 #: The one way for files: gradio writes them into its upload folder, and refuses those that are too large.
 _UPLOAD = "/gradio_api/upload"
 _FILE, _PROXY = re.compile(r"/gradio_api/file[=/]"), "/gradio_api/proxy="
@@ -160,11 +167,11 @@ class Guard:
 
     Args:
         app: what answers.
-        hosts: the names under which it may be asked.
+        hosts: the names under which it may be asked; None where the application that this page is part of sees to it.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Hosts) -> None:
-        self.app, self.hosts = app, hosts
+    def __init__(self, app: ASGIApp, hosts: Hosts | None = None) -> None:
+        self.app, self.hosts, self.rate = app, hosts, Rate(LIVE_RATE, LIVE_BURST)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -191,7 +198,8 @@ class Guard:
             await send(message)
 
         if refused is None and scope["method"] not in ("GET", "HEAD", "OPTIONS") and not _is_upload(scope):
-            admitted = _admitted(await _read(receive))
+            most = MAX_LIVE_BYTES if _is_live(scope) else MAX_REQUEST_BYTES
+            admitted = _admitted(await _read(receive, most), most)
             if isinstance(admitted, Response):
                 refused = admitted
             else:
@@ -206,7 +214,7 @@ class Guard:
 
     def _refused(self, scope: Scope) -> Response | None:
         """Why a request is not answered, seen from its head, or None."""
-        foreign = self.hosts.foreign(Headers(scope=scope))
+        foreign = None if self.hosts is None else self.hosts.foreign(Headers(scope=scope))
         if foreign is not None:
             return PlainTextResponse(
                 f"This server does not answer under the name '{foreign[:100]}'. Open it under the address that it "
@@ -215,6 +223,8 @@ class Guard:
                 421,
             )
         path = str(scope.get("path", ""))
+        if _is_live(scope) and not self.rate.admits((scope.get("client") or ("",))[0]):
+            return JSONResponse({"detail": "Many are asking at once; ask again in a moment."}, 429)
         if _PROXY in path:
             return PlainTextResponse("This server fetches nothing for anybody.\n", 403)
         if (found := _FILE.search(path)) is not None:
@@ -225,28 +235,58 @@ class Guard:
         return None
 
 
+class Rate:
+    """How often each address may ask: so many a second for long, and more for a moment.
+
+    Args:
+        rate: requests a second.
+        burst: requests at once.
+    """
+
+    #: Addresses that are remembered; the one that asked longest ago goes first.
+    _MOST = 4096
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self.per_second, self.burst = rate, burst
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def admits(self, address: str, now: float | None = None) -> bool:
+        """Whether one more request of an address is within its rate, and count it if so; ``now`` in seconds."""
+        now = time.monotonic() if now is None else now
+        left, since = self._left.pop(address, (self.burst, now))
+        left = min(self.burst, left + self.per_second * (now - since))
+        self._left[address] = (left - 1 if left >= 1 else left, now)
+        while len(self._left) > self._MOST:
+            self._left.popitem(last=False)
+        return left >= 1
+
+
+def _is_live(scope: Scope) -> bool:
+    return scope["type"] == "http" and str(scope["path"]).rstrip("/").endswith(_LIVE)
+
+
 def _is_upload(scope: Scope) -> bool:
     return scope["method"] == "POST" and str(scope["path"]).rstrip("/").endswith(_UPLOAD)
 
 
-async def _read(receive: Receive) -> bytes | None:
-    """A request's body; None where it is larger than any event's or its sender went away."""
+async def _read(receive: Receive, most: int) -> bytes | None:
+    """A request's body; None where it is larger than ``most`` bytes or its sender went away."""
     body = bytearray()
     while True:
         message = await receive()
         if message["type"] != "http.request":
             return None
         body += message.get("body", b"")
-        if len(body) > MAX_REQUEST_BYTES:
+        if len(body) > most:
             return None
         if not message.get("more_body"):
             return bytes(body)
 
 
-def _admitted(body: bytes | None) -> bytes | Response:
+def _admitted(body: bytes | None, most: int) -> bytes | Response:
     """An event's body with its files checked, written anew so that gradio reads what was checked; or a refusal."""
     if body is None:
-        return JSONResponse({"detail": f"a request has at most {MAX_REQUEST_BYTES // 2**20} MB"}, 413)
+        return JSONResponse({"detail": f"a request has at most {most // 1024} kB"}, 413)
     try:
         return json.dumps(_files_checked(json.loads(body))).encode() if body.strip() else body
     except ParameterError as error:

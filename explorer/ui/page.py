@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any
 
@@ -13,22 +15,26 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 import gradio as gr
 import timm
+from fastapi import FastAPI
+from gradio.i18n import I18nData
 from starlette.middleware import Middleware
 
 from explorer.images import MAX_BYTES
 from explorer.lab import networks
 from explorer.lessons import read, shipped
 from explorer.models.spec import HeadKind, ModelSpec
-from explorer.ui import share
+from explorer.ui import navigation, share, web
 from explorer.ui.answers import Answers
 from explorer.ui.guard import Guard, Hosts
 from explorer.ui.handlers import Handlers
+from explorer.ui.live import Live
 from explorer.ui.measuring import Measuring
 from explorer.ui.memory import give_back
+from explorer.ui.navigation import tells_tab
 from explorer.ui.scratch import remove_when_ended, take_uploads
-from explorer.ui.stage import InHead, part
+from explorer.ui.stage import listen, part
 from explorer.ui.tabs import biases, blocks, compare, lab, lecture
-from explorer.ui.words import ENGLISH, gradio_tables, i18n
+from explorer.ui.words import ENGLISH, gradio_tables, i18n, language_of, languages, say
 from explorer.ui.worker import AT_ONCE, Listening, Worker
 
 #: What the page opens with: trained alike, they differ in one block, and work offline.
@@ -53,6 +59,72 @@ def opening() -> tuple[tuple[str, ...], str]:
     return UNTRAINED, f"{gone}; the models shown have learnt nothing."
 
 
+class Page(gr.Blocks):
+    """The page, with what it takes to serve it.
+
+    ``launch()`` is gradio's, with the settings that this page is made for; whatever is given to it goes before them.
+    """
+
+    #: What the page is made of.
+    made_of: str
+    #: Tells who still waits for an answer.
+    listening: Listening
+
+    def served(self, hosts: Hosts | None) -> dict[str, Any]:
+        """The settings that serving this page in any way needs.
+
+        Args:
+            hosts: the names under which it may be asked; None where the application around it sees to that.
+        """
+        middleware = [Middleware(Guard, hosts=hosts), Middleware(web.Packed), Middleware(self.listening)]
+        return {
+            "app_kwargs": {"routes": web.routes(self.made_of), "middleware": middleware},
+            "show_error": False,
+            "ssr_mode": False,
+            "run_history": False,
+            "enable_monitoring": False,
+            "max_file_size": MAX_BYTES,
+            "pwa": False,
+            "mcp_server": False,
+            "footer_links": [],
+            "theme": gr.themes.Base(
+                font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
+                font_mono=["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"],
+            ),
+            "i18n": gradio_tables(),
+        }
+
+    def launch(self, *arguments: Any, **options: Any) -> Any:
+        """Serve the page, as gradio's ``launch`` does; further routes and middleware may be given in ``app_kwargs``."""
+        hosts = options.pop("hosts", None) or Hosts(options.get("server_name") or "127.0.0.1")
+        ours = {
+            **self.served(hosts),
+            "share": False,
+            "strict_cors": True,
+            "max_threads": AT_ONCE,
+            "state_session_capacity": SESSIONS,
+        }
+        own = dict(options.pop("app_kwargs", None) or {})
+        for name, values in ours.pop("app_kwargs").items():
+            own[name] = [*values, *own.get(name, ())]
+        return super().launch(*arguments, **{**ours, **options, "app_kwargs": own})
+
+
+def mount(app: FastAPI, path: str, **options: Any) -> Page:
+    """Put the page into somebody's application, and return it.
+
+    Args:
+        app: a FastAPI application; it sees to the names under which it may be asked, and to who may ask.
+        path: where the page stands in it, as "/explorer".
+        options: of `build`; visitors may not name folders of this machine, and the hub is asked as by somebody
+            unknown, unless they say otherwise.
+    """
+    take_uploads()
+    page = build(**{"folders": False, "hub_token": False, **options})
+    gr.mount_gradio_app(app, page, path=path, **page.served(None))
+    return page
+
+
 def build(
     models: Sequence[str] | None = None,
     folders: bool = True,
@@ -60,9 +132,8 @@ def build(
     warm: bool = False,
     lessons: Sequence[str] = (),
     hub_token: bool = True,
-    listening: Listening | None = None,
     heads: Mapping[str, HeadKind] = MappingProxyType({}),
-) -> gr.Blocks:
+) -> Page:
     """Build the page.
 
     Args:
@@ -75,8 +146,6 @@ def build(
             one raises LessonError.
         hub_token: whether visitors' models are looked up on the hub with this machine's token; those named here always
             are.
-        listening: the middleware that tells who still listens, installed by who serves the page; without it work goes
-            on when its visitor is gone, until its time is over.
         heads: what the outputs of some of ``models`` are, where their configuration does not say so.
     """
     own = tuple(read(file) for file in lessons)
@@ -86,42 +155,81 @@ def build(
         ModelSpec.parse(text)
     shown = (part for one in own for step in one.steps for part in (step.before, step.after) if part is not None)
     named = (*(first if models else ()), *(text for one in shown for text in one.models))
+    listening = Listening()
     answers = Answers(folders, named, device, hub_token, heads)
     handlers, worker = Handlers(answers), Worker(listening)
+    made_of = _digest(web.folder(), version("attention-explorer"), gr.__version__, *first, *map(repr, taught))
+    live = Live(worker, made_of)
     ready = warm and not models and all(text.startswith("lab/") for text in first)
     if warm and not ready:
         threading.Thread(target=lambda: [answers.model(text) for text in first], daemon=True).start()
-    with gr.Blocks(
-        title="Attention Explorer", delete_cache=(3600, 3600), analytics_enabled=False, fill_width=True
-    ) as page:
+    opens = "lecture" if lessons else "compare"
+    with Page(title="Attention Explorer", delete_cache=(3600, 3600), analytics_enabled=False, fill_width=True) as page:
+        page.made_of, page.listening = made_of, listening
         masthead = part(
             "masthead",
             label="Attention Explorer",
             elem_id="masthead",
             events=("code", "evidence"),
-            options={"notice": notice},
+            options={"notice": notice, "languages": languages(), "build": made_of},
             skeleton="<header><h1>Attention Explorer</h1></header>",
+            head=web.head(),
         )
         language = gr.Textbox(ENGLISH, visible="hidden", elem_id="language")
-        page.load(None, None, language, js="() => explorer.language", api_visibility="private")
-        with gr.Tabs(elem_id="tabs", selected="lecture" if lessons else None):
+        page.load(
+            None,
+            None,
+            language,
+            js=f"() => {web.module()}.then((page) => page.loaded())",
+            api_visibility="private",
+        )
+        with gr.Tabs(elem_id="tabs", selected=opens) as tabs:
             # Compare and Lecture share the workbench below, which stands outside of the tabs.
-            compare_tab = gr.Tab(i18n("Compare"), id="compare")
-            with gr.Tab(i18n("Lecture"), id="lecture") as lecture_tab:
+            compare_tab = tells_tab(gr.Tab(i18n("Compare"), id="compare"), "compare")
+            with tells_tab(gr.Tab(i18n("Lecture"), id="lecture"), "lecture") as lecture_tab:
                 lecture.draw(worker, answers, taught)
-            biases_tab = gr.Tab(i18n("Biases"), id="biases")
-            with gr.Tab(i18n("Blocks"), id="blocks") as blocks_tab:
-                blocks.draw(worker, answers, blocks_tab)
-            with gr.Tab(i18n("Laboratory"), id="lab") as lab_tab:
+            biases_tab = tells_tab(gr.Tab(i18n("Biases"), id="biases"), "biases")
+            with tells_tab(gr.Tab(i18n("Blocks"), id="blocks"), "blocks") as blocks_tab:
+                block = blocks.draw(worker, live, answers, blocks_tab)
+            with tells_tab(gr.Tab(i18n("Laboratory"), id="lab"), "lab") as lab_tab:
                 lab.draw(worker, lab_tab, language)
-        asked = compare.draw(worker, handlers, first, timm.list_models() + timm.list_pretrained(), ready)
+        asked = compare.draw(worker, live, handlers, first, timm.list_models() + timm.list_pretrained(), ready)
         with biases_tab:
-            kept = biases.draw(
+            inner, kept = biases.draw(
                 worker, Measuring(handlers), asked, [compare_tab, lecture_tab, blocks_tab, lab_tab], language
             )
         share.draw(worker, handlers, masthead, asked, kept)
+        ways = navigation.draw(tabs, inner, block, opens)
+        _relabelled(page, ways)
     page.queue(max_size=WAITING, default_concurrency_limit=None)
     return page
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _relabelled(page: gr.Blocks, ways: gr.HTML) -> None:
+    """Let the browser ask for gradio's labels in the page's language, where gradio chose another.
+
+    Gradio goes by the browser's language and has no way to be told another. The place for a picture is left alone: an
+    update would build it anew, without the checks of `picture_input`.
+    """
+    found = [
+        (block, name, text.key)
+        for block in page.blocks.values()
+        for name in ("label", "value")
+        if isinstance(text := getattr(block, name, None), I18nData) and not isinstance(block, gr.Image)
+    ]
+
+    def relabel(event: gr.EventData) -> list[Any]:
+        language = language_of(event.name)
+        said: list[dict[str, Any]] = [{name: say(key, language)} for _, name, key in found]
+        return [gr.update(**one) for one in said]
+
+    listen(ways, "language")(
+        relabel, None, [block for block, _, _ in found], queue=False, show_progress="hidden", api_visibility="private"
+    )
 
 
 def serve(
@@ -153,29 +261,8 @@ def serve(
     give_back()
     take_uploads()
     remove_when_ended()
-    hosts, listening = Hosts(host, allow_hosts), Listening()
-    page = build(models, hosts.loopback, device, True, lessons, hosts.loopback or allow_hub_token, listening, heads)
+    hosts = Hosts(host, allow_hosts)
+    page = build(models, hosts.loopback, device, True, lessons, hosts.loopback or allow_hub_token, heads)
     return page.launch(
-        server_name=host,
-        server_port=port,
-        inbrowser=open_browser,
-        prevent_thread_lock=not wait,
-        show_error=False,
-        share=False,
-        ssr_mode=False,
-        run_history=False,
-        enable_monitoring=False,
-        strict_cors=True,
-        max_file_size=MAX_BYTES,
-        pwa=False,
-        mcp_server=False,
-        footer_links=[],
-        theme=gr.themes.Base(
-            font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
-            font_mono=["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"],
-        ),
-        i18n=gradio_tables(),
-        max_threads=AT_ONCE,
-        state_session_capacity=SESSIONS,
-        app_kwargs={"middleware": [Middleware(Guard, hosts=hosts), Middleware(InHead), Middleware(listening)]},
+        server_name=host, server_port=port, inbrowser=open_browser, prevent_thread_lock=not wait, hosts=hosts
     )

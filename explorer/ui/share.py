@@ -17,6 +17,7 @@ from explorer.images import Picture
 from explorer.models.model import Model
 from explorer.probes.result import ProbeResult
 from explorer.scenes import Scene
+from explorer.ui import web
 from explorer.ui.guard import pathless
 from explorer.ui.handlers import Asked, Handlers, checked
 from explorer.ui.measuring import Wanted
@@ -42,13 +43,19 @@ def draw(worker: Worker, handlers: Handlers, masthead: gr.HTML, asked: dict[str,
         kept: the session's measured biases, which go into the bundle.
     """
     code_shown = part("code", "", label="The code of what is on the screen", elem_id="code-shown")
-    file = gr.File(label="Evidence", interactive=False, elem_id="bundle")
+    file = gr.File(label="Evidence", interactive=False, elem_id="bundle", visible="hidden")
     folders = Recent("evidence")
     written = part("bundle", "", label="", elem_id="bundle-written")
+    file.change(
+        None,
+        file,
+        None,
+        js=f"(file) => {{ {web.module()}.then((page) => page.save(file)); }}",
+        api_visibility="private",
+    )
 
     def code(event: gr.EventData, models: Any, question: Any) -> str:
-        told = getattr(event, "_data", None) or {}
-        return written_out(handlers, models, question, told.get("probe"), told.get("number"))
+        return written_out(handlers, models, question, event.probe, event.number)
 
     def evidence(models: Any, question: Any, kept: Any) -> tuple[str, str]:
         view, live = on_screen(handlers, models, question)

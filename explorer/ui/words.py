@@ -221,14 +221,6 @@ def gradio_tables() -> gr.I18n:
     )
 
 
-def script() -> str:
-    """What the browser needs before anything else: the tables, and assets/web/words.js."""
-    told = json.dumps(tables(), ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
-    code = asset("web", "words.js").read_text(encoding="utf-8")
-    names = json.dumps(CLASSES)
-    return f"<script>\nwindow.explorer = {{ locales: {told}, classes: {names} }};\n{code}\n</script>\n"
-
-
 # ---- figures that the server draws
 
 AnyPanel = TypeVar("AnyPanel", bound=Panel)

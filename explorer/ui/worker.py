@@ -25,8 +25,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from explorer.errors import Cancelled, ExplorerError
 from explorer.ui.guard import pathless
 
-#: Title of the message of a turn that did not come; by it assets/web/net.js knows that it has to ask again.
+#: Title of the message of a turn that did not come; by it assets/web/live.js knows that it has to ask again.
 BUSY = "Busy"
+#: Title of the message of what nobody waits for any more, as something newer was asked.
+SUPERSEDED = "Superseded"
 #: Seconds without anybody listening after which a request counts as given up: a page that lost its connection is back
 #: by then.
 SILENCE = 5.0
@@ -199,7 +201,8 @@ class Worker:
             async def steps(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
                 given = signature_with.bind(*args, **kwargs)
                 request = given.arguments.pop("asker", None)
-                async for step in self._steps(lane, request, functools.partial(work, *given.args, **given.kwargs)):
+                asked = functools.partial(work, *given.args, **given.kwargs)
+                async for step in self._steps(lane, *self._asker(request), asked):
                     yield step
 
             done: Any = steps
@@ -209,7 +212,7 @@ class Worker:
                 given = signature_with.bind(*args, **kwargs)
                 request = given.arguments.pop("asker", None)
                 call = functools.partial(work, *given.args, **given.kwargs)
-                (found,) = [step async for step in self._steps(lane, request, lambda: iter((call(),)))]
+                (found,) = [step async for step in self._steps(lane, *self._asker(request), lambda: iter((call(),)))]
                 return found
 
             done = once
@@ -221,21 +224,40 @@ class Worker:
         done.__annotations__ = {**hints, "asker": gr.Request}
         return done
 
-    async def _steps(
-        self, lane: Lane, request: gr.Request | None, work: Callable[[], Iterator[Any]]
-    ) -> AsyncIterator[Any]:
-        """What the work yields; it is ended when this is closed, or when nobody listens any more."""
+    async def once(self, lane: Lane, waits: Callable[[], bool], visitor: str, work: Callable[[], Any]) -> Any:
+        """What one piece of work comes to, done in a lane.
+
+        Args:
+            lane: where it is done.
+            waits: whether somebody still waits for it; asked now and then.
+            visitor: who asked.
+            work: what is done.
+
+        Raises gr.Error as `event` does.
+        """
+        (found,) = [step async for step in self._steps(lane, visitor, waits, lambda: True, lambda: iter((work(),)))]
+        return found
+
+    def _asker(self, request: gr.Request | None) -> tuple[str, Callable[[], bool], Callable[[], bool]]:
+        """Of an event's request: who asked, whether they wait, and whether they listen just now."""
         came = time.monotonic()
+        if request is None:
+            return "", lambda: True, lambda: True
+        visitor = request.session_hash or ""
+        return visitor, lambda: self.listening.waits(request, came), lambda: self.listening.hears(request)
 
-        def waits() -> bool:
-            return request is None or self.listening.waits(request, came)
-
-        def heard() -> bool:
-            return request is None or self.listening.hears(request)
-
+    async def _steps(
+        self,
+        lane: Lane,
+        visitor: str,
+        waits: Callable[[], bool],
+        heard: Callable[[], bool],
+        work: Callable[[], Iterator[Any]],
+    ) -> AsyncIterator[Any]:
+        """What the work yields; it is ended when this is closed, or when nobody waits any more."""
         line = self._lines.setdefault(lane.name, _Line(lane))
         await line.enter(waits)
-        current = Task((request.session_hash or "") if request is not None else "", lane.seconds)
+        current = Task(visitor, lane.seconds)
         loop = asyncio.get_running_loop()
         news: asyncio.Queue[tuple[Any, BaseException | None] | None] = asyncio.Queue()
         context = contextvars.copy_context()
@@ -319,7 +341,7 @@ class _Line:
 
 
 def _gone() -> gr.Error:
-    return gr.Error("Nobody waited for this any more.", print_exception=False)
+    return gr.Error("Nobody waited for this any more.", title=SUPERSEDED, print_exception=False)
 
 
 def told(work: Callable[[Callable[[News], None]], None]) -> Iterator[News]:

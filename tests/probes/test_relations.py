@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 import dataclasses
 
+import explorer.probes.relations as relations
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
-import explorer.probes.relations as relations
 from explorer.errors import MethodError
 from explorer.models.loading import load
 from explorer.models.model import Model

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from .modules import Chromium
 from .visit import Visit
 
 PLAIN_MODELS = ("random/vit_tiny_patch16_224", "random/resnet18+mhsa@3")
@@ -107,7 +108,7 @@ def chromium() -> Iterator[Any]:
                 browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
             except Error as error:
                 _missing(str(error))
-            yield browser
+            yield Chromium(browser)
             browser.close()
     except ImportError as error:
         _missing(str(error))

@@ -24,7 +24,7 @@ def _violations(page: Any) -> list[str]:
 
 
 def _tab(page: Any, name: str) -> None:
-    page.locator("#tabs > .tab-wrapper").get_by_role("tab", name=name, exact=True).click()
+    page.locator("#tabs").get_by_role("tab", name=name, exact=True).first.click()
 
 
 def _compare(page: Any) -> None:

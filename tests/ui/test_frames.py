@@ -57,7 +57,7 @@ def test_in_a_frame_of_hugging_face_the_address_that_is_seen_is_the_view(chromiu
     frame.locator("#stage article.model").first.wait_for()
     page.wait_for_function("said.length > 0")
     inner = page.frames[1]
-    inner.wait_for_function('!document.documentElement.classList.contains("early")')
+    inner.wait_for_function("window.explorer")
     before = page.evaluate("said.length")
     inner.evaluate(
         """() => {

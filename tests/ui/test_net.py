@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +145,10 @@ def own_complaints(visit: Visit) -> list[str]:
     return [line for line in visit.complaints if not line.startswith("Failed to load resource")]
 
 
+#: Where the page asks while something moves, and where it asks whether the server is there.
+LIVE, THERE = "**/gradio_api/component_server*", "**/web/*/build"
+
+
 @pytest.mark.browser
 def test_a_server_that_is_killed_and_started_again_is_asked_again_by_itself(chromium: Any, mortal: Server):
     page = chromium.new_page(viewport={"width": 1440, "height": 900})
@@ -154,123 +157,102 @@ def test_a_server_that_is_killed_and_started_again_is_asked_again_by_itself(chro
     page.evaluate("window.same = true")
     shifted = page.evaluate("window.shifted")
     mortal.kill()
-    says(visit, AWAY)  # without anything having been asked
+    visit.sets("move-dx", 4)
+    says(visit, AWAY)
     assert page.evaluate("window.shifted") == shifted
     assert bar(visit).get_by_role("button", name="Ask again now").is_visible()
     for value in (5, 6, 7, 8):
         visit.sets("move-dx", value)
     page.wait_for_timeout(500)
-    assert page.locator(".toast-body").count() == 0
+    assert page.get_by_role("alert").locator("visible=true").count() == 0
     mortal.start()
     visit.settled("8 px right; rendered anew")
     says(visit, "")
     visit.sets("move-dx", -4)
     visit.settled("4 px left; rendered anew")
     assert page.evaluate("window.same") is True, "the page was loaded anew"
-    assert page.locator(".toast-body").count() == 0
+    assert page.get_by_role("alert").locator("visible=true").count() == 0
     assert own_complaints(visit) == []
     page.close()
+
+
+def asked_of(request: Any) -> dict[str, Any]:
+    """What a live request asks for."""
+    found: dict[str, Any] = request.post_data_json["data"]["asked"]
+    return found
 
 
 @pytest.mark.browser
 def test_without_a_network_the_last_that_was_asked_is_asked_when_it_is_back(visit: Visit):
     visit.idle()
-    visit.page.route("**/gradio_api/**", lambda route: route.abort())
+    for address in (LIVE, THERE):
+        visit.page.route(address, lambda route: route.abort())
     visit.sets("move-dx", 3)
     says(visit, AWAY)
     visit.sets("move-dx", 9)
     visit.page.wait_for_timeout(300)
     visit.page.unroute_all()
-    joins: list[Any] = []
-    visit.page.on("request", lambda request: joins.append(request.post_data_json) if "/join" in request.url else None)
+    sent: list[Any] = []
+    visit.page.on("request", lambda one: sent.append(asked_of(one)) if "component_server" in one.url else None)
     bar(visit).get_by_role("button", name="Ask again now").click()
     visit.settled("9 px right; rendered anew")
     says(visit, "")
-    moves = [one["data"][1]["dx"] for one in joins if len(one["data"]) == 2 and isinstance(one["data"][1], dict)]
+    moves = [one["question"]["dx"] for one in sent if "models" in one]
     assert moves == [9], "what was asked before the last was asked too"
     assert own_complaints(visit) == []
 
 
 @pytest.mark.browser
-def test_a_full_queue_is_asked_again_and_nothing_piles_up(visit: Visit):
+def test_a_full_server_is_asked_again_and_nothing_piles_up(visit: Visit):
     visit.idle()
     asked: list[float] = []
 
     def full(route: Any) -> None:
         asked.append(time.monotonic())
-        route.fulfill(status=503, json={"detail": "Queue is full. Max size is 64 and size is 64."})
+        route.fulfill(status=429, json={"detail": "Many are asking at once; ask again in a moment."})
 
-    visit.page.route("**/queue/join*", full)
+    visit.page.route(LIVE, full)
     for value in range(2, 12):
         visit.sets("move-dx", value)
         visit.page.wait_for_timeout(30)
     says(visit, MANY)
     visit.page.wait_for_timeout(1500)
-    assert 2 <= len(asked) <= 3
+    assert 2 <= len(asked) <= 4
     visit.page.unroute_all()
     visit.settled("11 px right; rendered anew")
     says(visit, "")
-    assert visit.page.locator(".toast-body").count() == 0
-
-
-def _stream(*messages: dict[str, Any]) -> str:
-    return "".join(f"data: {json.dumps(one, separators=(',', ':'))}\n\n" for one in messages)
-
-
-def _once(visit: Visit, *messages: dict[str, Any]) -> None:
-    """Answer the next request of the page with these messages, and all others by the server."""
-    left = ["join", "data"]
-
-    def instead(what: str, answer: Callable[[Any], None]) -> Callable[[Any], None]:
-        def route(one: Any) -> None:
-            if what in left:
-                left.remove(what)
-                answer(one)
-            else:
-                one.continue_()
-
-        return route
-
-    visit.page.route("**/queue/join*", instead("join", lambda one: one.fulfill(json={"event_id": "e1"})))
-    visit.page.route(
-        "**/queue/data*",
-        instead("data", lambda one: one.fulfill(content_type="text/event-stream", body=_stream(*messages))),
-    )
+    assert visit.page.get_by_role("alert").locator("visible=true").count() == 0
 
 
 @pytest.mark.browser
 def test_a_turn_that_did_not_come_is_asked_for_again(visit: Visit):
     visit.idle()
-    output = {"error": "Many are asking at once; ask again in a moment.", "title": BUSY, "visible": True}
-    _once(
-        visit,
-        {"msg": "process_completed", "event_id": "e1", "output": output, "success": False},
-        {"msg": "close_stream", "event_id": None},
-    )
+    error = {"kind": "busy", "template": "Many are asking at once; ask again in a moment.", "values": {}}
+    visit.page.route(LIVE, lambda one: one.fulfill(json={"build": "", "request": 1, "error": error}), times=1)
     visit.sets("move-dx", 7)
     says(visit, MANY)
     visit.settled("7 px right; rendered anew")
     says(visit, "")
-    assert visit.page.locator(".toast-body").count() == 0
+    assert visit.page.get_by_role("alert").locator("visible=true").count() == 0
     assert own_complaints(visit) == []
 
 
 @pytest.mark.browser
-def test_what_goes_step_by_step_is_not_begun_again_unasked(visit: Visit):
+def test_what_is_wrong_with_a_question_is_said_in_the_head_of_the_page(visit: Visit):
     visit.idle()
-    output = {"data": [{"__type__": "update"}, {"share": 0.2, "model": "lab/conv"}], "is_generating": True}
-    _once(visit, {"msg": "process_generating", "event_id": "e1", "output": output, "success": True})
-    visit.page.evaluate("explorer.question.set({ method: 'occlusion' }, false)")
-    visit.page.locator("#controls .costly button.main").click()
-    visit.page.get_by_text("The connection was lost while this was computed. Start it again.").wait_for()
-    visit.page.locator("#controls .running").wait_for(state="hidden")
+    visit.page.evaluate("explorer.question.set({ parameters: { nothing: 1 } })")
+    said = visit.page.locator("#masthead .notice")
+    said.wait_for()
+    assert "nothing" in said.inner_text()
+    visit.page.evaluate("explorer.question.set({ parameters: {}, dx: 3 })")
+    visit.settled("3 px right; rendered anew")
 
 
 @pytest.mark.browser
 def test_a_slow_answer_says_that_it_is_computed(visit: Visit):
     visit.idle()
     held: list[Any] = []
-    visit.page.route("**/queue/data*", lambda route: held.append(route), times=1)
+    visit.page.route(LIVE, lambda route: held.append(route), times=1)
     shifted = visit.page.evaluate("window.shifted")
     visit.sets("move-dx", 6)
     visit.page.wait_for_timeout(1500)
@@ -289,35 +271,11 @@ def test_a_server_with_another_page_asks_to_load_it(visit: Visit):
     visit.sets("move-dx", 5)
     visit.settled("5 px right; rendered anew")
     visit.idle()
-    visit.page.route("**/queue/join*", lambda route: route.abort())
-    visit.page.route("**/gradio_api/app_id", lambda route: route.fulfill(json={"app_id": 1}))
-    visit.page.route("**/config", lambda route: route.fulfill(json={"dependencies": []}))
+    visit.page.route(LIVE, lambda route: route.abort())
+    visit.page.route(THERE, lambda route: route.fulfill(body="another"))
     visit.sets("move-dx", 7)
     says(visit, "This page's session has ended; nothing is lost.")
     visit.page.wait_for_timeout(500)  # the address follows
     visit.page.unroute_all()
     bar(visit).get_by_role("button", name="Reload").click()
     visit.settled("7 px right; rendered anew")
-
-
-def test_an_answer_that_comes_before_its_name_is_no_loss(visit: Visit):
-    """While a stream is open for one request, it may tell of another that is over before that one knows its name."""
-    visit.page.get_by_label("Attribution method").select_option("integrated_gradients")
-    visit.page.evaluate("explorer.question.set({ parameters: { n_steps: 200 } })")
-    visit.idle()
-
-    def late(route: Any) -> None:
-        response = route.fetch()
-        visit.page.wait_for_timeout(1500)
-        route.fulfill(response=response)
-
-    visit.page.evaluate("explorer.compute()")
-    visit.page.locator("#controls .running").wait_for()
-    visit.page.route("**/queue/join*", late, times=1)
-    visit.page.evaluate("explorer.question.set({ pins: [{ x: 0.3, y: 0.3 }] })")
-    visit.page.wait_for_function("() => explorer.now.answer.pins[0].x === 0.3")
-    visit.page.locator("#controls .running").wait_for(state="hidden")
-    visit.sets("move-dx", 5)
-    visit.settled("5 px right; rendered anew")
-    visit.page.wait_for_timeout(3500)
-    says(visit, "")

@@ -12,7 +12,7 @@ import pytest
 
 import explorer
 from explorer.probes import show
-from explorer.ui import words
+from explorer.ui import web, words
 from explorer.ui.answers import Answers
 from explorer.ui.handlers import Handlers
 from explorer.ui.measuring import Measuring
@@ -172,10 +172,30 @@ def _human(part: Any, name: str = "") -> Iterator[str]:
 # ---- in a browser
 
 
-def _page(chromium: Any, locale: str = "zh-CN", address: str = "about:blank") -> Any:
+#: A page with nothing on it but the module of the texts.
+ALONE = "http://words.test"
+
+
+def _page(chromium: Any, locale: str = "zh-CN", part: str = "") -> Any:
     page = chromium.new_context(locale=locale).new_page()
-    page.goto(address)
-    page.add_script_tag(content=words.script().removeprefix("<script>").strip().removesuffix("</script>"))
+
+    def serve(route: Any) -> None:
+        name = route.request.url.partition("#")[0].rpartition("/")[2]
+        file = web.files().get(name)
+        if file is None:
+            route.fulfill(content_type="text/html", body="<!doctype html><title>words</title>")
+        else:
+            route.fulfill(content_type=file.kind, body=file.plain)
+
+    page.route(f"{ALONE}/**", serve)
+    page.goto(f"{ALONE}/{part}")
+    page.evaluate(
+        """async (languages) => {
+            window.words = await import(`/words.js`);
+            await words.begin(languages);
+        }""",
+        words.languages(),
+    )
     return page
 
 
@@ -183,7 +203,7 @@ def _page(chromium: Any, locale: str = "zh-CN", address: str = "about:blank") ->
 def test_the_browser_says_what_the_server_says(chromium):
     page = _page(chromium)
     texts = [*CASES, *gathered(), "head 3", "stage 2: its tokens do not lie on the image in raster order"]
-    said = page.evaluate("(texts) => texts.map((text) => explorer.say(text))", texts)
+    said = page.evaluate("(texts) => texts.map((text) => words.say(text))", texts)
     assert said == [words.say(text, "zh") for text in texts]
     filled = [
         ("{bias}: what to measure", {"bias": "Locality"}),
@@ -192,7 +212,7 @@ def test_the_browser_says_what_the_server_says(chromium):
         ("{values} of nobody", {"values": "star"}),
     ]
     for text, values in filled:
-        assert page.evaluate("([text, values]) => explorer.say(text, values)", [text, values]) == words.say(
+        assert page.evaluate("([text, values]) => words.say(text, values)", [text, values]) == words.say(
             text, "zh", **values
         )
     page.context.close()
@@ -212,9 +232,10 @@ def test_the_browser_says_what_the_server_says(chromium):
     ],
 )
 def test_the_language_is_the_addresss_or_the_browsers(chromium, locale, part, language):
-    page = _page(chromium, locale, f"about:blank{part}")
-    assert page.evaluate("explorer.language") == language
-    assert page.evaluate("navigator.language") == {"zh": "zh-CN"}.get(language, language)
+    page = _page(chromium, locale, part)
+    assert page.evaluate("words.language()") == language
+    assert page.evaluate("document.documentElement.lang") == language
+    assert page.evaluate("navigator.language") == locale, "the browser's own word was replaced"
     page.context.close()
 
 
@@ -222,15 +243,17 @@ def test_the_language_is_the_addresss_or_the_browsers(chromium, locale, part, la
 def test_gradio_speaks_the_same_language_and_a_switch_keeps_the_address(chromium, server):
     page = chromium.new_context(locale="de-DE").new_page()
     page.goto(f"{server}/#lang=zh")
-    tabs = page.locator("#tabs > .tab-wrapper button[role=tab]")
-    tabs.first.wait_for(timeout=60_000)
-    assert tabs.all_inner_texts()[:2] == [ZH["Compare"], ZH["Lecture"]]
-    assert page.evaluate("document.documentElement.lang") == "zh-CN"
-    page.wait_for_function("document.querySelector('#picture').innerText.includes('图片')", timeout=60_000)
+    tabs = page.locator("#tabs").get_by_role("tab")
+    for name in ("Compare", "Lecture", "Biases", "Blocks", "Laboratory"):
+        tabs.filter(has_text=ZH[name]).first.wait_for(timeout=60_000)
+    assert page.evaluate("document.documentElement.lang") == "zh"
+    page.locator("#bring", has_text=ZH["Load a fitted block (.safetensors)"]).wait_for()
+    page.wait_for_function("window.explorer", timeout=60_000)
     page.evaluate("history.replaceState(null, '', '#x=1&lang=zh')")
     with page.expect_navigation():
         page.evaluate("explorer.setLanguage('en')")
-    tabs.first.wait_for(timeout=60_000)
+    tabs.filter(has_text="Compare").first.wait_for(timeout=60_000)
+    page.locator("#stage article").first.wait_for(timeout=60_000)
     assert tabs.all_inner_texts()[:2] == ["Compare", "Lecture"]
     assert "lang=en" in page.evaluate("location.hash")
     page.context.close()

@@ -66,8 +66,7 @@ class Visit:
                 const stage = document.querySelector("#stage .part");
                 return stage && Number(stage.dataset.painted) > after
                     && (!transform || stage.dataset.transform === transform)
-                    && !document.querySelector("#stage article.waiting")
-                    && !document.documentElement.classList.contains("early"); // gradio is there
+                    && !document.querySelector("#stage article.waiting") && window.explorer;
             }""",
             arg=[transform, after],
         )

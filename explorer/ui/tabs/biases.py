@@ -8,6 +8,7 @@ import gradio as gr
 
 from explorer.probes import BIASES, QUESTIONS
 from explorer.ui.measuring import PLOTS, Measuring, described, export, summary
+from explorer.ui.navigation import tells_bias
 from explorer.ui.stage import listen, part
 from explorer.ui.words import i18n
 from explorer.ui.worker import ANSWERS, DOWNLOADS, MEASUREMENTS, Worker
@@ -26,7 +27,7 @@ _INTRO = "Measures the models that are chosen under Compare."
 
 def draw(
     worker: Worker, measuring: Measuring, asked: dict[str, Any], others: list[gr.Tab], language: gr.Textbox
-) -> gr.State:
+) -> tuple[tuple[gr.Tabs, list[gr.Tab]], gr.State]:
     """Lay the tabs out.
 
     Args:
@@ -36,14 +37,16 @@ def draw(
         others: the page's other tabs; opening one ends what is being measured.
         language: holds the page's language.
 
-    Returns the session's results.
+    Returns the tabs with each of them, and the session's results.
     """
     asked = {**asked, "language": language}
     kept = gr.State({})
     running: list[Any] = []
-    with gr.Tabs(elem_id="biases"):
-        inner = [(bias, gr.Tab(i18n(TITLES[bias]), id=bias)) for bias in BIASES]
-        last = gr.Tab(i18n("All biases"), id="all")
+    with gr.Tabs(elem_id="biases") as tabs:
+        inner = [
+            (bias, tells_bias(gr.Tab(i18n(TITLES[bias]), id=bias), number)) for number, bias in enumerate(BIASES, 1)
+        ]
+        last = tells_bias(gr.Tab(i18n("All biases"), id="all"), len(inner) + 1)
     for bias, own in inner:
         with own:
             running.append(_bias(worker, measuring, asked, kept, bias))
@@ -52,7 +55,7 @@ def draw(
     quiet: dict[str, Any] = {"cancels": running, "show_progress": "hidden", "api_visibility": "private"}
     for one in (*(own for _, own in inner), last, *others):
         one.select(None, **quiet)
-    return kept
+    return (tabs, [*(own for _, own in inner), last]), kept
 
 
 def _bias(worker: Worker, measuring: Measuring, asked: dict[str, Any], kept: gr.State, bias: Any) -> Any:

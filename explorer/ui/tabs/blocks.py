@@ -29,10 +29,12 @@ from explorer.transforms import Transform
 from explorer.ui.answers import Answers
 from explorer.ui.controls import Question
 from explorer.ui.handlers import checked
+from explorer.ui.live import Live
 from explorer.ui.moved import Moved
+from explorer.ui.navigation import tells_block
 from explorer.ui.payload import Failure
 from explorer.ui.scene import PRESETS, layers
-from explorer.ui.stage import listen, part
+from explorer.ui.stage import part
 from explorer.ui.words import i18n
 from explorer.ui.worker import ANSWERS, MEASUREMENTS, Worker
 
@@ -45,21 +47,34 @@ LATEX: list[dict[str, str | bool]] = [{"left": "$$", "right": "$$", "display": T
 SCENE = PRESETS["star"][0]
 
 
-def draw(worker: Worker, answers: Answers, tab: gr.Tab) -> None:
+def draw(worker: Worker, live: Live, answers: Answers, tab: gr.Tab) -> gr.Radio:
     """Lay the tab out.
 
     Args:
         worker: does what is asked.
+        live: makes what the browser asks while something moves.
         answers: what all sessions share; a measurement takes its turn like a model.
         tab: measures the first block's cost when it is opened, not before.
+
+    Returns the choice of the block.
     """
+
+    def answer(question: Any) -> str:
+        """Let a block work on the example's scene; JSON for the browser."""
+        return example(answers, question)
+
     with gr.Row(elem_id="blocks", equal_height=False):
         with gr.Column(scale=0, min_width=170, elem_id="blocks-list"):
-            chosen = gr.Radio(list(BLOCKS), value=FIRST, label=i18n("Block"), elem_id="block")
+            chosen = tells_block(gr.Radio(list(BLOCKS), value=FIRST, label=i18n("Block"), elem_id="block"))
         with gr.Column(scale=1, min_width=320, elem_id="blocks-text"):
             formula = gr.Markdown(head(FIRST), latex_delimiters=LATEX, elem_classes=["say"])
-            tried = part("example", "", label="A live example", options={"scene": _scene()}, elem_id="example")
-            asked = part("exampleQuestion", events=("asked",), elem_id="example-question")
+            part(
+                "example",
+                label="A live example",
+                options={"scene": _scene()},
+                elem_id="example",
+                live=[live.function("example", ANSWERS, answer)],
+            )
             facts = part("explanation", body(FIRST), label="What the block costs, shows and is good for")
             code = gr.Code(explain(FIRST).example, language="python", label=i18n("Use it"), interactive=False, lines=10)
 
@@ -75,7 +90,7 @@ def draw(worker: Worker, answers: Answers, tab: gr.Tab) -> None:
         yield head(found.name), body(found.name, (costs[0], costs[1])), found.example
 
     gr.on(
-        [chosen.input, tab.select],
+        [chosen.change, tab.select],
         worker.event(MEASUREMENTS, show),
         inputs=chosen,
         outputs=[formula, facts, code],
@@ -83,19 +98,7 @@ def draw(worker: Worker, answers: Answers, tab: gr.Tab) -> None:
         trigger_mode="always_last",
         api_name="explain",
     )
-
-    def answer(question: Any) -> str:
-        """Let a block work on the example's scene; JSON for the browser."""
-        return example(answers, question)
-
-    listen(asked, "asked")(
-        worker.event(ANSWERS, answer),
-        inputs=asked,
-        outputs=tried,
-        show_progress="hidden",
-        trigger_mode="always_last",
-        api_name="example",
-    )
+    return chosen
 
 
 # ---- the live example

@@ -16,6 +16,7 @@ from explorer.lab import networks
 from explorer.scenes import Scene
 from explorer.ui.controls import MAX_MODELS, Question, methods, moves
 from explorer.ui.handlers import Handlers
+from explorer.ui.live import Live
 from explorer.ui.scene import PRESETS, fields, layers, presets
 from explorer.ui.stage import listen, part
 from explorer.ui.upload import pick, picture_input
@@ -24,12 +25,18 @@ from explorer.ui.worker import ANSWERS, ATTRIBUTIONS, UPLOADS, Worker
 
 
 def draw(
-    worker: Worker, handlers: Handlers, models: Sequence[str], names: Sequence[str], ready: bool = False
+    worker: Worker,
+    live: Live,
+    handlers: Handlers,
+    models: Sequence[str],
+    names: Sequence[str],
+    ready: bool = False,
 ) -> dict[str, Any]:
     """Lay the tab out inside the Blocks that are being built.
 
     Args:
         worker: does what is asked.
+        live: makes what the browser asks while something moves.
         handlers: the tab's events.
         models: specs on opening.
         names: model names for the search.
@@ -44,13 +51,13 @@ def draw(
     first = {"scene": dataclasses.asdict(opening) if scene_first else None, "picture": next(iter(samples()))}
     with gr.Row(elem_id="workbench", equal_height=False):
         with gr.Column(elem_id="bench", scale=0, min_width=300):
-            scene = part(
+            part(
                 "scene",
                 layers(opening),
                 label="What is shown",
                 elem_id="scene",
-                events=("wanted",),
                 skeleton=_SCENE_SKELETON,
+                live=[live.function("layers", ANSWERS, handlers.layers)],
             )
             part(
                 "samples",
@@ -107,9 +114,12 @@ def draw(
                 handlers.answer(list(models), first) if ready else None,
                 label="Answers",
                 elem_id="stage",
-                events=("settled",),
                 options={"palettes": {name: list(anchors) for name, anchors in PALETTES.items()}},
                 skeleton=_SKELETON,
+                live=[
+                    live.function("answer", ANSWERS, handlers.answer),
+                    live.function("bank", ANSWERS, handlers.bank),
+                ],
             )
             file = gr.UploadButton(
                 "Load a fitted block (.safetensors)",
@@ -119,24 +129,10 @@ def draw(
                 elem_id="bring",
                 elem_classes=["say"],
             )
-    store = part("bank", label="", elem_id="bank")
     progress = part("progress", label="", elem_id="progress")
     own = part("own", "", label="", elem_id="own")
 
     asked = {"models": chosen, "question": controls}
-    live: dict[str, Any] = {
-        "inputs_kwargs": asked,
-        "show_progress": "hidden",
-    }
-    answer = worker.event(ANSWERS, handlers.answer)
-    # A change of the models is asked with the question too: a step that changes both is one request.
-    listen(controls, "input")(
-        answer,
-        outputs=stage,
-        trigger_mode="always_last",
-        api_name="answer",
-        **live,
-    )
     picture.input(
         worker.event(UPLOADS, handlers.choose),
         inputs=picture,
@@ -146,24 +142,8 @@ def draw(
         api_visibility="private",
     )
     bring = worker.event(UPLOADS, handlers.bring)
-    file.upload(bring, [file, chosen], chosen, show_progress="hidden", api_visibility="private").success(
-        answer, outputs=stage, trigger_mode="always_last", api_visibility="private", **live
-    )
-    listen(scene, "wanted")(
-        worker.event(ANSWERS, handlers.layers),
-        inputs_kwargs={"question": controls},
-        outputs=scene,
-        trigger_mode="always_last",
-        show_progress="hidden",
-        api_name="layers",
-    )
-    listen(stage, "settled")(
-        worker.event(ANSWERS, handlers.bank),
-        outputs=store,
-        trigger_mode="always_last",
-        api_name="bank",
-        **live,
-    )
+    # The browser asks what the model says as soon as it hears of it.
+    file.upload(bring, [file, chosen], chosen, show_progress="hidden", api_visibility="private")
     computing = listen(controls, "compute")(
         worker.event(ATTRIBUTIONS, handlers.attribute),
         inputs_kwargs=asked,

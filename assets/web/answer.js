@@ -1,0 +1,65 @@
+// What a model answers: its first classes, now and before the move, and whether the answer stayed.
+import { make, write } from "./dom.js";
+import { now } from "./shown.js";
+import { say, sayClass } from "./words.js";
+
+const percent = (p) => (p === null ? say("not a number") : p < 0.001 ? "< 0.1 %" : `${(100 * p).toFixed(1)} %`);
+
+/** Show the answer of a row's model. */
+export const showTop = (row) => {
+  const { answer } = now;
+  // A lesson's step asks what will happen: what tells it waits for the reveal.
+  const telling = !("unrevealed" in document.documentElement.dataset);
+  const [before, after] = row.data.predictions;
+  const about = after.reason || after.about;
+  write(row.topReason, say(about));
+  row.topReason.hidden = !about;
+  const was = new Map(before.top.map((one) => [one.index, one.p]));
+  const least = before.top.length ? before.top[before.top.length - 1].p : 0;
+  while (row.top.children.length > after.top.length) row.top.lastChild.remove();
+  while (row.top.children.length < after.top.length) {
+    row.top.append(make("li", {}, make("span", { class: "label" }), make("span", { class: "share" }),
+      make("span", { class: "track" }, make("span", { class: "solid" }), make("span", { class: "thin" }))));
+  }
+  after.top.forEach((one, rank) => {
+    const item = row.top.children[rank];
+    const [label, share, track] = item.children;
+    const right = telling && Boolean(answer.truth) && one.label === answer.truth;
+    const name = sayClass(one.label);
+    item.classList.toggle("right", right);
+    write(label, name);
+    write(share, percent(one.p));
+    track.children[0].style.width = `${100 * one.p}%`;
+    const earlier = was.get(one.index);
+    track.children[1].hidden = earlier === undefined || answer.identity || !telling;
+    if (earlier !== undefined) track.children[1].style.width = `${100 * earlier}%`;
+    item.title = (right ? `${say("What the scene shows.")} ` : "") + (answer.identity || !telling ? name
+      : say("{label}: now {now}, before the move {before}", { label: name, now: percent(one.p), before: earlier === undefined ? say("not among the first five (at most {least})", { least: percent(least) }) : percent(earlier) }));
+  });
+  row.key.classList.toggle("idle", answer.identity || !telling || !after.top.length);
+  if (telling) showVerdict(row, before, after);
+  else {
+    row.element.classList.remove("kept", "lost");
+    write(row.verdict, "");
+  }
+};
+
+/** In words: whether the answer stayed, and what of the scene it goes with where its parts say different things. */
+const showVerdict = (row, before, after) => {
+  const { answer } = now;
+  row.element.classList.remove("kept", "lost");
+  if (!after.top.length) { write(row.verdict, ""); return; }
+  const lines = [];
+  if (!answer.identity && before.top.length) {
+    const same = before.decided.join() === after.decided.join();
+    row.element.classList.add(same ? "kept" : "lost");
+    lines.push(same ? say("keeps its answer") : say("changes its answer: {before} → {after}", { before: before.answer, after: after.answer }));
+  }
+  const { texture, background } = answer.cues;
+  if (answer.truth && (texture !== answer.truth || background !== answer.truth)) {
+    if (after.answer === answer.truth) lines.push(say("follows the shape"));
+    else if (after.answer === texture) lines.push(say("follows the texture"));
+    else if (after.answer === background) lines.push(say("follows the background"));
+  }
+  write(row.verdict, lines.join(" · "));
+};

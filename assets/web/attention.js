@@ -1,0 +1,187 @@
+// The attention map of a row.
+import { coloured } from "./colours.js";
+import { make, write } from "./dom.js";
+import { headOf, layersOf, reach } from "./geometry.js";
+import { asker, askedFrom, rowsOf } from "./maps.js";
+import { numbers } from "./numbers.js";
+import { badge, blank, fit, hatch, note, paint, pinColour } from "./panel.js";
+import { choosePin } from "./pins.js";
+import * as questions from "./question.js";
+import { now } from "./shown.js";
+import { MARKED, under, viewed } from "./views.js";
+import { say } from "./words.js";
+
+//: How a model's note begins that says why it has no map.
+export const NO_MAP = "no attention map: ";
+
+/** The map to show: the layer's, or that part of it which is chosen; the last part says most. */
+const chooseMap = (row, data) => {
+  const layers = layersOf(data.maps);
+  if (row.layer === null || row.layer >= layers.length) row.layer = layers.length - 1;
+  const own = layers[row.layer].numbers;
+  const names = own.length > 1 ? own.map((number) => data.maps[number].part) : [];
+  const wanted = names.indexOf(row.part);
+  const number = own[wanted >= 0 ? wanted : own.length - 1];
+  row.layerDial.show(row.layer, layers.length - 1, say("{number} of {count}", { number: row.layer + 1, count: layers.length }));
+  row.partDial.hidden = !names.length;
+  if (row.parts.dataset.names !== names.join()) {
+    row.parts.dataset.names = names.join();
+    row.parts.replaceChildren(...names.map((name) => make("option", { value: name, text: say(name.replace(" x ", " × ")) })));
+  }
+  row.parts.value = data.maps[number].part;
+  row.map = number;
+  return number;
+};
+
+/** The maps of the other pins, small, on the same scale; a click makes one the large one. */
+const showOthers = (row, data, map, range, sidesOf) => {
+  const { pins } = questions.get();
+  const [rows, columns] = map.grid;
+  if (pins.length < 2 || !map.query_grid) return;
+  row.others.hidden = false;
+  while (row.others.children.length > pins.length) row.others.lastChild.remove();
+  while (row.others.children.length < pins.length) {
+    const number = row.others.children.length;
+    const canvas = make("canvas");
+    const other = make("button", { type: "button", class: "other", "aria-label": say("Show pin {number}", { number: number + 1 }), onclick: () => choosePin(number) },
+      canvas, make("span", { text: number + 1 }));
+    other.style.setProperty("--pin", pinColour(number));
+    row.others.append(other);
+  }
+  [...row.others.children].forEach((other, number) => {
+    other.setAttribute("aria-pressed", String(number === now.pin));
+    const canvas = other.firstChild;
+    const context = fit(canvas, data.size);
+    context.clearRect(0, 0, canvas.width, canvas.height);
+    const sides = sidesOf(number);
+    if (sides === undefined) { row.missing = true; return; }
+    const shown = viewed(...sides.arrays, rows, columns, data.move);
+    if (!shown) { context.fillStyle = hatch(context); context.fillRect(0, 0, canvas.width, canvas.height); return; }
+    context.imageSmoothingEnabled = now.look.smooth;
+    context.drawImage(coloured(shown.values, rows, columns, range, shown.valid), 0, 0, canvas.width, canvas.height);
+  });
+};
+
+/** There is no map: say why. */
+const showNone = (row, data) => {
+  const part = row.attention;
+  const why = data.notes.find((line) => line.startsWith(NO_MAP));
+  blank(part, `${say("No attention map.")} ${why ? say(why.slice(NO_MAP.length)) : ""}`.trim());
+  write(part.where, "");
+  write(part.about, "");
+  badge(part.badge);
+  part.note.hidden = true;
+  row.map = null;
+};
+
+/** Say what a map is: its layer, its kind, the state of its weights; returns {kind, unit, token, own} in words. */
+const describe = (row, map) => {
+  const part = row.attention;
+  if (row.head >= map.heads) row.head = -1;
+  row.headDial.show(row.head + 1, map.heads > 1 ? map.heads : 0,
+    row.head < 0 ? say("mean of {count}", { count: map.heads }) : say("{number} of {count}", { number: row.head + 1, count: map.heads }));
+  badge(part.badge, MARKED.includes(map.state) ? map.state : "", map.state_title);
+  const token = asker(map, now.pin);
+  const own = map.prefix.includes(token);
+  write(part.where, map.layer);
+  part.where.title = `${map.layer} (${map.mechanism}), ${say("layout: {layout}", { layout: map.layout || say("none") })}${map.grid ? `, ${say("{rows} × {columns} cells", { rows: map.grid[0], columns: map.grid[1] })}` : ""}`;
+  write(part.about, own ? say("asked by the {token} token", { token }) : "");
+  const [kind, given] = [say(map.kind_title), say(map.unit)];
+  const unit = !map.unit || map.unit === map.kind_title || map.kind === "axial" ? given || kind
+    : map.unit.startsWith(map.kind_title.split(/[ ,]/)[0]) ? given : `${kind}; ${given}`;
+  return { kind, unit, token, own };
+};
+
+/** A matrix between channels, which has no place that could be pulled back. */
+const matrixOf = (row, map, { unit }) => {
+  const part = row.attention;
+  const { view } = now.look;
+  const sides = map.rows.matrix;
+  const [heads, rows, columns] = sides[0].s;
+  const [before, after] = [sides[0], sides[sides.length - 1]].map((one) => headOf({ values: numbers(now.answer.blob, one), heads }, rows * columns, row.head));
+  const shown = view === "difference" ? after.map((value, at) => value - before[at]) : view === "before" ? before : after;
+  const { step, full, groups } = sides[0];
+  note(part, [
+    say(map.note),
+    step > 1 ? say("Shown as means of {step} × {step} of its {rows} × {columns} entries.", { step, rows: full[0], columns: full[1] }) : "",
+    groups > 1 ? say("The first of {groups} groups is shown.", { groups }) : "",
+  ]);
+  return {
+    key: `${map.kind} ${map.unit} ${view === "difference"}`,
+    arrays: view === "difference" ? [shown] : [before, after],
+    signed: view === "difference",
+    paint: (range) => paint(part, { values: shown, rows, columns, range, valid: null }, rows === 1 ? [1, 4] : [rows, columns], null, {
+      unit,
+      words: say("Matrix of {layer}, no picture of the image", { layer: map.layer }),
+    }),
+  };
+};
+
+/** What has to be said about the rows that are shown. */
+const notesOf = (row, map, main) => {
+  const { view } = now.look;
+  const lines = [say(map.note)];
+  if (main.mean && row.head >= 0) lines.push(say("While it moves: the mean of all heads."));
+  if (main.prefix !== undefined && view !== "difference") {
+    const share = (100 * main.prefix).toFixed(1);
+    lines.push(map.prefix.length > 1 ? say("{share} % more on the {count} prefix tokens.", { share, count: map.prefix.length }) : say("{share} % more on the {token} token.", { share, token: map.prefix[0] }));
+  }
+  if (view === "difference") lines.push(say("Pulled back minus before; hatched: not in the moved picture."));
+  return lines;
+};
+
+/** A map that lies on the picture. */
+const mapOnPicture = (row, data, images, number, { kind, unit, token, own }) => {
+  const part = row.attention;
+  const map = data.maps[number];
+  const { view } = now.look;
+  const [rows, columns] = map.grid;
+  /** One pin's rows of the chosen head, before and after; undefined where they are not here. */
+  const sidesOf = (pin) => {
+    const found = ["before", "after"].map((when) => rowsOf(data, number, when, pin));
+    const wanted = { before: [0], after: [1], pulled: [1], difference: [0, 1] }[view];
+    if (wanted.some((side) => found[side] === undefined)) return undefined;
+    return { found, arrays: found.map((one) => (one ? headOf(one, rows * columns, row.head) : null)) };
+  };
+  const sides = sidesOf(now.pin);
+  if (sides === undefined) { row.missing = true; return null; }
+  const shown = viewed(sides.arrays[0], sides.arrays[1], rows, columns, data.move);
+  if (!shown) {
+    const left = !own && map.query_grid && !askedFrom(data.move, now.pin, "after");
+    blank(part, left ? say(now.answer.truth ? "The place asked from moved with the object and has left the picture. Click another, or move it back." : "The place asked from has left the picture. Click another, or move it back.") : say("This layer has no query at this place."));
+    note(part, [say(map.note)]);
+    return null;
+  }
+  note(part, notesOf(row, map, sides.found[view === "before" ? 0 : 1]));
+  const strip = reach(map, askedFrom(data.move, now.pin, view === "after" ? "after" : "before"));
+  const valid = strip && shown.valid ? shown.valid.map((one, at) => one && strip[at]) : shown.valid || strip;
+  const head = row.head < 0 ? say("mean of {count} heads", { count: map.heads }) : say("head {number}", { number: row.head + 1 });
+  return {
+    key: `${map.kind} ${map.unit} ${view === "difference"}`,
+    arrays: shown.compared,
+    fixed: map.kind === "gate" && view !== "difference" ? [0, 1] : null,
+    signed: view === "difference",
+    paint: (range) => {
+      paint(part, { values: shown.values, rows, columns, range, valid, signed: range.map === "diverging", outside: shown.valid ? say("not in the moved picture") : say("not on this line") }, data.size, under(data, images), {
+        pins: map.query_grid && !own ? { move: data.move, when: view === "after" ? "after" : "before" } : null,
+        hatched: Boolean(shown.valid),
+        unit,
+        words: `${say("Attention of {layer}, {head}", { layer: map.layer, head })}${own ? `, ${say("asked by the {token} token", { token })}` : ""}, ${kind}, ${say("weights: {state}", { state: map.state })}`,
+      });
+      showOthers(row, data, map, range, sidesOf);
+    },
+  };
+};
+
+/**
+ * The attention map that a row shows, before it is painted: {key, arrays, range, paint(range)}; null where there is
+ * none. Maps of one key can share a scale.
+ */
+export const attention = (row, data, images) => {
+  row.attention.element.classList.toggle("mapless", !data.maps.length);
+  row.others.hidden = true;
+  if (!data.maps.length) { showNone(row, data); return null; }
+  const number = chooseMap(row, data);
+  const words = describe(row, data.maps[number]);
+  return data.maps[number].grid ? mapOnPicture(row, data, images, number, words) : matrixOf(row, data.maps[number], words);
+};

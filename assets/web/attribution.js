@@ -1,0 +1,50 @@
+// The attribution of a row.
+import { write } from "./dom.js";
+import { methodName } from "./method-fields.js";
+import { digits, numbers } from "./numbers.js";
+import { badge, blank, note, paint } from "./panel.js";
+import { now } from "./shown.js";
+import { MARKED, under } from "./views.js";
+import { say } from "./words.js";
+
+/** The attribution that a row shows, before it is painted, as `attention` has it. */
+export const attribution = (row, data, images) => {
+  const { answer, look } = now;
+  const part = row.attribution;
+  const found = data.attribution;
+  row.compute.hidden = true;
+  if (!found.after) {
+    const press = found.why === "press" && !data.notes.some((line) => line.startsWith(`${answer.method}:`));
+    blank(part, say(press ? "This method takes many passes through the network, so it does not follow the drag." : "This method cannot serve this model; the line above says why."));
+    row.compute.hidden = !press;
+    write(part.where, "");
+    write(part.about, "");
+    badge(part.badge);
+    part.note.hidden = true;
+    return null;
+  }
+  const { view } = look;
+  const arrays = Object.fromEntries(["before", "after", "pulled", "difference"].map((name) => [name, numbers(answer.blob, found[name])]));
+  const [rows, columns] = found[view].s;
+  const valid = view === "pulled" || view === "difference" ? numbers(answer.blob, found.valid) : null;
+  badge(part.badge, MARKED.includes(found.state) ? found.state : "", found.state_title);
+  write(part.where, found.layer || say("input"));
+  part.where.title = `${found.method}, ${found.layer || say("input")}, ${say("{rows} × {columns} cells", { rows, columns })}`;
+  write(part.about, say("{method} for {target}", { method: methodName(found.method), target: found.target }));
+  const lines = [say(found.note)];
+  const delta = found.delta[view === "before" ? 0 : 1];
+  if (delta !== null) lines.push(say("Convergence delta {delta}.", { delta: digits(delta) }));
+  if (view === "difference") lines.push(say("Pulled back minus before; hatched: not in the moved picture."));
+  note(part, lines);
+  return {
+    key: `${found.method} ${found.unit} ${view === "difference"}`,
+    arrays: view === "difference" ? [arrays.difference] : [arrays.before, arrays.after],
+    signed: view === "difference",
+    paint: (range) => paint(part, { values: arrays[view], rows, columns, range, valid, outside: say("not in the moved picture"), signed: range.map === "diverging" },
+      data.size, under(data, images), {
+        hatched: Boolean(valid),
+        unit: say(found.unit || "attribution"),
+        words: say("Attribution by {method} for {target}", { method: found.method, target: found.target }),
+      }),
+  };
+};

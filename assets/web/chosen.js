@@ -1,0 +1,37 @@
+// Which models are chosen: 1 to 6 texts such as "random/resnet18+mhsa@3#1", the first of which says in whose pixels a move is.
+import { tell } from "./bus.js";
+import * as state from "./state.js";
+import { say } from "./words.js";
+
+let most = 0;
+let colours = [];
+let texts = [];
+let publish = () => {};
+
+/** The texts of the chosen models. */
+export const models = () => texts;
+export const mostModels = () => most;
+/** The colour of the model in a place. */
+export const colour = (index) => colours[index];
+
+/** Choose models, and ask them. */
+export const set = (chosen) => {
+  if (JSON.stringify(chosen) === JSON.stringify(texts)) return;
+  texts = chosen.slice(0, most);
+  publish([...texts]);
+  tell("models", texts);
+};
+/** Put another model in a place. */
+export const replace = (index, text) => set(texts.map((one, at) => (at === index ? text : one)));
+
+/** Begin with these models; `out` hands them on to gradio. */
+export const begin = ({ first, options, out }) => {
+  ({ most, colours } = options);
+  texts = [...first];
+  publish = out;
+  state.keep("models", () => [...texts], (given) => {
+    if (!Array.isArray(given) || !given.length || given.length > most) return say("1 to {most} models can be shown.", { most });
+    set(given.map((text) => String(text).trim()));
+    return "";
+  });
+};

@@ -1,0 +1,80 @@
+// The chart of what blocks cost over the number of positions, drawn by hand so that it fits a wall.
+import { digits } from "./numbers.js";
+import { say } from "./words.js";
+
+/** Make an element of SVG. */
+export const svg = (tag, attributes, label) => {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, String(value));
+  if (label !== undefined) made.textContent = String(label);
+  return made;
+};
+
+const powerOfTen = (exponent) => {
+  if (exponent >= -3 && exponent <= 3) return String(Number((10 ** exponent).toPrecision(1)));
+  return `10${[...String(exponent)].map((sign) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(sign)] || "⁻").join("")}`;
+};
+
+/** Where things stand: {toX, toY} for logarithms, and the ends of the axis upwards. */
+const axesOf = (lines, { width, height, left, right, top, bottom }) => {
+  const xs = lines[0].points.map(([x]) => x);
+  const ys = lines.flatMap(({ points }) => points.map(([, y]) => y));
+  const [low, high] = [Math.floor(Math.min(...ys)), Math.ceil(Math.max(...ys))];
+  return {
+    low, high,
+    toX: (x) => left + ((x - xs[0]) / (xs[xs.length - 1] - xs[0])) * (width - left - right),
+    toY: (y) => height - bottom - ((y - low) / (high - low)) * (height - top - bottom),
+  };
+};
+
+const grid = (lines, axes, { width, height, left, right, top, bottom, size }) => {
+  const made = [];
+  for (let y = axes.low; y <= axes.high; y++) {
+    made.push(svg("line", { class: "grid", x1: left, x2: width - right, y1: axes.toY(y), y2: axes.toY(y) }),
+      svg("text", { x: left - size * 0.5, y: axes.toY(y) + size * 0.35, "text-anchor": "end" }, powerOfTen(y)));
+  }
+  for (const [x, , point] of lines[0].points) {
+    made.push(svg("line", { class: "grid", x1: axes.toX(x), x2: axes.toX(x), y1: top, y2: height - bottom }),
+      svg("text", { x: axes.toX(x), y: height - bottom + size * 1.2, "text-anchor": "middle" }, point[0]));
+  }
+  return made;
+};
+
+/** The names alone, in the lesson's order: a curve's first points tell its slope. */
+const legend = (lines, colours, { width, right, top, size }) => lines.flatMap(({ name }, number) => [
+  svg("circle", { cx: width - right + size * 0.95, cy: top + size * (1 + 1.3 * number), r: size * 0.3, fill: colours[name] }),
+  svg("text", { x: width - right + size * 1.45, y: top + size * (1.35 + 1.3 * number), class: "name" }, name),
+]);
+
+const curves = (lines, colours, axes, { height, bottom, size }) => {
+  const made = [];
+  // The names stand apart where lines end close to each other.
+  const labels = lines.map(({ name, points }) => ({ name, at: points[points.length - 1], y: axes.toY(points[points.length - 1][1]) })).sort((a, b) => a.y - b.y);
+  labels.forEach((one, number) => { if (number) one.y = Math.max(one.y, labels[number - 1].y + size * 1.15); });
+  const over = labels.length ? labels[labels.length - 1].y - (height - bottom) : 0;
+  if (over > 0) for (const one of labels) one.y -= over;
+  for (const { name, points } of lines) {
+    made.push(svg("polyline", { points: points.map(([x, y]) => `${axes.toX(x)},${axes.toY(y)}`).join(" "), fill: "none", stroke: colours[name], "stroke-width": size * 0.2, "stroke-linejoin": "round" }));
+    for (const [x, y] of points) made.push(svg("circle", { cx: axes.toX(x), cy: axes.toY(y), r: size * 0.3, fill: colours[name] }));
+  }
+  for (const { name, at: [x], y } of labels) {
+    made.push(svg("circle", { cx: axes.toX(x) + size * 0.95, cy: y, r: size * 0.3, fill: colours[name] }), svg("text", { x: axes.toX(x) + size * 1.45, y: y + size * 0.35, class: "name" }, name));
+  }
+  return made;
+};
+
+/** Draw the costs of a step's blocks; the curves wait for the reveal. `box`: {width, height, size of letters}, px. */
+export const costChart = (cost, costs, colours, revealed, { width, height, size }) => {
+  const at = cost.show === "milliseconds" ? 2 : 1;
+  const box = { width, height, size, left: size * 5.2, right: size * 6.2, top: size * 1.9, bottom: size * 3 };
+  const lines = cost.blocks.map((name) => ({ name, points: costs[name].points.map((point) => [Math.log10(point[0]), Math.log10(Math.max(point[at], 1e-9)), point]) }));
+  const axes = axesOf(lines, box);
+  const unit = at === 2 ? say("time of one picture, ms") : say("multiply-adds");
+  const words = `${unit}: ${lines.map(({ name, points }) => `${name} ${points.map(([, , point]) => `${point[0]}: ${digits(point[at])}`).join(", ")}`).join("; ")}`;
+  const picture = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": revealed ? words : unit, "font-size": size });
+  picture.append(...grid(lines, axes, box),
+    svg("text", { x: (box.left + width - box.right) / 2, y: height - size * 0.4, "text-anchor": "middle", class: "soft" }, `n = H × W, d = ${costs[cost.blocks[0]].channels}`),
+    svg("text", { x: box.left, y: size * 1.1, class: "soft" }, unit),
+    ...(revealed ? curves(lines, colours, axes, box) : legend(lines, colours, box)));
+  return picture;
+};

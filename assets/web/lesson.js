@@ -1,0 +1,237 @@
+// Where we are in the lessons, what the workbench shows there, and the keys that lead through them.
+import { hear, tell } from "./bus.js";
+import { make } from "./dom.js";
+import * as questions from "./question.js";
+import { LOOK, now } from "./shown.js";
+import * as state from "./state.js";
+import * as ways from "./ways.js";
+import { language, say } from "./words.js";
+
+const root = document.documentElement;
+//: How long a reveal's move takes, and how often it is asked for on the way.
+const SLIDE = { ms: 1000, every: 2 };
+const SLID = ["dx", "dy", "zoom", "angle"];
+
+let lessons = [];
+let place = { lesson: 0, step: 0, revealed: false };
+let wanted = null; // where a link leads, until the lessons are here
+let inside = false; // whether the lecture has the workbench
+let own = null; // what the workbench showed before the lecture took it
+let trying = false; // whether Compare was opened to try a step out
+let sliding = 0;
+let fresh = false;
+let update = (_problems = []) => {}; // the panel shows where we are
+let bet = (_number) => {};
+
+/** {lesson, step, revealed}, counted from 0. */
+export const here = () => place;
+export const allLessons = () => lessons;
+export const step = () => lessons[place.lesson].steps[place.step];
+export const isInside = () => inside;
+/** A lesson's text in the language of the page. */
+export const text = (words) => words[language()] || words.en;
+
+// ---- where we are
+
+const find = ({ lesson, step: number = 1, revealed = false }) => {
+  const at = lesson === undefined ? 0 : lessons.findIndex(({ name }) => name === String(lesson));
+  if (at < 0) return say("There is no lesson “{name}”.", { name: String(lesson) });
+  const count = lessons[at].steps.length;
+  if (!Number.isInteger(number) || number < 1 || number > count) return say("This lesson has steps 1 to {count}, not “{number}”.", { count, number: String(number) });
+  place = { lesson: at, step: number - 1, revealed: revealed === true };
+  return "";
+};
+
+const keepPlace = () => state.keep("lecture",
+  () => (ways.current() === "lecture" && lessons.length ? { lesson: lessons[place.lesson].name, step: place.step + 1, revealed: place.revealed } : null),
+  (value) => {
+    if (!value) return "";
+    if (typeof value !== "object") return say("There is no lesson “{name}”.", { name: String(value) });
+    if (!lessons.length) { wanted = value; return ""; }
+    const problem = find(value);
+    if (!problem && inside) show();
+    return problem;
+  });
+
+// ---- what the workbench shows
+
+/** Show a step; it begins with maps drawn alike, whatever was chosen under Compare. */
+const put = ({ models, question, look }) => [
+  ...state.apply({ models }), ...state.apply({ question, look: { ...LOOK, layout: "below", ...look } }),
+];
+const snapshot = () => {
+  const { models, question, look } = state.get();
+  return { models, question, look };
+};
+const stop = () => { cancelAnimationFrame(sliding); sliding = 0; };
+
+/** Let the step as it stands be seen. */
+const show = () => {
+  stop();
+  const { before, after, panels, cost } = step();
+  root.dataset.lecture = cost ? "chart" : "bench";
+  root.dataset.panels = panels.join(" ");
+  cover();
+  const problems = cost ? [] : put(place.revealed ? after : before);
+  fresh = !cost;
+  update(problems);
+  tell("looked");
+};
+const cover = () => {
+  const { before, after, cost } = step();
+  if (place.revealed) delete root.dataset.unrevealed;
+  else root.dataset.unrevealed = "";
+  tell("revealed");
+  root.dataset.cover = place.revealed ? "" : step().cover.join(" ");
+  if (!cost) root.dataset.models = String((place.revealed ? after : before).models.length);
+};
+
+export const reveal = () => {
+  if (place.revealed) return;
+  place = { ...place, revealed: true };
+  cover();
+  update();
+  tell("looked");
+  if (!step().cost) slide(step().after);
+};
+
+/** Go to a state; what is a move is made before everybody's eyes. */
+const slide = ({ models, question, look }) => {
+  const from = { ...questions.get() };
+  const moved = SLID.some((name) => question[name] !== from[name]);
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches || document.hidden;
+  if (still || !moved) { update(put({ models, question, look })); return; }
+  const begin = Object.fromEntries(SLID.map((name) => [name, from[name]]));
+  update(put({ models, look, question: { ...question, ...begin } }));
+  const since = performance.now();
+  let frame = 0;
+  const onward = () => {
+    const share = Math.min((performance.now() - since) / SLIDE.ms, 1);
+    const eased = share * share * (3 - 2 * share);
+    // The last one is exact.
+    const moving = share < 1 ? Object.fromEntries(SLID.map((name) => [name, begin[name] + eased * (question[name] - begin[name])]))
+      : Object.fromEntries(SLID.map((name) => [name, question[name]]));
+    if (share === 1 || frame++ % SLIDE.every === 0) questions.set(moving);
+    if (share < 1) sliding = requestAnimationFrame(onward);
+  };
+  sliding = requestAnimationFrame(onward);
+};
+
+/** A row shows its model's last map, whichever was looked at under Compare. */
+const chooseLast = () => {
+  if (!inside || root.dataset.lecture !== "bench" || !fresh || "stale" in root.dataset) return;
+  fresh = false;
+  const layers = Object.fromEntries(now.answer.rows.map((row, at) => [at, row]).filter(([, row]) => !row.error && row.maps.length)
+    .map(([at, row]) => [at, row.maps[row.maps.length - 1].layer]));
+  state.apply({ layers });
+};
+
+// ---- onward and back
+
+/** Open a lesson at its beginning. */
+export const openLesson = (lesson) => {
+  place = { lesson, step: 0, revealed: false };
+  show();
+};
+const go = (by) => {
+  let { lesson, step: number } = place;
+  number += by;
+  if (number >= lessons[lesson].steps.length) { lesson += 1; number = 0; }
+  else if (number < 0) { lesson -= 1; number = lesson >= 0 ? lessons[lesson].steps.length - 1 : 0; }
+  if (lesson < 0 || lesson >= lessons.length) return;
+  place = { lesson, step: number, revealed: false };
+  show();
+};
+/** As a clicker does: forward reveals and then goes on, back takes the reveal back and then goes back. */
+export const forward = () => { if (place.revealed) go(1); else reveal(); };
+export const backward = () => {
+  if (!place.revealed) { go(-1); return; }
+  place = { ...place, revealed: false };
+  show();
+};
+
+// ---- coming and going
+
+const back = make("button", { type: "button", id: "back-to-lecture", hidden: true, onclick: () => ways.open("lecture") });
+
+const enter = () => {
+  if (inside || !lessons.length || ways.current() !== "lecture") return;
+  inside = true;
+  if (!trying) own = snapshot();
+  trying = false;
+  back.hidden = true;
+  // The keys are the lecture's from now on.
+  if (document.activeElement && document.activeElement.matches("[role=tab]")) document.activeElement.blur();
+  const problem = wanted ? find(wanted) : "";
+  wanted = null;
+  show();
+  if (problem) tell("unrestored", [problem]);
+};
+const leave = (tab) => {
+  if (inside) {
+    inside = false;
+    stop();
+    for (const name of ["lecture", "panels", "cover", "models", "unrevealed"]) delete root.dataset[name];
+    if (document.fullscreenElement && !trying) document.exitFullscreen();
+    if (!trying && own) put(own);
+  }
+  back.hidden = !(trying && tab === "compare");
+};
+/** Open the step under Compare, which shows everything, what a step covers until its reveal too. */
+export const tryIt = () => {
+  if (step().cost || !place.revealed) return;
+  trying = true;
+  state.apply({ look: { layout: own ? own.look.layout : "" } });
+  ways.open("compare");
+};
+
+export const theme = () => { document.body.classList.toggle("dark"); tell("theme"); };
+export const fullscreen = () => { if (document.fullscreenElement) document.exitFullscreen(); else if (root.requestFullscreen) root.requestFullscreen().catch(() => {}); };
+
+// ---- keys
+
+const KEYS = {
+  ArrowRight: forward, PageDown: forward, " ": forward, ArrowLeft: backward, PageUp: backward,
+  Enter: reveal, r: reveal, t: tryIt, f: fullscreen, d: theme,
+};
+/** Whether a key belongs to what has the focus. */
+const isTaken = (target, key) => {
+  if (target.closest("input, select, textarea, [contenteditable=true], dialog, [role=listbox]")) return true;
+  // What a picture makes of these keys is its own.
+  if (target.tagName === "CANVAS" && !["PageDown", "PageUp", "Enter", "r", "t", "f"].includes(key)) return true;
+  if (target.closest("button, a, summary") && (key === "Enter" || key === " ")) return true;
+  return Boolean(target.closest("[role=tab]")) && key.startsWith("Arrow");
+};
+const press = (event) => {
+  if (!inside || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+  const { target } = event;
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  if (target.tagName === "CANVAS" && key === "Escape") { target.blur(); return; }
+  if (target.closest && isTaken(target, key)) return;
+  if (/^[1-9]$/.test(key)) { bet(Number(key)); return; }
+  if (!KEYS[key]) return;
+  event.preventDefault();
+  KEYS[key]();
+};
+
+/** Keep the place in the state, before the lessons are here. */
+export const keep = () => {
+  keepPlace();
+  hear("tab", (tab) => { if (tab === "lecture") enter(); else leave(tab); });
+  // A picture of one's own that arrives during a lesson waits under Compare.
+  questions.showBy((change, set) => {
+    if (inside && own) own.question = { ...own.question, ...change };
+    else set(change);
+  });
+};
+
+/** Begin with the lessons; `panel` {update(problems), bet(number)} shows where we are. */
+export const begin = (all, panel) => {
+  lessons = all;
+  ({ update, bet } = panel);
+  back.textContent = say("← Back to the lecture");
+  document.body.append(make("div", { class: "part back" }, back));
+  hear("answered", chooseLast);
+  addEventListener("keydown", press);
+  enter();
+};

@@ -1,0 +1,95 @@
+// How maps are looked at: the toolbar over the answers, and the part of the state that keeps it.
+import { tell } from "./bus.js";
+import { make, write } from "./dom.js";
+import { LOOK, now } from "./shown.js";
+import * as state from "./state.js";
+import { VIEWS } from "./views.js";
+import { say } from "./words.js";
+
+/** Change how things are looked at; nothing is asked for that. */
+const look = (change) => {
+  Object.assign(now.look, change);
+  tell("look");
+  tell("looked");
+};
+
+/** Buttons of which one is pressed: {value: text}. */
+const choice = (label, values, get, set, titles = {}) => {
+  const buttons = Object.entries(values).map(([value, title]) => make("button", {
+    type: "button", text: say(title), "data-value": value, title: titles[value] ? say(titles[value]) : null,
+    onclick: () => { set(value); show(); },
+  }));
+  const show = () => { for (const one of buttons) one.setAttribute("aria-pressed", String(one.dataset.value === get())); };
+  return { show, element: make("div", { class: "choice", role: "group", "aria-label": say(label) }, make("span", { text: say(label) }), ...buttons) };
+};
+const chooser = (label, name, values, titles) => choice(label, values, () => now.look[name], (value) => look({ [name]: value }), titles);
+
+const check = (label, name, title) => {
+  const box = make("input", { type: "checkbox", onchange: () => look({ [name]: box.checked }) });
+  return { show: () => { box.checked = now.look[name]; }, element: make("label", { class: "check", title: say(title) }, box, say(label)) };
+};
+
+const share = (label, name, title) => {
+  const input = make("input", { type: "range", min: 0, max: 1, step: 0.01, "aria-label": say(title), oninput: () => look({ [name]: Number(input.value) }) });
+  const output = make("output");
+  return {
+    show: () => { input.value = now.look[name]; write(output, `${Math.round(100 * now.look[name])} %`); },
+    element: make("label", { class: "share", title: say(title) }, make("span", { text: say(label) }), input, output),
+  };
+};
+
+const colourMap = (palettes) => {
+  const select = make("select", { "aria-label": say("Colour map"), onchange: () => look({ map: select.value }) },
+    ...palettes.filter((name) => name !== "diverging").map((name) => make("option", { value: name, text: say(name) })));
+  return { show: () => { select.value = now.look.map; }, element: make("label", { class: "share" }, make("span", { text: say("Colours") }), select) };
+};
+
+const keepLook = (palettes) => {
+  const allowed = { view: Object.keys(VIEWS), map: palettes, scale: ["kind", "all", "own"], layout: ["", "side", "below"] };
+  const changed = () => Object.fromEntries(Object.entries(now.look).filter(([name, value]) => value !== LOOK[name]));
+  state.keep("look", changed, (change) => {
+    const problems = [];
+    const good = {};
+    for (const [name, one] of Object.entries({ ...LOOK, ...change })) {
+      const fits = name in LOOK && typeof one === typeof LOOK[name] && (!allowed[name] || allowed[name].includes(one))
+        && (typeof one !== "number" || (one >= 0 && one <= 1));
+      if (fits) good[name] = one;
+      else problems.push(say("Maps cannot be drawn with {name} “{value}”.", { name, value: String(one) }));
+    }
+    look(good);
+    return problems.join(" ");
+  });
+};
+
+/** The toolbar: {element, show(token)}, `token` whether any map has a class token. isSide() says how rows stand now. */
+export const toolbar = (palettes, isSide) => {
+  const view = chooser("View", "view", VIEWS, {
+    pulled: "the moved picture and its maps, brought back to where things were before the move",
+    difference: "pulled back minus before: zero everywhere for a map that moves with the picture",
+  });
+  const lay = choice("Models", { side: "side by side", below: "in rows" }, () => (isSide() ? "side" : "below"), (value) => look({ layout: value }));
+  lay.element.classList.add("lay");
+  const token = check("class token asks", "token", "show what the class token attends to, in models that have one");
+  token.element.classList.add("token");
+  const drawn = [
+    check("over the picture", "overlay", "lay the maps over the picture in grey"),
+    share("Opacity", "opacity", "Opacity of the maps over the picture"),
+    share("Threshold", "threshold", "Leave out what stays below this share of the scale"),
+    colourMap(palettes),
+    chooser("Scale", "scale", { kind: "one for attention of a kind", all: "one for all of a kind", own: "each its own" }, {
+      kind: "Maps of one kind and unit share a scale. Grad-CAM has one a model: activations of different networks have no unit in common.",
+    }),
+    check("smooth", "smooth", "blend neighbouring cells; the cells are what was computed"),
+    token, lay,
+  ];
+  keepLook(palettes);
+  return {
+    element: make("div", { class: "toolbar" },
+      make("div", { class: "views", role: "toolbar", "aria-label": say("What is shown of the move") }, view.element),
+      make("details", { class: "looks" }, make("summary", { text: say("How maps are drawn") }), make("div", { class: "looking" }, ...drawn.map((one) => one.element)))),
+    show: (hasToken) => {
+      for (const one of [view, ...drawn]) one.show();
+      token.element.hidden = !hasToken;
+    },
+  };
+};

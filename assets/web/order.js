@@ -1,0 +1,29 @@
+// In which order things are asked: one at a time, and the latest of what is asked meanwhile.
+
+/**
+ * Ask one at a time; of what is asked meanwhile only the latest is sent, once the present one is over.
+ *   send(asked, isOld): sends it, and is over when its promise is; isOld() says whether something newer waits.
+ */
+export const oneAtATime = (send) => {
+  let busy = false;
+  let next = null; // {asked}
+  const run = async () => {
+    busy = true;
+    try {
+      while (next) {
+        const { asked } = next;
+        next = null;
+        await send(asked, () => next !== null);
+      }
+    } finally {
+      busy = false;
+    }
+  };
+  return (asked) => {
+    next = { asked };
+    return busy ? Promise.resolve() : run();
+  };
+};
+
+/** Seconds until it is asked again, the longer the more often it failed. */
+export const pauseAfter = (tries) => [1, 2, 4, 8, 15][Math.min(tries, 4)];

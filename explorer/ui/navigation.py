@@ -1,0 +1,76 @@
+"""The ways about the page: which tab is open is told to the browser's modules, and opened where a link leads there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gradio as gr
+
+from explorer.blocks import BLOCKS
+from explorer.ui import web
+from explorer.ui.stage import listen, part
+
+#: Names of the tabs of the page, in their order.
+TABS = ("compare", "lecture", "biases", "blocks", "lab")
+
+
+_QUIET: dict[str, Any] = {"api_visibility": "private"}
+
+
+def tells_tab(tab: gr.Tab, name: str) -> gr.Tab:
+    """Tell the browser's modules when a tab of the page is opened.
+
+    Before anything else listens to the tab: gradio tells its listeners one after the other, and waits for each.
+    """
+    tab.select(None, js=f"() => {{ {web.module()}.then((page) => page.opened({name!r})); }}", **_QUIET)
+    return tab
+
+
+def tells_bias(tab: gr.Tab, number: int) -> gr.Tab:
+    """The same for the tab of a bias, counted from 1."""
+    tab.select(None, js=f"() => {{ {web.module()}.then((page) => page.openedBias({number})); }}", **_QUIET)
+    return tab
+
+
+def tells_block(block: gr.Radio) -> gr.Radio:
+    """The same for the choice of a block."""
+    block.change(None, block, None, js=f"(name) => {{ {web.module()}.then((page) => page.chose(name)); }}", **_QUIET)
+    return block
+
+
+def draw(tabs: gr.Tabs, biases: tuple[gr.Tabs, Sequence[gr.Tab]], block: gr.Radio, opens: str) -> gr.HTML:
+    """Let the browser's modules open a tab and choose a block.
+
+    Args:
+        tabs: of the page.
+        biases: their tabs, and each of them.
+        block: the choice of the block that is explained.
+        opens: the tab that is open at first.
+
+    Returns the part that triggers "tab", "bias" and "block", each with a name, and "language".
+    """
+    inner, each = biases
+    ways = part(
+        "ways",
+        elem_id="ways",
+        events=("tab", "bias", "block", "language"),
+        options={"tabs": list(TABS), "opens": opens, "blocks": list(BLOCKS), "biases": len(each)},
+    )
+
+    def open_tab(event: gr.EventData) -> Any:
+        return gr.Tabs(selected=event.name) if event.name in TABS else gr.skip()
+
+    def open_bias(event: gr.EventData) -> Any:
+        ids = [tab.id for tab in each]
+        number = event.number
+        return gr.Tabs(selected=ids[number - 1]) if isinstance(number, int) and 0 < number <= len(ids) else gr.skip()
+
+    def choose_block(event: gr.EventData) -> Any:
+        return event.name if event.name in BLOCKS else gr.skip()
+
+    at_once: dict[str, Any] = {"queue": False, "show_progress": "hidden", **_QUIET}
+    listen(ways, "tab")(open_tab, None, tabs, **at_once)
+    listen(ways, "bias")(open_bias, None, inner, **at_once)
+    listen(ways, "block")(choose_block, None, block, **at_once)
+    return ways

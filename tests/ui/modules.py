@@ -1,0 +1,58 @@
+"""The page's modules, for tests: they meet nowhere in the page, so a test that looks inside imports them itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from explorer.ui import web
+
+#: Runs before anything else in every page and frame: once the page is there, `explorer` holds what tests look into.
+EXPOSED = """(() => {
+    const NAMES = ["bus", "chosen", "follow", "geometry", "lesson", "link", "maps", "method-fields", "panel",
+        "question", "scenery", "shown", "state", "ways", "words"];
+    const look = async () => {
+        if (!document.querySelector("#stage .rows")) { setTimeout(look, 30); return; }
+        const found = await Promise.all(NAMES.map((name) => import(new URL(`FOLDER/${name}.js`, document.baseURI))));
+        const [bus, chosen, follow, geometry, lesson, link, maps, methods, panel, question, scenery, shown, state, ways,
+            words] = found;
+        window.explorer = {
+            ...bus, ...follow, chosen, link, question, scenery, state, lesson, ways,
+            maps: { ...geometry, ...maps }, now: shown.now, looked: shown.looked,
+            compute: methods.compute, pinColour: panel.pinColour,
+            tab: ways.current, openTab: ways.open,
+            say: words.say, setLanguage: words.setLanguage, language: words.language,
+        };
+    };
+    addEventListener("DOMContentLoaded", look);
+})();"""
+
+
+def exposing() -> str:
+    """The script that lets tests look into the page."""
+    return EXPOSED.replace("FOLDER", web.folder())
+
+
+class Chromium:
+    """A browser whose pages let tests look into this page's modules.
+
+    Args:
+        browser: Playwright's.
+    """
+
+    def __init__(self, browser: Any) -> None:
+        self._browser = browser
+
+    def new_page(self, **options: Any) -> Any:
+        """A page in a context of its own."""
+        page = self._browser.new_page(**options)
+        page.context.add_init_script(exposing())
+        return page
+
+    def new_context(self, **options: Any) -> Any:
+        """A context."""
+        context = self._browser.new_context(**options)
+        context.add_init_script(exposing())
+        return context
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._browser, name)
