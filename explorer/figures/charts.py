@@ -24,6 +24,20 @@ _LEGEND = 28
 #: Held while matplotlib's settings, which all threads share, are others than usual.
 _SETTINGS = threading.Lock()
 _DASH = {"solid": "-", "dash": "--", "dot": ":"}
+_SYMBOLS = {
+    "circle": "o",
+    "square": "s",
+    "diamond": "D",
+    "cross": "P",
+    "x": "X",
+    "triangle-up": "^",
+    "triangle-down": "v",
+    "pentagon": "p",
+    "hexagon": "h",
+    "star": "*",
+}
+#: What a hollow point is filled with.
+_GROUND = "#FFFFFF"
 
 
 def legend(panel: Chart | Radar) -> list[tuple[str, str]]:
@@ -123,7 +137,7 @@ def _straight(line: Line, panel: Chart, named: bool) -> list[dict[str, Any]]:
         "showlegend": named,
         "mode": "lines+markers" if line.joined else "markers",
         "line": {"color": line.colour, "dash": line.dash, "width": 2.5},
-        "marker": {"color": line.colour, "size": 7 if line.joined else 10},
+        "marker": _marker(line),
         "hovertemplate": f"{name}<br>{where}: %{{y:.4g}}<br>{title}<extra></extra>",
     }
     if line.low is None or line.high is None:
@@ -159,6 +173,16 @@ def _straight(line: Line, panel: Chart, named: bool) -> list[dict[str, Any]]:
         "legendgroup": name,
     }
     return [band, main]
+
+
+def _marker(line: Line) -> dict[str, Any]:
+    marker: dict[str, Any] = {"color": line.colour, "size": 7 if line.joined else 10}
+    if line.symbol != "circle":
+        marker["symbol"] = line.symbol
+    if any(line.hollow):
+        marker["color"] = [_GROUND if hollow else line.colour for hollow in line.hollow]
+        marker["line"] = {"color": line.colour, "width": 2}
+    return marker
 
 
 def _round(line: Line, named: bool) -> dict[str, Any]:
@@ -256,7 +280,9 @@ def figure(panel: Chart | Radar) -> go.Figure:
     else:
         layout |= {"xaxis": {**axis(panel, "x"), "automargin": True}, "yaxis": {**axis(panel, "y"), "automargin": True}}
         layout["shapes"] = [_mark(place, "x", "y domain") for place, _ in panel.marks]
+        layout["shapes"] += [_level(place, "x domain", "y") for place, _ in panel.levels]
         layout["annotations"] += [_word(place, text, "x", "y domain") for place, text in panel.marks if text]
+        layout["annotations"] += [_level_word(place, text, "x domain", "y") for place, text in panel.levels if text]
     return go.Figure(traces(panel, legends=True), layout)
 
 
@@ -290,6 +316,14 @@ def _word(place: float, text: str, x: str, y: str) -> dict[str, Any]:
     }
 
 
+def _level(place: float, x: str, y: str) -> dict[str, Any]:
+    return {**_mark(place, x, y), "x0": 0, "x1": 1, "y0": place, "y1": place}
+
+
+def _level_word(place: float, text: str, x: str, y: str) -> dict[str, Any]:
+    return {**_word(place, text, x, y), "x": 1, "y": place, "xanchor": "right"}
+
+
 def placed(panel: Chart, number: int) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:
     """Axes (without their domains), shapes and annotations of a chart that stands in a larger figure."""
     suffix = "" if number == 1 else str(number)
@@ -306,7 +340,9 @@ def placed(panel: Chart, number: int) -> tuple[dict[str, Any], list[dict[str, An
     }
     shapes = [{**ground, "fillcolor": "#FFFFFF", "line": {"width": 0}, "layer": "below"}]
     shapes += [_mark(place, f"x{suffix}", f"y{suffix} domain") for place, _ in panel.marks]
+    shapes += [_level(place, f"x{suffix} domain", f"y{suffix}") for place, _ in panel.levels]
     words = [_word(place, text, f"x{suffix}", f"y{suffix} domain") for place, text in panel.marks if text]
+    words += [_level_word(place, text, f"x{suffix} domain", f"y{suffix}") for place, text in panel.levels if text]
     return layout, shapes, words
 
 
@@ -357,7 +393,8 @@ def _draw_straight(on: Any, panel: Chart) -> None:
         x, y = places(line, panel), [_float(one) for one in line.y]
         low, high = ([_float(one) for one in ends] if ends is not None else None for ends in (line.low, line.high))
         if line.joined:
-            on.plot(x, y, color=line.colour, linestyle=_DASH[line.dash], marker="o", markersize=3.5, linewidth=2)
+            look = {"color": line.colour, "linestyle": _DASH[line.dash], "linewidth": 2}
+            on.plot(x, y, marker=_SYMBOLS[line.symbol], markersize=3.5, **look)
             if low is not None and high is not None:
                 on.fill_between(x, low, high, color=line.colour, alpha=0.2, linewidth=0)
         else:
@@ -367,7 +404,12 @@ def _draw_straight(on: Any, panel: Chart) -> None:
                     [max(0.0, a - b) if _number(b) else 0.0 for a, b in zip(y, low)],
                     [max(0.0, b - a) if _number(b) else 0.0 for a, b in zip(y, high)],
                 ]
-            on.errorbar(x, y, yerr=whiskers, color=line.colour, fmt="o", markersize=6, elinewidth=1.8)
+            on.errorbar(x, y, yerr=whiskers, color=line.colour, fmt=_SYMBOLS[line.symbol], markersize=6, elinewidth=1.8)
+        if any(line.hollow):
+            some = [(a, b) for a, b, hollow in zip(x, y, line.hollow) if hollow]
+            look = {"color": line.colour, "markerfacecolor": _GROUND, "linestyle": "none"}
+            size = 4.5 if line.joined else 6
+            on.plot(*zip(*some), marker=_SYMBOLS[line.symbol], markersize=size, zorder=3, **look)
     for one, along in ((panel.x, "x"), (panel.y, "y")):
         getattr(on, f"set_{along}label")(one.title, color=_INK, fontsize=10, parse_math=False)
         if one.log:
@@ -381,6 +423,10 @@ def _draw_straight(on: Any, panel: Chart) -> None:
     for place, text in panel.marks:
         on.axvline(place, color="#9A9A9A", linewidth=0.8, linestyle=":")
         on.annotate(text, (place, 1.0), xycoords=("data", "axes fraction"), fontsize=7, color=_FAINT, ha="center")
+    for place, text in panel.levels:
+        on.axhline(place, color="#9A9A9A", linewidth=0.8, linestyle=":")
+        at = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "bottom"}
+        on.annotate(text, (1.0, place), fontsize=7, color=_FAINT, **at)
     on.grid(color=_RULE, linewidth=0.7, axis="y" if categories(panel) else "both")
     on.set_axisbelow(True)
     on.tick_params(labelsize=9, colors=_FAINT)

@@ -44,7 +44,6 @@ CASES = {
     ),
     "memory at 32 x 32, d = 8 ↓": "内存，32 x 32，d = 8 ↓",
     "0.78 (0.417 to 1.04) of p unshifted": "0.78 (0.417 到 1.04) 占未平移时 p 的比例",
-    "none (no map)": "none (没有图)",
     "lab/mhsa, heads": "lab/mhsa，各头",
     "lab/mhsa": "lab/mhsa",
     "lab/mhsa; lab/conv": "lab/mhsa; lab/conv",

@@ -27,7 +27,16 @@ ROOT = Path(__file__).resolve().parents[2]
 #: Files whose sentences reach the page, errors among them.
 PYTHON = (
     *("ui/*.py", "ui/tabs/*.py", "attribution/*.py", "blocks/*.py", "layouts/*.py", "probes/*.py", "lab/scenes.py"),
-    *("lab/motion.py", "lab/figures.py", "lab/table.py", "lab/networks.py", "types.py", "compare.py", "transforms.py"),
+    *(
+        "lab/motion.py",
+        "lab/sheets.py",
+        "lab/findings.py",
+        "lab/table.py",
+        "lab/networks.py",
+        "types.py",
+        "compare.py",
+        "transforms.py",
+    ),
     *("capture.py", "images/*.py", "models.py", "weights.py", "stages.py", "registry.py", "rollout.py", "labels.py"),
     *("errors.py", "drawing.py", "view.py", "heads.py", "sizes.py", "store.py", "writing.py"),
 )
