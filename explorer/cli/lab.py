@@ -51,7 +51,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
-    """Do it; return the record for ``--json`` and the lines to read."""
+    """Do it; return the record for ``--json``, where that is asked for, and the lines to read."""
     return _evaluate(options) if options.action == "evaluate" else _show(options)
 
 
@@ -73,7 +73,7 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
             bar.set_postfix_str(spec)
 
         rows = evaluate(specs, folder, device, QUICK if options.quick else PER_CLASS, options.again, stepped)
-    record, lines = _shown(rows)
+    record, lines = _shown(rows, options.json)
     file = str(folder / FILE)
     return {**record, "files": [file]}, [*lines, f"wrote {file}"]
 
@@ -88,7 +88,7 @@ def _show(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         raise ParameterError(
             "no table ships with this version; explorer lab evaluate writes one, which --table FILE shows"
         )
-    record, lines = _shown(rows)
+    record, lines = _shown(rows, options.json)
     if options.html is None:
         return record, lines
     from explorer.figures.static import save
@@ -98,10 +98,13 @@ def _show(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     return {**record, "files": [options.html]}, [*lines, f"wrote {options.html}"]
 
 
-def _shown(rows: Sequence[Row]) -> tuple[dict[str, Any], list[str]]:
+def _shown(rows: Sequence[Row], recorded: bool) -> tuple[dict[str, Any], list[str]]:
+    """The record, empty where nobody asks for it (it takes seconds), and the lines to read."""
     from explorer.lab.findings import findings_of, lines
     from explorer.lab.summary import set_ups, summary
 
+    if not recorded:
+        return {}, lines(rows)
     record = {
         "rows": [asdict(row) for row in rows],
         "summary": [asdict(one) for one in summary(rows)],

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from explorer.blocks import BLOCKS
 from explorer.errors import ParameterError
 from explorer.lab.networks import MANIFEST, SIZE, LabModel, available, read_manifest
-from explorer.lab.table import FILE, PROTOCOL, Row, packed, read_table, unpacked, write_table
+from explorer.lab.table import FILE, PROTOCOL, OtherVersionError, Row, packed, read_table, unpacked, write_table
 from explorer.models.loading import load
 from explorer.models.model import Model
 from explorer.models.spec import ModelSpec
@@ -262,12 +262,16 @@ Key = tuple[str, str, str]
 def _kept(file: Path, about: Mapping[str, Any], wanted: Mapping[Key, Measurement]) -> dict[str, dict[Key, list[Row]]]:
     """What a table has that was measured in the way that is wanted: model -> measurement -> rows."""
     kept: dict[str, dict[Key, list[Row]]] = {}
-    if file.is_file():
+    if not file.is_file():
+        return kept
+    try:
         rows, how = read_table(file)
-        for row in rows if how == about else ():
-            key = (row.probe, row.parameters, row.scenes)
-            if key in wanted:
-                kept.setdefault(row.model, {}).setdefault(key, []).append(row)
+    except OtherVersionError:
+        return kept
+    for row in rows if how == about else ():
+        key = (row.probe, row.parameters, row.scenes)
+        if key in wanted:
+            kept.setdefault(row.model, {}).setdefault(key, []).append(row)
     return kept
 
 

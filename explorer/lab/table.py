@@ -26,6 +26,10 @@ FILE = "evaluation.parquet"
 PROTOCOL = 2
 
 
+class OtherVersionError(ParameterError):
+    """A table that another version of the laboratory wrote."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One measurement of one model.
@@ -122,7 +126,7 @@ def write_table(rows: Sequence[Row], folder: Path, about: Mapping[str, Any], kep
 def read_table(file: Path) -> tuple[list[Row], dict[str, Any]]:
     """Read a table: its rows, and how it was measured.
 
-    Raises ParameterError where it is none, or one of another version.
+    Raises ParameterError where it is none, OtherVersionError where it is one of another version.
     """
     records: list[dict[str, Any]] = []
     try:
@@ -147,7 +151,7 @@ def read_table(file: Path) -> tuple[list[Row], dict[str, Any]]:
         ) from error
     if protocol != PROTOCOL:
         age = "an older" if isinstance(protocol, int) and protocol < PROTOCOL else "another"
-        raise ParameterError(
+        raise OtherVersionError(
             f"'{file}' is a table of {age} version of Attention Explorer (protocol {protocol}; this one reads "
             f"{PROTOCOL}), whose numbers cannot be put beside today's; measure anew with explorer lab evaluate, which "
             f"writes {FILE}"

@@ -180,7 +180,7 @@ def _overall(found: tuple[Any, ...], first: Any, whole: Any, shifts: Any) -> lis
 
     pairs = np.stack([over_shifts(p), first[kept]], 1)
     return [
-        mean("p kept", pairs, "of p unshifted", POSITIVE, lambda one: one[0] / one[1]),
+        mean("p kept", pairs, "of p before", POSITIVE, lambda one: one[0] / one[1]),
         rate("flip rate", float(over_shifts(flips).sum()), int(kept.sum())),
         mean("mean cosine", over_shifts(cosine), "cosine", COSINE),
     ]

@@ -537,6 +537,10 @@ def test_other_weights_versions_or_scenes_are_measured_anew(
     assert len(measured) == 4
     assert len(evaluate(specs[:1], tmp_path, "cpu", per_class=QUICK)) == 2
     assert len(measured) == 6
+    # A table of an older version is measured anew over it.
+    write_table(_rows(), tmp_path, {"protocol": PROTOCOL - 1})
+    assert len(evaluate(specs[:1], tmp_path, "cpu", per_class=QUICK)) == 2
+    assert len(measured) == 8
     # A broken file is said, not written over.
     (tmp_path / FILE).write_bytes(b"PAR1")
     with pytest.raises(ParameterError, match="remove it and measure again"):
