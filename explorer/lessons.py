@@ -19,6 +19,7 @@ import yaml
 from torch import Tensor
 from yaml.constructor import SafeConstructor
 
+from explorer.attention.mass import mass_ratio
 from explorer.attribution import METHODS
 from explorer.blocks import BLOCKS
 from explorer.blocks.cost import count, made, terms_of
@@ -29,7 +30,6 @@ from explorer.figures.sheet import PALETTES
 from explorer.geometry import Point
 from explorer.images import samples
 from explorer.lab import networks
-from explorer.lab.evaluation import mass_ratio
 from explorer.models.loading import load
 from explorer.models.spec import ModelSpec
 from explorer.resources import asset

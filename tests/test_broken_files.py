@@ -16,7 +16,7 @@ import torch
 from explorer.cli.main import main
 from explorer.errors import ExplorerError, ModelError, WeightsError
 from explorer.lab import networks
-from explorer.lab.evaluation import trained_specs
+from explorer.lab.experiment import trained_specs
 from explorer.lab.networks import MANIFEST, read_manifest
 from explorer.models.loading import load
 from explorer.models.spec import ModelSpec

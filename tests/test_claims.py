@@ -11,8 +11,12 @@ import torch
 
 from explorer.blocks import BLOCKS
 from explorer.blocks.explain import explain
+from explorer.lab.findings import HEADLINES, findings
+from explorer.lab.intervals import judge
 from explorer.lab.networks import available
-from explorer.lab.table import HEADLINES, SetUp, findings, load_table
+from explorer.lab.summary import set_ups
+from explorer.lab.summary import shipped as laboratory
+from explorer.lab.table import load_table
 from explorer.lessons import Step, shipped
 from explorer.scenes import BACKGROUNDS, CENTRED, CLASSES, SHAPES, TEXTURES, Scene, draw, render
 from explorer.ui.words import say
@@ -28,7 +32,7 @@ def _step(lesson: str, title: str) -> Step:
 
 def _mean(block: str, name: str, augmented: bool = False) -> float:
     key = next(one.key for one in HEADLINES if one.name == name)
-    found = SetUp(load_table(), "metaformer", augmented).mean(block, key)
+    found = laboratory("metaformer", augmented).mean(block, key)
     assert found is not None
     return found.mean * 100
 
@@ -114,11 +118,14 @@ def test_the_formulas_of_cost_are_those_of_the_blocks() -> None:
 
 def test_numbers_that_lessons_quote_are_those_of_the_table() -> None:
     gap = next(one.key for one in HEADLINES if one.name == "BG-gap")
-    one = SetUp(load_table(), "metaformer", False).mean("mhsa", gap)
+    one = laboratory("metaformer", False).mean("mhsa", gap)
     assert one is not None
     assert one.low is not None
     assert one.high is not None
-    assert one.low < 0 < one.high
+    found = laboratory("metaformer", False)
+    means = {block: mean for block in found.blocks if (mean := found.mean(block, gap)) is not None}
+    assert len(means) == len(BLOCKS) == 14
+    assert judge(means)["mhsa"].shown is False  # with the thirteen others, as the lesson says
     step = _step("background", "Nobody is safe for certain")
     quoted = [float(number) for number in re.findall(r"-?\d+\.\d", step.formula)]
     assert quoted == [round(value * 100, 1) for value in (one.mean, one.low, one.high)]
@@ -205,6 +212,7 @@ def test_the_readme_counts_what_there_is() -> None:
 def test_findings_are_said_in_chinese_whole() -> None:
     # Names of blocks and of Grad-CAM stay; three small words in a row would be English prose.
     prose = re.compile(r"\b[a-z]{2,} [a-z]{2,} [a-z]{2,}\b|points|loses|gains|seen|instead")
-    for backbone, augmented in (("metaformer", False), ("metaformer", True), ("resnet", False)):
-        for sentence in findings(load_table(), backbone, augmented):
+    for backbone, augmented in set_ups(load_table()):
+        plain = laboratory(backbone, False) if augmented else None
+        for sentence in findings(laboratory(backbone, augmented), plain):
             assert not prose.search(say(sentence, "zh")), sentence

@@ -19,10 +19,11 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 import explorer
 from explorer import lessons, scenes
 from explorer.attention import rollout
+from explorer.attention.mass import mass_ratio
 from explorer.attribution import METHODS
 from explorer.comparison.compare import compare
 from explorer.errors import MethodError
-from explorer.lab import evaluation, fit_data, fitting, training
+from explorer.lab import experiment, fit_data, fitting, training
 from explorer.models.loading import load
 from explorer.models.model import Model
 from explorer.probes import PROBES, steps
@@ -260,7 +261,7 @@ def test_lessons_and_masses_make_no_float64_on_the_device() -> None:
     assert lessons._correlation(there, 2 * there + 1, mask.to(DEVICE)) == pytest.approx(1.0)
     expected = float(values[mask].double().mean() / values.double().mean())
     for where in (mask, mask.to(DEVICE)):
-        assert evaluation.mass_ratio(there, where) == pytest.approx(expected, rel=1e-6)
+        assert mass_ratio(there, where) == pytest.approx(expected, rel=1e-6)
     assert not math.isnan(expected)
 
 
@@ -282,8 +283,5 @@ def test_the_laboratory_trains_fits_and_measures_without_float64(
     monkeypatch.setattr(training, "JUDGED", 24)
     assert training.judge(lab.module, DEVICE)["in distribution"] > 0.5
     assert fit_data.of_scenes(lab, fitting.FitRecipe(scenes=24)).classes == scenes.CLASSES
-    rendered = scenes.render(scenes.draw(5, torch.arange(4)), 48, DEVICE)
-    some = evaluation.Pictures(
-        (rendered.images * 255).byte(), rendered.labels.cpu(), rendered.labels.cpu(), rendered.masks
-    )
-    assert evaluation._Head(lab).maps(lab, some, some.label, len(some.label))
+    for one in experiment.experiment(1):
+        assert experiment.measure(lab, one)

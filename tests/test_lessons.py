@@ -11,7 +11,8 @@ from explorer.blocks.axial import Axial
 from explorer.errors import LessonError
 from explorer.geometry import Point
 from explorer.lab.networks import available
-from explorer.lab.table import load_table
+from explorer.lab.summary import Key
+from explorer.lab.summary import shipped as laboratory
 from explorer.lessons import LANGUAGES, MEASURES, SHIPPED, SIDES, Claim, as_json, check, read, shipped
 from explorer.models.loading import load
 from explorer.resources import asset
@@ -232,10 +233,8 @@ def test_formulas_are_those_of_the_blocks_that_are_shown() -> None:
 
 
 def test_the_laboratory_says_of_the_non_local_block_what_the_lesson_says() -> None:
-    found = [
-        one.value
-        for one in load_table()
-        if (one.model, one.measure, one.condition) == ("lab/nonlocal", "shape bias", "background of neither")
-    ]
+    found = laboratory("metaformer", False).of(
+        "nonlocal", Key.of("shape-bias", "shape bias", category="all", background="neither")
+    )
     assert len(found) == 3
-    assert sum(found) / 3 > 0.5
+    assert sum(found.values()) / 3 > 0.5

@@ -23,9 +23,10 @@ from safetensors.torch import load_file
 from explorer import writing
 from explorer.cli.main import main
 from explorer.errors import TrainingError, WriteError
-from explorer.lab import evaluation, training
+from explorer.lab import experiment, training
 from explorer.lab.grid import train_grid
 from explorer.lab.networks import LabModel
+from explorer.lab.table import FILE
 from explorer.lab.training import Recipe, train
 from explorer.writing import check_writable, make_folder, write
 
@@ -404,28 +405,28 @@ def test_damaged_checkpoints_are_told(tmp_path):
 
 
 def test_a_table_without_room_keeps_what_it_had_and_goes_on(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(evaluation, "QUICK", 1)
+    short = [experiment.Measurement("shape-bias", experiment.Shown(12))]
+    monkeypatch.setattr(experiment, "experiment", lambda _: short)
     command = ["lab", "evaluate", "--models", "lab/conv#0", "lab/none#0", "--quick", "--out"]
     _, said = _refused([*command, str(tmp_path / "cut")], capsys)
     assert "goes on with lab/conv" in said
     assert not names(tmp_path / "cut")
-    original = evaluation.write_table
+    original = experiment.write_table
 
     def second(rows, folder, about, kept=""):
         with room(200) if len({row.model for row in rows}) > 1 else contextlib.nullcontext():
             return original(rows, folder, about, kept)
 
-    monkeypatch.setattr(evaluation, "write_table", second)
+    monkeypatch.setattr(experiment, "write_table", second)
     assert main([*command, str(tmp_path / "cut")]) == 2
     capsys.readouterr()
-    rows, _ = evaluation.read_table(tmp_path / "cut" / "evaluation.json")
+    rows, _ = experiment.read_table(tmp_path / "cut" / FILE)
     assert {row.model for row in rows} == {"lab/conv"}
-    monkeypatch.setattr(evaluation, "write_table", original)
+    monkeypatch.setattr(experiment, "write_table", original)
     assert main([*command, str(tmp_path / "cut")]) == 0
     assert main([*command, str(tmp_path / "whole")]) == 0
-    for name in ("evaluation.json", "evaluation.parquet"):
-        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    assert names(tmp_path / "cut") == ["evaluation.json", "evaluation.parquet"]
+    assert (tmp_path / "cut" / FILE).read_bytes() == (tmp_path / "whole" / FILE).read_bytes()
+    assert names(tmp_path / "cut") == [FILE]
 
 
 # ---- full temporary folders -----------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.errors import ParameterError
-from explorer.writing import check_writable, make_folder, write
+from explorer.writing import check_writable, make_folder
 
 if TYPE_CHECKING:
     from explorer.lab.table import Row
@@ -37,44 +37,49 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     evaluate.add_argument("--checkpoints", metavar="DIR", help="weights and manifest; those that ship if left out")
     evaluate.add_argument("--device", help="cpu, cuda, cuda:1 or mps; the best there is if left out")
     evaluate.add_argument(
-        "--out", dest="folder", default="out/lab", metavar="DIR", help="the table, .json and .parquet (%(default)s)"
+        "--out",
+        dest="folder",
+        default="out/lab",
+        metavar="DIR",
+        help="folder of the table, a .parquet file (%(default)s)",
     )
-    evaluate.add_argument("--quick", action="store_true", help="a quarter of the pictures, for a first look")
+    evaluate.add_argument("--quick", action="store_true", help="a third of the scenes, for a first look")
     evaluate.add_argument("--again", action="store_true", help="measure also what the table has of the same weights")
     show = action("show", "Show the table: what ships, or what was measured here.")
-    show.add_argument("--table", metavar="FILE", help="a table, .json or .parquet; the one that ships if left out")
-    show.add_argument("--html", metavar="FILE", help="also draw every panel into one .html file")
+    show.add_argument("--table", metavar="FILE", help="a table that evaluate wrote; the one that ships if left out")
+    show.add_argument("--html", metavar="FILE", help="also draw every chart into one .html file")
 
 
 def run(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
-    """Do it; return the record for ``--json`` and the lines to read."""
+    """Do it; return the record for ``--json``, where that is asked for, and the lines to read."""
     return _evaluate(options) if options.action == "evaluate" else _show(options)
 
 
 def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     from tqdm import tqdm
 
-    from explorer.lab.evaluation import PER_CLASS, QUICK, evaluate_all, trained_specs
+    from explorer.lab.experiment import PER_CLASS, QUICK, evaluate, trained_specs
+    from explorer.lab.table import FILE
     from explorer.models.device import choose_device
 
     make_folder(options.folder)
-    check_writable(Path(options.folder) / "evaluation.json")
+    check_writable(Path(options.folder) / FILE)
     specs = trained_specs(options.models, None if options.checkpoints is None else Path(options.checkpoints))
     device, folder = str(choose_device(options.device)), Path(options.folder)
     with tqdm(total=len(specs), unit="model", disable=None, file=sys.stderr) as bar:
 
-        def stepped(done: int, _: int, spec: str) -> None:
-            bar.update(done - bar.n)
+        def stepped(done: float, _: int, spec: str) -> None:
+            bar.update(int(done) - bar.n)
             bar.set_postfix_str(spec)
 
-        rows = evaluate_all(specs, folder, device, QUICK if options.quick else PER_CLASS, options.again, stepped)
-    record, lines = _shown(rows)
-    files = [str(folder / f"evaluation.{ending}") for ending in ("json", "parquet")]
-    return {**record, "files": files}, [*lines, *(f"wrote {file}" for file in files)]
+        rows = evaluate(specs, folder, device, QUICK if options.quick else PER_CLASS, options.again, stepped)
+    record, lines = _shown(rows, options.json)
+    file = str(folder / FILE)
+    return {**record, "files": [file]}, [*lines, f"wrote {file}"]
 
 
 def _show(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
-    from explorer.lab.table import findings, load_table, read_table, summary
+    from explorer.lab.table import load_table, read_table
 
     if options.html is not None:
         check_writable(options.html)
@@ -83,26 +88,29 @@ def _show(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         raise ParameterError(
             "no table ships with this version; explorer lab evaluate writes one, which --table FILE shows"
         )
-    record, lines = _shown(rows)
+    record, lines = _shown(rows, options.json)
     if options.html is None:
         return record, lines
-    from explorer.lab.figures import page
+    from explorer.figures.saving import save
+    from explorer.lab.sheets import sheet
 
-    set_ups = dict.fromkeys((row.backbone, row.augmented) for row in rows)
-    write(options.html, page(summary(rows), "The laboratory", {one: findings(rows, *one) for one in set_ups}))
+    save(sheet(rows), options.html)
     return {**record, "files": [options.html]}, [*lines, f"wrote {options.html}"]
 
 
-def _shown(rows: Sequence[Row]) -> tuple[dict[str, Any], list[str]]:
-    from explorer.lab.table import findings, lines, summary
+def _shown(rows: Sequence[Row], recorded: bool) -> tuple[dict[str, Any], list[str]]:
+    """The record, empty where nobody asks for it (it takes seconds), and the lines to read."""
+    from explorer.lab.findings import findings_of, lines
+    from explorer.lab.summary import set_ups, summary
 
-    set_ups = dict.fromkeys((row.backbone, row.augmented) for row in rows)
+    if not recorded:
+        return {}, lines(rows)
     record = {
         "rows": [asdict(row) for row in rows],
         "summary": [asdict(one) for one in summary(rows)],
         "findings": [
-            {"backbone": backbone, "augmented": augmented, "sentences": findings(rows, backbone, augmented)}
-            for backbone, augmented in set_ups
+            {"backbone": backbone, "augmented": augmented, "sentences": findings_of(rows, backbone, augmented)}
+            for backbone, augmented in set_ups(rows)
         ],
     }
     return record, lines(rows)

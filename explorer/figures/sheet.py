@@ -100,6 +100,10 @@ class Words:
 
 #: How a curve is drawn.
 Dash = Literal["solid", "dash", "dot"]
+#: The marker at a point.
+Symbol = Literal[
+    "circle", "square", "diamond", "cross", "x", "triangle-up", "triangle-down", "pentagon", "hexagon", "star"
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +119,8 @@ class Line:
         colour: of its model.
         dash: how it is drawn: "solid", "dash" or "dot".
         joined: whether points are joined; a curve's interval is a band, a point's a bar.
+        symbol: the marker at its points.
+        hollow: which of its points are drawn hollow; the chart's ``unit`` says what that means. None if empty.
     """
 
     name: str
@@ -125,6 +131,8 @@ class Line:
     colour: str = MODEL_COLOURS[0]
     dash: Dash = "solid"
     joined: bool = True
+    symbol: Symbol = "circle"
+    hollow: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -148,6 +156,7 @@ class Chart:
         y: the axis upwards.
         marks: places on the x axis with a thin line and a word each (the strides of a network).
         unit: a sentence below it.
+        levels: places on the y axis with a thin line and a word each (chance).
     """
 
     title: str
@@ -156,6 +165,7 @@ class Chart:
     y: Axis
     marks: tuple[tuple[float, str], ...] = ()
     unit: str = ""
+    levels: tuple[tuple[float, str], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,6 +43,18 @@ _POINT = 0.72
 #: Size of the numbers and names at the axes, px.
 _NUMBER = 12.5
 _DASH = {"solid": "-", "dash": "--", "dot": ":"}
+_SYMBOLS = {
+    "circle": "o",
+    "square": "s",
+    "diamond": "D",
+    "cross": "P",
+    "x": "X",
+    "triangle-up": "^",
+    "triangle-down": "v",
+    "pentagon": "p",
+    "hexagon": "h",
+    "star": "*",
+}
 #: Tilt of names that do not fit side by side, degrees.
 _TILT = 40
 #: What a name in Chinese is drawn with where matplotlib's own font has no letter for it.
@@ -163,6 +175,10 @@ def _draw_straight(on: Any, panel: Chart) -> None:
     for place, text in panel.marks:
         on.axvline(place, color="#9A9A9A", linewidth=0.8, linestyle=":")
         on.annotate(text, (place, 1.0), xycoords=("data", "axes fraction"), fontsize=7, color=FAINT, ha="center")
+    for place, text in panel.levels:
+        on.axhline(place, color="#9A9A9A", linewidth=0.8, linestyle=":")
+        at = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "bottom"}
+        on.annotate(text, (1.0, place), fontsize=7, color=FAINT, **at)
     on.grid(color=RULE, linewidth=0.7, axis="y" if categories(panel) else "both")
     on.set_axisbelow(True)
     on.tick_params(labelsize=_POINT * _NUMBER, colors=FAINT)
@@ -173,8 +189,13 @@ def _draw_straight(on: Any, panel: Chart) -> None:
 def _draw_line(on: Any, line: Line, panel: Chart) -> None:
     x, y = places(line, panel), [_float(one) for one in line.y]
     low, high = ([_float(one) for one in ends] if ends is not None else None for ends in (line.low, line.high))
+    if any(line.hollow):
+        some = [(a, b) for a, b, hollow in zip(x, y, line.hollow) if hollow]
+        look = {"color": line.colour, "markerfacecolor": PAPER, "linestyle": "none", "zorder": 3}
+        on.plot(*zip(*some), marker=_SYMBOLS[line.symbol], markersize=4.5 if line.joined else 6, **look)
     if line.joined:
-        on.plot(x, y, color=line.colour, linestyle=_DASH[line.dash], marker="o", markersize=3.5, linewidth=2)
+        look = {"color": line.colour, "linestyle": _DASH[line.dash], "linewidth": 2}
+        on.plot(x, y, marker=_SYMBOLS[line.symbol], markersize=3.5, **look)
         if low is not None and high is not None:
             on.fill_between(x, low, high, color=line.colour, alpha=0.2, linewidth=0)
         return
@@ -184,7 +205,7 @@ def _draw_line(on: Any, line: Line, panel: Chart) -> None:
             [max(0.0, a - b) if is_number(b) else 0.0 for a, b in zip(y, low)],
             [max(0.0, b - a) if is_number(b) else 0.0 for a, b in zip(y, high)],
         ]
-    on.errorbar(x, y, yerr=whiskers, color=line.colour, fmt="o", markersize=6, elinewidth=1.8)
+    on.errorbar(x, y, yerr=whiskers, color=line.colour, fmt=_SYMBOLS[line.symbol], markersize=6, elinewidth=1.8)
 
 
 def _draw_axis(on: Any, one: Axis, along: str, panel: Chart) -> None:

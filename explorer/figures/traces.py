@@ -12,7 +12,7 @@ from explorer.figures.sheet import Chart, Line, Radar
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 from explorer.figures.charts import categories, few, is_number, legend, places, span, ticks
-from explorer.figures.sheet import FAINT, INK, RULE
+from explorer.figures.sheet import FAINT, INK, PAPER, RULE
 
 _FONT = 14
 #: Height of a line of the legend, px.
@@ -45,7 +45,7 @@ def _straight(line: Line, panel: Chart, named: bool) -> list[dict[str, Any]]:
         "showlegend": named,
         "mode": "lines+markers" if line.joined else "markers",
         "line": {"color": line.colour, "dash": line.dash, "width": 2.5},
-        "marker": {"color": line.colour, "size": 7 if line.joined else 10},
+        "marker": _marker(line),
         "hovertemplate": f"{name}<br>{where}: %{{y:.4g}}<br>{title}<extra></extra>",
     }
     if line.low is None or line.high is None:
@@ -81,6 +81,16 @@ def _straight(line: Line, panel: Chart, named: bool) -> list[dict[str, Any]]:
         "legendgroup": name,
     }
     return [band, main]
+
+
+def _marker(line: Line) -> dict[str, Any]:
+    marker: dict[str, Any] = {"color": line.colour, "size": 7 if line.joined else 10}
+    if line.symbol != "circle":
+        marker["symbol"] = line.symbol
+    if any(line.hollow):
+        marker["color"] = [PAPER if hollow else line.colour for hollow in line.hollow]
+        marker["line"] = {"color": line.colour, "width": 2}
+    return marker
 
 
 def _round(line: Line, named: bool) -> dict[str, Any]:
@@ -173,7 +183,9 @@ def alone(panel: Chart | Radar) -> go.Figure:
     else:
         layout |= {"xaxis": {**axis(panel, "x"), "automargin": True}, "yaxis": {**axis(panel, "y"), "automargin": True}}
         layout["shapes"] = [_mark(place, "x", "y domain") for place, _ in panel.marks]
+        layout["shapes"] += [_level(place, "x domain", "y") for place, _ in panel.levels]
         layout["annotations"] += [_word(place, text, "x", "y domain") for place, text in panel.marks if text]
+        layout["annotations"] += [_level_word(place, text, "x domain", "y") for place, text in panel.levels if text]
     return go.Figure(traces(panel, legends=True), layout)
 
 
@@ -207,6 +219,14 @@ def _word(place: float, text: str, x: str, y: str) -> dict[str, Any]:
     }
 
 
+def _level(place: float, x: str, y: str) -> dict[str, Any]:
+    return {**_mark(place, x, y), "x0": 0, "x1": 1, "y0": place, "y1": place}
+
+
+def _level_word(place: float, text: str, x: str, y: str) -> dict[str, Any]:
+    return {**_word(place, text, x, y), "x": 1, "y": place, "xanchor": "right"}
+
+
 def placed(panel: Chart, number: int) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:
     """Axes (without their domains), shapes and annotations of a chart that stands in a larger figure."""
     suffix = "" if number == 1 else str(number)
@@ -223,5 +243,7 @@ def placed(panel: Chart, number: int) -> tuple[dict[str, Any], list[dict[str, An
     }
     shapes = [{**ground, "fillcolor": "#FFFFFF", "line": {"width": 0}, "layer": "below"}]
     shapes += [_mark(place, f"x{suffix}", f"y{suffix} domain") for place, _ in panel.marks]
+    shapes += [_level(place, f"x{suffix} domain", f"y{suffix}") for place, _ in panel.levels]
     words = [_word(place, text, f"x{suffix}", f"y{suffix} domain") for place, text in panel.marks if text]
+    words += [_level_word(place, text, f"x{suffix} domain", f"y{suffix}") for place, text in panel.levels if text]
     return layout, shapes, words

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from explorer.probes.base import Run, Step
 from explorer.probes.passes import collected
 from explorer.probes.result import ProbeResult
 from explorer.probes.rows import Row
-from explorer.scenes import CLASSES
 
 
 def as_it_is(model: Model, picture: Picture) -> Tensor:
@@ -55,23 +53,6 @@ def probabilities(
     """
     logits, _ = yield from collected(run.passes, count, make, begin, end)
     return run.passes.model.head.probabilities(logits.double())
-
-
-def others(labels: Sequence[int]) -> tuple[list[int], list[int]]:
-    """For each of many scenes another class, and a third one; within a class both change from scene to scene.
-
-    Args:
-        labels: places in CLASSES.
-    """
-    count, seen = len(CLASSES), Counter[int]()
-    second, third = [], []
-    for label in labels:
-        number = seen[label]
-        seen[label] += 1
-        second.append((label + 1 + number % (count - 1)) % count)
-        rest = [one for one in range(count) if one not in (label, second[-1])]
-        third.append(rest[(number + label) % len(rest)])
-    return second, third
 
 
 def points(

@@ -15,36 +15,43 @@ from explorer.errors import MethodError, ParameterError
 from explorer.images import Bands, Picture
 from explorer.images.folders import Folder
 from explorer.models.model import Model
-from explorer.probes.answers import as_it_is, others, probabilities
+from explorer.probes.answers import as_it_is, probabilities
 from explorer.probes.base import Run, Step, need_one_class
+from explorer.probes.cues import others
 from explorer.probes.rows import Row, rate, row
 from explorer.probes.shares import newcombe, paired
 from explorer.probes.stimuli import Shown, Stimulus, checked, render_many
 from explorer.probes.stimuli import scenes as drawn_scenes
-from explorer.scenes import CLASSES, Scene
+from explorer.scenes import BACKGROUNDS, CLASSES, Scene
 
 #: The challenge's map from ImageNet's classes to the nine of IN-9.
 IN9_MAP = "in_to_in9.json"
 #: IN-9's folders, and what the paper calls them.
 PARTS = {"mixed_same": "mixed-same", "mixed_rand": "mixed-rand"}
+#: The pairs of backgrounds whose accuracies are subtracted: the paper's, and the class's own against another class's.
+MIXED, PURE = "mixed-same - mixed-rand", "own - another's"
 
 
 def mixed(scenes: Sequence[Scene], seed: int) -> dict[str, list[Scene]]:
-    """Scenes before the backgrounds of other, freshly drawn scenes: of the same class, and of another.
+    """Scenes before the backgrounds of other, freshly drawn scenes, of the same class and of another; and their own.
 
     All else stays: object, texture, colours, noise. A background drawn with another scene goes with that scene's class
-    about as often as in training, as those of IN-9 do.
+    about as often as in training, as those of IN-9 do; "own" and "another's" are the kinds that go with the classes
+    themselves.
     """
     labels = [CLASSES.index(scene.label) for scene in scenes]
     count = len(CLASSES)
     # One donor of every class for each scene; of the next seed's stream, so that none is the scene itself.
     donors = drawn_scenes(count * len(scenes), seed + 1)
     out: dict[str, list[Scene]] = {}
-    for part, classes in (("mixed-same", labels), ("mixed-rand", others(labels)[0])):
+    strangers = others(labels)[0]
+    for part, classes in (("mixed-same", labels), ("mixed-rand", strangers)):
         out[part] = [
             replace(scene, background=donors[number * count + label].background)
             for number, (scene, label) in enumerate(zip(scenes, classes))
         ]
+    for part, classes in (("own", labels), ("another's", strangers)):
+        out[part] = [replace(scene, background=BACKGROUNDS[label]) for scene, label in zip(scenes, classes)]
     return out
 
 
@@ -60,13 +67,16 @@ def scene_gap(model: Model, scenes: Sequence[Scene], run: Run) -> Iterator[Step]
         p = yield from probabilities(run, len(some), make, 0.55, 0.6)
         right[part] = (p.argmax(1) == labels).tolist()
         rows.append(rate("accuracy", sum(right[part]), len(labels), view=part, protocol="scenes"))
-    same, rand = right["mixed-same"], right["mixed-rand"]
-    rows.append(gap_row(sum(same), len(same), sum(rand), len(rand), "scenes", paired(same, rand)))
+    for between in (MIXED, PURE):
+        same, rand = (right[part] for part in between.split(" - "))
+        rows.append(gap_row(sum(same), len(same), sum(rand), len(rand), "scenes", between, paired(same, rand)))
     yield Step(0.6, rows)
 
 
-def gap_row(same: int, n_same: int, rand: int, n_rand: int, protocol: str, phi: float = 0.0) -> Row:
-    """The row of a BG-gap: right answers of mixed-same and of mixed-rand; see `newcombe`."""
+def gap_row(
+    same: int, n_same: int, rand: int, n_rand: int, protocol: str, between: str = MIXED, phi: float = 0.0
+) -> Row:
+    """The row of a BG-gap: right answers of mixed-same and of mixed-rand, say; see `newcombe`."""
     low, high = newcombe(same, n_same, rand, n_rand, phi)
     value = same / n_same - rand / n_rand
     return row(
@@ -77,6 +87,7 @@ def gap_row(same: int, n_same: int, rand: int, n_rand: int, protocol: str, phi: 
         (max(low, -1.0), min(high, 1.0)),
         "Newcombe",
         protocol=protocol,
+        between=between,
     )
 
 

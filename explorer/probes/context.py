@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from explorer.attribution import METHODS, attribute
-from explorer.attribution.base import baseline_like
+from explorer.attention.mass import map_ratios, mass_ratio, placed
+from explorer.attribution import METHODS, answer
+from explorer.attribution.base import PassMethod, baseline_like
 from explorer.figures.sheet import Axis, Section
 from explorer.images import Bands
-from explorer.lab.evaluation import mass_ratio
 from explorer.models.model import Model
 from explorer.probes.answers import one_folder, points, probabilities
-from explorer.probes.background import PARTS, in9_gap, in9_map, in9_part, is_in9, scene_gap
+from explorer.probes.background import MIXED, PARTS, PURE, in9_gap, in9_map, in9_part, is_in9, scene_gap
 from explorer.probes.base import PROBES, Bias, Probe, Run, Step, need_classes
+from explorer.probes.centre import centre_answers
 from explorer.probes.masks import BLUR, boxes, gaussian_blur
-from explorer.probes.objects import Objects, centre_answers, view_rows
+from explorer.probes.objects import Objects, view_rows
 from explorer.probes.result import ProbeResult, Score
 from explorer.probes.rows import Row, mean, score
 from explorer.probes.stimuli import Shown, Stimuli, in_words, knows_scenes
@@ -28,6 +29,10 @@ from explorer.statistics import POSITIVE, SHARE
 
 _WITHOUT, _OBJECT, _CUT = "background occluded", "object occluded", "object cut out"
 _SWAPPED, _CENTRE = "background swapped", "centre cell"
+#: What stands for the layer where the mean over all is meant.
+_EVERY = "all"
+#: Pictures that are explained together; a pass with its graph takes several times the memory of one without.
+_TOGETHER = 8
 
 
 @PROBES.register("context")
@@ -41,11 +46,13 @@ class Context(Probe):
     cut out by its mask (No-FG: its outline can still be seen), and when the background is swapped. A scene is rendered
     anew before backgrounds of other classes; a picture's object is pasted on other stimuli, of another label where
     labels are known. Beside these: the share of an attribution's positive mass that lies on the object (energy
-    pointing game), and that over the object's share of the area (1: no preference).
+    pointing game), and that over the object's share of the area (1: no preference); so of every attention map that lies
+    on the image, averaged over its heads and, where it has queries, over those on the object.
 
     BG-gap is the accuracy before the background of another stimulus of the same class (mixed-same) minus that before
     one of another class (mixed-rand): for models that know the scenes, on scenes, each before both, with Newcombe's
-    interval for paired shares; or on a folder of IN-9 given as images (mixed_same and mixed_rand, each with
+    interval for paired shares, and so between the kind of background that goes with the class (own) and that of
+    another class; or on a folder of IN-9 given as images (mixed_same and mixed_rand, each with
     val/00_dog ... or 00_dog ..., and in_to_in9.json in it or in its parent), whose pictures are shown as they are.
     There the interval is that for independent shares: which pictures show the same object is not known, and leaving
     that out makes it wider, as a rule, not narrower.
@@ -56,7 +63,7 @@ class Context(Probe):
 
     bias: ClassVar[Bias] = "context"
     formula: ClassVar[str] = (
-        "mass ratio = (sum of A+ on the object / sum of A+) / (object's share of the area); "
+        "mass ratio = (sum of A+ on the object / sum of A+) / (object's share of the area), A an attribution or a map; "
         "p kept = mean p after / mean p before; BG-gap = accuracy(mixed-same) - accuracy(mixed-rand)"
     )
     source: ClassVar[str] = (
@@ -125,44 +132,50 @@ class Context(Probe):
             yield Step(0.55, view_rows(_CENTRE, clean, head.probabilities(centre.double()), head=head))
         if shown.rendered and knows_scenes(model):
             yield from scene_gap(model, shown.scenes, run)
-        if METHODS[self.method].unavailable(model) is None:
-            yield from self._attributions(model, run, objects, original)
+        yield from self._masses(model, run, objects, original)
 
     def _filling(self, model: Model, images: Tensor) -> Tensor:
         if self.fill == "blur":
             return gaussian_blur(images, BLUR * min(images.shape[2:]))
         return baseline_like(model, images, self.fill)
 
-    def _attributions(self, model: Model, run: Run, objects: Objects, original: Tensor) -> Iterator[Step]:
-        ratios, energies, count = [], [], len(objects.images)
-        for place in range(count):
-            mask = objects.masks[place]
+    def _masses(self, model: Model, run: Run, objects: Objects, original: Tensor) -> Iterator[Step]:
+        """Rows of the mass that attributions and attention maps have on the object."""
+        count, masks = len(objects.images), objects.masks
+        method = None if METHODS[self.method].unavailable(model) else self.method
+        size = _TOGETHER if method is None or issubclass(METHODS[method], PassMethod) else 1
+        ratios, energies = list[float](), list[float]()
+        native: dict[str, dict[str, dict[int, float]]] = {}
+        for start in range(0, count, size):
+            places = range(start, min(start + size, count))
+            target = [model.head.target(int(original[place]), model.num_classes) for place in places]
             with run.passes.exact():
-                found = attribute(
-                    model,
-                    objects.images[place],
-                    self.method,
-                    model.head.target(int(original[place]), model.num_classes),
-                )
-            ratio = mass_ratio(found.values.clamp(min=0), mask)
-            if ratio is not None:  # a map that is nowhere positive has no mass to place
-                ratios.append(ratio)
-                energies.append(ratio * float(mask.cpu().double().mean()))
-            yield Step(0.6 + 0.4 * (place + 1) / count)
+                found = answer(model, objects.images[start : places.stop], target=target, maps=True, method=method)
+            for place, one in zip(places, found.attributions or ()):
+                ratio = mass_ratio(one.values.clamp(min=0), masks[place])
+                if ratio is not None:  # a map that is nowhere positive has no mass to place
+                    ratios.append(ratio)
+                    energies.append(ratio * float(masks[place].cpu().double().mean()))
+            for layer, seen in placed(found.maps).items():
+                of_layer = native.setdefault(seen.kind, {}).setdefault(layer, {})
+                known = map_ratios(seen, masks[start : places.stop])
+                of_layer.update({place: ratio for place, ratio in zip(places, known) if ratio is not None})
+            yield Step(0.6 + 0.4 * places.stop / count)
+        rows: list[Row] = []
         if ratios:
             found_of = (
                 ("attribution mass ratio", ratios, "x an even map", POSITIVE),
                 ("attribution mass on the object", energies, "share", SHARE),
             )
-            rows = [mean(*one, view="clean", method=self.method) for one in found_of]
-            yield Step(1.0, rows)
+            rows += [mean(*one, view="clean", method=self.method) for one in found_of]
+        yield Step(1.0, [*rows, *_native_rows(native)])
 
     def scores(self, rows: Sequence[Row]) -> list[Score]:
         return [
             *score(rows, "attribution mass ratio", "higher"),
             *score(rows, "p kept", "higher", "p kept without background", view=_WITHOUT),
             *score(rows, "p kept", "lower", "p kept without object", view=_OBJECT),
-            *score(rows, "BG-gap", "lower"),
+            *score(rows, "BG-gap", "lower", between=MIXED),
         ]
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
@@ -208,6 +221,17 @@ class Context(Probe):
                 (settings["method"],),
                 replace(share, title="share of the positive mass"),
             ),
+            points(
+                result,
+                "Attention mass on the object over its share of the area",
+                "attention mass ratio",
+                "kind",
+                tuple(dict.fromkeys(row["kind"] for row in result.rows if "kind" in row)),
+                Axis("mass ratio, x an even map", low=0.0),
+                "Mean over the layers that have a map on the image; of maps with queries, those on the object. 1: the "
+                "map does not prefer the object. No point: the model has no such map.",
+                layer=_EVERY,
+            ),
         ]
         gaps = [
             points(
@@ -215,16 +239,17 @@ class Context(Probe):
                 "Accuracy before backgrounds of other stimuli",
                 "accuracy",
                 "view",
-                tuple(PARTS.values()),
+                (*PARTS.values(), *PURE.split(" - ")),
                 replace(share, title="accuracy, share of images"),
-                "mixed-same: the background of another stimulus of the same class; mixed-rand: of another class.",
+                "mixed-same: the background of another stimulus of the same class; mixed-rand: of another class. Own: "
+                "the kind of background that goes with the class; another's: that of another class.",
             ),
             points(
                 result,
-                "BG-gap: mixed-same minus mixed-rand",
+                "BG-gap: the first background's accuracy minus the second's",
                 "BG-gap",
-                "protocol",
-                ("scenes", "IN-9"),
+                "between",
+                (MIXED, PURE),
                 Axis("BG-gap (difference of shares)"),
                 "0: the background makes no difference. Newcombe's 95 % intervals: for paired shares on scenes, for "
                 "independent ones on IN-9.",
@@ -237,3 +262,19 @@ class Context(Probe):
         )
         rows = [(heading, tuple((one,) for one in charts if one.lines)) for heading, charts in headings]
         return tuple(Section(heading, charts) for heading, charts in rows if charts)
+
+
+def _native_rows(native: Mapping[str, Mapping[str, Mapping[int, float]]]) -> list[Row]:
+    """Rows of the mass ratio of maps, over all layers and layer by layer: kind -> layer -> picture -> ratio."""
+    rows = []
+    for kind, layers in native.items():
+        of_picture: dict[int, list[float]] = {}
+        for values in layers.values():
+            for place, ratio in values.items():
+                of_picture.setdefault(place, []).append(ratio)
+        every = [(_EVERY, [sum(values) / len(values) for values in of_picture.values()])]
+        for layer, some in [*every, *((layer, list(values.values())) for layer, values in layers.items())]:
+            if some:
+                unit = "x an even map"
+                rows.append(mean("attention mass ratio", some, unit, POSITIVE, view="clean", kind=kind, layer=layer))
+    return rows

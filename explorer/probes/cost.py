@@ -8,11 +8,10 @@ from typing import Any, Literal
 
 import torch
 
-from explorer.blocks import cost
+from explorer.blocks import BLOCKS, cost
 from explorer.blocks.explain import explain
 from explorer.errors import MethodError, ParameterError
 from explorer.figures.sheet import Axis, Chart, Line, Section, Table, colour_of
-from explorer.lab.networks import LabModel
 from explorer.models.device import out_of_memory
 from explorer.models.model import Model
 from explorer.probes.base import PROBES, Probe, Run, Step
@@ -218,7 +217,9 @@ def subject(model: Model) -> tuple[str, dict[str, Any]]:
     """The name of a model's attention block, and the options given with it; raises MethodError where it has none."""
     spec = model.spec
     if spec.origin == "lab":
-        return LabModel.of(spec).block, {}
+        # Its block is not inserted but a part of the network, the outermost of the registry's modules.
+        kinds: dict[type, str] = {kind: name for name, kind in BLOCKS.items()}
+        return next(kinds[type(module)] for module in model.module.modules() if type(module) in kinds), {}
     if spec.block is None:
         raise MethodError(
             f"{spec} has no attention block of the registry whose cost could be measured alone; take a model of the "

@@ -12,23 +12,23 @@ from torch import Tensor
 
 from explorer.errors import MethodError
 from explorer.figures.sheet import Axis, Chart, Line, Section
-from explorer.lab.evaluation import PAIRS
 from explorer.models.heads import Head
 from explorer.models.model import Model
 from explorer.probes.base import PROBES, Probe, Run, Step, need_classes
 from explorer.probes.charting import curve, lines
+from explorer.probes.cues import uninformative
 from explorer.probes.pairs import compared, window
 from explorer.probes.passes import collected
 from explorer.probes.result import ProbeResult, Score
 from explorer.probes.rows import Row, score, share
 from explorer.probes.stimuli import Pictures, Shown, knows_scenes, render_many, scenes
 from explorer.registry import parameter
-from explorer.scenes import ARRANGEMENTS, CLASSES, Scene
+from explorer.scenes import ARRANGEMENTS, CLASSES, PAIRS, Scene
 from explorer.transforms import random_orders, shuffle_patches
 
 #: Rows x columns of patches that a picture is cut into (Naseer 2021).
 GRIDS = ((2, 2), (2, 4), (4, 4), (4, 8), (8, 8), (14, 14), (16, 16))
-#: Scenes drawn to tell arrangements from scenes of one part: twelve of each class, before those that do not fit.
+#: Scenes that tell arrangements from scenes of one part: at least twelve of each class, before those that do not fit.
 DRAWN = 12 * len(CLASSES)
 #: Turns of an arrangement's axis and distances of its parts that no model was trained on; largest gap tried for room.
 TILTS, GAPS = (25.0, 40.0), (1.4, 1.7)
@@ -54,10 +54,12 @@ class PatchShuffle(Probe):
     """How much of the answer is left when the picture is cut into patches that change places?
 
     Every picture is cut into rows x columns equal patches, which are put into several random orders, never the original
-    one. Grids that do not divide the input are left out. A model that knows the laboratory's scenes, shown scenes, is
-    also shown freshly drawn ones: of one part (whose texture tells as much as the shape) and of two, where only the
-    arrangement tells the class; these also tilted and apart further than in training, with the four arrangements to
-    choose from. "one part" and "arrangements" are those, one order of each; "all" is what is shown.
+    one. Grids that do not divide the input are left out. Of a model that knows the laboratory's scenes, shown scenes,
+    it is also told apart what it does with those of one part (whose texture tells as much as the shape) and those of
+    two, where only the arrangement tells the class; these also tilted and apart further than in training, and with
+    texture and background that tell nothing, with the four arrangements to choose from. Where fewer than 144 scenes are
+    shown, "one part" and "arrangements" are freshly drawn ones, one order of each; "all" is what is shown. Arrangements
+    that would leave the frame when they stand furthest apart do not count among them.
     """
 
     bias: ClassVar = "relations"
@@ -86,14 +88,18 @@ class PatchShuffle(Probe):
         sets = [_Set(shown.images, shown.truth, {"all": list(range(count))})]
         pairs: list[Scene] = []
         if shown.rendered and knows_scenes(model):
-            drawn = _roomy(scenes(DRAWN, run.seed), height)
-            pairs = [one for one in drawn if one.label in ARRANGEMENTS]
-            labels: list[int | None] = [CLASSES.index(one.label) for one in drawn]
-            two = [index for index, one in enumerate(drawn) if one.label in ARRANGEMENTS]
-            one_part = [index for index in range(len(drawn)) if index not in set(two)]
-            images = render_many(drawn, height)[0].to(model.device)
-            sets.append(_Set(images, labels, {"one part": one_part, "arrangements": two}))
-        parts = (len(grids) + 1) * len(sets) + (2 if pairs else 0)
+            enough = count >= DRAWN
+            drawn = shown.scenes if enough else scenes(DRAWN, run.seed)
+            two = roomy(drawn, height)
+            pairs = [drawn[index] for index in two]
+            one_part = [index for index, one in enumerate(drawn) if one.label not in ARRANGEMENTS]
+            groups = {"one part": one_part, "arrangements": two}
+            if enough:
+                sets[0].groups.update(groups)
+            else:
+                images = render_many(drawn, height)[0].to(model.device)
+                sets.append(_Set(images, [CLASSES.index(one.label) for one in drawn], groups))
+        parts = (len(grids) + 1) * len(sets) + (len(_OTHERS) if pairs else 0)
         done = 0
 
         def part() -> tuple[float, float]:
@@ -141,7 +147,7 @@ class PatchShuffle(Probe):
     def _arrangements(
         self, model: Model, pairs: list[Scene], run: Run, part: Callable[[], tuple[float, float]]
     ) -> Iterator[Step]:
-        """The arrangements, not shuffled, tilted and apart further than in training."""
+        """The arrangements, not shuffled, under conditions that no model was trained on."""
         chance = torch.Generator().manual_seed(run.seed)
         u = torch.rand(len(pairs), 2, generator=chance, dtype=torch.float64).tolist()
         tilted = [
@@ -150,7 +156,7 @@ class PatchShuffle(Probe):
         ]
         apart = [replace(one, gap=GAPS[0] + (GAPS[1] - GAPS[0]) * a) for one, (a, _) in zip(pairs, u)]
         truth = torch.tensor([CLASSES.index(one.label) for one in pairs])
-        for name, some in (("tilted 25 to 40 degrees", tilted), ("1.4 to 1.7 x apart", apart)):
+        for name, some in zip(_OTHERS, (tilted, apart, uninformative(pairs, run.seed))):
 
             def make(start: int, stop: int, some: list[Scene] = some) -> Tensor:
                 return render_many(some[start:stop], model.input_size[0])[0].to(model.device)
@@ -221,11 +227,9 @@ class PatchShuffle(Probe):
         return Section("One part, and arrangements of two", ((alike, two, further),))
 
 
-_CONDITIONS = {
-    "arrangements": "in distribution",
-    "tilted 25 to 40 degrees": "tilted 25 to 40 degrees",
-    "1.4 to 1.7 x apart": "1.4 to 1.7 x apart",
-}
+#: Conditions of arrangements that no model was trained on; and what each group of arrangements is, in words.
+_OTHERS = ("tilted 25 to 40 degrees", "1.4 to 1.7 x apart", "uninformative cues")
+_CONDITIONS = {"arrangements": "in distribution", **{name: name for name in _OTHERS}}
 
 
 def _named(grid: tuple[int, int]) -> str:
@@ -237,9 +241,11 @@ def _among(logits: Tensor) -> Tensor:
     return torch.tensor(PAIRS)[logits[..., list(PAIRS)].argmax(-1)]
 
 
-def _roomy(some: Sequence[Scene], size: int) -> list[Scene]:
-    """The scenes without those arrangements that would leave the frame when their parts stand furthest apart."""
-    wide = [replace(one, gap=GAPS[1]) if one.label in ARRANGEMENTS else one for one in some]
-    masks = render_many(wide, size)[1]
+def roomy(some: Sequence[Scene], size: int) -> list[int]:
+    """Which scenes are arrangements that stay in the frame when their parts stand furthest apart?"""
+    pairs = [index for index, one in enumerate(some) if one.label in ARRANGEMENTS]
+    if not pairs:
+        return []
+    masks = render_many([replace(some[index], gap=GAPS[1]) for index in pairs], size)[1]
     edge = masks[:, [0, -1]].flatten(1).any(1) | masks[:, :, [0, -1]].flatten(1).any(1)
-    return [one for one, out in zip(some, edge.tolist()) if not (out and one.label in ARRANGEMENTS)]
+    return [index for index, out in zip(pairs, edge.tolist()) if not out]

@@ -71,7 +71,8 @@ class Sized(NamedTuple):
 class Scale(Probe):
     """Does the answer stay when things get smaller or larger?
 
-    Zoom from 1/4 to 4 in equal steps of its logarithm, against the answer at zoom 1 with the same remedy. Variant
+    Zoom from 1/4 to 4, or in a part of that range, in equal steps of its logarithm, against the answer at zoom 1 with
+    the same remedy. Variant
     "resize": a picture is rescaled as a whole about its middle, antialiased, cropped or bordered; of a scene the object
     is rendered anew. Variant "canvas": the object alone, cut out by its mask, is rescaled about its own centre on the
     picture's mean colour. Zooms that a scene's object cannot take are left out.
@@ -103,13 +104,17 @@ class Scale(Probe):
         "resize", "what is rescaled: everything, or the object alone", choices=("resize", "canvas")
     )
     remedy: str = parameter("none", "what is done about it", choices=("none", "pyramid", "fpn", "test size"))
-    steps: int = parameter(9, "zooms from 1/4 to 4; 1 is always one of them", 5, 41)
+    steps: int = parameter(9, "zooms from the smallest to the largest; 1 is always one of them", 5, 41)
+    smallest: float = parameter(ZOOMS[0], "smallest zoom", ZOOMS[0], 1.0, "x")
+    largest: float = parameter(ZOOMS[1], "largest zoom", 1.0, ZOOMS[1], "x")
     border: Border = parameter("mean", "what fills in beside a smaller picture")  # noqa: RUF009
 
     def measure(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:
         """Rows of each zoom, zoom 1 first, then of the zooms together and of the Lie derivative."""
         which = _cut_out(shown) if self.variant == "canvas" else list(range(len(shown)))
-        zooms = [zoom for zoom in zoom_steps(self.steps) if shown.in_range(Transform(zoom=zoom))]
+        zooms = [
+            zoom for zoom in zoom_steps(self.steps, self.smallest, self.largest) if shown.in_range(Transform(zoom=zoom))
+        ]
         own = Sized(model, shown, run.passes)
         sized = [own, *other_sizes(own)] if self.remedy == "test size" else [own]
         parts, done = len(sized) * len(zooms) + 1, 0
@@ -133,7 +138,7 @@ class Scale(Probe):
                     rows.append(share("accuracy", right.double(), zoom=zoom, **conditions))
                 yield Step(done / parts, rows)
             inside = [zoom for zoom in zooms if RANGE[0] <= zoom <= RANGE[1] and zoom != 1]
-            if inside:
+            if inside and self.smallest <= RANGE[0] and RANGE[1] <= self.largest:
                 together = {name: torch.stack([values[zoom][name] for zoom in inside]).mean(0) for name in values[1.0]}
                 yield Step(
                     done / parts,
@@ -210,7 +215,7 @@ class Scale(Probe):
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         """Every measure against zoom."""
-        x = Axis("zoom (1: as it is; 2: twice as large)", log=True, low=ZOOMS[0], high=ZOOMS[1])
+        x = Axis("zoom (1: as it is; 2: twice as large)", log=True, low=self.smallest, high=self.largest)
         variant = result.parameters["variant"]
         what = (
             "The object alone, on the mean colour."
@@ -234,9 +239,9 @@ class Scale(Probe):
         )
 
 
-def zoom_steps(count: int) -> tuple[float, ...]:
+def zoom_steps(count: int, smallest: float = ZOOMS[0], largest: float = ZOOMS[1]) -> tuple[float, ...]:
     """``count`` zooms in equal steps of the logarithm, to four digits, and 1."""
-    return tuple(sorted({round(float(zoom), 4) for zoom in np.geomspace(*ZOOMS, count)} | {1.0}))
+    return tuple(sorted({round(float(zoom), 4) for zoom in np.geomspace(smallest, largest, count)} | {1.0}))
 
 
 def on_canvas(shown: Shown, index: int, zoom: float) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,10 +20,10 @@ from explorer.images import Bands, Picture, read_image, samples
 from explorer.images.folders import MASK, Folder, Found
 from explorer.models.labels import class_numbers
 from explorer.models.model import Model
-from explorer.scenes import BACKGROUNDS, CLASSES, TEXTURES, Scene, Scenes, draw, motion, render
+from explorer.scenes import BACKGROUNDS, CENTRED, CLASSES, TEXTURES, Distribution, Scene, Scenes, draw, motion, render
 from explorer.transforms import Transform, apply_many
 
-#: The stream of scenes that probes draw from; training, judging and the laboratory's table have others.
+#: The stream of scenes that probes draw from; training and judging have others.
 STREAM = 20
 #: Scenes shown where nothing else is asked for: as many of each of the twelve classes.
 SCENES = 24
@@ -163,27 +163,53 @@ def knows_scenes(model: Model) -> bool:
     return model.labels == CLASSES
 
 
-def scenes(count: int, seed: int = 0) -> list[Scene]:
-    """Scenes as the laboratory's models were trained on, of classes in turn, never shown to them: ``count`` of them."""
-    drawn = draw(STREAM + seed, torch.arange(40 * max(12, count)))
-    turn: list[list[int]] = [(drawn.label == label).nonzero()[:, 0].tolist() for label in range(len(CLASSES))]
-    chosen = [turn[place % len(CLASSES)][place // len(CLASSES)] for place in range(count)]
-    out = []
-    for index in chosen:
-        properties = {
-            name: float(getattr(drawn, name)[index]) for name in ("dx", "dy", "scale", "angle", "tilt", "gap")
-        }
-        out.append(
-            Scene(
-                label=CLASSES[int(drawn.label[index])],
-                texture=TEXTURES[int(drawn.texture[index])],
-                background=BACKGROUNDS[int(drawn.background[index])],
-                noise=float(drawn.noise[index]),
-                seed=index,
-                **properties,
+def scenes(
+    count: int,
+    seed: int = 0,
+    distribution: Distribution = CENTRED,
+    keep: Callable[[Sequence[Scene]], Sequence[bool]] | None = None,
+) -> list[Scene]:
+    """Scenes of classes in turn that no model of the laboratory was trained on: ``count`` of them.
+
+    Args:
+        count: how many.
+        seed: of the stream that they are drawn from.
+        distribution: what they are like; as what most models were trained on if left out.
+        keep: which of several scenes may be shown; all if None.
+
+    Raises ParameterError where too few may be.
+    """
+    drawn = draw(STREAM + seed, torch.arange(40 * max(len(CLASSES), count)), distribution)
+    turn: list[list[Scene]] = []
+    for label, name in enumerate(CLASSES):
+        needed = len(range(label, count, len(CLASSES)))
+        waiting = (drawn.label == label).nonzero()[:, 0]
+        found: list[Scene] = []
+        for some in waiting.split(2 * max(1, needed)):
+            if len(found) >= needed:
+                break
+            made = [_drawn(drawn, index) for index in some.tolist()]
+            found += made if keep is None else [one for one, kept in zip(made, keep(made)) if kept]
+        if len(found) < needed:
+            raise ParameterError(
+                f"of {len(waiting)} scenes of class '{name}' {len(found)} may be shown and {needed} are needed; ask "
+                "for fewer"
             )
-        )
-    return out
+        turn.append(found)
+    return [turn[place % len(CLASSES)][place // len(CLASSES)] for place in range(count)]
+
+
+def _drawn(some: Scenes, index: int) -> Scene:
+    """One of many drawn scenes; colours, details and noise are those of its number."""
+    properties = {name: float(getattr(some, name)[index]) for name in ("dx", "dy", "scale", "angle", "tilt", "gap")}
+    return Scene(
+        label=CLASSES[int(some.label[index])],
+        texture=TEXTURES[int(some.texture[index])],
+        background=BACKGROUNDS[int(some.background[index])],
+        noise=float(some.noise[index]),
+        seed=index,
+        **properties,
+    )
 
 
 def render_many(some: Sequence[Scene], size: int) -> tuple[Tensor, Tensor]:

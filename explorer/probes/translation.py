@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from explorer.probes.base import PROBES, Probe, Run, Step, need_classes
 from explorer.probes.charting import curve
 from explorer.probes.result import ProbeResult, Score
 from explorer.probes.rooms import rooms
-from explorer.probes.rows import Row, mean, rate, row, score
+from explorer.probes.rows import Row, mean, rate, row, score, share
 from explorer.probes.stimuli import Shown
 from explorer.registry import parameter
 from explorer.statistics import COSINE, POSITIVE, SHARE
@@ -37,8 +37,9 @@ class Translation(Probe):
 
     One forward pass for every picture at every shift of a square grid. "p kept" is the mean p of the class answered
     unshifted, over all non-zero shifts and pictures, over its mean unshifted; a shift flips the answer where top-1
-    is another class. Scenes count at the shifts at which their object lies wholly in the frame. Intervals are over
-    images: an image's shifts are no independent draws, so a share's is Wilson's with the number of images as n.
+    is another class. Scenes count at the shifts at which their object lies wholly in the frame. Where labels are known,
+    the accuracy at a distance is that over the shifts right, left, down and up by it. Intervals are over images: an
+    image's shifts are no independent draws, so a share's is Wilson's with the number of images as n.
     """
 
     bias = "translation"
@@ -53,6 +54,7 @@ class Translation(Probe):
 
     side: int = parameter(17, "shifts along each axis, odd: side x side in all", 3, 65)
     step: int = parameter(1, "distance of neighbouring shifts", 1, 32, "px")
+    grid: Literal["square", "axes"] = parameter("square", "every shift, or those along the axes alone")
     border: Border = parameter("zero", "what fills in beside a picture that is moved")
 
     def __post_init__(self) -> None:
@@ -64,7 +66,7 @@ class Translation(Probe):
     def shifts(self) -> list[tuple[int, int]]:
         """(dx, dy) of every shift, px, row by row from the upper left; no shift lies in the middle."""
         along = [self.step * (place - self.side // 2) for place in range(self.side)]
-        return [(dx, dy) for dy in along for dx in along]
+        return [(dx, dy) for dy in along for dx in along if self.grid == "square" or not (dx and dy)]
 
     def measure(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:
         need_classes(model)
@@ -92,11 +94,13 @@ class Translation(Probe):
             return torch.cat(parts)
 
         p, flips, cosine = torch.empty(count), torch.empty(count), torch.empty(count)
+        said = torch.empty(count, dtype=torch.int64)
         for start, stop, (logits, pooled) in run.passes.each(count, make, run.passes.answers):
             image = torch.arange(start, stop) // len(moves)
             shares = head.probabilities(logits)
             p[start:stop] = head.p_of(shares, classes[image])
             flips[start:stop] = (~head.same(shares, unshifted_p[image])).float()
+            said[start:stop] = head.answer(shares)[:, 0]
             cosine[start:stop] = F.cosine_similarity(pooled, features[image])
             yield Step(stop / count)
 
@@ -104,6 +108,7 @@ class Translation(Probe):
         whole = np.array([[one.holds(*shift) for shift in shifts] for one in rooms(shown)])
         rows = _overall(found, first.double().numpy(), whole, shifts)
         rows += _cells(found, whole, shifts, head.p_unit)
+        rows += _right(said.view(images, len(moves)), shown.truth, whole, shifts)
         rows += [row("stride", one.reduction, "px", stage=one.number) for one in model.stages]
         yield Step(1.0, rows)
 
@@ -150,8 +155,9 @@ class Translation(Probe):
             "Marks: multiples of the strides of the last two stages. A period of a stride is aliasing. "
             "Band: 95 % over images.",
         )
+        charts = [chart, *_right_answers(result)]
         heading = "Translation invariance: how sure of its first answer a model is when things move"
-        return (Section(heading, (tuple(maps), (chart,))),)
+        return (Section(heading, (tuple(maps), tuple(charts))),)
 
 
 def _overall(found: tuple[Any, ...], first: Any, whole: Any, shifts: Any) -> list[Row]:
@@ -174,7 +180,7 @@ def _overall(found: tuple[Any, ...], first: Any, whole: Any, shifts: Any) -> lis
 
     pairs = np.stack([over_shifts(p), first[kept]], 1)
     return [
-        mean("p kept", pairs, "of p unshifted", POSITIVE, lambda one: one[0] / one[1]),
+        mean("p kept", pairs, "of p before", POSITIVE, lambda one: one[0] / one[1]),
         rate("flip rate", float(over_shifts(flips).sum()), int(kept.sum())),
         mean("mean cosine", over_shifts(cosine), "cosine", COSINE),
     ]
@@ -193,6 +199,43 @@ def _cells(found: tuple[Any, ...], whole: Any, shifts: Any, unit: str = "probabi
             mean("cosine", cosine[:, place], "cosine", COSINE, **where),
         ]
     return rows
+
+
+def _right(said: Tensor, truth: Sequence[int | None], whole: Any, shifts: Any) -> list[Row]:
+    """The rows of right answers, at each shift and over the directions of each distance along the axes.
+
+    Args:
+        said: (images, shifts) what was answered.
+        truth: the labels.
+        whole: (images, shifts) whether the object lies wholly in the frame.
+        shifts: (dx, dy) of each shift.
+    """
+    known = [image for image, label in enumerate(truth) if label is not None]
+    if not known:
+        return []
+    labels = torch.tensor([truth[image] for image in known])
+    right = (said[known] == labels[:, None]).double()
+    rows = [
+        share("accuracy", right[:, place], dx=dx, dy=dy, whole=float(whole[known, place].mean()))
+        for place, (dx, dy) in enumerate(shifts)
+    ]
+    for distance in sorted({abs(dx) for dx, _ in shifts}):
+        along = [place for place, (dx, dy) in enumerate(shifts) if not (dx and dy) and abs(dx + dy) == distance]
+        there = {"distance": distance, "directions": len(along), "whole": float(whole[known][:, along].mean())}
+        rows.append(share("accuracy", right[:, along].mean(1), **there))
+    return rows
+
+
+def _right_answers(result: ProbeResult) -> list[Chart]:
+    """The chart of right answers over the distance, where labels are known."""
+    lines = tuple(
+        curve(model, number, rows, "distance")
+        for number, model in enumerate(result.models)
+        if (rows := [one for one in result.of(model, measure="accuracy") if "distance" in one])
+    )
+    unit = "Mean over right, left, down and up. Band: 95 % over images."
+    y = Axis("accuracy (share of pictures)", low=0.0, high=1.0)
+    return [Chart("Right answers", lines, Axis("distance, px"), y, unit=unit)] if lines else []
 
 
 #: Zhang's protocol, px: what is seen of how large a picture.

@@ -9,6 +9,7 @@ from explorer.scenes.scene import CENTRED as CENTRED
 from explorer.scenes.scene import CLASSES as CLASSES
 from explorer.scenes.scene import DATA_VERSION as DATA_VERSION
 from explorer.scenes.scene import HUES as HUES
+from explorer.scenes.scene import PAIRS as PAIRS
 from explorer.scenes.scene import PART as PART
 from explorer.scenes.scene import RADIUS as RADIUS
 from explorer.scenes.scene import SHAPES as SHAPES

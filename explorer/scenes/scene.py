@@ -40,6 +40,8 @@ ARRANGEMENTS = {
     "circle left of triangle": ("circle", (-1.0, 0.0), "triangle"),
 }
 CLASSES = (*SHAPES[:8], *ARRANGEMENTS)
+#: Places of the arrangements among the classes.
+PAIRS = tuple(CLASSES.index(name) for name in ARRANGEMENTS)
 #: Radius of an object of scale 1: its circumscribed circle, roughly, or half the extent of an arrangement.
 RADIUS = 0.27
 #: Radius of one part of an arrangement, and the distance of the parts' centres at gap 1; shares of RADIUS.

@@ -266,6 +266,7 @@ def translated_panel(panel: AnyPanel, language: str) -> AnyPanel:
         plain["rows"] = tuple(_all(row, language) for row in panel.rows)
     if isinstance(panel, Chart):
         plain["marks"] = tuple((place, say(word, language)) for place, word in panel.marks)
+        plain["levels"] = tuple((place, say(word, language)) for place, word in panel.levels)
         plain |= {"x": _axis(panel.x, language), "y": _axis(panel.y, language)}
     return dataclasses.replace(panel, **plain)
 

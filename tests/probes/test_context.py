@@ -12,13 +12,18 @@ import torch
 from PIL import Image
 
 import explorer.probes.context as context
+from explorer.attribution.explain import Answer
 from explorer.attribution.result import Attribution
 from explorer.errors import MethodError, ParameterError
 from explorer.models.loading import load
 from explorer.models.spec import ModelSpec
 from explorer.probes import PROBES, probe
+from explorer.probes.background import in9_map, mixed
 from explorer.probes.base import Run
+from explorer.probes.centre import centre_answers
+from explorer.probes.masks import boxes, gaussian_blur
 from explorer.probes.passes import Passes
+from explorer.probes.shares import newcombe, paired
 from explorer.probes.stimuli import Shown, Stimuli, Stimulus, read, scenes
 from explorer.scenes import BACKGROUNDS, CLASSES, render
 
@@ -27,16 +32,16 @@ from explorer.scenes import BACKGROUNDS, CLASSES, render
 
 def test_newcombes_published_example() -> None:
     # Newcombe 1998, table II (a): 56/70 - 48/80, method 10.
-    assert context.newcombe(56, 70, 48, 80) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+    assert newcombe(56, 70, 48, 80) == pytest.approx((0.0524, 0.3339), abs=5e-5)
 
 
 def test_pairs_correlation_by_hand() -> None:
     first = [True] * 8 + [True] * 2 + [False] * 1 + [False] * 9
     second = [True] * 8 + [False] * 2 + [True] * 1 + [False] * 9
     # a 8, b 2, c 1, d 9: (72 - 2 - 10) / sqrt(10 * 10 * 9 * 11)
-    assert context.paired(first, second) == pytest.approx(60 / 9900**0.5)
-    assert context.paired(first, [not one for one in second]) == pytest.approx(-70 / 9900**0.5)
-    assert context.paired([True] * 5, [True, False, True, True, True]) == 0.0
+    assert paired(first, second) == pytest.approx(60 / 9900**0.5)
+    assert paired(first, [not one for one in second]) == pytest.approx(-70 / 9900**0.5)
+    assert paired([True] * 5, [True, False, True, True, True]) == 0.0
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.8])
@@ -48,7 +53,7 @@ def test_intervals_cover_the_true_gap(kept: float) -> None:
         u = draw.random(60)
         v = np.where(draw.random(60) < kept, u, draw.random(60))
         first, second = (u < 0.85).tolist(), (v < 0.7).tolist()
-        low, high = context.newcombe(sum(first), 60, sum(second), 60, context.paired(first, second))
+        low, high = newcombe(sum(first), 60, sum(second), 60, paired(first, second))
         inside.append(low <= 0.15 <= high)
     assert 0.935 <= np.mean(inside) <= 0.985
 
@@ -63,8 +68,8 @@ def test_boxes_by_hand() -> None:
     expected = torch.zeros_like(mask)
     expected[0, 1:4, 2:5] = True
     expected[1, 4, 0] = True
-    assert torch.equal(context.boxes(mask), expected)
-    assert torch.equal(context.boxes(mask[:, None]), expected[:, None])
+    assert torch.equal(boxes(mask), expected)
+    assert torch.equal(boxes(mask[:, None]), expected[:, None])
 
 
 @pytest.mark.parametrize("fill", ["mean", "black", "blur"])
@@ -75,7 +80,7 @@ def test_occlusion_recomputed(fill: str) -> None:
     filled = {
         "mean": torch.full_like(images, 0.5),
         "black": torch.zeros_like(images),
-        "blur": context.gaussian_blur(images, 0.05 * 48),
+        "blur": gaussian_blur(images, 0.05 * 48),
     }[fill]
     box = torch.zeros_like(masks)
     for item, mask in enumerate(masks):
@@ -188,13 +193,15 @@ def test_mass_of_known_maps(values: str, ratio: float | None, monkeypatch: pytes
     masks = render(some, 48).masks
     given = iter(range(12))
 
-    def known(_model, image, method, _target):  # type: ignore[no-untyped-def]
-        assert (method, tuple(image.shape)) == ("saliency", (3, 48, 48))
+    def known(_model, images, *, target, maps, method):  # type: ignore[no-untyped-def]
+        assert (method, maps, tuple(images.shape)) == ("saliency", True, (1, 3, 48, 48))
+        assert len(target) == 1
         mask = masks[next(given)].float()
         # Negative values have no mass.
-        return Attribution({"even": torch.ones(48, 48), "on": 2 * mask - 1, "off": 1 - 2 * mask}[values], method, "")
+        drawn = {"even": torch.ones(48, 48), "on": 2 * mask - 1, "off": 1 - 2 * mask}[values]
+        return Answer(torch.zeros(1, 12), (), (Attribution(drawn, method, ""),))
 
-    monkeypatch.setattr(context, "attribute", known)
+    monkeypatch.setattr(context, "answer", known)
     result = probe("context", "lab/none", 12, device="cpu", method="saliency")
     shares = masks.double().mean((1, 2))
     expected = float((1 / shares).mean()) if ratio is None else ratio
@@ -214,7 +221,7 @@ def test_a_method_that_cannot_serve_the_model_leaves_its_rows_out() -> None:
 
 
 def _centre(model, images: torch.Tensor) -> torch.Tensor | None:  # type: ignore[no-untyped-def]
-    steps = context.centre_answers(model, Run(Passes(model), 0), images)
+    steps = centre_answers(model, Run(Passes(model), 0), images)
     try:
         while True:
             next(steps)
@@ -280,7 +287,7 @@ def test_pooling_by_maximum_has_no_centre() -> None:
 
 def test_only_the_background_is_mixed() -> None:
     some = scenes(48, 0)
-    found = context.mixed(some, 0)
+    found = mixed(some, 0)
     for part in ("mixed-same", "mixed-rand"):
         for old, new in zip(some, found[part]):
             assert dataclasses.replace(new, background=old.background) == old
@@ -290,14 +297,14 @@ def test_only_the_background_is_mixed() -> None:
     rand = np.mean([scene.background == name for scene, name in zip(found["mixed-rand"], own)])
     assert 0.3 < same < 0.75
     assert rand < 0.2
-    assert context.mixed(some, 0) == found
+    assert mixed(some, 0) == found
 
 
 def test_gap_on_scenes_recomputed() -> None:
     model = load("lab/none", "cpu")
     result = probe("context", model, 24, seed=0)
     right = {}
-    for part, some in context.mixed(scenes(24, 0), 0).items():
+    for part, some in mixed(scenes(24, 0), 0).items():
         images, _, labels = render(some, 48)
         with torch.inference_mode():
             right[part] = (model.logits(images).argmax(1) == labels).double().mean()
@@ -344,7 +351,7 @@ def test_gap_of_a_known_folder(tmp_path: Path, inner: str, beside: bool, monkeyp
         ("accuracy", "mixed-rand", pytest.approx(0.25), 4),
         ("BG-gap", None, pytest.approx(0.55), 4),
     ]
-    low, high = context.newcombe(4, 5, 1, 4)
+    low, high = newcombe(4, 5, 1, 4)
     gap = result.summary["random/test_resnet: BG-gap"]
     assert (gap.low, gap.high) == pytest.approx((low, high))
     assert "9 images" in result.stimuli["random/test_resnet"]
@@ -358,10 +365,10 @@ def test_the_map_may_be_a_list_and_must_be_there(tmp_path: Path) -> None:
         probe("context", "random/test_resnet", folder, device="cpu")
     file = folder / "in_to_in9.json"
     file.write_text("[0, 0, 1, null, -1]")
-    assert context.in9_map(folder) == {0: 0, 1: 0, 2: 1}
+    assert in9_map(folder) == {0: 0, 1: 0, 2: 1}
     file.write_text('{"dog": 1}')
     with pytest.raises(ParameterError, match="maps no class"):
-        context.in9_map(folder)
+        in9_map(folder)
     file.write_text(json.dumps(_NINE))
     with pytest.raises(MethodError, match="1000 classes"):
         probe("context", "lab/none", folder, device="cpu")
@@ -380,7 +387,10 @@ def test_sections_and_an_untouched_model() -> None:
         assert all(not one._forward_hooks and not one._forward_pre_hooks for one in model.module.modules())
     kind = PROBES["context"]()
     charts = [panel for section in kind.sections(result) for row in section.rows for panel in row]
-    assert len(charts) == 6
+    assert len(charts) == 7
+    (native,) = [chart for chart in charts if chart.title.startswith("Attention mass")]
+    assert [line.name for line in native.lines] == ["lab/mhsa"]  # none has no map, and no point
+    charts.remove(native)
     for chart in charts:
         assert [line.name for line in chart.lines] == ["lab/none", "lab/mhsa"]
         assert all(len(line.x) == len(line.y) == len(line.low) == len(line.high) for line in chart.lines)

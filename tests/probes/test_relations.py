@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 
-import explorer.probes.relations as relations
 import numpy as np
 import pytest
 import torch
@@ -17,8 +16,12 @@ from explorer.models.loading import load
 from explorer.models.model import Model
 from explorer.models.spec import ModelSpec
 from explorer.models.stages import find_stages
-from explorer.probes import PROBES, probe
+from explorer.probes import PROBES, position_embeddings, probe
+from explorer.probes.pairs import compared
+from explorer.probes.patch_shuffle import roomy
+from explorer.probes.position import position_rows
 from explorer.probes.result import ProbeResult
+from explorer.probes.ridge import ridge
 from explorer.probes.stimuli import render_many, scenes
 from explorer.scenes import ARRANGEMENTS
 from explorer.transforms import random_orders, shuffle_patches
@@ -80,14 +83,14 @@ def test_vit_without_position_does_not_see_an_aligned_shuffle(pool: str) -> None
     with torch.inference_mode():
         with_position = model.logits(moved) - model.logits(images)
         size = model.logits(images).abs().max()
-        free = relations.without_position(model, "absolute")
+        free = position_embeddings.without_position(model, "absolute")
         without = free.logits(moved) - free.logits(images)
     assert without.abs().max() < 1e-4 * size
     assert with_position.abs().max() > 1e-3 * size
 
 
 def test_probe_of_a_position_free_vit_agrees_at_aligned_grids_only() -> None:
-    model = relations.without_position(vit(), "absolute")
+    model = position_embeddings.without_position(vit(), "absolute")
     result = probe("patch-shuffle", model, arrays(), draws=2)
     for grid in ("2x2", "2x4", "4x4"):
         (one,) = result.of(str(model.spec), measure="agreement", grid=grid, group="all")
@@ -113,7 +116,7 @@ def test_one_picture_has_no_interval() -> None:
 def test_agreement_is_the_mean_over_orders_and_p_that_of_the_original_class() -> None:
     clean = torch.tensor([[2.0, 0.0], [0.0, 1.0]])
     logits = torch.tensor([[1.0, 0.0], [0.0, 3.0], [0.0, 1.0], [0.0, 2.0]])  # two orders of each image
-    rows = {one["measure"]: one for one in relations.compared(logits, clean, [1, None], 2)}
+    rows = {one["measure"]: one for one in compared(logits, clean, [1, None], 2)}
     assert rows["agreement"]["value"] == pytest.approx(0.75)
     p = [1 / (1 + np.exp(-1)), 1 / (1 + np.exp(3)), 1 / (1 + np.exp(-1)), 1 / (1 + np.exp(-2))]
     assert rows["p(original class)"]["value"] == pytest.approx(np.mean(p))
@@ -126,7 +129,8 @@ def test_scenes_by_group() -> None:
     result = probe("patch-shuffle", "lab/mhsa", 12, draws=1, device="cpu")
     model = "lab/mhsa"
     groups = {one["group"] for one in result.rows}
-    assert groups == {"all", "one part", "arrangements", "tilted 25 to 40 degrees", "1.4 to 1.7 x apart"}
+    further = {"tilted 25 to 40 degrees", "1.4 to 1.7 x apart", "uninformative cues"}
+    assert groups == {"all", "one part", "arrangements", *further}
     (near,) = result.of(model, measure="accuracy among arrangements", grid="1x1", group="arrangements")
     (free,) = result.of(model, measure="accuracy", grid="1x1", group="arrangements")
     assert near["n"] == free["n"] >= 40
@@ -142,8 +146,11 @@ def test_scenes_by_group() -> None:
 
 
 def test_arrangements_further_apart_stay_in_the_frame() -> None:
-    kept = relations._roomy(scenes(120, 0), 48)
-    pairs = [dataclasses.replace(one, gap=1.7) for one in kept if one.label in ARRANGEMENTS]
+    drawn = scenes(120, 0)
+    kept = [drawn[index] for index in roomy(drawn, 48)]
+    assert {one.label for one in kept} == set(ARRANGEMENTS)
+    assert roomy(drawn[:8], 48) == []
+    pairs = [dataclasses.replace(one, gap=1.7) for one in kept]
     masks = render_many(pairs, 48)[1]
     assert len(pairs) > 10
     assert not masks[:, [0, -1]].any()
@@ -164,8 +171,8 @@ def test_prefix_rows_stay_and_the_grid_rolls() -> None:
     before = copy.deepcopy(model.module.state_dict())
     prefix = table.shape[1] - 16
     assert prefix >= 1
-    moved = relations.with_moved_position(model, "absolute").module.pos_embed
-    off = relations.without_position(model, "absolute").module.pos_embed
+    moved = position_embeddings.with_moved_position(model, "absolute").module.pos_embed
+    off = position_embeddings.without_position(model, "absolute").module.pos_embed
     assert torch.equal(moved[:, :prefix], table[:, :prefix])
     assert torch.equal(off[:, :prefix], table[:, :prefix])
     assert not off[:, prefix:].any()
@@ -181,7 +188,7 @@ def test_moving_positions_equals_moving_the_picture() -> None:
     """Rolled positions see a picture as unmoved positions see it rolled back: exact with average pooling."""
     model = vit("avg")
     images = pictures()
-    moved = relations.with_moved_position(model, "absolute")
+    moved = position_embeddings.with_moved_position(model, "absolute")
     with torch.inference_mode():
         one, two = moved.logits(images.roll((32, 32), (2, 3))), model.logits(images)
         assert torch.allclose(one, two, rtol=1e-4, atol=1e-5)
@@ -223,7 +230,7 @@ def test_kinds_of_position(name: str, kinds: tuple[str, ...]) -> None:
 
     with torch.device("meta"):
         module = timm.create_model(name)
-    assert relations.position_kinds(module) == kinds
+    assert position_embeddings.position_kinds(module) == kinds
 
 
 @pytest.mark.parametrize(
@@ -237,7 +244,7 @@ def test_kinds_of_position(name: str, kinds: tuple[str, ...]) -> None:
 def test_taking_positions_away_changes_the_answer_and_not_the_model(
     name: str, options: tuple[tuple[str, object], ...]
 ) -> None:
-    model = relations._copied(load(ModelSpec(name, "random", options=options), "cpu"))
+    model = position_embeddings._copied(load(ModelSpec(name, "random", options=options), "cpu"))
     x = pictures(1, model.input_size[0])
     chance = torch.Generator().manual_seed(0)
     for value in model.module.parameters():
@@ -245,8 +252,8 @@ def test_taking_positions_away_changes_the_answer_and_not_the_model(
             value.copy_(torch.randn(value.shape, generator=chance))
     with torch.inference_mode():
         before = model.logits(x)
-        for kind in relations.position_kinds(model.module):
-            assert not torch.equal(relations.without_position(model, kind).logits(x), before)
+        for kind in position_embeddings.position_kinds(model.module):
+            assert not torch.equal(position_embeddings.without_position(model, kind).logits(x), before)
         assert torch.equal(model.logits(x), before)
 
 
@@ -254,8 +261,8 @@ def test_rotary_off_is_attention_without_it() -> None:
     """With both kinds zeroed EVA does not see an aligned shuffle, as no kind is left."""
     options = (("depth", 2), ("num_classes", 10))
     model = load(ModelSpec("eva02_tiny_patch14_224", "random", options=options, input_size=(56, 56)), "cpu")
-    free = relations.without_position(relations.without_position(model, "absolute"), "rotary")
-    half = relations.without_position(model, "absolute")
+    free = position_embeddings.without_position(position_embeddings.without_position(model, "absolute"), "rotary")
+    half = position_embeddings.without_position(model, "absolute")
     images = pictures(2, 56)
     moved = shuffle_patches(images, random_orders(2, 16, 1), (4, 4))
     with torch.inference_mode():
@@ -265,19 +272,19 @@ def test_rotary_off_is_attention_without_it() -> None:
 
 
 def test_rows_of_the_class_token_stay_in_a_relative_table() -> None:
-    assert relations._class_rows("a.relative_position_bias_table", torch.zeros(27 * 27 + 3, 12)) == 3
-    assert relations._class_rows("a.relative_position_bias_table", torch.zeros(13 * 13, 3)) == 0
+    assert position_embeddings._class_rows("a.relative_position_bias_table", torch.zeros(27 * 27 + 3, 12)) == 3
+    assert position_embeddings._class_rows("a.relative_position_bias_table", torch.zeros(13 * 13, 3)) == 0
 
 
 def test_places_of_the_laboratory_blocks() -> None:
     model = load("lab/mhsa", "cpu")
-    assert relations.position_kinds(model.module) == ("absolute",)
-    moved = relations.with_moved_position(model, "absolute")
+    assert position_embeddings.position_kinds(model.module) == ("absolute",)
+    moved = position_embeddings.with_moved_position(model, "absolute")
     name = "stages.0.blocks.0.token_mixer.places"
     was, now = model.module.get_parameter(name), moved.module.get_parameter(name)
     assert torch.equal(now[0, :, 6, 6], was[0, :, 0, 0])
     assert torch.equal(now[0, :, 1, 2], was[0, :, 7, 8])
-    assert relations.position_kinds(load("lab/none", "cpu").module) == ()
+    assert position_embeddings.position_kinds(load("lab/none", "cpu").module) == ()
 
 
 # ---- reading positions ----------------------------------------------------------------------------------------------
@@ -288,7 +295,7 @@ def test_ridge_solves_the_normal_equations(n: int, p: int) -> None:
     chance = torch.Generator().manual_seed(0)
     x = torch.randn(n, p, generator=chance, dtype=torch.float64) * 3 + 1
     y = torch.randn(n, 2, generator=chance, dtype=torch.float64)
-    (found,) = relations.ridge(x, y, [0.1])
+    (found,) = ridge(x, y, [0.1])
     z = (x - x.mean(0)) / x.std(0, correction=0)
     weights = torch.linalg.solve(z.T @ z + 0.1 * n * torch.eye(p, dtype=torch.float64), z.T @ (y - y.mean(0)))
     assert torch.allclose(found(x), z @ weights + y.mean(0))
@@ -301,7 +308,7 @@ def test_r2_of_features_known_in_advance() -> None:
     noise = torch.randn(8, 36, 20, generator=chance)
 
     def values(features: Tensor) -> dict[str, float]:
-        return {one["measure"]: one["value"] for one in relations.position_rows(features, places)}
+        return {one["measure"]: one["value"] for one in position_rows(features, places)}
 
     both = values(torch.cat([noise, places], -1))
     assert both["R2 of x"] > 0.999
@@ -378,7 +385,7 @@ def test_position_embedding_is_read() -> None:
     model.module.pos_embed.mul_(30)  # random ones are small beside the patches of noise
     name = str(model.spec)
     result = probe("position", model, arrays(1), count=12)
-    free = probe("position", relations.without_position(model, "absolute"), arrays(1), count=12)
+    free = probe("position", position_embeddings.without_position(model, "absolute"), arrays(1), count=12)
     for kind in ("noise", "constant"):
         (with_it,) = result.of(name, measure="R2 of position", stage=1, input=kind)
         (without,) = free.of(name, measure="R2 of position", stage=1, input=kind)

@@ -7,18 +7,20 @@ import json
 import math
 from pathlib import Path
 
-import explorer.probes.shape as shape
 import numpy as np
 import pytest
 import timm
 import torch
 from PIL import Image
 
+import explorer.probes.shape_bias as shape
 from explorer.errors import MethodError, ParameterError
 from explorer.models.loading import load
 from explorer.models.spec import ModelSpec
-from explorer.probes import probe
-from explorer.probes.answers import as_it_is, others
+from explorer.probes import cues, filters, probe
+from explorer.probes.answers import as_it_is
+from explorer.probes.cues import others
+from explorer.probes.edges import Edges
 from explorer.probes.masks import gaussian_blur
 from explorer.probes.stimuli import OnDisk, Stimulus, scenes
 from explorer.scenes import BACKGROUNDS, CLASSES, TEXTURES, render
@@ -199,7 +201,7 @@ def test_others_are_neither_the_class_nor_each_other() -> None:
 
 def test_conflicting_scenes_change_texture_and_background_alone() -> None:
     before = scenes(24, 3)
-    after, textures = shape.conflicts(before)
+    after, textures = cues.conflicts(before)
     for old, new, texture in zip(before, after, textures):
         assert TEXTURES.index(new.texture) == CLASSES.index(texture)
         assert len({old.label, texture, CLASSES[BACKGROUNDS.index(new.background)]}) == 3
@@ -209,7 +211,7 @@ def test_conflicting_scenes_change_texture_and_background_alone() -> None:
 def test_scenes_bias_recomputed() -> None:
     model = load("lab/none", "cpu")
     result = probe("shape-bias", model, 36, seed=1)
-    after, textures = shape.conflicts(scenes(36, 1))
+    after, textures = cues.conflicts(scenes(36, 1))
     with torch.inference_mode():
         said = [CLASSES[one] for one in model.logits(render(after, 48).images).argmax(1).tolist()]
     by_shape = sum(answer == scene.label for answer, scene in zip(said, after))
@@ -251,7 +253,7 @@ def test_sobel_by_loops() -> None:
     across = _correlated(_grey(x), [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])
     down = _correlated(_grey(x), [[-1, -2, -1], [0, 0, 0], [1, 2, 1]])
     length = np.sqrt(across**2 + down**2)
-    found = shape.sobel(x)
+    found = filters.sobel(x)
     assert found.shape == x.shape
     for channel in found[0]:
         np.testing.assert_allclose(channel.numpy(), length / length.max(), atol=1e-12)
@@ -260,28 +262,30 @@ def test_sobel_by_loops() -> None:
 def test_laplacian_by_loops() -> None:
     x = _picture(1)
     curved = _correlated(_grey(x), [[0, 1, 0], [1, -4, 1], [0, 1, 0]])
-    np.testing.assert_allclose(shape.laplacian(x)[0, 2].numpy(), 0.5 + 0.5 * curved / np.abs(curved).max(), atol=1e-12)
+    np.testing.assert_allclose(
+        filters.laplacian(x)[0, 2].numpy(), 0.5 + 0.5 * curved / np.abs(curved).max(), atol=1e-12
+    )
 
 
 def test_views_of_a_plain_picture_and_of_a_step() -> None:
     plain = torch.full((1, 3, 8, 8), 0.3)
-    assert bool((shape.sobel(plain) == 0).all())
-    assert bool((shape.laplacian(plain) == 0.5).all())
+    assert bool((filters.sobel(plain) == 0).all())
+    assert bool((filters.laplacian(plain) == 0.5).all())
     step = torch.zeros(1, 3, 8, 8)
     step[..., 4:] = 1
-    edges = shape.sobel(step)[0, 0]
+    edges = filters.sobel(step)[0, 0]
     assert torch.equal(edges.nonzero()[:, 1].unique(), torch.tensor([3, 4]))
     torch.testing.assert_close(edges[:, 3:5], torch.ones(8, 2))
-    torch.testing.assert_close(shape.laplacian(step)[0, 0, 0, 2:6], torch.tensor([0.5, 1.0, 0.0, 0.5]))
+    torch.testing.assert_close(filters.laplacian(step)[0, 0, 0, 2:6], torch.tensor([0.5, 1.0, 0.0, 0.5]))
 
 
 def test_greyscale_and_silhouette() -> None:
     x = torch.zeros(1, 3, 1, 3)
     for place in range(3):
         x[0, place, 0, place] = 1
-    torch.testing.assert_close(shape.greyscale(x)[0, 1, 0], torch.tensor([0.299, 0.587, 0.114]))
+    torch.testing.assert_close(filters.greyscale(x)[0, 1, 0], torch.tensor([0.299, 0.587, 0.114]))
     masks = torch.tensor([[[True, False]]])
-    assert shape.silhouette(masks).tolist() == [[[[0.0, 1.0]]] * 3]
+    assert filters.silhouette(masks).tolist() == [[[[0.0, 1.0]]] * 3]
 
 
 @pytest.mark.parametrize("sigma", [0.6, 2.3])
@@ -328,7 +332,7 @@ def test_edges_recomputed() -> None:
         for view, x in (
             ("silhouette", (~masks)[:, None].float().repeat(1, 3, 1, 1)),
             ("blur", gaussian_blur(images, 0.02 * 48)),
-            ("Sobel", shape.sobel(images)),
+            ("Sobel", filters.sobel(images)),
         ):
             found = model.logits(x).softmax(1)
             agreement = float((found.argmax(1) == clean.argmax(1)).double().mean())
@@ -340,7 +344,7 @@ def test_edges_recomputed() -> None:
                 assert row["n"] == 24
                 assert row["low"] <= row["value"] <= row["high"]
     assert not result.of("lab/mhsa", measure="agreement", view="clean")
-    headline = result.summary[f"lab/mhsa: {shape.Edges.headline}"]
+    headline = result.summary[f"lab/mhsa: {Edges.headline}"]
     assert headline.value == result.of("lab/mhsa", measure="agreement", view="Sobel")[0]["value"]
 
 

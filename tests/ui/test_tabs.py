@@ -16,10 +16,11 @@ from safetensors.torch import save_file
 from explorer.blocks import BLOCKS
 from explorer.blocks.explain import explain
 from explorer.comparison.compare import compare, predict
+from explorer.figures.looks import LOOKS
 from explorer.geometry import Point
-from explorer.lab.figures import LOOKS
 from explorer.lab.networks import manifest
-from explorer.lab.table import CONTROL, load_table
+from explorer.lab.summary import CONTROL
+from explorer.lab.table import load_table
 from explorer.models.loading import load
 from explorer.models.spec import ModelSpec
 from explorer.resources import asset
@@ -194,9 +195,11 @@ def test_a_set_up_is_drawn_with_its_table_and_findings():
     set_up = lab.there()[0]
     wanted = lab.blocks_of(set_up)[:3]
     for figure in lab.paint(set_up, wanted):
-        said = figure.layout.meta["told"]
-        assert {text.partition(":")[0] for text in said["texts"]} == set(wanted)
-        assert all(re.search(r"\d \(-?[\d.]+ to [\d.]+\)|% \(-?[\d.]+ to", text) for text in said["texts"])
+        said = figure.layout.meta["told"]["lines"]
+        names = {line["name"].removesuffix(" (control)") for line in said}
+        assert names == set(wanted)
+        for line in said:
+            assert all(low is None or low <= y <= high for _, y, low, high in line["points"])
     said, sheet, runs = lab.tell(set_up, wanted)
     assert len(lab.paint(set_up, wanted)) == len(lab.ORDER)
     assert "In distribution" in said

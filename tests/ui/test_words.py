@@ -43,8 +43,7 @@ CASES = {
         "已按其 EXIF 数据转正。透明：以白色为底显示。"
     ),
     "memory at 32 x 32, d = 8 ↓": "内存，32 x 32，d = 8 ↓",
-    "0.78 (0.417 to 1.04) of p unshifted": "0.78 (0.417 到 1.04) 占未平移时 p 的比例",
-    "none (no map)": "none (没有图)",
+    "0.78 (0.417 to 1.04) of p before": "0.78 (0.417 到 1.04) 占之前 p 的比例",
     "lab/mhsa, heads": "lab/mhsa，各头",
     "lab/mhsa": "lab/mhsa",
     "lab/mhsa; lab/conv": "lab/mhsa; lab/conv",

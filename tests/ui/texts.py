@@ -36,7 +36,14 @@ PYTHON = (
         "models/*.py",
         "comparison/*.py",
     ),
-    *("figures/saving.py", "figures/interactive.py", "lab/figures.py", "lab/table.py", "lab/networks.py"),
+    *(
+        "figures/saving.py",
+        "figures/interactive.py",
+        "lab/sheets.py",
+        "lab/findings.py",
+        "lab/table.py",
+        "lab/networks.py",
+    ),
     *("lab/origin.py", "kinds.py", "geometry.py", "transforms.py", "registry.py", "errors.py", "view.py", "writing.py"),
 )
 #: What these names hold is the same in every language.

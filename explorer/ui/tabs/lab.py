@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import html
 import json
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 from statistics import mean
@@ -12,13 +10,19 @@ from typing import Any
 
 import gradio as gr
 
-from explorer.lab.figures import PANELS, look_of
+from explorer.figures.interactive import separate
+from explorer.figures.looks import look_of
+from explorer.figures.sheet import Chart
+from explorer.lab.findings import HEADLINES, cell, findings
 from explorer.lab.networks import LabModel, manifest
-from explorer.lab.table import CONTROL, HEADLINES, NAME, SetUp, cell, findings, load_summary, load_table
+from explorer.lab.sheets import charts
+from explorer.lab.summary import CONTROL, set_ups, shipped
+from explorer.lab.table import FILE, load_table
 from explorer.models.spec import ModelSpec
 from explorer.resources import asset
+from explorer.ui.measuring import told
 from explorer.ui.stage import part
-from explorer.ui.words import ENGLISH, i18n, language_of, translated_figure
+from explorer.ui.words import ENGLISH, i18n, language_of, translated_panel
 from explorer.ui.worker import ANSWERS, Worker
 
 #: Set-ups in words: (backbone, augmented) -> what stands on its button.
@@ -46,86 +50,65 @@ def draw(worker: Worker, tab: gr.Tab, language: gr.Textbox) -> None:
         tab: figures are drawn when it is opened, not before.
         language: holds the page's language.
     """
-    set_ups = there()
+    offered = there()
     with gr.Column(elem_id="lab"):
         gr.Markdown(i18n(_INTRO), elem_id="lab-intro")
-        if not set_ups:
+        if not offered:
             gr.Markdown(i18n(_NO_TABLE))
             return
         with gr.Row(equal_height=False, elem_id="lab-choice", elem_classes=["say"]):
-            set_up = gr.Radio(set_ups, value=set_ups[0], label=i18n("Backbone and training"), scale=0, min_width=350)
-            chosen = gr.CheckboxGroup(blocks_of(set_ups[0]), value=blocks_of(set_ups[0]), label=i18n("Blocks"), scale=1)
+            set_up = gr.Radio(offered, value=offered[0], label=i18n("Backbone and training"), scale=0, min_width=350)
+            chosen = gr.CheckboxGroup(blocks_of(offered[0]), value=blocks_of(offered[0]), label=i18n("Blocks"), scale=1)
         sheet = part("sheet", "", label="Measurements in short", elem_id="lab-sheet")
         with gr.Row(elem_id="lab-panels", equal_height=False):
             plots = [gr.Plot(show_label=False, elem_classes=["panel-of-lab"], min_width=440) for _ in ORDER]
         said = gr.Markdown(elem_id="lab-findings", elem_classes=["say"])
         runs = part("sheet", "", label="The models and their training", elem_id="lab-runs")
         with gr.Row(elem_classes=["say"]):
-            for ending, words in (("json", "JSON"), ("parquet", "Parquet")):
-                gr.DownloadButton(
-                    f"Download the table, {words}",
-                    str(asset("lab", f"{NAME}.{ending}")),
-                    size="sm",
-                    scale=0,
-                    min_width=250,
-                )
+            gr.DownloadButton("Download the table, Parquet", str(asset("lab", FILE)), size="sm", scale=0, min_width=250)
     quiet: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last"}
-    offered = set_up.input(worker.event(ANSWERS, _offered), set_up, chosen, api_visibility="private", **quiet)
+    renewed = set_up.input(worker.event(ANSWERS, _offered), set_up, chosen, api_visibility="private", **quiet)
     # The words come at once, the figures when they are drawn.
     for fill, outputs, name in ((tell, [said, sheet, runs], "laboratory"), (paint, plots, "laboratory_figures")):
         asked = [set_up, chosen, *([language] if fill is paint else [])]
         filled = worker.event(ANSWERS, fill)
         gr.on([tab.select, chosen.input], filled, asked, outputs, api_name=name, **quiet)
-        offered.then(filled, asked, outputs, api_visibility="private", **quiet)
+        renewed.then(filled, asked, outputs, api_visibility="private", **quiet)
 
 
 def there() -> list[str]:
     """The set-ups that were measured, in words."""
-    measured = {(row.backbone, row.augmented) for row in load_table()}
+    measured = set_ups(load_table())
     return [words for key, words in SET_UPS.items() if key in measured]
 
 
 def blocks_of(set_up: str) -> list[str]:
     """The blocks that were measured in a set-up."""
-    return SetUp(load_table(), *_key(set_up)).blocks
+    return shipped(*_key(set_up)).blocks
 
 
 def tell(set_up: Any, blocks: Any) -> tuple[str, str, str]:
     """Say what a set-up's numbers are: findings in Markdown, the short table and the runs as JSON."""
     backbone, augmented = _key(set_up)
     wanted = _wanted(set_up, blocks)
-    lines = (f"- {_escaped(sentence)}" for sentence in findings(load_table(), backbone, augmented))
+    plain = shipped(backbone, False) if augmented else None
+    lines = (f"- {_escaped(sentence)}" for sentence in findings(shipped(backbone, augmented), plain))
     said = "\n".join(["### What the numbers say", "", *lines])
     return said, short(backbone, augmented, wanted), trained(backbone, augmented, wanted)
 
 
 def paint(set_up: Any, blocks: Any, language: Any = ENGLISH) -> list[Any]:
     """Draw a set-up: a figure for each panel."""
-    figures = _figures(*_key(set_up), _wanted(set_up, blocks))
-    return [translated_figure(figure, language_of(language)) for figure in figures]
+    drawn = _charts(*_key(set_up), _wanted(set_up, blocks))
+    return [
+        separate(translated_panel(one, language_of(language))).update_layout(meta={"told": told(one)}) for one in drawn
+    ]
 
 
 @lru_cache(maxsize=32)
-def _figures(backbone: str, augmented: bool, blocks: tuple[str, ...]) -> tuple[Any, ...]:
-    drawn = [PANELS[name](load_summary(), backbone, augmented, blocks) for name in ORDER]
-    return tuple(figure.update_layout(meta={"told": told(figure)}) for figure in drawn)
-
-
-def told(figure: Any) -> dict[str, Any]:
-    """A figure's numbers for those who do not see it, a sentence a block: of a curve three places, of points all."""
-    found: dict[str, list[str]] = {}
-    for trace in figure.data:
-        texts = list(trace.text or ())
-        for text in texts if len(texts) < 3 else (texts[0], texts[len(texts) // 2], texts[-1]):
-            if read := _HOVER.match(text):
-                block, what, value, low, high = read.groups()
-                found.setdefault(block, []).append(f"{what} {value}" + (f" ({low} to {high})" if low else ""))
-    title = re.sub(r"<[^>]+>", "", figure.layout.title.text or "")
-    return {"title": title, "texts": [html.unescape(f"{block}: {', '.join(said)}.") for block, said in found.items()]}
-
-
-#: What explorer.lab.figures writes beside a point: block, condition, value, and the ends of its interval.
-_HOVER = re.compile(r"<b>(.*?)</b>, (.*?)<br>([^;]*);(?: 95 % interval (\S+) to ([^,;]+))?")
+def _charts(backbone: str, augmented: bool, blocks: tuple[str, ...]) -> tuple[Chart, ...]:
+    drawn = charts(shipped(backbone, augmented), blocks)
+    return tuple(drawn[name] for name in ORDER)
 
 
 def _wanted(set_up: Any, blocks: Any) -> tuple[str, ...]:
@@ -136,7 +119,7 @@ def _wanted(set_up: Any, blocks: Any) -> tuple[str, ...]:
 
 def short(backbone: str, augmented: bool, blocks: Sequence[str]) -> str:
     """The short table as JSON: a row a block, a column a bias."""
-    found = SetUp(load_table(), backbone, augmented)
+    found = shipped(backbone, augmented)
     rows = []
     judged = [found.against_control(headline.key) for headline in HEADLINES]
     for block in blocks:

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from explorer.blocks.cost import MeasuredCost
-from explorer.lab.figures import look_of
+from explorer.figures.looks import look_of
 from explorer.lessons import Lesson, as_json
 from explorer.ui.answers import Answers
 from explorer.ui.stage import listen, part

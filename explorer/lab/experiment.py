@@ -1,0 +1,288 @@
+"""What has each block's bias done to the trained models? The probes, over the laboratory's models and seeds.
+
+An experiment is a list of probes with their parameters and what they are shown; every model is measured on the same
+scenes, of classes in turn, of streams that no model was trained or judged on. Where a probe moves or enlarges the
+object, the scenes are such that it stays in the frame. All networks run in float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from explorer.blocks import BLOCKS
+from explorer.errors import ParameterError
+from explorer.lab.networks import MANIFEST, SIZE, LabModel, available, read_manifest
+from explorer.lab.table import FILE, PROTOCOL, OtherVersionError, Row, packed, read_table, unpacked, write_table
+from explorer.models.loading import load
+from explorer.models.model import Model
+from explorer.models.spec import ModelSpec
+from explorer.models.weights import fingerprint
+from explorer.probes import probe
+from explorer.probes.cues import BEHIND
+from explorer.probes.result import ProbeResult
+from explorer.probes.stimuli import knows_scenes, scenes
+from explorer.scenes import CENTRED, CLASSES, DATA_VERSION, Scene, Scenes, render
+
+#: Scenes of each class that a probe shows; twice as many in distribution. And for a first look.
+PER_CLASS, QUICK = 6, 2
+#: The largest shift, px of 48, and the sizes over the training size, that leave the whole object in the frame.
+REACH = 10
+SMALLEST, LARGEST = 0.5, 1.5
+#: Digits of a fingerprint that the table keeps, and of its numbers after the point.
+_HASH, _DIGITS = 16, 6
+#: Columns of a probe's rows that are the table's own, or said by them; the rest are conditions.
+_COLUMNS = ("model", "weights", "stimuli", "measure", "value", "unit", "n", "low", "high", "interval")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Which scenes are shown?
+
+    Attributes:
+        count: how many, of classes in turn.
+        seed: of the stream that they are drawn from, and of the probe's own choices.
+        room: what the object has room for in the frame: nothing special, to "move" by `REACH`, or to "grow" to
+            `LARGEST`.
+    """
+
+    count: int
+    seed: int = 0
+    room: Literal["", "move", "grow"] = ""
+
+    def scenes(self) -> list[Scene]:
+        """Draw them."""
+        return list(_drawn(self))
+
+
+@lru_cache(maxsize=8)
+def _drawn(shown: Shown) -> tuple[Scene, ...]:
+    if shown.room == "":
+        return tuple(scenes(shown.count, shown.seed))
+    if shown.room == "move":
+        # Scenes at the smaller end of the training sizes have room to move; so have pairs that stand close.
+        near = replace(CENTRED, scales=(0.9, 0.92), gaps=(0.95, 0.97))
+        return tuple(scenes(shown.count, shown.seed, near, lambda some: in_frame(some, REACH)))
+    upright = replace(CENTRED, scales=(1.0, 1.0), gaps=(0.95, 0.97))
+
+    def grown(some: Sequence[Scene]) -> list[bool]:
+        return in_frame([replace(one, scale=LARGEST) for one in some], 1)
+
+    return tuple(scenes(shown.count, shown.seed, upright, grown))
+
+
+def in_frame(some: Sequence[Scene], margin: int) -> list[bool]:
+    """Whether no pixel of each object comes nearer to the edge of a frame of 48 px than ``margin``, px."""
+    masks = render(Scenes.of(some), SIZE).masks
+    inner = masks[:, margin : SIZE - margin, margin : SIZE - margin]
+    return (inner.flatten(1).sum(1) == masks.flatten(1).sum(1)).tolist()
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One probe of the experiment: its name in PROBES, what it is shown, and parameters that are not as usual."""
+
+    probe: str
+    shown: Shown
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def run(self, model: Model | str, progress: Callable[[float], None] | None = None) -> ProbeResult:
+        """Measure one model; see `explorer.probe` for the errors."""
+        return probe(
+            self.probe,
+            [model],
+            self.shown.scenes(),
+            seed=self.shown.seed,
+            progress=progress,
+            **self.parameters,
+        )
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells its rows from those of others: the columns probe, parameters and scenes."""
+        return self.probe, packed(self.parameters), packed(asdict(self.shown))
+
+
+def experiment(per_class: int = PER_CLASS) -> list[Measurement]:
+    """Everything that is measured of every model.
+
+    Args:
+        per_class: scenes of each class. More of them resolve smaller differences: with one picture more or less right,
+            an accuracy changes by 1 / (12 per_class).
+    """
+    if per_class < 1:
+        raise ParameterError(f"per_class is {per_class}; at least one scene of each class is needed")
+    count = per_class * len(CLASSES)
+    usual = Shown(count)
+    return [
+        Measurement("patch-shuffle", Shown(2 * count), {"draws": 1}),
+        Measurement("translation", Shown(count, room="move"), {"side": REACH + 1, "step": 2, "grid": "axes"}),
+        Measurement("scale", Shown(count, room="grow"), {"steps": 9, "smallest": SMALLEST, "largest": LARGEST}),
+        *(Measurement("shape-bias", usual, {"behind": behind}) for behind in BEHIND),
+        Measurement("context", usual),
+    ]
+
+
+def again(row: Row) -> Measurement:
+    """The measurement that a row of the table came from."""
+    return Measurement(row.probe, Shown(**unpacked(row.scenes)), unpacked(row.parameters))
+
+
+# ---- one model ------------------------------------------------------------------------------------------------------
+
+
+def measure(model: Model, one: Measurement, progress: Callable[[float], None] | None = None) -> list[Row]:
+    """Rows of the table for one model and one measurement. Raises ParameterError for a model of other classes."""
+    if not knows_scenes(model):
+        raise ParameterError(
+            f"{model.spec} has {model.num_classes} classes; the laboratory's scenes have {len(CLASSES)}"
+        )
+    name, weights = name_of(model.spec), fingerprint(model.module)[:_HASH]
+    return [row_of(found, name, weights, one) for found in one.run(model, progress).rows]
+
+
+def row_of(found: Mapping[str, Any], model: str, weights: str, one: Measurement) -> Row:
+    """A row of the table from a row of a probe."""
+    conditions = {name: value for name, value in found.items() if name not in _COLUMNS}
+    value, low, high = (None if (end := found[name]) is None else round(end, _DIGITS) for name in _ENDS)
+    return Row(
+        model, weights, *one.key, packed(conditions), found["measure"], found["unit"], value, low, high,
+        found["interval"], found["n"],
+    )  # fmt: skip
+
+
+_ENDS = ("value", "low", "high")
+
+
+def name_of(spec: ModelSpec) -> str:
+    """A laboratory model's name in the table: its spec with the seed, whatever file its weights are from."""
+    return str(LabModel.of(spec).spec(spec.seed))
+
+
+# ---- all models -----------------------------------------------------------------------------------------------------
+
+
+def trained_specs(wanted: Sequence[str] | None = None, folder: Path | None = None) -> list[ModelSpec]:
+    """The trained models, those that ship or those of a folder that `explorer train` wrote.
+
+    Args:
+        wanted: which; without #SEED, every seed of one. All if left out.
+        folder: of weights and their manifest.
+
+    Raises ParameterError where there is none.
+    """
+    if folder is None:
+        known = [ModelSpec.parse(text) for text in available()]
+    else:
+        file = folder / MANIFEST
+        if not file.is_file():
+            raise ParameterError(f"'{folder}' has no {MANIFEST}; explorer train writes one beside its weights")
+        records = read_manifest(folder)
+        known = [ModelSpec.parse(one["spec"], weights_file=str(folder / one["file"])) for one in records]
+    if not known:
+        raise ParameterError("no trained models are there; explorer train makes them")
+    if wanted is None:
+        return known
+    out: dict[ModelSpec, None] = {}
+    for text in wanted:
+        asked = ModelSpec.parse(text)
+        if asked.origin != "lab":
+            raise ParameterError(f"'{text}' is not one of the laboratory's models; write for example lab/mhsa")
+        model = LabModel.of(asked)
+        every = [one for one in known if LabModel.of(one) == model]
+        found = [one for one in every if "#" not in text or one.seed == asked.seed]
+        if not found:
+            raise ParameterError(f"no trained model '{text}'; there are: {', '.join(map(str, every)) or 'none of it'}")
+        out |= dict.fromkeys(found)
+    return list(out)
+
+
+Progress = Callable[[float, int, str], None]
+"""Told how many models are done (and what part of the present one), of all, and the spec of the present one, or ""."""
+
+
+def evaluate(
+    specs: Sequence[ModelSpec],
+    folder: Path,
+    device: str | None = None,
+    per_class: int = PER_CLASS,
+    again: bool = False,
+    progress: Progress | None = None,
+) -> list[Row]:
+    """Measure many models and write the table after each; return all of its rows.
+
+    Args:
+        specs: which models.
+        folder: has the table, or will. What it holds of other models, and of these with the same weights, is kept; what
+            was measured in another way (other scenes, parameters or versions) is not.
+        device: where; None chooses.
+        per_class: see `experiment`.
+        again: measure also what the table has.
+        progress: told before every model, within it and at the end; what it raises ends the work.
+
+    Raises ParameterError for a table that cannot be read, WriteError, and the errors of `load`.
+    """
+    wanted = {one.key: one for one in experiment(per_class)}
+    about = {"protocol": PROTOCOL, "data_version": DATA_VERSION}
+    kept = _kept(folder / FILE, about, wanted)
+    for done, spec in enumerate(specs):
+        if progress is not None:
+            progress(done, len(specs), str(spec))
+        model = load(spec, device)
+        name, weights = name_of(model.spec), fingerprint(model.module)[:_HASH]
+        own = kept.setdefault(name, {})
+        missing = [key for key in wanted if again or key not in own or own[key][0].weights != weights]
+        for number, key in enumerate(missing):
+            place = (done + number / len(missing), 1 / len(missing), len(specs))
+            own[key] = measure(model, wanted[key], _teller(progress, *place, str(spec)))
+        if missing:
+            told = (
+                "What was measured before is kept in the table; give the same command again when there is room, and "
+                f"it goes on with {spec}"
+            )
+            write_table(_ordered(kept, wanted), folder, about, told)
+    if progress is not None:
+        progress(len(specs), len(specs), "")
+    return _ordered(kept, wanted)
+
+
+def _teller(
+    progress: Progress | None, begin: float, width: float, count: int, spec: str
+) -> Callable[[float], None] | None:
+    """What a probe tells its share to: it stands for ``width`` models after ``begin`` of ``count``."""
+    return None if progress is None else lambda share: progress(begin + width * share, count, spec)
+
+
+Key = tuple[str, str, str]
+
+
+def _kept(file: Path, about: Mapping[str, Any], wanted: Mapping[Key, Measurement]) -> dict[str, dict[Key, list[Row]]]:
+    """What a table has that was measured in the way that is wanted: model -> measurement -> rows."""
+    kept: dict[str, dict[Key, list[Row]]] = {}
+    if not file.is_file():
+        return kept
+    try:
+        rows, how = read_table(file)
+    except OtherVersionError:
+        return kept
+    for row in rows if how == about else ():
+        key = (row.probe, row.parameters, row.scenes)
+        if key in wanted:
+            kept.setdefault(row.model, {}).setdefault(key, []).append(row)
+    return kept
+
+
+def _ordered(kept: Mapping[str, Mapping[Key, Sequence[Row]]], wanted: Mapping[Key, Measurement]) -> list[Row]:
+    """The rows, plain set-ups before augmented ones, blocks as registered, seeds counting up."""
+    blocks = list(BLOCKS)
+
+    def place(model: str) -> tuple[Any, ...]:
+        spec = ModelSpec.parse(model)
+        one = LabModel.of(spec)
+        known = blocks.index(one.block) if one.block in blocks else len(blocks)
+        return one.backbone, one.augmented, known, one.block, spec.seed
+
+    return [row for model in sorted(kept, key=place) for key in wanted for row in kept[model].get(key, ())]

@@ -1,0 +1,292 @@
+"""What do the laboratory's numbers say? A short table, and sentences made from the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from explorer.lab.intervals import Verdict, judge
+from explorer.lab.summary import CONTROL, Key, SetUp, set_ups
+from explorer.lab.table import Row
+from explorer.probes.background import PURE
+from explorer.statistics import Estimate
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One column of the short table: a number that stands for a bias.
+
+    Attributes:
+        name: its heading.
+        key: what it measures.
+        percent: whether it is shown in per cent.
+        before: what it is a loss from, or None.
+    """
+
+    name: str
+    key: Key
+    percent: bool = True
+    before: Key | None = None
+
+
+def grouped(group: str) -> Key:
+    """The accuracy on a group of scenes of patch-shuffle, not shuffled."""
+    return Key.of("patch-shuffle", "accuracy", grid="1x1", group=group)
+
+
+def shifted(distance: int) -> Key:
+    """The accuracy with the object this far off, px."""
+    return Key.of("translation", "accuracy", distance=distance)
+
+
+def zoomed(zoom: float) -> Key:
+    """The accuracy with the object at this size over the training size."""
+    return Key.of("scale", "accuracy", zoom=zoom)
+
+
+#: Accuracy in distribution.
+WHOLE = grouped("all")
+#: What the short table shows and the sentences are about; a native map stands for any kind of map.
+HEADLINES: Sequence[Headline] = (
+    Headline("in distribution", WHOLE),
+    Headline("8 px off", shifted(8), before=shifted(0)),
+    Headline("half size", zoomed(0.5), before=zoomed(1.0)),
+    Headline("1.5 x size", zoomed(1.5), before=zoomed(1.0)),
+    Headline("shape bias", Key.of("shape-bias", "shape bias", category="all", background="neither")),
+    Headline("BG-gap", Key.of("context", "BG-gap", between=PURE)),
+    Headline("tilted pair", grouped("tilted 25 to 40 degrees"), before=grouped("arrangements")),
+    Headline("4x4 shuffled", Key.of("patch-shuffle", "accuracy", grid="4x4", group="all"), before=WHOLE),
+    Headline("map on object", Key.of("context", "attention mass ratio", layer="all"), percent=False),
+    Headline("Grad-CAM", Key.of("context", "attribution mass ratio", method="gradcam"), percent=False),
+)
+
+
+def findings(found: SetUp, plain: SetUp | None = None) -> list[str]:
+    """What do the numbers of one set-up say? Sentences made from the numbers, whatever they are.
+
+    Args:
+        found: the set-up.
+        plain: the same backbone without augmentation, where that is to be compared.
+    """
+    if not found.blocks:
+        return []
+    several = found.seeds > 1
+    out = [
+        f"{len(found.blocks)} blocks, {found.seeds} seeds or more each; in brackets the 95 % interval over seeds. "
+        "A difference counts as shown where a t test paired by seed finds it after Holm's correction for all blocks of "
+        "the sentence, so an interval that leaves out 0 is not enough by itself. “Seen from 20 points”: with this "
+        "spread between seeds a smaller one would not have been shown; “none could be seen”: nor would the largest "
+        "possible one."
+        if several
+        else "Some blocks have one seed only: a difference from theirs may be chance, and no interval is given."
+    ]
+    first, *rest = HEADLINES
+    ranked = _ranked(found, first.key)
+    if ranked:
+        same = {block: one for block, one in found.against_control(first.key).items() if one.shown is False}
+        listed = [f"{block} {_percent(one)}" for block, one in ranked if block not in same]
+        tail = [_seen(f"{block} {one.mean * 100:.0f} %", same[block]) for block, one in ranked if block in same]
+        out.append(
+            f"In distribution: {_joined(listed)}; chance is 8 %."
+            + (
+                f" Not shown to differ from the control {CONTROL} ({found.seeds} seeds): {_joined(tail)}."
+                if tail
+                else ""
+            )
+        )
+    for headline in rest:
+        if headline.before is not None:
+            out += _loss(found, headline)
+    for headline in rest:
+        if headline.before is None:
+            out += _level(found, headline)
+    if plain is not None:
+        out += _counter(found, plain)
+    return out
+
+
+def findings_of(rows: Sequence[Row], backbone: str = "metaformer", augmented: bool = False) -> list[str]:
+    """The findings of a set-up of a table; of an augmented one, what augmentation changed too."""
+    plain = SetUp(rows, backbone, False) if augmented else None
+    return findings(SetUp(rows, backbone, augmented), plain)
+
+
+def _ranked(found: SetUp, key: Key) -> list[tuple[str, Estimate]]:
+    means = [(block, one) for block in found.blocks if (one := found.mean(block, key)) is not None]
+    return sorted(means, key=lambda pair: -pair[1].mean)
+
+
+_WHEN = {
+    "8 px off": "With the object 8 px off",
+    "half size": "At half the size",
+    "1.5 x size": "At one and a half times the size",
+    "tilted pair": "With arrangements tilted by 25 to 40 degrees",
+    "4x4 shuffled": "Cut into 4 x 4 patches and shuffled",
+}
+
+
+def _loss(found: SetUp, headline: Headline) -> list[str]:
+    assert headline.before is not None
+    lost = []
+    for block, verdict in found.lost(headline.before, headline.key).items():
+        left = found.mean(block, headline.key)
+        assert left is not None
+        lost.append((block, verdict, left))
+    if not lost:
+        return []
+    lost.sort(key=lambda one: -one[1].estimate.mean)
+    # Without a test every loss is told; with one, those that are shown.
+    told = [one for one in lost if one[1].shown is not False]
+    words = [f"{_loses(block, one.estimate)}, {left.mean * 100:.0f} % left" for block, one, left in told]
+    same = [_seen(_loses(block, one.estimate), one) for block, one, _ in lost if one.shown is False]
+    tail = f" Not shown to change ({found.seeds} seeds): {_joined(_ends(same))}." if same else ""
+    return [f"{_WHEN[headline.name]} {_joined(_ends(words)) or 'no block is shown to lose'}.{tail}"]
+
+
+def _level(found: SetUp, headline: Headline) -> list[str]:
+    ranked = _ranked(found, headline.key)
+    if not ranked:
+        return []
+
+    def listed(words: Callable[[Estimate], str]) -> str:
+        return _joined(_ends([f"{block} {words(one)}" for block, one in ranked]))
+
+    if headline.name == "shape bias":
+        judged = judge(dict(ranked), 0.5)
+        texture, shape = (
+            [block for block, one in ranked if judged[block].shown is not False and sign * (one.mean - 0.5) > 0]
+            for sign in (-1, 1)
+        )
+        verdicts = [f"Shape wins in {', '.join(shape)}."] if shape else []
+        if texture:
+            verdicts.append(f"Texture wins in {', '.join(texture)}.")
+        open_ = [block for block, _ in ranked if judged[block].shown is False]
+        if open_:
+            verdicts.append(f"Not shown to favour either ({found.seeds} seeds): {', '.join(open_)}.")
+        said = f"Where shape and texture disagree, of the answers that name either the shape gets: {listed(_percent)}."
+        return [" ".join([said, *verdicts])]
+    if headline.name == "BG-gap":
+        gaps = judge(dict(ranked))
+        shown = [f"{block} {_points(one.estimate)}" for block, one in gaps.items() if one.shown is not False]
+        none = [_seen(f"{block} {_points(one.estimate)}", one) for block, one in gaps.items() if one.shown is False]
+        tail = f" Not shown to have a gap ({found.seeds} seeds): {_joined(_ends(none))}." if none else ""
+        costs = _joined(_ends(shown)) or "nothing that is shown"
+        return [f"Another class's background instead of the own costs: {costs}.{tail}"]
+    below = [block for block, one in judge(dict(ranked), 1.0).items() if one.shown and one.estimate.mean < 1]
+    tail = f" Less than an even spread: {', '.join(below)}." if below else ""
+    if headline.name == "map on object":
+        return [f"The native map has on the object, as a multiple of an even spread: {listed(_times)}.{tail}"]
+    return [f"Grad-CAM has on the object, as a multiple of an even spread: {listed(_times)}.{tail}"]
+
+
+def _counter(found: SetUp, plain: SetUp) -> list[str]:
+    """What augmentation changed, where a block was trained both ways."""
+    out = []
+    for headline in HEADLINES:
+        if headline.before is None or headline.name not in ("8 px off", "half size"):
+            continue
+        words = []
+        before = plain.lost(headline.before, headline.key)
+        for block, now in found.lost(headline.before, headline.key).items():
+            if block in before:
+                lost = round(now.estimate.mean * 100), round(before[block].estimate.mean * 100)
+                words.append(f"{block} {lost[0]} instead of {lost[1]}")
+        if words:
+            where = headline.name
+            out.append(
+                f"Trained with shifts and sizes, models lose in points (below 0: gain), {where}: {_joined(words)}."
+            )
+    return out
+
+
+def _seen(said: str, one: Verdict) -> str:
+    """What is said of a block, and from which difference on a test would have shown it, if seeds differ at all."""
+    if not one.least:
+        return said
+    if one.least > one.estimate.within.high:
+        return f"{said}, none could be seen"
+    points = one.least * 100
+    return f"{said}, seen from {points:.{0 if points >= 9.95 else 1}f} points"
+
+
+def _ends(words: Sequence[str]) -> Sequence[str]:
+    """The first and last three of many."""
+    return words if len(words) <= 7 else [*words[:3], f"{len(words) - 6} in between", *words[-3:]]
+
+
+def _joined(words: Sequence[str]) -> str:
+    return "; ".join(words)
+
+
+def _interval(one: Estimate, digits: int, factor: float = 100) -> str:
+    if one.low is None or one.high is None:
+        return ""
+    return f" ({one.low * factor:.{digits}f} to {one.high * factor:.{digits}f})"
+
+
+def _percent(one: Estimate) -> str:
+    return f"{one.mean * 100:.0f} %{_interval(one, 0)}"
+
+
+def _points(one: Estimate) -> str:
+    digits = 0 if abs(one.mean) >= 0.0995 else 1
+    return f"{one.mean * 100:.{digits}f} points{_interval(one, digits)}"
+
+
+def _loses(block: str, change: Estimate) -> str:
+    if change.mean >= 0:
+        return f"{block} loses {_points(change)}"
+    low, high = (None if end is None else -end for end in (change.high, change.low))
+    return f"{block} gains {_points(replace(change, mean=-change.mean, low=low, high=high))}"
+
+
+def _times(one: Estimate) -> str:
+    return f"{one.mean:.2f}{_interval(one, 2, 1)}"
+
+
+def lines(rows: Sequence[Row]) -> list[str]:
+    """The short table in the terminal, a part for each set-up, with its findings."""
+    out: list[str] = []
+    for backbone, augmented in set_ups(rows):
+        found = SetUp(rows, backbone, augmented)
+        out += [f"{backbone}{', trained with shifts and sizes' if augmented else ''}", ""]
+        out += _columns(found)
+        out += ["", *(f"- {sentence}" for sentence in findings_of(rows, backbone, augmented)), ""]
+    if out:
+        out.append(
+            "Accuracy and shape bias in %, BG-gap in points, maps as a multiple of an even spread. "
+            "In brackets the 95 % interval over seeds. ~ marks what is not shown to differ from the control none "
+            "(t tests paired by seed, Holm's correction for the blocks of a column), . what there is not."
+        )
+    return out
+
+
+def cell(one: Estimate, headline: Headline) -> str:
+    """A number of the short table with its interval."""
+    factor, digits = (100, 1 if headline.name == "BG-gap" else 0) if headline.percent else (1, 2)
+    return f"{one.mean * factor:.{digits}f}{_interval(one, digits, factor)}"
+
+
+def _columns(found: SetUp) -> list[str]:
+    heads = ["block", *(headline.name for headline in HEADLINES)]
+    table = [heads]
+    judged = {headline.name: found.against_control(headline.key) for headline in HEADLINES}
+    for block in found.blocks:
+        cells = [block]
+        for headline in HEADLINES:
+            one = found.mean(block, headline.key)
+            if one is None:
+                cells.append(".")
+                continue
+            gap = judged[headline.name].get(block)
+            same = "~" if gap is not None and gap.shown is False else ""
+            cells.append(same + cell(one, headline))
+        table.append(cells)
+    widths = [max(len(cells[index]) for cells in table) for index in range(len(heads))]
+    return [
+        "  ".join(
+            cell.ljust(width) if not index else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(cells, widths))
+        )
+        for cells in table
+    ]

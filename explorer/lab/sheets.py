@@ -1,0 +1,209 @@
+"""The laboratory's table as figures: one chart a bias, one look a block, intervals over seeds visible.
+
+What is not shown to differ from the control is drawn hollow, everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from explorer.errors import ParameterError
+from explorer.figures.looks import LOOKS, look_of
+from explorer.figures.sheet import Axis, Chart, Line, Section, Sheet
+from explorer.lab.findings import WHOLE, findings_of, grouped
+from explorer.lab.summary import CONTROL, Key, SetUp, set_ups
+from explorer.lab.table import Row
+from explorer.probes.background import MIXED, PURE
+from explorer.scenes import CLASSES
+
+#: Accuracy of guessing: one class of twelve.
+CHANCE = 1 / len(CLASSES)
+_CHANCE = ((CHANCE, "chance, 1/12"),)
+_SHARE = Axis("accuracy (share of scenes)", low=0.0, high=1.0)
+
+
+def task(found: SetUp, blocks: Sequence[str]) -> Chart:
+    """How well is the task learnt, on scenes as in training?"""
+    named = {
+        "all classes": WHOLE,
+        "one part": grouped("one part"),
+        "arrangement of two": grouped("arrangements"),
+    }
+    return _points("In distribution", found, blocks, named, _SHARE, _CHANCE)
+
+
+def translation(found: SetUp, blocks: Sequence[str]) -> Chart:
+    """Does the answer stay when the object moves?"""
+    x = Axis("shift of the object right, left, down or up, px of 48")
+    return _curves("Translation", found, blocks, Key("translation", "accuracy"), "distance", x)
+
+
+def scale(found: SetUp, blocks: Sequence[str]) -> Chart:
+    """Does the answer stay when the object shrinks or grows?"""
+    x = Axis("size of the object over its training size", log=True)
+    return _curves("Scale", found, blocks, Key("scale", "accuracy"), "zoom", x)
+
+
+def shape(found: SetUp, blocks: Sequence[str]) -> Chart:
+    """Where shape and texture disagree, which wins?"""
+    bias = {
+        background: Key.of("shape-bias", "shape bias", category="all", background=background)
+        for background in ("neither", "the texture's class")
+    }
+    named = {
+        "background of neither": bias["neither"],
+        "background of the texture's class": bias["the texture's class"],
+    }
+    y = Axis("shape answers / (shape + texture answers)", low=0.0, high=1.0)
+    return _points("Shape against texture", found, blocks, named, y, ((0.5, "as often texture"),))
+
+
+def context(found: SetUp, blocks: Sequence[str]) -> Chart:
+    """How much of the answer rests on the background?"""
+    named = {
+        "own class's - another's": Key.of("context", "BG-gap", between=PURE),
+        "mixed-same - mixed-rand": Key.of("context", "BG-gap", between=MIXED),
+    }
+    y = Axis("BG-gap: accuracy lost to another class's background (difference of shares)")
+    return _points("Background", found, blocks, named, y, ((0.0, "no gap"),))
+
+
+def arrangement(found: SetUp, blocks: Sequence[str]) -> Chart:
+    """Is an arrangement still known when it is tilted or drawn apart?"""
+    named = {
+        "as in training": grouped("arrangements"),
+        "tilted 25 to 40°": grouped("tilted 25 to 40 degrees"),
+        "1.4 to 1.7 x apart": grouped("1.4 to 1.7 x apart"),
+    }
+    y = Axis("accuracy on arrangements of two (share of scenes)", low=0.0, high=1.0)
+    return _points("Arrangement", found, blocks, named, y, _CHANCE)
+
+
+def patch_shuffle(found: SetUp, blocks: Sequence[str]) -> Chart:
+    """How much is known when the patches of the picture have changed places?"""
+    x = Axis("patches that changed places (1: none)", log=True)
+    key = Key.of("patch-shuffle", "accuracy", group="all")
+    return _curves("Patch shuffle", found, blocks, key, "patches", x)
+
+
+def maps(found: SetUp, blocks: Sequence[str]) -> Chart:
+    """How much of each map lies on the object?
+
+    Of maps with queries (pairwise, axial): from queries on the object. Context scores and gates have one map for all.
+    """
+    named = {
+        "native map": Key.of("context", "attention mass ratio", layer="all"),
+        "Grad-CAM": Key.of("context", "attribution mass ratio", method="gradcam"),
+    }
+    y = Axis("mass on the object, x an even map", low=0.0)
+    return _points("Maps on the object", found, blocks, named, y, ((1.0, "an even map"),))
+
+
+#: The charts by name, in their order.
+CHARTS: Final[Mapping[str, Callable[[SetUp, Sequence[str]], Chart]]] = {
+    "in distribution": task,
+    "translation": translation,
+    "scale": scale,
+    "shape": shape,
+    "context": context,
+    "arrangement": arrangement,
+    "patch-shuffle": patch_shuffle,
+    "maps": maps,
+}
+
+
+def charts(found: SetUp, blocks: Sequence[str] | None = None) -> dict[str, Chart]:
+    """Every chart of a set-up, by name.
+
+    Args:
+        found: the set-up.
+        blocks: which; all if None. Raises ParameterError for one that was not measured.
+    """
+    there = found.blocks
+    if blocks is not None and (missing := [block for block in blocks if block not in there]):
+        raise ParameterError(
+            f"no measurement of '{missing[0]}' in {in_words(found.backbone, found.augmented)}; "
+            f"there are: {', '.join(there) or 'none'}"
+        )
+    known = [*LOOKS, *(block for block in there if block not in LOOKS)]
+    wanted = [block for block in known if block in there and (blocks is None or block in blocks)]
+    return {name: draw(found, wanted) for name, draw in CHARTS.items()}
+
+
+def sheet(rows: Sequence[Row]) -> Sheet:
+    """The whole table as a figure: for each set-up its findings and charts, two beside each other."""
+    sections = []
+    for backbone, augmented in set_ups(rows):
+        found = SetUp(rows, backbone, augmented)
+        drawn = list(charts(found).values())
+        pairs = tuple(tuple(drawn[place : place + 2]) for place in range(0, len(drawn), 2))
+        sections.append(
+            Section(in_words(backbone, augmented), pairs, notes=tuple(findings_of(rows, backbone, augmented)))
+        )
+    return Sheet("The laboratory", tuple(sections))
+
+
+def in_words(backbone: str, augmented: bool) -> str:
+    """A set-up's heading."""
+    return f"{backbone}, trained on {'objects anywhere, of all sizes' if augmented else 'centred objects'}"
+
+
+# ---- the two forms --------------------------------------------------------------------------------------------------
+
+
+def _curves(title: str, found: SetUp, blocks: Sequence[str], key: Key, over: str, x: Axis) -> Chart:
+    """Accuracy over a condition: a line a block, its 95 % interval over seeds as a band."""
+    places = found.places(key, over)
+    keys = {place: Key(key.probe, key.measure, (*key.where, (over, place))) for place in places}
+    lines = _lines(found, blocks, keys, joined=True)
+    return Chart(title, lines, x, _SHARE, unit=_unit(found, lines), levels=_CHANCE)
+
+
+def _points(
+    title: str,
+    found: SetUp,
+    blocks: Sequence[str],
+    named: Mapping[str, Key],
+    y: Axis,
+    levels: tuple[tuple[float, str], ...],
+) -> Chart:
+    """A point with its 95 % interval over seeds for each block and condition."""
+    lines = _lines(found, blocks, named, joined=False)
+    return Chart(title, lines, Axis(""), y, unit=_unit(found, lines), levels=levels)
+
+
+def _lines(found: SetUp, blocks: Sequence[str], keys: Mapping[Any, Key], joined: bool) -> tuple[Line, ...]:
+    judged = {place: found.against_control(key) for place, key in keys.items()}
+    lines = []
+    for block in blocks:
+        means = {place: mean for place, key in keys.items() if (mean := found.mean(block, key)) is not None}
+        if not means:
+            continue
+        look, nan = look_of(block), float("nan")
+        lows, highs = (
+            tuple(nan if (end := getattr(mean, name)) is None else end for mean in means.values())
+            for name in ("low", "high")
+        )
+        lines.append(
+            Line(
+                f"{block} (control)" if block == CONTROL else block,
+                tuple(means),
+                tuple(mean.mean for mean in means.values()),
+                lows,
+                highs,
+                look.colour,
+                look.dash,
+                joined,
+                look.symbol,
+                tuple(block in judged[place] and judged[place][block].shown is False for place in means),
+            )
+        )
+    return tuple(lines)
+
+
+def _unit(found: SetUp, lines: Sequence[Line]) -> str:
+    hollow = " Hollow: not shown to differ from the control." if any(any(line.hollow) for line in lines) else ""
+    if found.seeds < 2:
+        return "One seed, no interval."
+    return "Bands and bars are 95 % intervals over seeds." + hollow

@@ -1,0 +1,221 @@
+"""The laboratory's table over seeds: means, intervals, and the comparison with the control.
+
+A model's *set-up* is its backbone and whether it was trained with augmentation; within a set-up only the block differs,
+and the block `none` is the control. Intervals are over seeds: they say how far training the same model again moves a
+number. They do not cover the choice of scenes, which all models and seeds share; n says how many there are.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from explorer.lab.intervals import Verdict, difference, judge
+from explorer.lab.table import Row, load_table
+from explorer.statistics import CHANGE, COSINE, POSITIVE, SHARE, Estimate, Range, interval
+
+#: The block that mixes nothing, to which every other is compared.
+CONTROL = "none"
+#: Between which values the numbers of a unit can lie; others are not negative.
+_WITHIN = {"share": SHARE, "probability": SHARE, "cosine": COSINE, "difference of shares": CHANGE}
+
+
+class Key(NamedTuple):
+    """What a number measures: the rows of a probe and a measure that have these parameters and conditions."""
+
+    probe: str
+    measure: str
+    where: tuple[tuple[str, Any], ...] = ()
+
+    @classmethod
+    def of(cls, probe: str, measure: str, **where: Any) -> Key:
+        """Put one together from conditions."""
+        return cls(probe, measure, tuple(where.items()))
+
+    def fits(self, row: Row) -> bool:
+        """Whether a row of the probe and measure has them."""
+        where = row.where
+        return all(name in where and where[name] == value for name, value in self.where)
+
+
+def within(measure: str, unit: str) -> Range:
+    """Between which values the numbers of a measure can lie."""
+    return CHANGE if measure == "change of p" else _WITHIN.get(unit, POSITIVE)
+
+
+class SetUp:
+    """The values of one set-up by block, key and seed.
+
+    Args:
+        rows: a table, of which those of other set-ups are left out.
+        backbone: "metaformer" or "resnet".
+        augmented: whether the models were trained with shift and scale augmentation.
+    """
+
+    def __init__(self, rows: Iterable[Row], backbone: str, augmented: bool) -> None:
+        self.backbone, self.augmented = backbone, augmented
+        self._rows: dict[str, dict[tuple[str, str], list[Row]]] = {}
+        self._seeds: dict[str, set[int]] = defaultdict(set)
+        for row in rows:
+            if (row.lab.backbone, row.lab.augmented) == (backbone, augmented):
+                named = self._rows.setdefault(row.lab.block, defaultdict(list))
+                named[row.probe, row.measure].append(row)
+                self._seeds[row.lab.block].add(row.seed)
+
+    @property
+    def blocks(self) -> list[str]:
+        """The blocks that were measured."""
+        return list(self._rows)
+
+    @property
+    def seeds(self) -> int:
+        """The number of seeds that every block has."""
+        return min((len(seeds) for seeds in self._seeds.values()), default=0)
+
+    def rows(self, block: str, key: Key) -> dict[int, Row]:
+        """A block's row a seed; empty where it was not measured.
+
+        Raises LookupError for a key that two rows of a model have: it leaves a condition open.
+        """
+        found: dict[int, Row] = {}
+        for row in self._rows.get(block, {}).get((key.probe, key.measure), ()):
+            if row.value is None or not key.fits(row):
+                continue
+            if row.seed in found:
+                raise LookupError(f"{key} is {found[row.seed].conditions} and {row.conditions} of {row.model}")
+            found[row.seed] = row
+        return found
+
+    def of(self, block: str, key: Key) -> dict[int, float]:
+        """A block's value a seed."""
+        return {seed: row.value for seed, row in self.rows(block, key).items() if row.value is not None}
+
+    def places(self, key: Key, condition: str) -> list[Any]:
+        """The values of a condition that the rows of a key have, whatever the block, in ascending order."""
+        return sorted({row.where[condition] for row in self._every(key) if condition in row.where and key.fits(row)})
+
+    def mean(self, block: str, key: Key) -> Estimate | None:
+        """A block's mean and interval."""
+        values = self.of(block, key)
+        return interval(list(values.values()), self._within(key)) if values else None
+
+    def lost(self, before: Key, after: Key) -> dict[str, Verdict]:
+        """Block -> how much it loses between two conditions, paired by seed, and whether that is shown."""
+        found = {block: (self.of(block, before), self.of(block, after)) for block in self.blocks}
+        range_ = self._within(after)
+        return judge({block: difference(*both, range_) for block, both in found.items() if all(both)})
+
+    def against_control(self, key: Key) -> dict[str, Verdict]:
+        """Block -> its value minus the control's, and whether they are shown to differ."""
+        control, range_ = self.of(CONTROL, key), self._within(key)
+        found = {block: self.of(block, key) for block in self.blocks if control and block != CONTROL}
+        return judge({block: difference(values, control, range_) for block, values in found.items() if values})
+
+    def _every(self, key: Key) -> Iterator[Row]:
+        for named in self._rows.values():
+            yield from named.get((key.probe, key.measure), ())
+
+    def _within(self, key: Key) -> Range:
+        return next((within(row.measure, row.unit) for row in self._every(key)), SHARE)
+
+
+def set_ups(rows: Iterable[Row]) -> list[tuple[str, bool]]:
+    """(backbone, augmented) of every set-up of a table, in order."""
+    return list(dict.fromkeys((row.lab.backbone, row.lab.augmented) for row in rows))
+
+
+@lru_cache(maxsize=8)
+def shipped(backbone: str, augmented: bool) -> SetUp:
+    """A set-up of the table that ships."""
+    return SetUp(load_table(), backbone, augmented)
+
+
+# ---- every measurement ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One measurement of one block in one set-up, over its seeds.
+
+    Attributes:
+        block: name of the block; backbone and augmented are its set-up.
+        probe: as parameters, scenes, conditions, measure and unit: see `Row`.
+        mean: over seeds.
+        low: as high: ends of the 95 % interval; None with one seed.
+        seeds: how many.
+        n: images, or answers that count, of all seeds together.
+        difference: mean minus that of the control, with the ends of its interval, paired by seed where seeds match;
+            None for the control itself and where there is none.
+        p: of the t test of that difference, corrected after Holm for the blocks of the set-up; None where there
+            is none.
+        shown_to_differ: whether p is at most 0.05; None where there is none.
+        least: the smallest difference that would have been shown; see `Verdict`.
+    """
+
+    block: str
+    backbone: str
+    augmented: bool
+    probe: str
+    parameters: str
+    scenes: str
+    conditions: str
+    measure: str
+    unit: str
+    mean: float
+    low: float | None
+    high: float | None
+    seeds: int
+    n: int
+    difference: float | None = None
+    difference_low: float | None = None
+    difference_high: float | None = None
+    p: float | None = None
+    shown_to_differ: bool | None = None
+    least: float | None = None
+
+
+class _Measured(NamedTuple):
+    """What the blocks of a set-up are compared in."""
+
+    backbone: str
+    augmented: bool
+    probe: str
+    parameters: str
+    scenes: str
+    conditions: str
+    measure: str
+    unit: str
+
+
+def summary(rows: Iterable[Row]) -> list[Summary]:
+    """Mean, interval and comparison with the control of every measurement, in the order of the rows."""
+    groups: dict[_Measured, dict[str, dict[int, Row]]] = defaultdict(lambda: defaultdict(dict))
+    order: dict[tuple[str, _Measured], None] = {}
+    for row in rows:
+        if row.value is not None:
+            what = (row.probe, row.parameters, row.scenes, row.conditions, row.measure, row.unit)
+            measured = _Measured(row.lab.backbone, row.lab.augmented, *what)
+            groups[measured][row.lab.block][row.seed] = row
+            order[row.lab.block, measured] = None
+    verdicts: dict[tuple[str, _Measured], Verdict] = {}
+    for measured, blocks in groups.items():
+        range_ = within(measured.measure, measured.unit)
+        values = {block: {seed: row.value or 0.0 for seed, row in seeds.items()} for block, seeds in blocks.items()}
+        control = values.pop(CONTROL, None)
+        if control is not None:
+            judged = judge({block: difference(own, control, range_) for block, own in values.items()})
+            verdicts |= {(block, measured): verdict for block, verdict in judged.items()}
+    out = []
+    for block, measured in order:
+        seeds = groups[measured][block]
+        found = interval([row.value for row in seeds.values()], within(measured.measure, measured.unit))
+        n = sum(row.n for row in seeds.values())
+        beside: tuple[Any, ...] = ()
+        if (verdict := verdicts.get((block, measured))) is not None:
+            gap = verdict.estimate
+            beside = (gap.mean, gap.low, gap.high, verdict.p, verdict.shown, verdict.least)
+        out.append(Summary(block, *measured, found.mean, found.low, found.high, found.n, n, *beside))
+    return out
