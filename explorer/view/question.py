@@ -268,6 +268,8 @@ def read(source: Source, bands: Bands | None = None) -> Scene | Picture:
 _EXPECTED: Mapping[str, str] = {
     "models": "a list of models: texts as 'resnet50.a1_in1k+mhsa@3', or ModelSpecs",
     "source": "a scene, a picture, a sample photograph's name or the path of a file",
+    "unit": "px or share",
+    "pin": "image or place",
     "transform": "a move: a Transform, or an object with the names of its fields",
     "queries": "a list of places",
     "method": "the name of an attribution method",
@@ -288,7 +290,8 @@ def _in_words(error: ValidationError) -> ExplorerError:
         return cause
     kind, got = first["type"], first["input"]
     if kind == "missing":
-        return ParameterError(f"a view needs {field}: {_EXPECTED[field]}")
+        expected = _EXPECTED[field]
+        return ParameterError(f"a view needs {field}: {expected}")
     if kind == "extra_forbidden":
         return ParameterError(f"a view has no field '{field[:40]}'; it has: {', '.join(View.model_fields)}")
     if kind == "too_short" and field == "models":
@@ -300,7 +303,8 @@ def _in_words(error: ValidationError) -> ExplorerError:
     if kind == "literal_error":
         choices = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
         return ParameterError(f"{field} is one of {choices}; got '{str(got)[:40]}'")
-    return ParameterError(f"{field} is {_EXPECTED.get(field, 'something else')}; got {str(got)[:40]}")
+    expected = _EXPECTED[field]
+    return ParameterError(f"{field} is {expected}; got {str(got)[:40]}")
 
 
 def _length(error: ValidationError, field: str) -> int:

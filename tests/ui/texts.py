@@ -26,10 +26,10 @@ from explorer.ui.tabs.lab import SET_UPS
 ROOT = Path(__file__).resolve().parents[2]
 #: Files whose sentences reach the page, errors among them.
 PYTHON = (
-    *("ui/*.py", "ui/tabs/*.py", "attribution/*.py", "blocks/*.py", "layouts/*.py", "probes/*.py", "lab/scenes.py"),
-    *("lab/motion.py", "lab/figures.py", "lab/table.py", "lab/networks.py", "types.py", "compare.py", "transforms.py"),
-    *("capture.py", "images/*.py", "models.py", "weights.py", "stages.py", "registry.py", "rollout.py", "labels.py"),
-    *("errors.py", "drawing.py", "view.py", "heads.py", "sizes.py", "store.py", "writing.py"),
+    *("ui/*.py", "ui/tabs/*.py", "attribution/*.py", "blocks/*.py", "attention/*.py", "attention/layouts/*.py"),
+    *("probes/*.py", "scenes/*.py", "lab/figures.py", "lab/table.py", "lab/networks.py", "lab/origin.py"),
+    *("comparison/*.py", "figures/static.py", "images/*.py", "models/*.py", "view/*.py", "geometry.py", "kinds.py"),
+    *("transforms.py", "registry.py", "errors.py", "writing.py"),
 )
 #: What these names hold is the same in every language.
 _SAME = {"formula", "source", "plain", "example"}
