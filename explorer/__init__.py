@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from explorer.comparison.result import Prediction as Prediction
     from explorer.errors import ExplorerError as ExplorerError
     from explorer.evidence.bundle import report as report
-    from explorer.evidence.bundle import tidy as tidy
+    from explorer.evidence.rows import tidy as tidy
     from explorer.geometry import Point as Point
     from explorer.images import read_image as read_image
     from explorer.images import samples as samples
@@ -56,7 +56,7 @@ _HOME = {
     "Prediction": "comparison.result",
     "ExplorerError": "errors",
     "report": "evidence.bundle",
-    "tidy": "evidence.bundle",
+    "tidy": "evidence.rows",
     "Point": "geometry",
     "read_image": "images",
     "samples": "images",

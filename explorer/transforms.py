@@ -65,10 +65,10 @@ class Transform:
     def __post_init__(self) -> None:
         for name, one in parameters(Transform).items():
             value = getattr(self, name)
-            if one.kind is float and isinstance(value, Real) and not isinstance(value, bool):
-                value = float(value)  # of any kind of number, numpy's too
-                object.__setattr__(self, name, value)
-            if one.allows(value):
+            # Of any kind of number, numpy's too.
+            real = one.kind is float and isinstance(value, Real) and not isinstance(value, bool)
+            if one.allows(float(value) if real else value):
+                object.__setattr__(self, name, float(value) if real else value)
                 continue
             if one.choices:
                 raise ParameterError(f"{name} is one of {', '.join(one.choices)}, got {value!r}")

@@ -18,9 +18,10 @@ from explorer.models.loading import load
 from explorer.resources import asset
 from explorer.scenes import Scene
 from explorer.transforms import Transform
-from explorer.ui.controls import parse_question
-from explorer.ui.moved import Moved
+from explorer.ui.request import Request
 from explorer.ui.tabs import blocks
+from explorer.view import View
+from explorer.view.forms import of_request
 
 LESSON = """\
 title: {en: One, zh: 一}
@@ -85,7 +86,7 @@ def test_the_page_accepts_what_every_shipped_step_shows() -> None:
         for step in as_json(lesson)["steps"]:
             for state in (step["before"], step["after"]):
                 if state:
-                    parse_question(state["question"])
+                    of_request(state["models"], state["question"])
 
 
 def test_costs_are_claimed_of_the_grids_that_are_drawn() -> None:
@@ -105,7 +106,7 @@ def test_a_lesson_is_read(written) -> None:
     assert step.before.scene == Scene("star", "checks")
     assert step.before.queries == (Point(0.25, 0.5), Point(0.5, 0.5))
     assert step.after.scene == Scene("star", "dots")
-    assert (step.before.move, step.after.move) == (Transform(), Transform(dx=8))
+    assert (step.before.transform, step.after.transform) == (Transform(), Transform(dx=8))
     assert step.claims == (Claim("answer", "lab/conv", "before", expected="star", line=16),)
 
 
@@ -119,7 +120,9 @@ def test_a_photograph_is_shown_as_well(written) -> None:
     (step,) = as_json(read(path))["steps"]
     assert step["after"]["question"]["picture"] == "cat"
     assert step["after"]["question"]["flip"] is True
-    assert parse_question(step["after"]["question"]).transform == Transform(flip=True, border="reflect")
+    assert of_request(step["after"]["models"], step["after"]["question"]).transform == Transform(
+        flip=True, border="reflect"
+    )
 
 
 def test_a_false_claim_is_found(written) -> None:
@@ -207,7 +210,9 @@ steps:
 
 
 def _notes(dx: float, zoom: float = 1) -> str:
-    return " ".join(Moved.scene(Scene("star", "checks"), Transform(dx=dx, zoom=zoom), (48, 48)).notes)
+    return " ".join(
+        Request.scene(View(("lab/conv",), Scene("star", "checks"), Transform(dx=dx, zoom=zoom)), (48, 48)).notes
+    )
 
 
 def test_a_scene_says_whether_the_frame_cuts_its_object() -> None:

@@ -25,13 +25,15 @@ from safetensors.torch import load_file, save_file
 import explorer
 from explorer.cli.main import main
 from explorer.errors import ExplorerError
-from explorer.evidence.bundle import report, tidy
+from explorer.evidence.bundle import report
+from explorer.evidence.rows import tidy
 from explorer.images import read_image, samples
 from explorer.models.spec import ModelSpec
 from explorer.models.weights import fingerprint
 from explorer.scenes import Scene
 from explorer.transforms import Transform
 from explorer.view import View
+from explorer.view.forms import of_record
 
 SVG = "{http://www.w3.org/2000/svg}"
 SCENE = View(
@@ -101,6 +103,14 @@ def run_notebook(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 # ------------------------------------------------------------------------------------------------------------ numbers
+
+
+def test_the_view_is_read_back(scene_bundle: Path, photo_bundle: Path) -> None:
+    assert of_record(results(scene_bundle)["view"]) == SCENE
+    own = of_record(results(photo_bundle)["view"])
+    assert own.source == "holiday.jpg"
+    assert own.specs[1] == ModelSpec.parse("random/test_resnet", weights_file="mine.safetensors")
+    assert (own.method, own.parameters) == ("occlusion", {"window": 60, "stride": 50})
 
 
 def test_rows_are_the_numbers_of_the_view() -> None:

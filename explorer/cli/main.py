@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     warnings.simplefilter("ignore")
     logging.getLogger("timm").setLevel(logging.ERROR)
     try:
-        options = _parser(arguments).parse_args(arguments)
+        options = parser_of(arguments).parse_args(arguments)
         if options.command == "serve":
             return serving.serve(options)
         drawing = getattr(options, "out", None)  # commands that draw nothing have no such flag
@@ -84,7 +84,7 @@ def _print(text: str) -> None:
         raise cannot_write("standard output", error) from error
 
 
-def _parser(arguments: Sequence[str]) -> Parser:
+def parser_of(arguments: Sequence[str]) -> Parser:
     """The command's parser; of attribution methods and probes it knows the flags of the one ``arguments`` name."""
     parser = Parser(prog="explorer", description=_DESCRIPTION, allow_abbrev=False)
     verbs = Verbs(parser, arguments)

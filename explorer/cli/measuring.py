@@ -13,7 +13,7 @@ from explorer.cli.files import or_elsewhere
 from explorer.cli.flags import Verbs, add_method, add_out, add_picture, add_probe, add_query, add_stimuli
 from explorer.cli.listing import listed
 from explorer.cli.result import Result
-from explorer.cli.values import bands_of, layers_of, parameters_of, query_of, read_one, scene_of, specs_of, view_of
+from explorer.cli.values import bands_of, parameters_of, query_of, read_one, scene_of, specs_of, view_of
 from explorer.errors import ParameterError
 
 
@@ -52,8 +52,6 @@ def _report(options: argparse.Namespace) -> Result:
     if (token := query_of(options)[1]) is not None:
         raise ParameterError(f"--query is a place X,Y in pixels, as in 112,80; got '{token}'")
     view = view_of(options, None if options.method == "none" else options.method, source)
-    layers = {place: layer for place, layer in enumerate(layers_of(options)) if layer is not None}
-    view = dataclasses.replace(view, layers=layers)
     for name in options.probe:
         PROBES[name]  # raises
     check(options.file)

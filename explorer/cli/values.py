@@ -204,6 +204,8 @@ def view_of(options: argparse.Namespace, method: str | None, source: Picture | S
         given = parameters_of(options, METHODS[method])
         if "seed" in parameters(METHODS[method]) and options.seed is not None:
             given["seed"] = options.seed
+    named = layers_of(options) if hasattr(options, "layer") else []
+    layers = {place: layer for place, layer in enumerate(named) if layer is not None}
     return View(
         models=tuple(specs_of(options)),
         source=source,
@@ -214,6 +216,7 @@ def view_of(options: argparse.Namespace, method: str | None, source: Picture | S
         parameters=given,
         head=getattr(options, "head", None),
         target=getattr(options, "target", None),
+        layers=layers,
         bands=bands_of(options),
     )
 

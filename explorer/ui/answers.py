@@ -25,10 +25,10 @@ from explorer.models.sizes import Limits
 from explorer.models.spec import HeadKind, ModelSpec
 from explorer.models.store import ModelStore
 from explorer.transforms import Transform
-from explorer.ui.controls import Question, is_offered, parse_spec
+from explorer.ui.controls import is_offered, parse_spec
 from explorer.ui.fitted import Files, split
-from explorer.ui.moved import Moved
 from explorer.ui.payload import Failure
+from explorer.ui.request import Request
 from explorer.ui.upload import Own
 from explorer.ui.worker import BUSY, task
 
@@ -128,8 +128,7 @@ class Answers:
     def view(
         self,
         model: Model,
-        moved: Moved,
-        question: Question,
+        request: Request,
         method: str | None,
         progress: Callable[[float], None] | None = None,
     ) -> ModelView | Failure:
@@ -138,16 +137,16 @@ class Answers:
         The half before the move is the same at every step of a drag: a step costs one picture, not two.
         Raises gr.Error where its turn to compute did not come.
         """
-        move = moved.on(model.input_size)
+        move = request.on(model.input_size)
         halves = 1 if move.is_identity else 2
 
         def part(number: int) -> Callable[[float], None] | None:
             return None if progress is None else lambda share: progress((number + share) / halves)
 
         try:
-            before = after = self._side(model, moved, _STILL, question, method, None, part(0))
+            before = after = self._side(model, request, _STILL, method, None, part(0))
             if halves == 2:
-                after = self._side(model, moved, move, question, method, target_of(before), part(1))
+                after = self._side(model, request, move, method, target_of(before), part(1))
         except BusyError as error:
             raise gr.Error(f"{error}.", title=BUSY, print_exception=False) from error
         except ExplorerError as error:
@@ -156,32 +155,31 @@ class Answers:
             log.exception("asking %s", model.spec)
             return Failure(str(model.spec), "failed on this picture; the server's log says why")
         height, width = model.input_size
-        query, *further = (Point(pin.x * width, pin.y * height) for pin in question.pins)
-        return view(model, moved.source, move, before, after, query, question.pin, further)
+        query, *further = (Point(pin.x * width, pin.y * height) for pin in request.view.queries)
+        return view(model, request.source, move, before, after, query, request.view.pin, further)
 
-    def has(self, model: Model, moved: Moved, question: Question) -> bool:
+    def has(self, model: Model, request: Request) -> bool:
         """Whether both halves of an answer are kept."""
-        moves = {_STILL, moved.on(model.input_size)}
-        return all(_name(model, moved, move, question, question.method) in self.sides for move in moves)
+        moves = {_STILL, request.on(model.input_size)}
+        return all(_name(model, request, move, request.view.method) in self.sides for move in moves)
 
     def _side(
         self,
         model: Model,
-        moved: Moved,
+        request: Request,
         move: Transform,
-        question: Question,
         method: str | None,
         target: int | None,
         progress: Callable[[float], None] | None,
     ) -> Side:
         def make() -> Side:
             with self.turn_to_compute(), _threads(model):
-                chosen: dict[str, Any] = dict(question.parameters) if method else {}
+                chosen: dict[str, Any] = dict(request.view.parameters) if method else {}
                 return self._fitting(
-                    lambda: look(model, moved.source, move, method, target, progress, **chosen), model.device
+                    lambda: look(model, request.source, move, method, target, progress, **chosen), model.device
                 )
 
-        return self.sides.get(_name(model, moved, move, question, method), make)
+        return self.sides.get(_name(model, request, move, method), make)
 
     def _fitting(self, make: Callable[[], Made], device: torch.device) -> Made:
         """Make something; where the memory does not suffice, forget all that is kept and try once more.
@@ -251,10 +249,10 @@ def _threads(model: Model) -> Iterator[None]:
             torch.set_num_threads(before)
 
 
-def _name(model: Model, moved: Moved, move: Transform, question: Question, method: str | None) -> Hashable:
+def _name(model: Model, request: Request, move: Transform, method: str | None) -> Hashable:
     """What an answer depends on; the class explained follows from these, as the page asks for no other.
 
     Two loads of one spec are told apart by device and bytes; weights of one spec never change.
     """
     loaded = (repr(model.spec), str(model.device), model.nbytes)
-    return (loaded, moved.key, move, method, question.parameters if method else ())
+    return (loaded, request.picture, move, method, tuple(sorted(request.view.parameters.items())) if method else ())

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, cast
 
 import gradio as gr
 
@@ -17,31 +16,15 @@ from explorer.models.model import Model
 from explorer.scenes import CLASSES
 from explorer.ui import payload
 from explorer.ui.answers import Answers
-from explorer.ui.controls import MAX_MODELS, Question, parse_models, parse_question, parse_spec
+from explorer.ui.controls import parse_spec
 from explorer.ui.fitted import split
 from explorer.ui.guard import uploaded
-from explorer.ui.moved import Moved
+from explorer.ui.request import Request
 from explorer.ui.scene import layers
-from explorer.ui.upload import OWN, Picked, pick
+from explorer.ui.upload import Picked, pick
 from explorer.ui.worker import sentence, task, told
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A checked request with its live models."""
-
-    moved: Moved
-    question: Question
-    texts: tuple[str, ...]
-    models: tuple[Model | payload.Failure, ...]
-    gone: str = ""
-    lost: str = ""
-
-    def key(self, complete: bool) -> str:
-        """Name the matrices that belong to the answer; where they hold rows too, these depend on the query."""
-        places = None if complete else (self.question.pins, self.question.pin)
-        named = repr((self.moved.key, self.texts, self.question.transform, places))
-        return hashlib.sha256(named.encode()).hexdigest()[:16]
+from explorer.view import DEFAULT_METHOD, MAX_MODELS, View
+from explorer.view.forms import OWN, of_models, of_request, of_scene
 
 
 class Handlers:
@@ -63,12 +46,12 @@ class Handlers:
         """Deliver what makes asking from elsewhere instant, for an answer that has settled."""
         asked = self.ask(models, question)
         slots = self.slots(asked)
-        complete = payload.is_complete(slots, asked.question)
-        return payload.bank(slots, asked.question, asked.key(complete), complete)
+        complete = payload.is_complete(slots, asked.view)
+        return payload.bank(slots, asked.view, asked.key(complete), complete)
 
     def layers(self, question: Any) -> str:
         """Deliver the layers of the question's scene, which the browser moves over each other; "" without a scene."""
-        scene = checked(parse_question, question).scene
+        scene = checked(of_scene, question.get("scene") if isinstance(question, Mapping) else None)
         return "" if scene is None else layers(scene)
 
     def attribute(self, models: Any, question: Any) -> Iterator[tuple[Any, Any]]:
@@ -77,7 +60,7 @@ class Handlers:
         Closing the generator cancels it at its next step.
         """
         asked = self.ask(models, question)
-        of = payload.asked_of(asked.texts, asked.moved, asked.question)
+        of = payload.asked_of(asked.view)
         live = [one for one in asked.models if isinstance(one, Model)]
 
         def work(tell: Callable[[tuple[int, float]], None]) -> None:
@@ -87,7 +70,7 @@ class Handlers:
                     task().check()
                     tell((number, share))
 
-                self.answers.view(model, asked.moved, asked.question, asked.question.method, progress)
+                self.answers.view(model, asked, asked.view.method, progress)
 
         for number, share in told(work):
             yield gr.skip(), {"share": (number + share) / len(live), "model": str(live[number].spec), "of": of}
@@ -106,66 +89,63 @@ class Handlers:
 
     def bring(self, path: Any, models: Any) -> list[str]:
         """Take a weights file that explorer fit wrote, and add its model to the models."""
-        texts = checked(parse_models, models)
-        text, *_ = checked(parse_models, [checked(lambda one: self.answers.files.add(uploaded(one)), path)])
+        texts = checked(of_models, models)
+        text, *_ = checked(of_models, [checked(lambda one: self.answers.files.add(uploaded(one)), path)])
         checked(lambda name: parse_spec(name, self.answers.folders, self.answers.named), split(text)[0])
         if text in texts:
             return texts
         # A page that is full gives its last place to what was just brought.
         return [*texts[: MAX_MODELS - 1], text]
 
-    def ask(self, models: Any, question: Any) -> Asked:
+    def ask(self, models: Any, question: Any) -> Request:
         """Check a request and load its models; what is wrong with it is raised as a message on the page."""
-        asked, texts = checked(parse_question, question), checked(parse_models, models)
+        view: View = checked(lambda one: of_request(models, one), question)
         gone = lost = ""
-        if asked.scene is None and OWN.fullmatch(asked.picture):
-            own = self.answers.own.get(asked.picture)
+        if view.scene is None and OWN.fullmatch(str(view.source)):
+            own = self.answers.own.get(str(view.source))
             if own.image is None:
-                gone, lost, asked = own.problem, asked.picture, replace(asked, picture=next(iter(samples())))
-        found = tuple(self.answers.several(texts))
+                gone, lost, view = own.problem, str(view.source), view.changed(source=next(iter(samples())))
+        found = tuple(self.answers.several(view.texts))
         frame = next((one.input_size for one in found if isinstance(one, Model)), (224, 224))
-        return Asked(self._moved(asked, frame), asked, tuple(texts), found, gone, lost)
-
-    def _moved(self, question: Question, frame: tuple[int, int]) -> Moved:
-        if question.scene is not None:
-            scene, transform = question.scene, question.transform
-            return checked(lambda move: Moved.scene(scene, move, frame), transform)
-        name = question.picture
+        if view.scene is not None:
+            return cast(Request, checked(lambda one: Request.scene(one, frame, found), view))
+        name = str(view.source)
         picture = self.answers.own.get(name) if OWN.fullmatch(name) else pick(samples()[name])
         if picture.image is None:
             raise gr.Error(sentence(picture.problem), title="This picture cannot be used", print_exception=False)
-        return Moved(picture.image, picture.key, picture.notes, question.transform, frame, picture.name)
+        return Request(view, picture.image, picture.key, picture.notes, frame, picture.name, found, gone, lost)
 
-    def slots(self, asked: Asked) -> list[ModelView | payload.Failure]:
+    def slots(self, asked: Request) -> list[ModelView | payload.Failure]:
         """One answer a model. A costly method is shown where it was computed before, and never computed here."""
         slots: list[ModelView | payload.Failure] = []
-        question = asked.question
-        for text, model in zip(asked.texts, asked.models):
+        for text, model in zip(asked.view.texts, asked.models):
             if isinstance(model, payload.Failure):
                 slots.append(model)
                 continue
-            method: str | None = question.method
-            if not METHODS[question.method].live and not self.answers.has(model, asked.moved, question):
-                method = None
-            view = self.answers.view(model, asked.moved, question, method)
+            wanted = method_asked(asked.view)
+            method = wanted if METHODS[wanted].live or self.answers.has(model, asked) else None
+            view = self.answers.view(model, asked, method)
             if isinstance(view, ModelView):
-                notes = [*view.notes, *_strangers(model, asked.moved)]
+                notes = [*view.notes, *_strangers(model, asked)]
                 if split(text)[1]:
                     state = model.state if model.inserted is None else model.inserted_state
                     notes.append(_WHOLE if model.state == "file" else _BROUGHT if state == "file" else _UNFITTED)
                     view = replace(view, state=state)
-                if method is None and (refused := METHODS[question.method].unavailable(model)):
-                    notes.append(f"{question.method}: {refused}")
+                if method is None and (refused := METHODS[wanted].unavailable(model)):
+                    notes.append(f"{wanted}: {refused}")
                 view = replace(view, notes=tuple(notes))
             slots.append(view)
         return slots
 
-    def _live(self, asked: Asked) -> str:
-        question = asked.question
-        pending = "" if METHODS[question.method].live else "press"
+    def _live(self, asked: Request) -> str:
+        pending = "" if METHODS[method_asked(asked.view)].live else "press"
         slots = self.slots(asked)
-        key = asked.key(payload.is_complete(slots, question))
-        return payload.live(slots, asked.texts, asked.moved, question, key, pending, asked.gone, asked.lost)
+        return payload.live(slots, asked, asked.key(payload.is_complete(slots, asked.view)), pending)
+
+
+def method_asked(view: View) -> str:
+    """The attribution method of a view of the page, which always has one."""
+    return view.method or DEFAULT_METHOD
 
 
 _WHOLE = "All weights are from the file."
@@ -173,11 +153,11 @@ _BROUGHT = "The block is from the file; the rest of the model is as it was befor
 _UNFITTED = "The fit in this file learnt nothing: its gate is still closed, so the block changes no answer."
 
 
-def _strangers(model: Model, moved: Moved) -> list[str]:
+def _strangers(model: Model, asked: Request) -> list[str]:
     """What has to be said where a model is shown what it was not made for."""
-    if moved.truth and model.labels and moved.truth not in model.labels:
+    if asked.truth and model.labels and asked.truth not in model.labels:
         return ["This model knows no scenes: what it shows is none of its classes."]
-    if not moved.truth and model.labels == CLASSES:
+    if not asked.truth and model.labels == CLASSES:
         return ["Trained on scenes alone: its classes are shapes, whatever the photograph shows."]
     return []
 

@@ -127,7 +127,7 @@ class Measuring:
             # Measured without it, the others would be drawn in each other's colours.
             failed = "; ".join(f"{one.spec}: {one.problem}" for one in asked.models if isinstance(one, Failure))
             raise gr.Error(sentence(f"{failed}. Take it out to measure the others"), print_exception=False)
-        return live, asked.moved.source
+        return live, asked.source
 
     def _stream(self, wanted: Wanted, models: Sequence[Model], image: Any) -> Iterator[ProbeResult]:
         """Results so far, not more often than they can be drawn; the last one is complete."""

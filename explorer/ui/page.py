@@ -154,7 +154,7 @@ def build(
     for text in first:
         ModelSpec.parse(text)
     shown = (part for one in own for step in one.steps for part in (step.before, step.after) if part is not None)
-    named = (*(first if models else ()), *(text for one in shown for text in one.models))
+    named = (*(first if models else ()), *(text for one in shown for text in one.texts))
     listening = Listening()
     answers = Answers(folders, named, device, hub_token, heads)
     handlers, worker = Handlers(answers), Worker(listening)

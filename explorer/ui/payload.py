@@ -31,9 +31,11 @@ from explorer.geometry import Point
 from explorer.kinds import KINDS
 from explorer.models.spec import WEIGHTS_STATES
 from explorer.transforms import Transform
-from explorer.ui.controls import Question
 from explorer.ui.guard import pathless
-from explorer.ui.moved import Moved
+from explorer.ui.request import Request
+from explorer.view import View
+from explorer.view.forms import MOVES
+from explorer.view.forms import request as asked_form
 
 #: Bytes of attention rows in a live text; maps beyond it give the mean of their heads until the move has settled.
 LIVE_BYTES = 1_500_000
@@ -81,66 +83,47 @@ class _Blob:
         return base64.b64encode(b"".join(self.parts)).decode("ascii")
 
 
-def asked_of(asked: Sequence[str], moved: Moved, question: Question) -> dict[str, Any]:
-    """What was asked, as every reply carries it: by it the browser tells a late answer from the present one.
-
-    Args:
-        asked: the models' texts as they were asked for.
-        moved: what is shown, and how it is moved.
-        question: what was asked.
-    """
-    return {
-        "models": list(asked),
-        "at": {**moved.asked(), "picture": question.picture},
-        "pins": [{"x": one.x, "y": one.y} for one in question.pins],
-        "pin": question.pin,
-        "method": question.method,
-        "parameters": dict(question.parameters),
-    }
+def asked_of(view: View) -> dict[str, Any]:
+    """What was asked, as every reply carries it: by it the browser tells a late answer from the present one."""
+    models, question = asked_form(view)
+    at = {name: question[name] for name in (*MOVES, "scene", "picture")}
+    return {"models": models, "at": at, **{name: question[name] for name in ("pins", "pin", "method", "parameters")}}
 
 
 def live(
     slots: Sequence[ModelView | Failure],
-    asked: Sequence[str],
-    moved: Moved,
-    question: Question,
+    request: Request,
     key: str,
     pending: str = "",
-    gone: str = "",
-    lost: str = "",
 ) -> str:
     """Return the text that follows a move.
 
     Args:
         slots: a view or a failure for each model, in the order asked for.
-        asked: the models' texts as they were asked for, one a slot.
-        moved: what is shown, and how it is moved.
-        question: what was asked.
+        request: what was asked.
         key: names the answer; a bank of the same key belongs to it.
         pending: why there is no attribution yet although the method can serve the model, or "".
-        gone: why the picture that was asked for cannot be shown any more, or "".
-        lost: the name of that picture, or "".
     """
     blob, images = _Blob(), _Images()
     rows: list[dict[str, Any]] = []
-    full = is_complete(slots, question)
-    for text, slot in zip(asked, slots):
+    view, full = request.view, is_complete(slots, request.view)
+    for text, slot in zip(view.texts, slots):
         if isinstance(slot, Failure):
             rows.append({"asked": text, "spec": slot.spec, "error": slot.problem})
         else:
-            rows.append({"asked": text, **_row(slot, moved, blob, images, full, pending)})
+            rows.append({"asked": text, **_row(slot, request, blob, images, full, pending)})
     return json.dumps(
         {
             "key": key,
-            "transform": moved.words,
-            "identity": moved.transform.is_identity,
-            "frame": list(moved.frame),
-            "truth": moved.truth,
-            "cues": moved.cues,
-            **asked_of(asked, moved, question),
-            "notes": list(moved.notes),
-            "gone": gone,
-            "lost": lost,
+            "transform": request.words,
+            "identity": view.transform.is_identity,
+            "frame": list(request.frame),
+            "truth": request.truth,
+            "cues": request.cues,
+            **asked_of(view),
+            "notes": list(request.notes),
+            "gone": request.gone,
+            "lost": request.lost,
             "rows": rows,
             "images": images.texts,
             "complete": full,
@@ -150,13 +133,14 @@ def live(
     )
 
 
-def bank(slots: Sequence[ModelView | Failure], question: Question, key: str, complete: bool) -> str:
+def bank(slots: Sequence[ModelView | Failure], asked: View, key: str, complete: bool) -> str:
     """Return what every row of the moved picture's maps can be had from, for as many as there is room for.
 
     First come the maps that are looked at, up to LOOKED_AT_BYTES, then others, the last layers first, up to BANK_BYTES.
 
     Args:
-        slots, question: as for `live`.
+        slots: as for `live`.
+        asked: what was asked.
         key: names the answer this belongs to.
         complete: whether the live text already had every head of every map.
     """
@@ -164,7 +148,7 @@ def bank(slots: Sequence[ModelView | Failure], question: Question, key: str, com
     rows: list[dict[str, Any]] = [{"maps": {}} for _ in slots]
     views = [(index, slot) for index, slot in enumerate(slots) if isinstance(slot, ModelView)]
     depth = max((len(view.maps) for _, view in views), default=0)
-    looked = [(index, number) for index, view in views if (number := looked_at(question, index, view)) is not None]
+    looked = [(index, number) for index, view in views if (number := looked_at(asked, index, view)) is not None]
     # Counted from the end, because the last layers are looked at first.
     others = [
         (index, len(view.maps) - behind)
@@ -187,12 +171,14 @@ def bank(slots: Sequence[ModelView | Failure], question: Question, key: str, com
             entry |= _matrices(one, blob)
         if entry:
             rows[index]["maps"][number] = entry
-    return json.dumps({"key": key, "layers": list(question.layers), "rows": rows, "blob": blob.text()}, allow_nan=False)
+    return json.dumps(
+        {"key": key, "layers": list(asked.layer_of_each), "rows": rows, "blob": blob.text()}, allow_nan=False
+    )
 
 
 def _row(
     view: ModelView,
-    moved: Moved,
+    request: Request,
     blob: _Blob,
     images: _Images,
     full: bool,
@@ -207,7 +193,7 @@ def _row(
         "size": [height, width],
         "shift": list(view.shift),
         "notes": list(view.notes),
-        "move": _move(moved.places((height, width)), (height, width)),
+        "move": _move(request.places((height, width)), (height, width)),
         "images": [images.add(image) for image in view.images],
         "predictions": [_prediction(one) for one in view.predictions],
         "maps": [_map(one, view, blob, mean=not full) for one in view.maps],
@@ -215,12 +201,13 @@ def _row(
     }
 
 
-def looked_at(question: Question, index: int, view: ModelView) -> int | None:
+def looked_at(asked: View, index: int, view: ModelView) -> int | None:
     """The number of the map that is looked at: the last where nothing else was said."""
-    number = question.layers[index] if index < len(question.layers) else None
+    layer = asked.layers.get(index)
     if not view.maps:
         return None
-    return len(view.maps) - 1 if number is None or not 0 <= number < len(view.maps) else number
+    numbers = [number for number, one in enumerate(view.maps) if layer in (number, one.layer)]
+    return numbers[0] if numbers else len(view.maps) - 1
 
 
 def _move(transform: Transform, frame: tuple[int, int]) -> dict[str, Any]:
@@ -352,13 +339,13 @@ def _blocks(weights: Any, item: int, start: int, step: int) -> Tensor:
     return torch.stack([part.mean(1) for part in rows.split(step, 1)], 1) if step > 1 else rows
 
 
-def is_complete(slots: Sequence[ModelView | Failure], question: Question) -> bool:
+def is_complete(slots: Sequence[ModelView | Failure], asked: View) -> bool:
     """Whether a live text has room for every head of every map."""
     total = 0
     for view in slots:
         for one in view.maps if isinstance(view, ModelView) else ():
             if one.grid is not None:
-                queries = len(question.pins) + len(one.layout.prefix) if one.per_query and one.layout else 1
+                queries = len(asked.queries) + len(one.layout.prefix) if one.per_query and one.layout else 1
                 total += 2 * one.heads * one.grid[0] * one.grid[1] * queries * one.weights.shape[0]
     return total <= LIVE_BYTES
 

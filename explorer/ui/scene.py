@@ -15,7 +15,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from explorer.errors import ParameterError
 from explorer.registry import parameters
 from explorer.scenes import ARRANGEMENTS, PART, RADIUS, SPREAD, Scene, render
 
@@ -70,19 +69,6 @@ def presets() -> list[dict[str, Any]]:
         {"name": name, "alt": alt, "scene": dataclasses.asdict(scene), "image": _uri(image)}
         for (name, (scene, alt)), image in zip(PRESETS.items(), made)
     ]
-
-
-def parse_scene(asked: Any) -> Scene | None:
-    """Check a scene sent by a browser; None for none. Raises ParameterError."""
-    if asked is None:
-        return None
-    if not isinstance(asked, Mapping):
-        raise ParameterError(f"a scene is an object with the names of its fields, got {type(asked).__name__}")
-    known = parameters(Scene)
-    for name in asked:
-        if name not in known:
-            raise ParameterError(f"a scene has no field '{str(name)[:40]}'; it has: {', '.join(known)}")
-    return Scene(**{name: value for name, value in asked.items() if value is not None})
 
 
 @lru_cache(maxsize=64)

@@ -12,21 +12,21 @@ import gradio as gr
 from explorer.comparison.result import ModelView
 from explorer.errors import ParameterError
 from explorer.evidence.bundle import report
-from explorer.geometry import Point
 from explorer.images import Picture
 from explorer.models.model import Model
 from explorer.probes.result import ProbeResult
 from explorer.scenes import Scene
 from explorer.ui import web
 from explorer.ui.guard import pathless
-from explorer.ui.handlers import Asked, Handlers, checked
+from explorer.ui.handlers import Handlers, checked
 from explorer.ui.measuring import Wanted
 from explorer.ui.payload import looked_at
+from explorer.ui.request import Request
 from explorer.ui.scratch import Recent
 from explorer.ui.stage import listen, part
-from explorer.ui.upload import OWN
 from explorer.ui.worker import ANSWERS, DOWNLOADS, Worker
 from explorer.view import ProbeRequest, View, probe_command, probe_python
+from explorer.view.forms import OWN
 
 #: What a bundle is called when it is saved; another name each time, or the browser would not see that it is new.
 _NAME = "evidence-%Y%m%d-%H%M%S.zip"
@@ -110,43 +110,34 @@ def on_screen(handlers: Handlers, models: Any, question: Any) -> tuple[View, lis
     live = [one for one in asked.models if isinstance(one, Model)]
     if not live:
         raise gr.Error("No model on the screen has an answer.", print_exception=False)
-    height, width = asked.moved.frame
-    view = checked(
-        lambda layers: View(
-            models=tuple(one.spec for one in live),
-            source=_source(asked),
-            transform=asked.question.transform,
-            queries=tuple(Point(one.x * width, one.y * height) for one in asked.question.pins),
-            pin=asked.question.pin,
-            method=asked.question.method,
-            parameters=dict(asked.question.parameters),
-            layers=layers,
-            head=_head(asked),
+    layers, head = _layers(handlers, asked), _head(asked)
+    found: View = checked(
+        lambda view: view.in_pixels(asked.frame).changed(
+            models=tuple(one.spec for one in live), source=_source(asked), layers=layers, heads={}, head=head
         ),
-        _layers(handlers, asked),
+        asked.view.changed(layers={}, heads={}),
     )
-    return view, live
+    return found, live
 
 
-def _source(asked: Asked) -> Any:
-    source, name = asked.moved.source, asked.question.picture
-    if isinstance(source, Scene) or not OWN.fullmatch(name):
-        return source if isinstance(source, Scene) else name
-    return Picture(source, asked.moved.notes, asked.moved.name)
+def _source(asked: Request) -> Any:
+    if isinstance(asked.source, Scene) or not OWN.fullmatch(str(asked.view.source)):
+        return asked.view.source
+    return Picture(asked.source, asked.notes, asked.name)
 
 
-def _layers(handlers: Handlers, asked: Asked) -> dict[int, int]:
+def _layers(handlers: Handlers, asked: Request) -> dict[int, int]:
     """Which maps are looked at, where that is not the one which the library shows by itself."""
     found = {}
     views = [one for one in handlers.slots(asked) if isinstance(one, ModelView)]
     for place, view in enumerate(views):
-        number = looked_at(asked.question, place, view)
+        number = looked_at(asked.view, place, view)
         if number is not None and view.maps[number] is not view.map():
             found[place] = number
     return found
 
 
-def _head(asked: Asked) -> int | None:
+def _head(asked: Request) -> int | None:
     """The head that every model shows; where they show different ones, the mean stands for all."""
-    heads = set(asked.question.heads)
+    heads = set(asked.view.head_of_each)
     return heads.pop() if len(heads) == 1 else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, replace
@@ -26,8 +25,6 @@ PICTURES_BYTES = 512 * 2**20
 #: Bytes of own pictures' files kept on the server; the oldest go first.
 OWN_BYTES = 512 * 2**20
 #: How a visitor's own picture is named: by the bytes and the name of its file, so that only those who have it can name
-#: it, and nobody sees the name under which another keeps the same picture.
-OWN = re.compile(r"own:[0-9a-f]{24}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,9 +23,10 @@ from explorer.transforms import Transform
 from explorer.ui import answers as shared
 from explorer.ui import payload, upload
 from explorer.ui.answers import Answers
-from explorer.ui.controls import parse_models, parse_question, parse_spec
+from explorer.ui.controls import parse_spec
 from explorer.ui.handlers import Handlers
 from explorer.ui.upload import pick
+from explorer.view.forms import of_models, of_request
 
 from .unpack import Unpacked
 
@@ -189,7 +190,7 @@ def test_defect_in_one_model_is_a_sentence(handlers, monkeypatch):
 )  # fmt: skip
 def test_questions_are_checked(handlers, question):
     with pytest.raises(ParameterError):
-        parse_question(question)
+        of_request([CNN], question)
     with pytest.raises(gr.Error):
         handlers.answer([CNN], question)
 
@@ -197,7 +198,7 @@ def test_questions_are_checked(handlers, question):
 @pytest.mark.parametrize("models", [None, "resnet18", [], [""], ["a"] * 7, [3], ["x" * 1000]])
 def test_model_lists_are_checked(models):
     with pytest.raises(ParameterError):
-        parse_models(models)
+        of_models(models)
 
 
 def test_folders_are_closed_to_strangers():

@@ -22,10 +22,10 @@ from explorer.scenes import Scene, render
 from explorer.scenes.motion import moved
 from explorer.transforms import Transform
 from explorer.ui.answers import Answers
-from explorer.ui.controls import parse_question
 from explorer.ui.handlers import Handlers
 from explorer.ui.page import FIRST_MODELS, UNTRAINED, opening
 from explorer.ui.scene import PRESETS, fields, layers, presets
+from explorer.view.forms import of_request
 
 from .unpack import Unpacked
 
@@ -113,7 +113,7 @@ def test_who_is_shown_what_it_was_not_made_for_says_so(handlers):
 )
 def test_bad_scenes_are_refused_in_a_sentence(handlers, scene, said):
     with pytest.raises(ExplorerError, match=said):
-        parse_question({"scene": scene})
+        of_request(["lab/conv"], {"scene": scene})
     for ask in (
         lambda: handlers.answer(["lab/conv"], {"scene": scene}),
         lambda: handlers.layers({"scene": scene}),

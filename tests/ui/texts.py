@@ -29,22 +29,9 @@ ROOT = Path(__file__).resolve().parents[2]
 #: Files whose sentences reach the page, errors among them.
 PYTHON = (
     *("ui/*.py", "ui/tabs/*.py", "attribution/*.py", "blocks/*.py", "attention/*.py", "attention/layouts/*.py"),
-    *(
-        "probes/*.py",
-        "scenes/*.py",
-        "images/*.py",
-        "models/*.py",
-        "comparison/*.py",
-    ),
-    *(
-        "figures/saving.py",
-        "figures/interactive.py",
-        "lab/sheets.py",
-        "lab/findings.py",
-        "lab/table.py",
-        "lab/networks.py",
-    ),
-    *("lab/origin.py", "kinds.py", "geometry.py", "transforms.py", "registry.py", "errors.py", "view.py", "writing.py"),
+    *("probes/*.py", "scenes/*.py", "images/*.py", "models/*.py", "comparison/*.py", "view/*.py", "kinds.py"),
+    *("figures/saving.py", "figures/interactive.py", "lab/sheets.py", "lab/findings.py", "lab/table.py"),
+    *("lab/networks.py", "lab/origin.py", "geometry.py", "transforms.py", "registry.py", "errors.py", "writing.py"),
 )
 #: What these names hold is the same in every language.
 _SAME = {"formula", "source", "plain", "example"}

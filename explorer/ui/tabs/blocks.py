@@ -27,16 +27,16 @@ from explorer.models.model import Model
 from explorer.models.spec import WEIGHTS_STATES
 from explorer.transforms import Transform
 from explorer.ui.answers import Answers
-from explorer.ui.controls import Question
 from explorer.ui.handlers import checked
 from explorer.ui.live import Live
-from explorer.ui.moved import Moved
 from explorer.ui.navigation import tells_block
 from explorer.ui.payload import Failure
+from explorer.ui.request import Request
 from explorer.ui.scene import PRESETS, layers
 from explorer.ui.stage import part
 from explorer.ui.words import i18n
 from explorer.ui.worker import ANSWERS, MEASUREMENTS, Worker
+from explorer.view import View
 
 #: The block that is explained first, and the one whose cost stands beside every other's.
 FIRST, BESIDE = "axial", "mhsa"
@@ -170,9 +170,9 @@ def example(answers: Answers, asked: Any) -> str:
 def _seen(answers: Answers, model: Model, tried: Tried) -> ModelView | Failure:
     height, width = model.input_size
     move = Transform(dx=tried.dx * width, dy=tried.dy * height)
-    moved = checked(lambda move: Moved.scene(SCENE, move, model.input_size), move)
-    question = Question(move, (tried.pin,), "place", scene=SCENE)
-    return answers.view(model, moved, question, None if explain(tried.block).kind else "gradcam")
+    asked = View((model.spec,), SCENE, move, (tried.pin,), "place", unit="share")
+    request = checked(lambda view: Request.scene(view, model.input_size), asked)
+    return answers.view(model, request, None if explain(tried.block).kind else "gradcam")
 
 
 def of_last(maps: tuple[AttentionMap, ...]) -> list[AttentionMap]:

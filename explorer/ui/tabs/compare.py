@@ -14,7 +14,7 @@ from explorer.figures.sheet import MODEL_COLOURS, PALETTES
 from explorer.images import alt_text, samples
 from explorer.lab import networks
 from explorer.scenes import Scene
-from explorer.ui.controls import MAX_MODELS, Question, methods, moves
+from explorer.ui.controls import methods, moves
 from explorer.ui.handlers import Handlers
 from explorer.ui.live import Live
 from explorer.ui.scene import PRESETS, fields, layers, presets
@@ -22,6 +22,7 @@ from explorer.ui.stage import listen, part
 from explorer.ui.upload import pick, picture_input
 from explorer.ui.words import i18n
 from explorer.ui.worker import ANSWERS, ATTRIBUTIONS, UPLOADS, Worker
+from explorer.view import DEFAULT_METHOD, MAX_MODELS
 
 
 def draw(
@@ -87,7 +88,7 @@ def draw(
                 options={
                     "moves": moves(),
                     "methods": methods(),
-                    "method": Question().method,
+                    "method": DEFAULT_METHOD,
                     "scene": fields(),
                     "blank": dataclasses.asdict(Scene()),
                 },

@@ -1,16 +1,22 @@
-"""What is shown to the models, and how it is moved."""
+"""A question with what is live: the picture that is shown, and the models."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+import hashlib
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from PIL.Image import Image
 
 from explorer.scenes import Scene, cues, motion, render
 from explorer.transforms import Transform
+from explorer.view import View
+
+if TYPE_CHECKING:
+    from explorer.models.model import Model
+    from explorer.ui.payload import Failure
 
 _RENDERED = "The object is rendered anew at every step and the background stays: nothing is filled in."
 _CUT = "The frame cuts off a part of the object."
@@ -18,30 +24,45 @@ _GONE = "The object has left the frame."
 
 
 @dataclass(frozen=True, eq=False)
-class Moved:
-    """A picture or a scene, moved.
+class Request:
+    """A checked question with what is live: the picture, and the models.
 
     Attributes:
-        source: a picture, or a scene.
-        key: tells it from every other.
+        view: what is asked.
+        source: the picture that is shown, or the scene.
+        picture: tells what is shown from every other.
         notes: what has to be said about it, a sentence each.
-        transform: the move, in pixels of ``frame``.
         frame: (height, width) of the first model's input, px.
         name: of the picture's file, "" for a scene.
+        models: the live ones, in the order asked for, or why one is not.
+        gone: why the picture that was asked for cannot be shown any more, or "".
+        lost: the name of that picture, or "".
     """
 
+    view: View
     source: Image | Scene
-    key: str
+    picture: str
     notes: tuple[str, ...]
-    transform: Transform
     frame: tuple[int, int]
     name: str = ""
+    models: tuple[Model | Failure, ...] = ()
+    gone: str = ""
+    lost: str = ""
 
     @classmethod
-    def scene(cls, scene: Scene, transform: Transform, frame: tuple[int, int]) -> Moved:
-        """A scene, moved; raises ParameterError for a move that it cannot make."""
-        seen = motion.moved(scene, transform, frame)
-        return cls(scene, repr(scene), (_RENDERED, *_lost(seen, frame)), transform, frame)
+    def scene(cls, view: View, frame: tuple[int, int], models: tuple[Model | Failure, ...] = ()) -> Request:
+        """Ask about a scene; raises ParameterError for a move that it cannot make."""
+        scene = view.scene
+        assert scene is not None
+        seen = motion.moved(scene, view.transform, frame)
+        return cls(view, scene, repr(scene), (_RENDERED, *_lost(seen, frame)), frame, models=models)
+
+    def key(self, complete: bool) -> str:
+        """Name the matrices that belong to the answer; where they hold rows too, these depend on the query."""
+        view = self.view
+        places = None if complete else (view.queries, view.pin)
+        named = repr((self.picture, view.models, view.transform, places))
+        return hashlib.sha256(named.encode()).hexdigest()[:16]
 
     @property
     def truth(self) -> str:
@@ -56,18 +77,12 @@ class Moved:
     @property
     def words(self) -> str:
         """The move in words."""
-        return motion.in_words(self.transform) if isinstance(self.source, Scene) else str(self.transform)
-
-    def asked(self) -> dict[str, Any]:
-        """The move and the scene as the browser asked for them, so that it can tell an answer that is overtaken."""
-        move = {
-            field.name: getattr(self.transform, field.name) for field in fields(Transform) if field.name != "centre"
-        }
-        return {**move, "scene": asdict(self.source) if isinstance(self.source, Scene) else None}
+        move = self.view.transform
+        return motion.in_words(move) if isinstance(self.source, Scene) else str(move)
 
     def on(self, size: tuple[int, int]) -> Transform:
         """The move in pixels of a frame of another size, (height, width)."""
-        return self.transform.scaled(size[1] / self.frame[1], size[0] / self.frame[0])
+        return self.view.transform.scaled(size[1] / self.frame[1], size[0] / self.frame[0])
 
     def places(self, size: tuple[int, int]) -> Transform:
         """What becomes of places, in pixels of a frame of this size: of those on the object, where it is a scene."""

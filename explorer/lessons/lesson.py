@@ -1,0 +1,170 @@
+"""What a lesson is: steps, each with something to predict, a reveal, and claims to check.
+
+README says what stands in a file. What a step shows is a `View`, asked of the library as it is asked of the page, so
+that a claim about it ("this model changes its answer") is measured, never assumed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from explorer.figures.sheet import PALETTES
+from explorer.view import View
+from explorer.view.forms import MOVES, request
+
+#: A text in the languages that the lecturer wrote: language code -> text. English is always there.
+Text = Mapping[str, str]
+
+LANGUAGES = ("en", "zh")
+
+#: What of a model's row a step shows, and what it may cover until the reveal.
+PANELS = ("answers", "attention", "attribution")
+
+MOST_MODELS, MOST_CHOICES = 4, 4
+
+#: What a cost chart draws: multiply-adds as torch counts them, or the time measured on the machine that serves.
+CHARTED = ("multiply-adds", "milliseconds")
+
+#: The width that costs are counted at, and the sides of the grids.
+CHANNELS, SIDES = 64, (8, 16, 24, 32, 48, 64)
+
+#: How maps are drawn: name -> what it may be. The page has more of these; a lesson needs no others.
+LOOKS: Mapping[str, tuple[Any, ...]] = {
+    "view": ("after", "before", "pulled", "difference"),
+    "overlay": (True, False),
+    "smooth": (True, False),
+    "scale": ("kind", "all", "own"),
+    "map": tuple(name for name in PALETTES if name != "diverging"),
+    "opacity": (),
+}
+#: How maps are drawn, where that differs from the page's own way: names and values of LOOKS.
+Look = Mapping[str, Any]
+_USUAL: Look = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A chart of blocks' costs against the number of positions, in place of the workbench."""
+
+    blocks: tuple[str, ...]
+    show: str = CHARTED[0]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One thing that a step says, in a form that can be measured.
+
+    Attributes:
+        measure: name in MEASURES.
+        of: the model, or the block.
+        when: "before" or "after" the reveal, where that matters.
+        about: a class, or another block, where the measure needs one.
+        expected: the answer, or yes or no; None where there are bounds.
+        low: least value; ``high``: largest.
+        line: where it stands in the file.
+    """
+
+    measure: str
+    of: str
+    when: str = "after"
+    about: str = ""
+    expected: str | bool | float | None = None
+    low: float = -math.inf
+    high: float = math.inf
+    line: int = 0
+
+    def holds(self, value: str | bool | float) -> bool:
+        """Whether a measured value is what the claim says."""
+        if self.expected is not None:
+            return value == self.expected
+        return isinstance(value, (int, float)) and self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        wanted = [] if self.expected is None else [f"is {self.expected}"]
+        wanted += [f"at least {self.low:g}"] * (self.low > -math.inf) + [f"at most {self.high:g}"] * (
+            self.high < math.inf
+        )
+        return " ".join(part for part in (self.of, self.when, self.measure, self.about, *wanted) if part)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a lesson.
+
+    Attributes:
+        title: what it is about.
+        question: what is predicted first.
+        choices: bets that can be taken, at most four; ``right`` is the number of the right one, from 1, or 0.
+        before: what is shown until the reveal; None with ``cost``.
+        after: what is shown after it.
+        looks: how maps are drawn before and after it.
+        cost: the chart shown instead.
+        panels: which parts of a model's row are shown; ``cover``: which of them only after the reveal.
+        explanation: shown with the reveal.
+        formula: LaTeX, or "".
+        sources: papers.
+        claims: what must hold of what is shown.
+    """
+
+    title: Text
+    question: Text
+    explanation: Text
+    choices: tuple[Text, ...] = ()
+    right: int = 0
+    before: View | None = None
+    after: View | None = None
+    looks: tuple[Look, Look] = (_USUAL, _USUAL)
+    cost: Cost | None = None
+    panels: tuple[str, ...] = PANELS[:2]
+    cover: tuple[str, ...] = ()
+    formula: str = ""
+    sources: tuple[str, ...] = ()
+    claims: tuple[Claim, ...] = ()
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A sequence of steps; ``name`` is that of its file without the ending."""
+
+    name: str
+    title: Text
+    steps: tuple[Step, ...]
+
+
+def as_json(lesson: Lesson) -> dict[str, Any]:
+    """A lesson as the page needs it: what is shown is a state that the page can apply."""
+    steps = []
+    for step in lesson.steps:
+        steps.append(
+            {
+                "title": dict(step.title),
+                "question": dict(step.question),
+                "explanation": dict(step.explanation),
+                "choices": [dict(one) for one in step.choices],
+                "right": step.right,
+                "cost": step.cost and {"blocks": list(step.cost.blocks), "show": step.cost.show},
+                "before": step.before and _state(step.before, step.looks[0]),
+                "after": step.after and _state(step.after, step.looks[1]),
+                "panels": list(step.panels),
+                "cover": list(step.cover),
+                "formula": step.formula,
+                "sources": list(step.sources),
+            }
+        )
+    return {"name": lesson.name, "title": dict(lesson.title), "steps": steps}
+
+
+def _state(view: View, look: Look) -> dict[str, Any]:
+    models, asked = request(view)
+    # A scene has no use for what fills in beside a picture, nor for a mirror; and nothing is said of layers and heads.
+    moves = MOVES if view.scene is None else MOVES[: MOVES.index("flip")]
+    question = {
+        "scene": asked["scene"],
+        **({} if view.scene is not None else {"picture": asked["picture"]}),
+        **{name: asked[name] for name in (*moves, "pins", "pin", "method", "parameters")},
+    }
+    return {"models": models, "question": question, "look": dict(look)}

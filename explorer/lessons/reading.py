@@ -1,0 +1,343 @@
+"""Read a lesson's file; what is wrong in it is told with file, line and reason."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import timm
+import yaml
+from yaml.constructor import SafeConstructor
+
+from explorer.attribution import METHODS
+from explorer.blocks import BLOCKS
+from explorer.comparison.compare import PINS
+from explorer.errors import ExplorerError, LessonError, UnknownNameError
+from explorer.geometry import Point
+from explorer.images import samples
+from explorer.lab import networks
+from explorer.lessons.claims import MEASURES, OF_BLOCKS
+from explorer.lessons.lesson import (
+    CHARTED,
+    LANGUAGES,
+    LOOKS,
+    MOST_CHOICES,
+    MOST_MODELS,
+    PANELS,
+    Claim,
+    Cost,
+    Lesson,
+    Look,
+    Step,
+    Text,
+)
+from explorer.models.spec import ModelSpec
+from explorer.registry import parameters
+from explorer.resources import asset
+from explorer.scenes import Scene, motion
+from explorer.transforms import Transform
+from explorer.view import MAX_QUERIES, View
+from explorer.view.forms import MOVES
+
+#: The lessons that ship, in the order of a course.
+SHIPPED = (
+    "gates-and-attention",
+    "equivariance-invariance-aliasing",
+    "rows-and-columns",
+    "scale",
+    "texture-and-shape",
+    "background",
+    "cost-in-n",
+)
+
+_MOST_BYTES = 1_000_000
+_MIDDLE = (Point(0.5, 0.5),)
+
+
+def shipped() -> tuple[Lesson, ...]:
+    """The lessons that come with the explorer."""
+    return tuple(read(asset("lessons", f"{name}.yaml")) for name in SHIPPED)
+
+
+def read(file: str | Path) -> Lesson:
+    """Read a lesson; raises LessonError with the file, the line, what is wrong there and what was expected."""
+    path = Path(file)
+    try:
+        size = path.stat().st_size
+        if size > _MOST_BYTES:
+            raise LessonError(f"{path}: a lesson has at most {_MOST_BYTES:,} bytes, this file has {size:,}")
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise LessonError(f"{path} cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise LessonError(f"{path}: a lesson is a text in UTF-8; byte {error.start} is none of it") from None
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise LessonError(f"{path}, line {line}: this is no YAML: {error.problem or error.context}") from None
+    except yaml.YAMLError as error:
+        raise LessonError(f"{path}: this is no YAML: {error}") from None
+    if root is None:
+        raise LessonError(f"{path}, line 1: the file is empty; a lesson has title and steps")
+    entry = _Entry(root, str(path))
+    parts = entry.fields(("title", "steps"))
+    steps = tuple(_step(one) for one in parts["steps"].items(1, 50, "steps"))
+    return Lesson(path.stem, parts["title"].words(), steps)
+
+
+class _Entry:
+    """A part of a file that knows where it stands."""
+
+    def __init__(self, node: yaml.Node, file: str) -> None:
+        self.node, self.file = node, file
+
+    @property
+    def line(self) -> int:
+        return int(self.node.start_mark.line) + 1
+
+    def wrong(self, why: str) -> LessonError:
+        return LessonError(f"{self.file}, line {self.line}: {why}")
+
+    def fields(self, required: Sequence[str], optional: Sequence[str] = ()) -> dict[str, _Entry]:
+        """The values of a mapping with these keys."""
+        known = (*required, *optional)
+        if not isinstance(self.node, yaml.MappingNode):
+            raise self.wrong(f"a list of keys and values is expected here: {', '.join(known)}")
+        found: dict[str, _Entry] = {}
+        for key, value in self.node.value:
+            name = str(key.value)
+            if name not in known:
+                raise _Entry(key, self.file).wrong(str(UnknownNameError("key", name, known)))
+            if name in found:
+                raise _Entry(key, self.file).wrong(f"'{name}' stands here a second time")
+            found[name] = _Entry(value, self.file)
+        for name in required:
+            if name not in found:
+                raise self.wrong(f"'{name}' is missing here; needed are {', '.join(required)}")
+        return found
+
+    def items(self, least: int, most: int, what: str) -> list[_Entry]:
+        """The parts of a list of so many."""
+        if not isinstance(self.node, yaml.SequenceNode):
+            raise self.wrong(f"a list of {what} is expected here")
+        if not least <= len(self.node.value) <= most:
+            raise self.wrong(f"{least} to {most} {what} are expected here, there are {len(self.node.value)}")
+        return [_Entry(one, self.file) for one in self.node.value]
+
+    def plain(self) -> Any:
+        """The value of a scalar as YAML reads it."""
+        if not isinstance(self.node, yaml.ScalarNode):
+            raise self.wrong("a single value is expected here")
+        try:
+            return SafeConstructor().construct_object(self.node)
+        except (yaml.YAMLError, ValueError) as error:
+            raise self.wrong(f"'{self.node.value}' cannot be read: {error}") from None
+
+    def string(self) -> str:
+        """A text that is not empty."""
+        if not isinstance(self.node, yaml.ScalarNode) or not self.node.value.strip():
+            raise self.wrong("a text is expected here")
+        return str(self.node.value).strip()
+
+    def number(self, low: float = -math.inf, high: float = math.inf) -> float:
+        """A number in a range."""
+        value = self.plain()
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+            limits = f" from {low:g} to {high:g}" if high < math.inf else ""
+            raise self.wrong(f"a number{limits} is expected here, not '{value}'")
+        return float(value)
+
+    def one_of(self, known: Iterable[str], what: str) -> str:
+        """A name out of several."""
+        names, value = tuple(known), self.string()
+        if value not in names:
+            raise self.wrong(str(UnknownNameError(what, value, names)))
+        return value
+
+    def words(self) -> Text:
+        """A text, or one in several languages; English is always among them."""
+        if isinstance(self.node, yaml.ScalarNode):
+            return {"en": self.string()}
+        return {name: one.string() for name, one in self.fields(("en",), LANGUAGES[1:]).items()}
+
+    def list_of(self, known: Sequence[str], what: str) -> tuple[str, ...]:
+        """Several names out of some, in the order of those."""
+        chosen = {one.one_of(known, what) for one in self.items(0, len(known), f"names of {what}s")}
+        return tuple(name for name in known if name in chosen)
+
+    def checked(self, make: Callable[..., Any], name: str, entry: _Entry) -> Any:
+        """The value of a field of something that is checked by being made."""
+        value = entry.plain()
+        try:
+            make(**{name: value})
+        except ExplorerError as error:
+            raise entry.wrong(str(error)) from None
+        return value
+
+
+_SHOWN = ("models", "scene", "picture", "move", "query", "pin", "method", "look")
+
+_STEP = ("cost", *_SHOWN, "panels", "cover", "choices", "right", "reveal", "formula", "sources", "claims")
+
+
+def _step(entry: _Entry) -> Step:
+    found = entry.fields(("title", "question", "explanation"), _STEP)
+    texts = {name: found[name].words() for name in ("title", "question", "explanation")}
+    choices = (
+        tuple(one.words() for one in found["choices"].items(2, MOST_CHOICES, "choices")) if "choices" in found else ()
+    )
+    right = 0
+    if "right" in found:
+        right = int(found["right"].number())
+        if not 1 <= right <= len(choices):
+            raise found["right"].wrong(f"the number of the right choice is expected here, from 1 to {len(choices)}")
+    cost = before = after = None
+    looks: tuple[Look, Look] = ({}, {})
+    if "cost" in found:
+        for name in (*_SHOWN, "reveal", "panels", "cover"):
+            if name in found:
+                raise found[name].wrong(f"a step with a chart of costs has no '{name}'")
+        cost = _cost(found["cost"])
+    else:
+        before = after = _shown(entry, found, None)
+        looks = (_looks(found, {}),) * 2
+        if "reveal" in found:
+            revealed = found["reveal"].fields((), _SHOWN)
+            after = _shown(found["reveal"], revealed, before)
+            looks = (looks[0], _looks(revealed, looks[0]))
+    panels = found["panels"].list_of(PANELS, "panel") if "panels" in found else PANELS[:2]
+    cover = found["cover"].list_of(PANELS, "panel") if "cover" in found else ()
+    for name in cover:
+        if name not in panels:
+            raise found["cover"].wrong(f"'{name}' is not among the panels of this step: {', '.join(panels)}")
+    claims = found["claims"].items(0, 50, "claims") if "claims" in found else []
+    return Step(
+        **texts,
+        choices=choices,
+        right=right,
+        before=before,
+        after=after,
+        looks=looks,
+        cost=cost,
+        panels=panels,
+        cover=cover,
+        formula=found["formula"].string() if "formula" in found else "",
+        sources=tuple(one.string() for one in found["sources"].items(0, 10, "sources")) if "sources" in found else (),
+        claims=tuple(_claim(one, before, after, cost) for one in claims),
+    )
+
+
+def _cost(entry: _Entry) -> Cost:
+    found = entry.fields(("blocks",), ("show",))
+    blocks = tuple(one.one_of(BLOCKS, "block") for one in found["blocks"].items(1, 6, "blocks"))
+    return Cost(blocks, found["show"].one_of(CHARTED, "chart") if "show" in found else CHARTED[0])
+
+
+def _shown(entry: _Entry, found: Mapping[str, _Entry], base: View | None) -> View:
+    """What a step, or its reveal on top of that, shows."""
+    if "scene" in found and "picture" in found:
+        raise found["picture"].wrong("a step shows a scene or a picture, not both")
+    given: dict[str, Any] = {}
+    if "models" in found:
+        given["models"] = tuple(_model(one) for one in found["models"].items(1, MOST_MODELS, "models"))
+    if "scene" in found:
+        own = found["scene"].fields((), tuple(parameters(Scene)))
+        changed = {name: entry.checked(Scene, name, one) for name, one in own.items()}
+        given["source"] = dataclasses.replace((base and base.scene) or Scene(), **changed)
+    if "picture" in found:
+        given["source"] = found["picture"].one_of(samples(), "photograph")
+    if base is None:
+        if "models" not in given:
+            raise entry.wrong("'models' is missing here, or 'cost' for a chart")
+        if "source" not in given:
+            raise entry.wrong("'scene' or 'picture' is missing here")
+    if "move" in found:
+        own = found["move"].fields((), MOVES)
+        changed = {name: entry.checked(Transform, name, one) for name, one in own.items()}
+        given["transform"] = dataclasses.replace(base.transform if base else Transform(), **changed)
+    if "query" in found:
+        several = isinstance(found["query"].node, yaml.SequenceNode)
+        places = found["query"].items(1, MAX_QUERIES, "places") if several else [found["query"]]
+        given["queries"] = tuple(_place(one) for one in places)
+    if "pin" in found:
+        given["pin"] = found["pin"].one_of(PINS, "pin")
+    if "method" in found:
+        given["method"] = found["method"].one_of(METHODS, "method")
+    shown = base.changed(**given) if base else View(**{"queries": _MIDDLE, **given}, unit="share")
+    if shown.scene is not None:
+        try:
+            motion.moved(shown.scene, shown.transform, (48, 48))
+        except ExplorerError as error:
+            raise found.get("move", entry).wrong(str(error)) from None
+    return shown
+
+
+def _looks(found: Mapping[str, _Entry], base: Look) -> Look:
+    """How a step, or its reveal on top of that, draws its maps."""
+    own = found["look"].fields((), tuple(LOOKS)) if "look" in found else {}
+    return {**base, **{name: _look(name, one) for name, one in own.items()}}
+
+
+def _model(entry: _Entry) -> str:
+    text = entry.string()
+    try:
+        spec = ModelSpec.parse(text)
+        if spec.origin == "lab":
+            if text not in networks.available():
+                raise UnknownNameError("laboratory model", text, networks.available())
+        elif spec.source.scheme == "timm" and not timm.is_model(spec.backbone):
+            raise UnknownNameError("model", spec.backbone, [*timm.list_models(), *timm.list_pretrained()])
+        if spec.block and spec.block not in BLOCKS:
+            raise UnknownNameError("block", spec.block, BLOCKS)
+    except ExplorerError as error:
+        raise entry.wrong(str(error)) from None
+    return text
+
+
+def _place(entry: _Entry) -> Point:
+    found = entry.fields(("x", "y"))
+    place = Point(found["x"].number(0, 1), found["y"].number(0, 1))
+    if max(place) >= 1:
+        raise entry.wrong("a place lies inside the frame: x and y from 0 to below 1")
+    return place
+
+
+def _look(name: str, entry: _Entry) -> Any:
+    if name == "opacity":
+        return entry.number(0, 1)
+    value = entry.plain()
+    if value not in LOOKS[name]:
+        known = ", ".join(str(one).lower() if isinstance(one, bool) else one for one in LOOKS[name])
+        raise entry.wrong(f"{name} is one of {known}; got '{value}'")
+    return value
+
+
+def _claim(entry: _Entry, before: View | None, after: View | None, cost: Cost | None) -> Claim:
+    found = entry.fields(("measure",), ("model", "block", "when", "about", "is", "at least", "at most"))
+    measure = found["measure"].one_of(MEASURES, "measure")
+    who = "block" if measure in OF_BLOCKS else "model"
+    if who not in found:
+        raise entry.wrong(f"'{who}' is missing here: '{measure}' is measured of a {who}")
+    shown = cost.blocks if cost else () if after is None or before is None else (*before.texts, *after.texts)
+    of = found[who].one_of(shown, f"{who} of this step")
+    about = found["about"].string() if "about" in found else ""
+    if (measure in ("probability", "multiply-adds over")) != bool(about):
+        raise entry.wrong(f"'{measure}' {'takes no' if about else 'needs'} 'about'")
+    bounds = [name for name in ("at least", "at most") if name in found]
+    if ("is" in found) == bool(bounds):
+        raise entry.wrong("a claim has either 'is', or 'at least' or 'at most' or both")
+    return Claim(
+        measure,
+        of,
+        found["when"].one_of(("before", "after"), "time") if "when" in found else "after",
+        about,
+        found["is"].plain() if "is" in found else None,
+        found["at least"].number() if "at least" in found else -math.inf,
+        found["at most"].number() if "at most" in found else math.inf,
+        entry.line,
+    )
