@@ -55,7 +55,7 @@ def shape(found: SetUp, blocks: Sequence[str]) -> Chart:
         "background of neither": bias["neither"],
         "background of the texture's class": bias["the texture's class"],
     }
-    y = Axis("shape answers / (shape + texture answers)", low=0.0, high=1.0)
+    y = Axis("shape bias (share of answers)", low=0.0, high=1.0)
     return _points("Shape against texture", found, blocks, named, y, ((0.5, "as often texture"),))
 
 
@@ -65,7 +65,7 @@ def context(found: SetUp, blocks: Sequence[str]) -> Chart:
         "own class's - another's": Key.of("context", "BG-gap", between=PURE),
         "mixed-same - mixed-rand": Key.of("context", "BG-gap", between=MIXED),
     }
-    y = Axis("BG-gap: accuracy lost to another class's background (difference of shares)")
+    y = Axis("BG-gap (difference of shares)")
     return _points("Background", found, blocks, named, y, ((0.0, "no gap"),))
 
 
@@ -76,7 +76,7 @@ def arrangement(found: SetUp, blocks: Sequence[str]) -> Chart:
         "tilted 25 to 40°": grouped("tilted 25 to 40 degrees"),
         "1.4 to 1.7 x apart": grouped("1.4 to 1.7 x apart"),
     }
-    y = Axis("accuracy on arrangements of two (share of scenes)", low=0.0, high=1.0)
+    y = Axis("accuracy on arrangements (share)", low=0.0, high=1.0)
     return _points("Arrangement", found, blocks, named, y, _CHANCE)
 
 

@@ -127,8 +127,12 @@ def test_the_laboratorys_figures_are_translated():
     set_up = lab.there()[0]
     english, chinese = (lab.paint(set_up, lab.blocks_of(set_up)[:2], language) for language in ("en", "zh"))
     for before, after in zip(english, chinese):
-        title = before.layout.title.text.removeprefix("<b>").removesuffix("</b>")
-        assert after.layout.title.text == f"<b>{ZH[title]}</b>"
+        title, said = (figure.layout.annotations[0].text for figure in (before, after))
+        assert said == ZH[title]
+        for along in ("xaxis", "yaxis"):
+            words = after.layout[along].title.text or ""
+            assert CHINESE.search(words) or words == ""
+        assert not [one.text for one in after.layout.annotations if PROSE.search(one.text)]
         assert [len(trace.x) for trace in before.data] == [len(trace.x) for trace in after.data]
         left = [trace.name for trace in after.data if trace.name and PROSE.search(trace.name)]
         assert not left
