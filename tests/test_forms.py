@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import math
 import random
+import runpy
 import shlex
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -313,6 +312,6 @@ def test_the_schema_says_the_limits() -> None:
     assert set(question["scene"]["anyOf"][0]["properties"]) == set(parameters(Scene))
 
 
-def test_the_schema_is_printed() -> None:
-    found = subprocess.run([sys.executable, "-m", "explorer.view"], capture_output=True, text=True, check=True)
-    assert json.loads(found.stdout) == schema()
+def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_module("explorer.view", run_name="__main__")
+    assert json.loads(capsys.readouterr().out) == schema()

@@ -1,7 +1,7 @@
 """The one question: a `View`, and its forms: code, a command line, plain values, a request, a link, a step."""
 
 from explorer.view.code import ProbeRequest as ProbeRequest
-from explorer.view.code import Shown as Shown
+from explorer.view.code import ProbeSource as ProbeSource
 from explorer.view.code import probe_command as probe_command
 from explorer.view.code import probe_python as probe_python
 from explorer.view.code import scene_text as scene_text

@@ -23,7 +23,8 @@ from explorer.transforms import Transform
 if TYPE_CHECKING:
     from explorer.view.question import View
 
-_METHOD = "gradcam"
+#: The attribution method where none is named.
+DEFAULT_METHOD = "gradcam"
 #: A line of code that is longer is cut into one argument a line.
 _WIDTH = 100
 
@@ -41,7 +42,7 @@ def statements(view: View, picture: str | None = None) -> list[str]:
     arguments = ["models", shown]
     if view.transform != Transform():
         arguments.append(_call("explorer.Transform", changed_fields(view.transform)))
-    if view.method != _METHOD:
+    if view.method != DEFAULT_METHOD:
         arguments.append(f"method={_literal(view.method)}")
     if view.queries:
         places = [_literal(one) for one in view.queries]
@@ -120,7 +121,7 @@ def command(view: View) -> str:
         parts += _flag("head", str(view.head_of_each[0]))
     if view.target is not None:
         parts += _flag("target", str(view.target))
-    if view.method != _METHOD:
+    if view.method != DEFAULT_METHOD:
         parts += _flag("method", view.method or "none")
     parts += _parameter_flags(given)
     if seed is not None:
@@ -163,10 +164,10 @@ class ProbeRequest:
 
 
 #: What a probe is shown: a scene, a picture, its name or path, how many scenes, several pictures, or None for its own.
-Shown = Scene | Picture | str | int | Sequence[Picture | str] | None
+ProbeSource = Scene | Picture | str | int | Sequence[Picture | str] | None
 
 
-def probe_python(asked: ProbeResult | ProbeRequest, shown: Shown = None) -> str:
+def probe_python(asked: ProbeResult | ProbeRequest, shown: ProbeSource = None) -> str:
     """Python that measures the same.
 
     Args:
@@ -198,7 +199,7 @@ def probe_python(asked: ProbeResult | ProbeRequest, shown: Shown = None) -> str:
     return "\n".join(lines)
 
 
-def probe_command(asked: ProbeResult | ProbeRequest, shown: Shown = None) -> str:
+def probe_command(asked: ProbeResult | ProbeRequest, shown: ProbeSource = None) -> str:
     """The command line that measures the same; as for `probe_python`. Raises ParameterError where there is none."""
     one: Measured = asked
     parts = ["explorer", "probe", one.probe]
@@ -283,7 +284,7 @@ def _fitted(start: str, arguments: Sequence[str]) -> list[str]:
 
 
 def _spec_code(spec: ModelSpec) -> str:
-    given = {name: value for name, value in changed_fields(spec).items() if name in _TEXTLESS}
+    given = {name: value for name, value in changed_fields(spec).items() if name in TEXTLESS}
     if not given:
         return _literal(str(spec))
     if spec.weights_file is not None:
@@ -293,7 +294,7 @@ def _spec_code(spec: ModelSpec) -> str:
 
 
 #: Fields of a ModelSpec that its text form does not hold.
-_TEXTLESS = ("options", "block_options", "input_size", "weights_file", "preprocessing", "head")
+TEXTLESS = ("options", "block_options", "input_size", "weights_file", "preprocessing", "head")
 
 
 def own_name(path: str) -> str:

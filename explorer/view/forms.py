@@ -21,7 +21,7 @@ from explorer.models.spec import ModelSpec
 from explorer.registry import parameters
 from explorer.scenes import Scene
 from explorer.transforms import Transform
-from explorer.view.code import changed_fields, number, own_name
+from explorer.view.code import TEXTLESS, changed_fields, number, own_name
 from explorer.view.question import DEFAULT_METHOD, MAX_MODELS, MAX_QUERIES, View, entry_of
 from explorer.view.schema import of_browser
 
@@ -32,8 +32,6 @@ MAX_SPEC_CHARS = 300
 #: Fields of a move that the page and lessons have.
 MOVES = tuple(name for name in parameters(Transform) if name != "centre")
 _MIDDLE = (Point(0.5, 0.5),)
-#: Fields of a ModelSpec that its text form does not hold.
-_TEXTLESS = ("options", "block_options", "input_size", "weights_file", "preprocessing", "head")
 
 
 # ---- plain values, as in an evidence bundle -------------------------------------------------------------------------
@@ -84,7 +82,7 @@ def of_record(values: Any) -> View:
 def _spec_record(one: str | ModelSpec) -> Any:
     if isinstance(one, str):
         return one
-    given = {name: value for name, value in changed_fields(one).items() if name in _TEXTLESS}
+    given = {name: value for name, value in changed_fields(one).items() if name in TEXTLESS}
     if one.weights_file is not None:
         given["weights_file"] = own_name(one.weights_file)
     return {"model": str(one), **given}
@@ -95,8 +93,8 @@ def _spec_of(given: Any) -> Any:
         return given
     fields = {str(name): _tupled(value) for name, value in given.items() if name != "model"}
     for name in fields:
-        if name not in _TEXTLESS:
-            raise ParameterError(f"a model has no field '{name[:40]}'; it has: model, {', '.join(_TEXTLESS)}")
+        if name not in TEXTLESS:
+            raise ParameterError(f"a model has no field '{name[:40]}'; it has: model, {', '.join(TEXTLESS)}")
     if not isinstance(given.get("model"), str):
         raise ParameterError("a model with fields of its own is named by 'model', a text")
     return ModelSpec.parse(given["model"], **fields)
@@ -197,7 +195,7 @@ def of_scene(asked: Any) -> Scene | None:
 
 
 def _text(one: str | ModelSpec) -> str:
-    if isinstance(one, ModelSpec) and any(name in _TEXTLESS for name in changed_fields(one)):
+    if isinstance(one, ModelSpec) and any(name in TEXTLESS for name in changed_fields(one)):
         raise ParameterError(f"the page has no way to say the fields of '{one}' that its name does not hold")
     return str(one)
 

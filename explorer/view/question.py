@@ -32,13 +32,13 @@ from explorer.registry import parameters
 from explorer.scenes import Scene
 from explorer.transforms import Transform
 from explorer.view import code
+from explorer.view.code import DEFAULT_METHOD as DEFAULT_METHOD
 from explorer.view.schema import of_entry
 
 #: What is shown: a scene, a sample photograph's name or the path of a file, or a picture that has been read already.
 Source = Scene | Picture | str
 #: Places asked from at once: as many as there are colours of pins.
 MAX_QUERIES = 4
-DEFAULT_METHOD = "gradcam"
 #: In what places are measured: pixels of the first model's input, or shares of the frame, whatever its size.
 Unit = Literal["px", "share"]
 
@@ -81,15 +81,15 @@ _PLACE = {
     "required": ["x", "y"],
     "additionalProperties": False,
 }
-Place = Annotated[InstanceOf[Point], BeforeValidator(_place), WithJsonSchema(_PLACE)]
-Spec = Annotated[str | InstanceOf[ModelSpec], WithJsonSchema({"type": "string", "description": SPEC})]
-Shown = Annotated[
+_Place = Annotated[InstanceOf[Point], BeforeValidator(_place), WithJsonSchema(_PLACE)]
+_Spec = Annotated[str | InstanceOf[ModelSpec], WithJsonSchema({"type": "string", "description": SPEC})]
+_Shown = Annotated[
     InstanceOf[Scene] | InstanceOf[Picture] | str,
     BeforeValidator(_source),
     WithJsonSchema({"anyOf": [of_entry(Scene), {"type": "string"}]}),
 ]
-Move = Annotated[InstanceOf[Transform], BeforeValidator(_transform), WithJsonSchema(of_entry(Transform))]
-Whole = Annotated[int, Field(strict=True)]
+_Move = Annotated[InstanceOf[Transform], BeforeValidator(_transform), WithJsonSchema(of_entry(Transform))]
+_Whole = Annotated[int, Field(strict=True)]
 
 
 class View(BaseModel):
@@ -116,18 +116,18 @@ class View(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    models: Annotated[tuple[Spec, ...], Field(min_length=1, max_length=MAX_MODELS)]
-    source: Shown
-    transform: Move = Transform()
-    queries: Annotated[tuple[Place, ...], Field(max_length=MAX_QUERIES)] = ()
+    models: Annotated[tuple[_Spec, ...], Field(min_length=1, max_length=MAX_MODELS)]
+    source: _Shown
+    transform: _Move = Transform()
+    queries: Annotated[tuple[_Place, ...], Field(max_length=MAX_QUERIES)] = ()
     pin: Pin = "image"
     method: str | None = DEFAULT_METHOD
     parameters: Mapping[str, Any] = Field(default_factory=dict)
-    layers: Mapping[int, Whole | str] = Field(default_factory=dict)
-    head: Whole | None = None
-    target: Whole | None = None
-    bands: Annotated[tuple[Whole, ...], Field(min_length=1, max_length=3)] | None = None
-    heads: Mapping[int, Whole] = Field(default_factory=dict)
+    layers: Mapping[int, _Whole | str] = Field(default_factory=dict)
+    head: _Whole | None = None
+    target: _Whole | None = None
+    bands: Annotated[tuple[_Whole, ...], Field(min_length=1, max_length=3)] | None = None
+    heads: Mapping[int, _Whole] = Field(default_factory=dict)
     unit: Unit = "px"
 
     def __init__(self, *given: Any, **named: Any) -> None:
