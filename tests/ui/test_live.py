@@ -96,27 +96,43 @@ def test_what_is_no_request_is_refused_in_an_envelope(wrong: Any):
 
 def test_what_is_older_than_what_was_asked_since_is_ended_or_never_begun():
     begun: list[int] = []
-    ended = threading.Event()
+    all_asked, ended = threading.Event(), threading.Event()
 
     def work(value: int) -> int:
         begun.append(value)
+        if value > 1:
+            return value
+        all_asked.wait(20)
         try:
-            while value == 1:
+            while True:
                 task().check()
                 time.sleep(0.01)
         finally:
             ended.set()
-        return value
 
-    # The second one waits for the lane's only place while a third one comes; the first ends as the second comes.
-    first, second, third = ask(work, body(1, {"value": 1}), body(2, {"value": 2}), body(3, {"value": 3}), pause=0.02)
+    async def asked() -> list[Any]:
+        function = Live(Worker(), "b1").function("work", LANE, work)
+        running = [asyncio.ensure_future(function(body(1, {"value": 1}), Browser()))]
+        while not begun:
+            await asyncio.sleep(0.01)
+        # The second one waits for the lane's only place while the third one comes.
+        for number in (2, 3):
+            running.append(asyncio.ensure_future(function(body(number, {"value": number}), Browser())))
+            await asyncio.sleep(0.01)
+        all_asked.set()
+        return list(await asyncio.gather(*running))
+
+    first, second, third = asyncio.run(asked())
     assert first["error"]["kind"] == second["error"]["kind"] == "superseded"
     assert third["ok"] == 3
     assert begun == [1, 3]
     assert ended.is_set()
-    late, newest = ask(lambda value: value, body(9), body(4))
-    assert late["ok"] == 3
-    assert newest["error"]["kind"] == "superseded"
+
+
+def test_what_comes_later_with_a_smaller_number_is_older():
+    newest, late = ask(lambda value: value, body(9), body(4), pause=2)
+    assert newest["ok"] == 3
+    assert late["error"]["kind"] == "superseded"
 
 
 def test_two_pages_do_not_disturb_each_other():
