@@ -3,7 +3,9 @@
 const bus = new EventTarget();
 
 /** Tell every listener of a type: "models", "frame", "pins", "ask", "asked", "due", "answered", "bank", "hover", "tab", … */
+/** @param {string} type @param {any} [detail] */
 export const tell = (type, detail) => { bus.dispatchEvent(new CustomEvent(type, { detail })); };
 
 /** Hear what is told of a type. */
-export const hear = (type, listener) => { bus.addEventListener(type, (event) => listener(event.detail)); };
+/** @param {string} type @param {(detail: any) => void} listener */
+export const hear = (type, listener) => { bus.addEventListener(type, (event) => listener(/** @type {CustomEvent} */ (event).detail)); };

@@ -97,9 +97,12 @@ const panelOf = (panel, pinOf, ask) => {
   return { panel, view, figure };
 };
 
-/** Draw the example. */
-export const example = (element, { options, server }) => {
-  const { scene } = options;
+/** Draw the example, once its scene is here: it is sent to those alone who open the tab. */
+export const example = (element, { server }) => {
+  asking(server.example_scene, { deliver: (scene) => draw(element, server, scene) })(() => ({}));
+};
+
+const draw = (element, server, scene) => {
   const root = element.querySelector(".part");
   const [background, object] = [scene.background, scene.object].map((uri) => { const image = new Image(); image.src = uri; return image; });
   let asked = { ...HOME };
@@ -119,7 +122,7 @@ export const example = (element, { options, server }) => {
   panels.append(seen);
   root.replaceChildren(make("div", { class: "example-head" }, heading, model, badge), panels, said);
 
-  const draw = (context) => {
+  const drawScene = (context) => {
     const { width } = context.canvas;
     context.globalCompositeOperation = "source-over";
     context.globalAlpha = 1;
@@ -137,7 +140,7 @@ export const example = (element, { options, server }) => {
     const range = { map: panel.low < 0 ? "diverging" : "sequential", low: panel.low, high: panel.high };
     const valid = panel.asked ? reach(panel, answer.pin) : null;
     if (panel.picture) {
-      draw(context);
+      drawScene(context);
       context.globalCompositeOperation = "saturation";
       context.fillStyle = "#808080";
       context.fillRect(0, 0, view.width, view.height);
@@ -156,8 +159,8 @@ export const example = (element, { options, server }) => {
     root.classList.toggle("stale", !isCurrent(answer));
     if (!canvas.clientWidth) return;
     const context = fit(canvas, SQUARE);
-    draw(context);
-    const asks = answer && answer.panels.some((panel) => panel.asked);
+    drawScene(context);
+    const asks = answer?.panels.some((panel) => panel.asked);
     write(caption, say(asks ? "Drag the object, click a place" : "Drag the object"));
     if (asks) cross(context, asked.pin);
     canvas.setAttribute("aria-label", `${say("A scene with a {label}.", { label: scene.label })} ${say("Use the arrow keys to move the object, 0 to put it back; W, A, S and D move the pin.")}`);

@@ -7,7 +7,7 @@ import { say } from "./words.js";
 
 let wanted = {}; // layers that wait for their model's answer
 
-const layersNow = () => Object.fromEntries(shownRows().filter((row) => row.data && row.data.maps && row.map !== null && row.data.maps[row.map])
+const layersNow = () => Object.fromEntries(shownRows().filter((row) => row.data?.maps && row.map !== null && row.data.maps[row.map])
   .map((row) => [row.index, row.data.maps[row.map].layer + (row.head < 0 ? "" : `#${row.head}`)]));
 
 /** Choose the layers that are wanted in those models that have answered. */
@@ -16,7 +16,7 @@ export const chooseLayers = () => {
   for (const [index, named] of Object.entries(wanted)) {
     const [, layer, head] = /^(.*?)(?:#(\d+))?$/.exec(named);
     const row = rows[index];
-    if (!row || !row.data) continue;
+    if (!row?.data) continue;
     delete wanted[index];
     if (row.data.error) continue;
     const number = row.data.maps.findIndex((map) => map.layer === layer);

@@ -161,7 +161,7 @@ const enter = () => {
   trying = false;
   back.hidden = true;
   // The keys are the lecture's from now on.
-  if (document.activeElement && document.activeElement.matches("[role=tab]")) document.activeElement.blur();
+  if (document.activeElement?.matches("[role=tab]")) document.activeElement.blur();
   const problem = wanted ? find(wanted) : "";
   wanted = null;
   show();

@@ -63,13 +63,17 @@ const show = () => {
 };
 
 // Nothing ticks while nothing is asked and nothing is wrong.
-let timer = 0;
+let ticking = false;
 const tick = () => {
-  timer = 0;
+  ticking = false;
   show();
   if (slow.size || (trouble && trouble.kind !== "old")) watchOn();
 };
-const watchOn = () => { timer ||= setTimeout(tick, TICK_MS); };
+const watchOn = () => {
+  if (ticking) return;
+  ticking = true;
+  setTimeout(tick, TICK_MS);
+};
 const calm = () => { trouble = null; tries = 0; blipped = false; show(); };
 
 // ---- waiting
@@ -94,7 +98,7 @@ const countDown = (kind) => new Promise((done) => {
 });
 
 /** Only loading the page helps. */
-const over = () => {
+const ended = () => {
   trouble = { kind: "old", since: now(), until: now() };
   show();
   return new Promise(() => {});
@@ -106,7 +110,7 @@ const wait = (kind) => waiting ??= (async () => {
   while (kind === "away") {
     await countDown(kind);
     const found = await reason();
-    if (found === "old") await over();
+    if (found === "old") await ended();
     if (found !== "away") { trouble = null; show(); break; }
   }
   if (kind !== "away") await countDown(kind);
@@ -150,7 +154,7 @@ export const asking = (call, { deliver, failed = () => {}, told = false }) => on
     }
     const kind = reply ? reply.error.kind : await reason();
     if (kind === "superseded") { show(); return; }
-    if (kind === "old") await over();
+    if (kind === "old") await ended();
     if (kind === "full" && !blipped) {
       blipped = true;
       await sleep(BLIP_MS);

@@ -30,11 +30,11 @@ export const rowsOf = (row, number, when, pin) => {
     || (asked && answer.pin === questions.get().pin && cell(here, map.query_grid) === cell(asked, map.query_grid)
       && (when === "before" || sameCell(row.move, here, asked, map.query_grid)));
   if (same) {
-    if (late && late.rows && late.rows[name]) {
+    if (late?.rows?.[name]) {
       const reference = late.rows[name][index];
       if (reference) return { values: numbers(bank.blob, reference), heads: reference.s[0], prefix: reference.prefix };
     }
-    const reference = map.rows[name] && map.rows[name][index];
+    const reference = map.rows[name]?.[index];
     if (!reference) return null;
     return { values: numbers(answer.blob, reference), heads: reference.s[0], prefix: reference.prefix, mean: reference.s[0] < map.heads };
   }

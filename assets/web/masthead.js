@@ -83,9 +83,9 @@ export const code = (element, { props, watch }) => {
 // ---- the evidence bundle
 
 /** The writing of a bundle is over, well or not. */
-export const bundle = (element, { watch }) => watch("value", () => tell("written"));
+export const bundle = (_element, { watch }) => watch("value", () => tell("written"));
 
 /** Save a file that gradio offers: {url, orig_name}. */
 export const save = (file) => {
-  if (file && file.url) make("a", { href: file.url, download: file.orig_name || "" }).click();
+  if (file?.url) make("a", { href: file.url, download: file.orig_name || "" }).click();
 };

@@ -2,6 +2,7 @@
 const SHOWN = 12;
 
 /** "random/resnet18+mhsa@3#1" in its parts; the text stays the truth, the selects only edit it. */
+/** @param {string} text */
 export const split = (text) => {
   const match = /^(random\/|lab\/)?(.*?)(?:\+([A-Za-z0-9_]+)(?:@(\d*))?)?(#\d+)?$/.exec(text.trim());
   const [, origin = "", backbone = "", block = "", stage = "", seed = ""] = match || [];
@@ -9,16 +10,19 @@ export const split = (text) => {
 };
 
 /** The text of such parts. */
+/** @param {ReturnType<typeof split>} parts */
 export const join = ({ origin, backbone, block, stage, seed }) =>
   origin + backbone + (block ? `+${block}${stage ? `@${stage}` : ""}` : "") + seed;
 
 /** "lab/resnet+mhsa#1" in its parts; null for what is none of the laboratory's. */
+/** @param {string} text */
 export const splitLab = (text) => {
   const match = /^lab\/(resnet\+)?([A-Za-z0-9_]+?)(-aug)?(?:#(\d+))?$/.exec(text.trim());
   return match && { setup: match[1] ? "ResNet" : match[3] ? "augmented" : "MetaFormer", block: match[2], seed: match[4] || "0" };
 };
 
 /** Names that hold every word typed; those that begin with it first, then the shorter ones; `short` for none typed. */
+/** @param {string} text @param {string[]} names @param {string[]} short */
 export const search = (text, names, short) => {
   const { origin, backbone } = split(text);
   const laboratory = origin === "lab/";

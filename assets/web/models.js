@@ -92,7 +92,7 @@ export const addButton = () => add;
 const draw = () => {
   const texts = chosen.models();
   while (editors.length < texts.length) editors.push(editor(editors.length));
-  editors.slice(0, texts.length).forEach((one) => one.show());
+  for (const one of editors.slice(0, texts.length)) one.show();
   add.hidden = texts.length >= chosen.mostModels();
 };
 

@@ -42,7 +42,7 @@ const other = (move) => {
   const question = questions.get();
   const id = `move-${move.name}`;
   const labelled = (input) => make("div", { class: "field plain", title: say(move.text) }, make("label", { for: id, text: say(move.label) }), input);
-  if (move.choices && move.choices.length) {
+  if (move.choices?.length) {
     const select = make("select", { id, onchange: () => questions.set({ [move.name]: select.value }) },
       ...move.choices.map((choice) => make("option", { value: choice, text: say(choice) })));
     return { show: () => { select.value = question[move.name]; }, element: labelled(select) };

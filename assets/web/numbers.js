@@ -12,6 +12,7 @@ for (let bits = 0; bits < 65536; bits++) {
 }
 
 /** The bytes of a base64 text. */
+/** @param {string} base64 */
 export const bytes = (base64) => {
   const text = atob(base64);
   const found = new Uint8Array(text.length);
@@ -19,9 +20,16 @@ export const bytes = (base64) => {
   return found;
 };
 
+/** @param {number[]} shape */
 const size = (shape) => shape.reduce((product, one) => product * one, 1);
 
 /** The numbers of a reference {o: offset, s: shape, t: type} into a blob; `from` and `count` take a part of them. */
+/**
+ * @param {Uint8Array<ArrayBuffer>} blob
+ * @param {{o: number, s: number[], t: string}} reference
+ * @param {number} from
+ * @param {number} count
+ */
 export const numbers = (blob, reference, from = 0, count = size(reference.s) - from) => {
   if (reference.t === "f2") {
     const raw = new Uint16Array(blob.buffer, blob.byteOffset + reference.o + 2 * from, count);
@@ -35,6 +43,7 @@ export const numbers = (blob, reference, from = 0, count = size(reference.s) - f
 };
 
 /** Three significant digits, short. */
+/** @param {number} value */
 export const digits = (value) => {
   if (!Number.isFinite(value)) return "not a number";
   if (value === 0) return "0";

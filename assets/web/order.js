@@ -4,9 +4,11 @@
  * Ask one at a time; of what is asked meanwhile only the latest is sent, once the present one is over.
  *   send(asked, isOld): sends it, and is over when its promise is; isOld() says whether something newer waits.
  */
+/** @param {(asked: any, isOld: () => boolean) => Promise<void>} send */
 export const oneAtATime = (send) => {
   let busy = false;
-  let next = null; // {asked}
+  /** @type {{asked: any} | null} */
+  let next = null;
   const run = async () => {
     busy = true;
     try {
@@ -19,11 +21,12 @@ export const oneAtATime = (send) => {
       busy = false;
     }
   };
-  return (asked) => {
+  return (/** @type {any} */ asked) => {
     next = { asked };
     return busy ? Promise.resolve() : run();
   };
 };
 
 /** Seconds until it is asked again, the longer the more often it failed. */
+/** @param {number} tries */
 export const pauseAfter = (tries) => [1, 2, 4, 8, 15][Math.min(tries, 4)];

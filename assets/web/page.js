@@ -28,12 +28,12 @@ export { save };
 const BENCH = ["masthead", "ways", "models", "controls", "scene", "samples", "stage"];
 
 /** How far a costly attribution is. */
-const progress = (element, { props, watch }) => watch("value", () => {
+const progress = (_element, { props, watch }) => watch("value", () => {
   if (props.value && typeof props.value === "object") tell("progress", props.value);
 });
 
 /** A visitor's own picture that has reached the server is what is shown. */
-const own = (element, { props, watch }) => watch("value", () => {
+const own = (_element, { props, watch }) => watch("value", () => {
   if (typeof props.value !== "string" || !props.value) return;
   questions.shows({ scene: null, picture: props.value });
   // The same picture chosen once more is an event too.

@@ -36,6 +36,6 @@ export const askFrom = (move, place, event) => {
   const before = move && pin !== "place" ? backward(move, place) : place;
   if (!before) {
     tell("said", say(scene ? "That place is none of the object's before the move." : "That place shows the border, not the picture."));
-  } else if (event && event.shiftKey) addPin(before);
+  } else if (event?.shiftKey) addPin(before);
   else tell("ask", before);
 };

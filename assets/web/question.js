@@ -72,8 +72,8 @@ const problemOfScene = (scene) => {
   for (const [field, part] of Object.entries(scene)) {
     const one = sceneFields.find((known) => known.name === field);
     if (!one && !["dx", "dy", "scale", "angle"].includes(field)) return say("A scene has no field “{field}”.", { field });
-    if (one && one.choices.length && !one.choices.includes(part)) return say("A scene has no {field} “{part}”.", { field, part });
-    if ((!one || !one.choices.length) && !(typeof part === "number" && (!one || (part >= one.low && part <= one.high)))) return say("A scene has no {field} “{part}”.", { field, part });
+    if (one?.choices.length && !one.choices.includes(part)) return say("A scene has no {field} “{part}”.", { field, part });
+    if ((!one?.choices.length) && !(typeof part === "number" && (!one || (part >= one.low && part <= one.high)))) return say("A scene has no {field} “{part}”.", { field, part });
   }
   return "";
 };
@@ -85,7 +85,7 @@ const problemOf = (name, value) => {
   if (move && move.low != null && !(typeof value === "number" && value >= move.low && value <= move.high)) {
     return said(say("a number from {low} to {high}", { low: move.low, high: move.high }));
   }
-  if (move && move.choices && move.choices.length && !move.choices.includes(value)) return said(move.choices.join(", "));
+  if (move?.choices?.length && !move.choices.includes(value)) return said(move.choices.join(", "));
   if (name === "method" && !methods.some((one) => one.name === value)) return said(say("the name of an attribution method"));
   if (name === "pin" && !["image", "place"].includes(value)) return said("image, place");
   if (name === "pins" && !(Array.isArray(value) && value.length >= 1 && value.length <= MOST_PINS && value.every(isPlace))) {

@@ -59,7 +59,7 @@ export const makeRow = (index, redraw) => {
   };
   hear("layer", ({ model, path }) => {
     const data = model === index && now.answer && now.answer.rows[index];
-    const found = data && data.maps ? layersOf(data.maps).findIndex(({ module }) => path === module || path.startsWith(`${module} (`)) : -1;
+    const found = data?.maps ? layersOf(data.maps).findIndex(({ module }) => path === module || path.startsWith(`${module} (`)) : -1;
     if (found >= 0) choose({ layer: found });
   });
   row.layerDial = slider(say("Layer"), say("Layer of model {number}", { number }), (value) => choose({ layer: value }));

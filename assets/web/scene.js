@@ -25,7 +25,7 @@ export const scene = (element, { first, server }) => {
     const question = questions.get();
     if (!widthOf(canvas)) return;
     const { answer, images } = now;
-    const row = answer && answer.rows.find((one) => !one.error);
+    const row = answer?.rows.find((one) => !one.error);
     const size = row ? row.size : [48, 48];
     const context = fit(canvas, question.scene ? [1, 1] : size);
     const current = row && questions.isAnsweredBy(answer);
@@ -40,7 +40,7 @@ export const scene = (element, { first, server }) => {
     const source = exact || preview(question, size);
     if (source) fill(fit(seen, size), source, Math.max(...size));
     drawPins(context, moveOf(question));
-    const first = answer && answer.rows.some((one) => !one.error && one.size[0] !== size[0]);
+    const first = answer?.rows.some((one) => !one.error && one.size[0] !== size[0]);
     write(words, say(first ? "{width} × {height} px: what the first model sees" : "{width} × {height} px: what the models see", { width: size[1], height: size[0] }));
     const what = question.scene
       ? say("The scene: {label}, {texture}, on {background}.", { label: question.scene.label, texture: question.scene.texture, background: question.scene.background })

@@ -113,7 +113,7 @@ const worth = (answer, here) => {
   if (!answer || JSON.stringify(answer.models) !== JSON.stringify(chosen.models()) || !questions.isAnsweredBy(answer)) return 0;
   const { pins, pin } = questions.get();
   if (here ? shownRows().some((row) => row.missing) : answer.pin !== pin || places(answer.pins) !== places(pins)) return 1;
-  return 2 + answer.rows.filter((row) => !row.error).length + answer.rows.filter((row) => row.attribution && row.attribution.after).length;
+  return 2 + answer.rows.filter((row) => !row.error).length + answer.rows.filter((row) => row.attribution?.after).length;
 };
 
 /** Give each row its model's part of an answer. */

@@ -101,5 +101,5 @@ def _uri(image: Tensor) -> str:
     """(3 or 4, H, W) in 0..1 as a data URI."""
     pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "WEBP", quality=88)
+    Image.fromarray(pixels).save(file, "WEBP", quality=80, method=6)
     return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode("ascii")

@@ -257,6 +257,9 @@ class Worker:
         """What the work yields; it is ended when this is closed, or when nobody waits any more."""
         line = self._lines.setdefault(lane.name, _Line(lane))
         await line.enter(waits)
+        if not waits():  # a place came free just as nobody waited for it any more
+            line.places.release()
+            raise _gone()
         current = Task(visitor, lane.seconds)
         loop = asyncio.get_running_loop()
         news: asyncio.Queue[tuple[Any, BaseException | None] | None] = asyncio.Queue()

@@ -9,6 +9,7 @@ its resident memory, its cache's hit rate and the time of an answer every hundre
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import io
 import json
@@ -23,9 +24,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 from PIL import Image
 
+from .asking import Asking
 from .conftest import ROOT, answering, free_port
 
 EVERY = 100
@@ -39,6 +42,7 @@ class Client:
 
     def __init__(self, port: int) -> None:
         self.port = port
+        self.live = Asking(f"http://127.0.0.1:{port}")
         config = self._get("/config")
         self.functions = {one["api_name"]: one for one in config["dependencies"]}
         self.parts = {one["id"]: one for one in config["components"]}
@@ -58,6 +62,14 @@ class Client:
 
     def ask(self, name: str, *data: Any, read: bool = True) -> dict[str, Any]:
         """One request's output; {} where nobody reads it."""
+        if name in self.live.places:
+            asked = {"question": data[-1]} if len(data) == 1 else {"models": data[0], "question": data[1]}
+            body = self.live.body(name, asked, page=uuid.uuid4().hex)
+            if read:
+                return dict(self.live.post(body).json())
+            with contextlib.suppress(httpx.TimeoutException):
+                httpx.post(f"{self.live.client.base_url}/gradio_api/component_server", json=body, timeout=0.05)
+            return {}
         session = uuid.uuid4().hex[:10]
         body = {"data": list(data), "fn_index": self.functions[name]["id"], "session_hash": session, "event_data": None}
         self._post("/gradio_api/queue/join", json.dumps(body).encode(), "application/json")

@@ -47,7 +47,7 @@ class Hurried:
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.set_default_timeout(30_000)
         self.under = self.sent = self.overtaken = self.latest = 0
-        page.route("**/gradio_api/component_server*", self._late)
+        page.route("**/gradio_api/component_server**", self._late)
         page.goto(address)
         page.wait_for_function("() => window.explorer && document.querySelector('#stage .top li')")
         self.steps = [

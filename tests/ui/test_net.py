@@ -146,7 +146,7 @@ def own_complaints(visit: Visit) -> list[str]:
 
 
 #: Where the page asks while something moves, and where it asks whether the server is there.
-LIVE, THERE = "**/gradio_api/component_server*", "**/web/*/build"
+LIVE, THERE = "**/gradio_api/component_server**", "**/web/*/build"
 
 
 @pytest.mark.browser

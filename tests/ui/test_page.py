@@ -24,6 +24,7 @@ from explorer.ui.handlers import Handlers
 from explorer.ui.page import FIRST_MODELS
 from explorer.ui.scene import PRESETS
 
+from .asking import Asking
 from .conftest import FITTED_SPEC, PLAIN_MODELS
 from .visit import Visit
 
@@ -342,8 +343,6 @@ def test_phone_shows_all_without_sideways_scrolling(chromium: Any, server: str):
 
 
 def test_eight_clients_at_once_get_what_one_gets_alone(server: str):
-    from gradio_client import Client
-
     specs = ["random/vit_tiny_patch16_224", "random/resnet18", "random/resnet18#1", "random/resnet18+mhsa@3"]
     names = list(samples())
     requests = [
@@ -351,9 +350,8 @@ def test_eight_clients_at_once_get_what_one_gets_alone(server: str):
     ]
 
     def ask(request: tuple[list[str], dict[str, Any]]) -> dict[str, Any]:
-        client = Client(server, verbose=False)
         models, question = request
-        return json.loads(client.predict(models=models, question=question, api_name="/answer"))
+        return json.loads(Asking(server).ask("answer", {"models": models, "question": question})["ok"])
 
     with ThreadPoolExecutor(8) as pool:
         got = list(pool.map(ask, requests))

@@ -37,6 +37,7 @@ from explorer.ui.handlers import Handlers
 from explorer.ui.payload import Failure
 from explorer.ui.upload import Own, _preprocess, pick
 
+from .asking import Asking
 from .conftest import ROOT, answering, free_port
 
 #: No word of the page, and no colour of its pictures.
@@ -263,6 +264,11 @@ def test_texts_that_look_like_paths_are_texts(hall: Served, secret: Path, stand_
                 data = [None if step else values[one] for one in event["inputs"]]
                 data[place] = text
                 told.append(hall.event(event["id"], data))
+    asking = Asking(hall.address)
+    for name in asking.places:
+        for text in (str(secret), [address]):
+            whole, part = {"models": text, "question": {"picture": text}}, {"models": [text], "question": text}
+            told += [asking.post(asking.body(name, one)).text for one in (text, whole, part)]
     assert len(told) > 30
     said = "\n".join(told)
     assert "own:" not in said

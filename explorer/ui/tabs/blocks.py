@@ -71,9 +71,8 @@ def draw(worker: Worker, live: Live, answers: Answers, tab: gr.Tab) -> gr.Radio:
             part(
                 "example",
                 label="A live example",
-                options={"scene": _scene()},
                 elem_id="example",
-                live=[live.function("example", ANSWERS, answer)],
+                live=[live.function("example", ANSWERS, answer), live.function("example_scene", ANSWERS, _scene)],
             )
             facts = part("explanation", body(FIRST), label="What the block costs, shows and is good for")
             code = gr.Code(explain(FIRST).example, language="python", label=i18n("Use it"), interactive=False, lines=10)

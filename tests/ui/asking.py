@@ -1,0 +1,39 @@
+"""Asks a page's server as its browser does while something moves."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from typing import Any
+
+import httpx
+
+
+class Asking:
+    """One open page, without a browser.
+
+    Args:
+        address: of the server.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.client = httpx.Client(base_url=address, timeout=300)
+        config = self.client.get("/config").json()
+        self.places = {name: one["id"] for one in config["components"] for name in one["props"].get("server_fns") or ()}
+        masthead = next(one for one in config["components"] if one["props"].get("elem_id") == "masthead")
+        self.build = masthead["props"]["props"]["options"]["build"]
+        self.page, self.numbers = uuid.uuid4().hex, itertools.count(1)
+
+    def body(self, name: str, asked: Any, **changed: Any) -> dict[str, Any]:
+        """The body of a request; ``changed`` goes before what the page would send."""
+        data = {"page": self.page, "build": self.build, "number": next(self.numbers), "asked": asked, **changed}
+        return {"data": data, "fn_name": name, "component_id": self.places[name], "session_hash": "test"}
+
+    def post(self, body: Any) -> httpx.Response:
+        """Send a request."""
+        return self.client.post("/gradio_api/component_server", json=body)
+
+    def ask(self, name: str, asked: Any, **changed: Any) -> dict[str, Any]:
+        """The envelope that answers a request."""
+        reply: dict[str, Any] = self.post(self.body(name, asked, **changed)).json()
+        return reply

@@ -1,0 +1,241 @@
+"""The page's files, and the ground that it stands on: where it can be served, what it weighs, what it leaves alone."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio
+import httpx
+import pytest
+
+from explorer.resources import asset
+from explorer.ui import web
+
+from .conftest import ROOT, answering, free_port
+from .visit import Visit
+
+WEB = asset("web")
+#: The minor version of gradio that this page is tested with; pyproject.toml bounds it.
+GRADIO = "6.31"
+#: kB on the wire: of the page itself, and of everything of ours at a first and at a second visit.
+PAGE_KB, FIRST_KB, SECOND_KB = 250, 350, 250
+
+#: The page by itself; in an application; and in one behind a proxy that takes a prefix off.
+ALONE = "from explorer.ui.page import build\nbuild(['lab/conv']).launch(server_port={port})"
+MOUNTED = """
+import uvicorn
+from fastapi import FastAPI
+from explorer.ui.page import mount
+app = FastAPI()
+@app.get("/")
+def hello(): return "somebody's own"
+@app.get("/favicon.ico")
+def icon(): return ""
+mount(app, "/tools/explorer", root_path={root!r}, models=["lab/conv"])
+uvicorn.run(app, port={port}, log_level="warning")
+"""
+PLAIN = """
+import gradio as gr, uvicorn
+from fastapi import FastAPI
+from explorer.ui.page import build
+app = gr.mount_gradio_app(FastAPI(), build(["lab/conv"]), path="/")
+uvicorn.run(app, port={port}, log_level="warning")
+"""
+PROXY = """
+import httpx, uvicorn
+from starlette.applications import Starlette
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+client = httpx.AsyncClient(base_url="{behind}", timeout=60)
+async def forward(request):
+    headers = [(n, v) for n, v in request.headers.raw if n != b"host"]
+    headers.append((b"x-forwarded-host", request.headers["host"].encode()))
+    headers.append((b"x-forwarded-proto", b"http"))
+    headers.append((b"host", b"127.0.0.1"))
+    path = "/" + request.path_params["path"] + ("?" + request.url.query if request.url.query else "")
+    asked = client.build_request(request.method, path, headers=headers, content=await request.body())
+    got = await client.send(asked, stream=True)
+    kept = {{n: v for n, v in got.headers.items() if n not in ("content-length", "transfer-encoding", "connection")}}
+    return StreamingResponse(got.aiter_raw(), got.status_code, kept)
+app = Starlette(routes=[Route("/hall/{{path:path}}", forward, methods=["GET", "HEAD", "POST"])])
+uvicorn.run(app, port={port}, log_level="warning")
+"""
+
+
+@contextlib.contextmanager
+def running(code: str, folder: Path, path: str = "/", **values: Any) -> Iterator[str]:
+    """A server in a process of its own; its address."""
+    port, log = free_port(), folder / f"log-{free_port()}.txt"
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code.format(port=port, **values)], cwd=ROOT, stdout=file, stderr=subprocess.STDOUT
+        )
+    try:
+        answering(f"http://127.0.0.1:{port}{path}", process, log)
+        yield f"http://127.0.0.1:{port}{path}"
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def test_gradio_is_the_version_that_the_page_is_tested_with():
+    assert gradio.__version__.startswith(f"{GRADIO}."), (
+        f"The page is tested with gradio {GRADIO}; {gradio.__version__} is installed. Run tests/ui against it, then "
+        "raise the bound in pyproject.toml and the number here."
+    )
+    low, high = GRADIO.split(".")[0], int(GRADIO.split(".")[1]) + 1
+    assert f'"gradio>={GRADIO},<{low}.{high}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+
+
+def test_every_file_is_served_compressed_for_ever_under_an_address_of_its_content():
+    from starlette.applications import Starlette
+    from starlette.testclient import TestClient
+
+    client = TestClient(Starlette(routes=web.routes("b1")))
+    assert {"page.js", "page.css", "texts-zh.json"} <= set(web.files())
+    assert not [name for name in web.files() if "test" in name or "tsconfig" in name]
+    for name, file in web.files().items():
+        got = client.get(f"/{web.folder()}/{name}")
+        assert got.content == file.plain
+        assert got.headers["content-encoding"] == "gzip"
+        assert got.headers["cache-control"] == "public, max-age=31536000, immutable"
+        assert got.headers["content-type"].startswith(file.kind)
+        assert gzip.decompress(file.packed) == file.plain
+    assert client.get(f"/{web.folder()}/page.js", headers={"accept-encoding": "identity"}).content
+    build = client.get(f"/{web.folder()}/build")
+    assert (build.text, build.headers["cache-control"]) == ("b1", "no-store")
+    for name in ("nothing.js", "..%2f..%2fapp.py", "tsconfig.json"):
+        assert client.get(f"/{web.folder()}/{name}").status_code == 404
+
+
+#: Names by which a script would reach into gradio, and ways to change what belongs to the browser.
+_FORBIDDEN = re.compile(
+    r"gradio_config|gradio_api|__gradio|__i18n__|__type__|fn_index|session_hash|queue/|process_completed|heartbeat"
+    r"|svelte|tab-wrapper|tab-container|toast|data-testid|\bgradio-app\b|\.gradio-|\.click\(\)"
+    r"|window\.fetch|\bfetch\s*=[^=>]|(?:define(?:Property|Properties)|assign)\(\s*(?:window|navigator|globalThis|document)\b"
+    r"|navigator\.\w+\s*=[^=>]|(?:^|[^.\w])window\.(?!open|parent|devicePixelRatio)\w+\s*=[^=>]"
+)
+
+
+def test_no_script_reaches_into_gradio_or_changes_what_is_the_browsers():
+    found = {}
+    for path in sorted(WEB.glob("*.js")):
+        code = re.sub(r"(?m)^\s*(//|/\*|\*).*$|\s//[: ].*$", "", path.read_text(encoding="utf-8"))
+        # The one click is on an element of our own, which is how a browser is told to save a file.
+        code = code.replace('download: file.orig_name || "" }).click()', "")
+        if hits := [one.group() for one in _FORBIDDEN.finditer(code)]:
+            found[path.name] = hits
+    assert not found
+    made = "Object.defineProperty(navigator, 'x', {})"
+    for bad in ("window.fetch = 1", "navigator.language = 'x'", made, "a.click()", "document.querySelector('.toast')"):
+        assert _FORBIDDEN.search(bad), bad
+
+
+def test_modules_import_each_other_by_name_and_no_function_is_long():
+    for path in sorted(WEB.glob("*.js")):
+        code = path.read_text(encoding="utf-8")
+        for name in re.findall(r'(?m)^(?:import|export) .*from "([^"]+)";$', code):
+            if path.name.endswith(".test.js") and name.startswith("node:"):
+                continue
+            assert re.fullmatch(r"\./[a-z-]+\.js", name), (path.name, name)
+            assert (WEB / name).is_file()
+        assert code.count("\n") < 400, path.name
+        # A function at the top of a module ends at the next line that begins with a bracket.
+        for found in re.finditer(r"(?m)^(?:export )?const \w+ = .*\{\n(?:.*\n)*?^\}", code):
+            assert found.group().count("\n") < 130, (path.name, found.group().splitlines()[0])
+
+
+def transferred(page: Any, address: str) -> dict[str, int]:
+    """Bytes on the wire of the page itself and of each of our files, that came with the last load."""
+    sizes: dict[str, int] = page.evaluate(
+        """() => Object.fromEntries([...performance.getEntriesByType("navigation"),
+            ...performance.getEntriesByType("resource")].map((one) => [one.name, one.transferSize]))"""
+    )
+    return {
+        name: size
+        for name, size in sizes.items()
+        if name.partition("#")[0].rstrip("/") == address.rstrip("/") or "/web/" in name
+    }
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_first_and_a_second_visit_weigh_little(chromium: Any, server: str, language: str, record_property: Any):
+    page = chromium.new_context(locale={"en": "en-GB", "zh": "zh-CN"}[language]).new_page()
+    visit = Visit(page, server).open()
+    first = transferred(page, server)
+    assert any("page.js" in name for name in first)
+    whole = next(size for name, size in first.items() if "/web/" not in name)
+    page.goto("about:blank")
+    visit.open()
+    second = transferred(page, server)
+    record_property("kB", [round(one / 1000) for one in (whole, sum(first.values()), sum(second.values()))])
+    assert whole <= 1000 * PAGE_KB
+    assert sum(first.values()) <= 1000 * FIRST_KB
+    assert sum(second.values()) <= 1000 * SECOND_KB
+    page.context.close()
+
+
+def answers_anew(visit: Visit) -> None:
+    """The page that is open answers a move, and opens a tab that a link leads to."""
+    visit.sets("move-dx", 5)
+    visit.settled("5 px right; rendered anew")
+    visit.page.evaluate("explorer.openTab('blocks')")
+    visit.page.wait_for_function("document.documentElement.dataset.tab === 'blocks'")
+    visit.page.locator("#example .part[data-block]").wait_for(state="attached")
+    assert visit.complaints == []
+
+
+@pytest.mark.browser
+def test_the_page_is_launched_as_any_page_of_gradio(chromium: Any, tmp_path: Path):
+    with running(ALONE, tmp_path) as address:
+        assert httpx.get(address, headers={"host": "evil.example"}).status_code == 421
+        visit = Visit(chromium.new_page(viewport={"width": 1440, "height": 900}), address.rstrip("/")).open()
+        answers_anew(visit)
+        assert visit.strangers() == []
+        visit.page.close()
+
+
+@pytest.mark.browser
+def test_the_page_is_put_into_an_application_behind_a_proxy_under_a_path_and_in_a_frame(chromium: Any, tmp_path: Path):
+    with running(MOUNTED, tmp_path, "/tools/explorer/", root=None) as address:
+        assert httpx.get(address.replace("/tools/explorer/", "/")).json() == "somebody's own"
+        visit = Visit(chromium.new_page(viewport={"width": 1440, "height": 900}), address).open()
+        answers_anew(visit)
+        assert visit.strangers() == []
+        visit.page.close()
+    with (
+        running(MOUNTED, tmp_path, "/tools/explorer/", root="/hall") as behind,
+        running(PROXY, tmp_path, "/hall/", behind=behind.rstrip("/")) as outer,
+    ):
+        visit = Visit(chromium.new_page(viewport={"width": 1440, "height": 900}), outer).open()
+        answers_anew(visit)
+        assert visit.strangers() == [], "an address leads past the proxy"
+        visit.page.close()
+        page = chromium.new_page(viewport={"width": 1440, "height": 900})
+        page.route("**/frame.html", lambda route: route.fulfill(
+            content_type="text/html", body=f'<iframe src="{outer}" width=1400 height=860></iframe>'
+        ))  # fmt: skip
+        page.goto(f"{outer}frame.html")
+        page.frame_locator("iframe").locator("#stage article.model .top li").first.wait_for(timeout=60_000)
+        page.close()
+
+
+@pytest.mark.browser
+def test_a_page_whose_files_are_not_served_says_how_to_serve_them(chromium: Any, tmp_path: Path):
+    with running(PLAIN, tmp_path) as address:
+        page = chromium.new_page()
+        page.goto(address)
+        page.get_by_text("Start it with build().launch()").first.wait_for(timeout=60_000)
+        page.close()
