@@ -22,7 +22,13 @@ from explorer.errors import MethodError, ParameterError
 from explorer.models.model import Model
 from explorer.models.spec import ModelSpec
 from explorer.models.stages import Stage
-from explorer.probes import locality, receptive_field
+from explorer.probes import (
+    attention_distance,
+    attribution_radius,
+    effective_receptive_field,
+    reach,
+    receptive_field,
+)
 from explorer.probes.attention_distance import distances
 from explorer.probes.attribution_radius import radii, spread
 from explorer.probes.base import PROBES, Run
@@ -226,12 +232,12 @@ def test_the_gradient_is_that_of_the_normalised_input(lab: list[Model]) -> None:
     model.module.stage(x)[:, :, 24, 24].relu().sum().backward()  # type: ignore[operator,union-attr]
     assert x.grad is not None
     expected = x.grad.relu().sum(1)
-    assert torch.allclose(locality.input_gradient(model, x01, 1), expected, atol=1e-7)
+    assert torch.allclose(effective_receptive_field.input_gradient(model, x01, 1), expected, atol=1e-7)
 
 
 def test_replknet_log_agrees_with_its_definition(lab: list[Model]) -> None:
     model, seen = lab[1], Shown(lab[1], read(4))
-    maps = locality.input_gradient(model, seen.images, 1).double()
+    maps = effective_receptive_field.input_gradient(model, seen.images, 1).double()
     scaled = (maps.mean(0) + 1).log10()
     scaled /= scaled.max()
     total = float(scaled.sum())
@@ -384,7 +390,7 @@ def test_distances_agree_with_a_loop(number: int) -> None:
 
 def test_distances_do_not_depend_on_how_queries_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = [distances(one) for one in hand_made()]
-    monkeypatch.setattr(locality, "_AT_A_TIME", 60)
+    monkeypatch.setattr(attention_distance, "_AT_A_TIME", 60)
     assert all(torch.allclose(distances(one), other) for one, other in zip(hand_made(), whole))
 
 
@@ -394,7 +400,7 @@ def test_distances_of_networks_agree_with_a_loop(spec: str) -> None:
     model = load(spec, "cpu")
     image = torch.rand(1, 3, *model.input_size, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        one = locality._placed(model, image)[-1]
+        one = attention_distance._placed(model, image)[-1]
     assert torch.allclose(distances(one)[0], naive(one), atol=1e-3)
 
 
@@ -457,8 +463,8 @@ def test_one_cell_of_evidence_has_the_radius_of_a_cell(lab: list[Model], monkeyp
         values[1, 1] = -1.0
         return replace(found, attributions=(replace(found.attributions[0], values=values),))
 
-    real = locality.answer
-    monkeypatch.setattr(locality, "answer", fake)
+    real = attribution_radius.answer
+    monkeypatch.setattr(attribution_radius, "answer", fake)
     result = probe("attribution-radius", lab[1], 2)
     # A square of 16 px, half of which lies in a circle of radius sqrt(128 / pi)
     assert result.summary["lab/conv: radius holding 50 %"].value == pytest.approx(math.sqrt(128 / math.pi), abs=0.35)
@@ -508,7 +514,7 @@ def test_sections_of_nothing_yet_are_empty(results: list[ProbeResult]) -> None:
 
 
 def test_all_on_one_axis(results: list[ProbeResult]) -> None:
-    chart = locality.on_one_axis(results).rows[0][0]
+    chart = reach.on_one_axis(results).rows[0][0]
     one, two = chart.lines  # type: ignore[union-attr]
     assert (one.name, one.joined, two.name) == ("lab/mhsa", False, "lab/conv")
     assert len(one.x) == len(one.y) == 7
