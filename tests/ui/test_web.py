@@ -66,7 +66,8 @@ async def forward(request):
     return StreamingResponse(got.aiter_raw(), got.status_code, kept)
 async def icon(request):
     return Response()
-app = Starlette(routes=[Route("/favicon.ico", icon), Route("/hall/{{path:path}}", forward, methods=["GET", "HEAD", "POST"])])
+app = Starlette(routes=[Route("/favicon.ico", icon),
+    Route("/hall/{{path:path}}", forward, methods=["GET", "HEAD", "POST"])])
 uvicorn.run(app, port={port}, log_level="warning")
 """
 
