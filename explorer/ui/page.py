@@ -110,19 +110,18 @@ class Page(gr.Blocks):
         return super().launch(*arguments, **{**ours, **options, "app_kwargs": own})
 
 
-def mount(app: FastAPI, path: str, root_path: str | None = None, **options: Any) -> Page:
+def mount(app: FastAPI, path: str, **options: Any) -> Page:
     """Put the page into somebody's application, and return it.
 
     Args:
         app: a FastAPI application; it sees to the names under which it may be asked, and to who may ask.
         path: where the page stands in it, as "/explorer".
-        root_path: where a proxy that takes a part of the path off shows the page, as "/hall"; None without one.
         options: of `build`; visitors may not name folders of this machine, and the hub is asked as by somebody
             unknown, unless they say otherwise.
     """
     take_uploads()
     page = build(**{"folders": False, "hub_token": False, **options})
-    gr.mount_gradio_app(app, page, path=path, root_path=root_path, **page.served(None))
+    gr.mount_gradio_app(app, page, path=path, **page.served(None))
     return page
 
 

@@ -188,7 +188,10 @@ def test_a_served_page_answers_bounds_and_refuses(server: str):
     assert asking.ask("answer", question, build="other")["error"]["kind"] == "old"
     large = asking.post(asking.body("answer", {"models": ["x" * MAX_LIVE_BYTES]}))
     assert large.status_code == 413
-    assert asking.post({"fn_name": "nothing", "component_id": asking.places["answer"], "data": {}}).status_code == 404
+    assert asking.post({"fn_name": "nothing", "component_id": asking.places["answer"], "data": {}}).status_code in (
+        400,
+        404,
+    )
     assert httpx.post(f"{server}/gradio_api/component_server", content=b"{").status_code == 400
 
 

@@ -28,7 +28,7 @@ GRADIO = "6.31"
 PAGE_KB, FIRST_KB, SECOND_KB = 250, 350, 250
 
 #: The page by itself; in an application; and in one behind a proxy that takes a prefix off.
-ALONE = "from explorer.ui.page import build\nbuild(['lab/conv']).launch(server_port={port})"
+ALONE = "from explorer.ui.page import build\nbuild(['lab/conv']).launch(server_port={port}, root_path={root!r})"
 MOUNTED = """
 import uvicorn
 from fastapi import FastAPI
@@ -38,7 +38,7 @@ app = FastAPI()
 def hello(): return "somebody's own"
 @app.get("/favicon.ico")
 def icon(): return ""
-mount(app, "/tools/explorer", root_path={root!r}, models=["lab/conv"])
+mount(app, "/tools/explorer", models=["lab/conv"])
 uvicorn.run(app, port={port}, log_level="warning")
 """
 PLAIN = """
@@ -64,7 +64,10 @@ async def forward(request):
     got = await client.send(asked, stream=True)
     kept = {{n: v for n, v in got.headers.items() if n not in ("content-length", "transfer-encoding", "connection")}}
     return StreamingResponse(got.aiter_raw(), got.status_code, kept)
-app = Starlette(routes=[Route("/hall/{{path:path}}", forward, methods=["GET", "HEAD", "POST"])])
+async def icon(request):
+    return Response()
+app = Starlette(routes=[Route("/favicon.ico", icon),
+    Route("/hall/{{path:path}}", forward, methods=["GET", "HEAD", "POST"])])
 uvicorn.run(app, port={port}, log_level="warning")
 """
 
@@ -199,7 +202,7 @@ def answers_anew(visit: Visit) -> None:
 
 @pytest.mark.browser
 def test_the_page_is_launched_as_any_page_of_gradio(chromium: Any, tmp_path: Path):
-    with running(ALONE, tmp_path) as address:
+    with running(ALONE, tmp_path, root=None) as address:
         assert httpx.get(address, headers={"host": "evil.example"}).status_code == 421
         visit = Visit(chromium.new_page(viewport={"width": 1440, "height": 900}), address.rstrip("/")).open()
         answers_anew(visit)
@@ -208,15 +211,17 @@ def test_the_page_is_launched_as_any_page_of_gradio(chromium: Any, tmp_path: Pat
 
 
 @pytest.mark.browser
-def test_the_page_is_put_into_an_application_behind_a_proxy_under_a_path_and_in_a_frame(chromium: Any, tmp_path: Path):
-    with running(MOUNTED, tmp_path, "/tools/explorer/", root=None) as address:
+def test_the_page_is_put_into_an_application_and_behind_a_proxy_under_a_path_and_in_a_frame(
+    chromium: Any, tmp_path: Path
+):
+    with running(MOUNTED, tmp_path, "/tools/explorer/") as address:
         assert httpx.get(address.replace("/tools/explorer/", "/")).json() == "somebody's own"
         visit = Visit(chromium.new_page(viewport={"width": 1440, "height": 900}), address).open()
         answers_anew(visit)
         assert visit.strangers() == []
         visit.page.close()
     with (
-        running(MOUNTED, tmp_path, "/tools/explorer/", root="/hall") as behind,
+        running(ALONE, tmp_path, root="/hall") as behind,
         running(PROXY, tmp_path, "/hall/", behind=behind.rstrip("/")) as outer,
     ):
         visit = Visit(chromium.new_page(viewport={"width": 1440, "height": 900}), outer).open()
