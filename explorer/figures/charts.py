@@ -39,8 +39,7 @@ def span(panel: Chart, along: str) -> tuple[float, float]:
     for line in panel.lines:
         parts = (places(line, panel),) if along == "x" else (line.y, line.low or (), line.high or ())
         values += [value for part in parts for value in part if is_number(value) and not (one.log and value <= 0)]
-    if along == "x":
-        values += [place for place, _ in panel.marks]
+    values += [place for place, _ in (panel.marks if along == "x" else panel.levels)]
     low, high = (min(values), max(values)) if values else (0.1, 1.0)
     if one.log:
         factor = max((high / low) ** 0.05, 1.05)

@@ -119,7 +119,7 @@ def oracle() -> Any:
 
     rendered, normalise = stimuli.render_many, wrapped(nn.Flatten(), stages=False).normalise
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("stimuli", "patch_shuffle", "shape_bias", "background", "context", "scale"):
+        for name in ("stimuli", "patch_shuffle", "shape_bias", "background", "objects", "scale"):
             patch.setattr(f"explorer.probes.{name}.render_many", noted)
 
         def rows(rule: Callable[[Scene], int], *probes: str) -> Callable[..., list[Row]]:

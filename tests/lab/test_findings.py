@@ -10,9 +10,11 @@ import pytest
 import explorer
 from explorer.blocks import BLOCKS
 from explorer.errors import ParameterError
-from explorer.figures import charts as drawing
-from explorer.figures import static
+from explorer.figures.interactive import separate
 from explorer.figures.looks import LOOKS
+from explorer.figures.saving import save
+from explorer.figures.sheet import Section, Sheet
+from explorer.figures.static import image
 from explorer.lab import sheets
 from explorer.lab.findings import HEADLINES, findings_of, lines
 from explorer.lab.intervals import difference, judge
@@ -267,17 +269,17 @@ def test_charts_refuse_what_was_not_measured(many: SetUp) -> None:
 def test_hollow_points_and_levels_are_drawn_on_the_page_and_still(many: SetUp) -> None:
     for name in ("translation", "context"):
         chart = sheets.charts(many)[name]
-        figure = drawing.figure(chart)
+        figure = separate(chart)
         (trace,) = [one for one in figure.data if one.name == "se" and one.marker.symbol]
         assert set(trace.marker.color) == {"#FFFFFF"}
         assert trace.marker.line.color == LOOKS["se"].colour
         level, words = chart.levels[0]
         assert any(one.y0 == one.y1 == level for one in figure.layout.shapes)
         assert any(one.text == words and one.y == level for one in figure.layout.annotations)
-        with_level = drawing.picture(chart, 400, 300).tobytes()
-        assert with_level != drawing.picture(replace(chart, levels=()), 400, 300).tobytes()
         filled = tuple(replace(line, hollow=()) for line in chart.lines)
-        assert with_level != drawing.picture(replace(chart, lines=filled), 400, 300).tobytes()
+        others = (replace(chart, levels=()), replace(chart, lines=filled))
+        drawn, *without = (image(Sheet("t", (Section("", ((one,),)),))).tobytes() for one in (chart, *others))
+        assert drawn not in without
 
 
 def test_the_sheet_has_each_set_up_with_its_findings(tmp_path) -> None:
@@ -290,6 +292,6 @@ def test_the_sheet_has_each_set_up_with_its_findings(tmp_path) -> None:
     for section in sheet.sections:
         assert sum(len(row) for row in section.rows) == len(sheets.CHARTS)
         assert any("mhsa loses 80 points" in note for note in section.notes)
-    page = static.save(sheet, tmp_path / "lab.html").read_text()
+    page = save(sheet, tmp_path / "lab.html").read_text()
     assert "<script src=" not in page
     assert CONTROL in page
