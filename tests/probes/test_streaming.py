@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from explorer.lab import fitting
+from explorer.lab import fit_data
 from explorer.lab.fit_data import FitRecipe
 from explorer.lab.fitting import fit
 from explorer.models.loading import load
@@ -57,7 +57,7 @@ def test_a_probe_gives_the_same_numbers_and_names_what_was_left_out(
 def test_a_fit_of_more_than_fits_is_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = ModelSpec.parse("random/test_resnet+mhsa@3", input_size=(64, 64))
     held = fit(spec, folder, FitRecipe(epochs=1, batch=4), "cpu")
-    monkeypatch.setattr(fitting, "HELD_BYTES", 3 * 3 * 64 * 64)
+    monkeypatch.setattr(fit_data, "HELD_BYTES", 3 * 3 * 64 * 64)
     some = fit(spec, folder, FitRecipe(epochs=1, batch=4), "cpu")
     assert all(torch.equal(held.tensors[name], some.tensors[name]) for name in held.tensors)
     assert held.record["pictures"] + held.record["held_out"] == 12

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import uuid
-from typing import Any
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import httpx
+
+Found = TypeVar("Found")
+
+
+def run_alone(work: Coroutine[Any, Any, Found]) -> Found:
+    """Run it to its end in a thread of its own, for the browser of other tests leaves an event loop running in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
 
 
 class Asking:

@@ -47,7 +47,8 @@ class Lecture:
     def settled(self) -> None:
         """Wait until the answers are those to the step that is shown."""
         self.page.wait_for_function(
-            """() => document.querySelector("#lecture .question:not(:empty)") && explorer.state.get().lecture
+            """() => window.explorer && document.querySelector("#lecture .question:not(:empty)")
+                && explorer.state.get().lecture
                 && document.documentElement.dataset.lecture && !("stale" in document.documentElement.dataset)"""
         )
 

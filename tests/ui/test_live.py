@@ -18,7 +18,7 @@ from explorer.ui.guard import LIVE_BURST, LIVE_RATE, MAX_LIVE_BYTES, Rate
 from explorer.ui.live import Latest, Live
 from explorer.ui.worker import BUSY, Lane, Worker, task
 
-from .asking import Asking
+from .asking import Asking, run_alone
 
 LANE = Lane("tests-of-live", 1, 8, 30)
 
@@ -48,7 +48,7 @@ def ask(work: Callable[..., Any], *bodies: Any, browser: Browser | None = None, 
             await asyncio.sleep(pause)
         return list(await asyncio.gather(*running))
 
-    return asyncio.run(all_of_them())
+    return run_alone(all_of_them())
 
 
 def test_an_answer_comes_in_an_envelope_with_the_build_and_the_number_of_its_request():
@@ -122,7 +122,7 @@ def test_what_is_older_than_what_was_asked_since_is_ended_or_never_begun():
         all_asked.set()
         return list(await asyncio.gather(*running))
 
-    first, second, third = asyncio.run(asked())
+    first, second, third = run_alone(asked())
     assert first["error"]["kind"] == second["error"]["kind"] == "superseded"
     assert third["ok"] == 3
     assert begun == [1, 3]

@@ -116,9 +116,9 @@ def test_scene_fields_make_another_scene_and_bad_values_are_refused(visit: Visit
     visit.page.evaluate(
         "window.explorer.question.set({ scene: { ...window.explorer.question.get().scene, noise: 3 } })"
     )
-    toast = visit.page.locator(".toast-body").first
-    toast.wait_for()
-    assert "Noise is 3" in toast.inner_text()
+    notice = visit.page.locator("#masthead .notice")
+    notice.wait_for()
+    assert "Noise is 3" in notice.inner_text()
 
 
 def test_keys_move_the_object_and_samples_change_it(visit: Visit):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import http.server
 import json
@@ -13,7 +12,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +35,7 @@ from explorer.ui.handlers import Handlers
 from explorer.ui.payload import Failure
 from explorer.ui.upload import Own, _preprocess, pick
 
-from .asking import Asking
+from .asking import Asking, run_alone
 from .conftest import ROOT, answering, free_port
 
 #: No word of the page, and no colour of its pictures.
@@ -456,9 +454,7 @@ def test_websockets_are_asked_for_their_host_and_a_failure_is_sealed_too():
             with contextlib.suppress(RuntimeError):
                 await Guard(broken, Hosts("127.0.0.1"))(scope, receive, send)
 
-        # A thread of its own, for the browser of the other tests leaves an event loop running in this one.
-        with ThreadPoolExecutor(1) as pool:
-            pool.submit(asyncio.run, one()).result()
+        run_alone(one())
         return sent
 
     assert [one["type"] for one in ask("websocket", b"localhost:7860")] == ["websocket.accept"]
