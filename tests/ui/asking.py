@@ -15,7 +15,7 @@ Found = TypeVar("Found")
 
 
 def run_alone(work: Coroutine[Any, Any, Found]) -> Found:
-    """Run it to its end in a thread of its own, for the browser of other tests leaves an event loop running in this one."""
+    """Run it to its end in a thread of its own: the browser of other tests leaves an event loop running in this one."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, work).result()
 
