@@ -17,13 +17,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 import explorer
-from explorer import lessons, scenes
+from explorer import scenes
 from explorer.attention import rollout
 from explorer.attention.mass import mass_ratio
 from explorer.attribution import METHODS
 from explorer.comparison.compare import compare
 from explorer.errors import MethodError
 from explorer.lab import experiment, fit_data, fitting, training
+from explorer.lessons import claims
 from explorer.models.loading import load
 from explorer.models.model import Model
 from explorer.probes import PROBES, steps
@@ -258,7 +259,7 @@ def test_lessons_and_masses_make_no_float64_on_the_device() -> None:
     values = torch.rand(6, 6, generator=torch.Generator().manual_seed(0))
     mask = values > 0.5
     there = values.to(DEVICE)
-    assert lessons._correlation(there, 2 * there + 1, mask.to(DEVICE)) == pytest.approx(1.0)
+    assert claims._correlation(there, 2 * there + 1, mask.to(DEVICE)) == pytest.approx(1.0)
     expected = float(values[mask].double().mean() / values.double().mean())
     for where in (mask, mask.to(DEVICE)):
         assert mass_ratio(there, where) == pytest.approx(expected, rel=1e-6)

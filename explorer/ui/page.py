@@ -92,6 +92,7 @@ class Page(gr.Blocks):
                 font_mono=["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"],
             ),
             "i18n": gradio_tables(),
+            "css": web.frame(),
         }
 
     def launch(self, *arguments: Any, **options: Any) -> Any:

@@ -29,6 +29,8 @@ _KEPT = {"cache-control": "public, max-age=31536000, immutable", "vary": "accept
 _NEVER_KEPT = {"cache-control": "no-store"}
 #: Under this name a page asks whether the server that made it is still there.
 BUILD = "build"
+#: Styles that gradio sends with the page itself.
+_FRAME = "frame.css"
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def files() -> dict[str, File]:
     found = {}
     for path in sorted(asset("web").iterdir(), key=lambda one: one.name):
         ending = path.name[path.name.rfind(".") :]
-        if ending in (".js", ".css") and not path.name.endswith(".test.js"):
+        if ending in (".js", ".css") and not path.name.endswith(".test.js") and path.name != _FRAME:
             found[path.name] = path.read_bytes()
     for code in words.tables():
         told = {"texts": words.tables()[code], "names": sorted(CLASSES)}
@@ -70,6 +72,11 @@ def folder() -> str:
     for name, file in files().items():
         digest.update(f"{name}\0{len(file.plain)}\0".encode() + file.plain)
     return f"web/{digest.hexdigest()[:16]}"
+
+
+def frame() -> str:
+    """Styles that say where everything stands, needed before anything is drawn."""
+    return asset("web", _FRAME).read_text(encoding="utf-8")
 
 
 def module() -> str:
