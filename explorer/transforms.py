@@ -1,6 +1,6 @@
 """Move what is in a picture (shift, rescale, turn, mirror), and bring a map of the moved picture back.
 
-Conventions, with the frame and `Point` of explorer.types: a place p of the picture goes to
+Conventions, with the frame and `Point` of explorer.geometry: a place p of the picture goes to
 
     M(c + zoom * R(angle) (p - c)) + (dx, dy)
 

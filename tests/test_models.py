@@ -35,10 +35,11 @@ from explorer.models.catalogue import describe, search
 from explorer.models.device import choose_device
 from explorer.models.labels import headless_reason
 from explorer.models.loading import load
+from explorer.models.model import Model
 from explorer.models.spec import ModelSpec
 from explorer.models.store import ModelStore
 
-ROOT = Path(models.__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def noise(model: models.Model, batch: int = 1) -> Tensor:
@@ -203,7 +204,7 @@ def test_heads_and_towers_of_every_published_model_are_told_apart() -> None:
 
 
 def test_class_names_of_the_imagenet_sets_by_index_and_else_by_number() -> None:
-    def names(classes: int) -> models.Model:
+    def names(classes: int) -> Model:
         return load(ModelSpec.parse("random/test_resnet", options=(("num_classes", classes),)), "cpu")
 
     assert [names(1000).label(index) for index in (0, 258, 999)] == ["tench", "Samoyed", "toilet tissue"]
@@ -558,7 +559,7 @@ def test_a_hub_that_never_answers_is_given_up_soon(tmp_path: Path, monkeypatch: 
 def test_hf_endpoint_and_hf_home_are_respected(hub: http.server.ThreadingHTTPServer, tmp_path: Path) -> None:
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGINGFACE_"))}
     environment |= {"HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}", "HF_HOME": str(tmp_path / "home")}
-    code = "from explorer.weights import hub_file, hub_weights; hub_file('org/good', 'config.json')\n"
+    code = "from explorer.models.weights import hub_file, hub_weights; hub_file('org/good', 'config.json')\n"
     code += "print(hub_weights('org/good'))"
     path = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True, cwd=ROOT).strip()
     assert Path(path).is_relative_to(tmp_path / "home" / "hub")
@@ -645,9 +646,9 @@ def test_store_loads_once_keeps_to_its_bytes_and_sees_a_changed_file(
     tensors: dict[str, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = []
-    original = models.load
+    original = load
 
-    def counting(spec: ModelSpec, *rest: Any) -> models.Model:
+    def counting(spec: ModelSpec, *rest: Any) -> Model:
         loaded.append(str(spec))
         return original(spec, *rest)
 

@@ -1,4 +1,4 @@
-"""Rollout methods: attention of all layers multiplied, see `explorer.rollout`."""
+"""Rollout methods: attention of all layers multiplied, see `explorer.attention.rollout`."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ def add_query(parser: Parser, tokens: bool = True) -> None:
     text = "the place asked about, px of the first model's input before the move, repeatable"
     text += ", or a token's name: class" * tokens
     parser.add_argument("--query", action="append", metavar="X,Y", help=f"{text} (the middle)")
-    pins = ("image", "place")  # of explorer.compare, which takes a second to import
+    pins = ("image", "place")  # of explorer.comparison, which takes a second to import
     parser.add_argument("--pin", default="image", choices=pins, help="what the query stays on (%(default)s)")
     text = f"number in the order of the forward pass, from 0, dotted path or {USUAL}; for all or one a model"
     parser.add_argument("--layer", action="append", help=text)

@@ -104,7 +104,7 @@ class ModelSpec:
         weights_file: a safetensors file laid over the built model, or None.
         preprocessing: overrides of timm's data config (mean, std, interpolation, crop_pct), as sorted pairs.
         head: what the outputs are: "softmax", one of several classes; "sigmoid", one label or several independent
-            ones; "none", no classes. None: as its configuration says, see `explorer.heads`.
+            ones; "none", no classes. None: as its configuration says, see `explorer.models.heads`.
     """
 
     backbone: str

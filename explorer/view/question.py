@@ -100,7 +100,7 @@ class View(BaseModel):
         source: what is shown. A str is a sample photograph's name, else the path of a file.
         transform: the move, in pixels of the first model's input.
         queries: places before the move, at most four; the first is the one asked from. The centre if there is none.
-        pin: what queries stay on when the picture is moved, see `explorer.compare.PINS`.
+        pin: what queries stay on when the picture is moved, see `explorer.comparison.compare.PINS`.
         method: an attribution method, or None for none.
         parameters: the method's parameters.
         layers: place of a model in ``models`` -> which of its layers is displayed, by number (negative from the end)

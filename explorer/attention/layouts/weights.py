@@ -1,4 +1,4 @@
-"""Attention weights as they were captured, read row by row: each is a `Weights` of explorer.types."""
+"""Attention weights as they were captured, read row by row: each is a `Weights` of explorer.attention.maps."""
 
 from __future__ import annotations
 
