@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from explorer.figures.sheet import Chart, Line, Radar
-
-if TYPE_CHECKING:
-    pass
 
 
 def legend(panel: Chart | Radar) -> list[tuple[str, str]]:

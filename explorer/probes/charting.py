@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from explorer.figures.sheet import Dash, Line, colour_of
 from explorer.models.model import Model
 from explorer.probes.result import ProbeResult
 from explorer.probes.rows import Row
-
-if TYPE_CHECKING:
-    pass
 
 
 def curve(name: str, number: int, rows: Sequence[Row], x: str, dash: Dash = "solid", joined: bool = True) -> Line:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from explorer.probes.result import Better, Score
 from explorer.statistics import BY, Range, interval, wilson
-
-if TYPE_CHECKING:
-    pass
-
 
 Row = dict[str, Any]
 

@@ -10,7 +10,6 @@ both, and a test compares them.
 from __future__ import annotations
 
 import dataclasses
-import html
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -20,13 +19,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import gradio as gr
 from gradio.i18n import I18nData
 
-from explorer.blocks import BLOCKS
 from explorer.figures.sheet import Axis, Bars, Chart, Line, Map, Panel, Radar, Section, Sheet, Table, Words
 from explorer.resources import asset
 from explorer.scenes import CLASSES
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
+    pass
 
 #: The language of the keys.
 ENGLISH = "en"
@@ -286,38 +284,3 @@ def _lines(lines: tuple[Line, ...], language: str) -> tuple[Line, ...]:
         x: Any = tuple(say(one, language) if isinstance(one, str) else one for one in line.x)
         said.append(dataclasses.replace(line, name=say(line.name, language), x=x))
     return tuple(said)
-
-
-_TEXTS = {"text", "name", "ticktext", "hovertemplate"}
-_TAG = re.compile(r"(<[^>]*>|%\{[^}]*\})")
-
-
-def translated_figure(figure: go.Figure, language: str) -> go.Figure:
-    """A plotly figure with its titles, legends, ticks and hover texts in a language."""
-    if language not in tables():
-        return figure
-    import plotly.graph_objects as go  # takes a second
-
-    return go.Figure(_in_figure(figure.to_plotly_json(), language), skip_invalid=True)
-
-
-def _in_figure(part: Any, language: str, key: str = "") -> Any:
-    if isinstance(part, dict):
-        return {name: _in_figure(value, language, name) for name, value in part.items()}
-    if isinstance(part, str) and key in _TEXTS:
-        return _marked_up(part, language)
-    if isinstance(part, (list, tuple)):
-        return [_in_figure(one, language, key) for one in part]
-    return part
-
-
-def _marked_up(text: str, language: str) -> str:
-    """A text with tags in it: as a whole, where they only break its lines, or between them."""
-    plain = html.unescape(text.replace("<br>", " "))
-    said = say(plain, language)
-    if said != plain and "<" not in plain and plain not in BLOCKS:
-        return html.escape(said, quote=False)
-    pieces = _TAG.split(text)
-    # The block "none" is a name.
-    kept = {one for one in pieces if one.strip() in BLOCKS} | set(pieces[1::2])
-    return "".join(one if one in kept else say(one, language) for one in pieces)

@@ -67,16 +67,16 @@ def answering(address: str, process: subprocess.Popen[bytes], log: Path) -> None
 
 
 @contextmanager
-def _serving(tmp_path_factory: pytest.TempPathFactory, models: str) -> Iterator[str]:
-    port = free_port()
-    log = tmp_path_factory.mktemp("server") / "log.txt"
-    code = f"from explorer.ui.page import serve; serve({models}, port={port})"
+def running(code: str, folder: Path, path: str = "/", **values: Any) -> Iterator[str]:
+    """A server in a process of its own; its address."""
+    port, log = free_port(), folder / f"log-{free_port()}.txt"
     with log.open("w") as file:
-        process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
-    address = f"http://127.0.0.1:{port}"
+        process = subprocess.Popen(
+            [sys.executable, "-c", code.format(port=port, **values)], cwd=ROOT, stdout=file, stderr=subprocess.STDOUT
+        )
     try:
-        answering(address, process, log)
-        yield address
+        answering(f"http://127.0.0.1:{port}{path}", process, log)
+        yield f"http://127.0.0.1:{port}{path}"
     finally:
         process.terminate()
         try:
@@ -84,6 +84,13 @@ def _serving(tmp_path_factory: pytest.TempPathFactory, models: str) -> Iterator[
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+@contextmanager
+def _serving(tmp_path_factory: pytest.TempPathFactory, models: str) -> Iterator[str]:
+    code = f"from explorer.ui.page import serve; serve({models}, port={{port}})"
+    with running(code, tmp_path_factory.mktemp("server"), path="") as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

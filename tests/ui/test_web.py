@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +14,7 @@ import pytest
 from explorer.resources import asset
 from explorer.ui import web
 
-from .conftest import ROOT, answering, free_port
+from .conftest import ROOT, running
 from .visit import Visit
 
 WEB = asset("web")
@@ -70,26 +66,6 @@ app = Starlette(routes=[Route("/favicon.ico", icon),
     Route("/hall/{{path:path}}", forward, methods=["GET", "HEAD", "POST"])])
 uvicorn.run(app, port={port}, log_level="warning")
 """
-
-
-@contextlib.contextmanager
-def running(code: str, folder: Path, path: str = "/", **values: Any) -> Iterator[str]:
-    """A server in a process of its own; its address."""
-    port, log = free_port(), folder / f"log-{free_port()}.txt"
-    with log.open("w") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-c", code.format(port=port, **values)], cwd=ROOT, stdout=file, stderr=subprocess.STDOUT
-        )
-    try:
-        answering(f"http://127.0.0.1:{port}{path}", process, log)
-        yield f"http://127.0.0.1:{port}{path}"
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def test_gradio_is_the_version_that_the_page_is_tested_with():
