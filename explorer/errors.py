@@ -20,9 +20,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from explorer.messages import Message, listed, message_of, sentences
+
 
 class ExplorerError(Exception):
     """Base of all errors that are the explorer's answer to its input; anything else is a defect."""
+
+    @property
+    def message(self) -> str:
+        """What it says, as a Message where it was raised with one."""
+        return message_of(self)
 
 
 class ParameterError(ExplorerError, ValueError):
@@ -39,10 +46,10 @@ class UnknownNameError(ParameterError, KeyError):
     def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
         known = list(known)
         close = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
-        hint = f" Did you mean {' or '.join(close)}?" if close else ""
+        hint = Message("Did you mean {names}?", names=listed(close, "{first} or {rest}")) if close else ""
         if not hint and len(known) <= 30:
-            hint = f" Known: {', '.join(known)}."
-        super().__init__(f"unknown {what} '{name}'.{hint}")
+            hint = Message("Known: {names}.", names=", ".join(known))
+        super().__init__(sentences(Message("unknown {what} '{name}'.", what=Message(what), name=name), hint))
 
     def __str__(self) -> str:  # KeyError would print the repr of the message
         return str(self.args[0])

@@ -14,11 +14,17 @@ from types import UnionType
 from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from explorer.errors import ParameterError, UnknownNameError
+from explorer.messages import Message
 
 Entry = TypeVar("Entry")
 
 #: What a value of each kind is called in a message.
-_KINDS: Mapping[type, str] = {int: "a whole number", float: "a number", str: "a text", bool: "True or False"}
+_KINDS: Mapping[type, str] = {
+    int: Message("a whole number"),
+    float: Message("a number"),
+    str: Message("a text"),
+    bool: Message("True or False"),
+}
 
 
 @dataclass(frozen=True)
@@ -75,15 +81,59 @@ class Parameter:
         if self.allows(value):
             return
         if self.choices:
-            raise ParameterError(f"{owner}: {name} is one of {', '.join(map(str, self.choices))}, got {value!r}")
+            raise ParameterError(
+                Message(
+                    "{owner}: {name} is one of {choices}, got {value}",
+                    owner=owner,
+                    name=name,
+                    choices=", ".join(map(str, self.choices)),
+                    value=f"{value!r}",
+                )
+            )
         if not self._is_of_its_kind(value):
-            raise ParameterError(f"{owner}: {name} is {_KINDS[self.kind]}, got {value!r}")
+            raise ParameterError(
+                Message(
+                    "{owner}: {name} is {kind}, got {value}",
+                    owner=owner,
+                    name=name,
+                    kind=_KINDS[self.kind],
+                    value=f"{value!r}",
+                )
+            )
         unit = f" {self.unit}" if self.unit else ""
         if self.high is None:
-            raise ParameterError(f"{owner}: {name} is {self.low}{unit} or more, got {value}")
+            raise ParameterError(
+                Message(
+                    "{owner}: {name} is {low}{unit} or more, got {value}",
+                    owner=owner,
+                    name=name,
+                    low=self.low,
+                    unit=unit,
+                    value=value,
+                )
+            )
         if self.low is None:
-            raise ParameterError(f"{owner}: {name} is {self.high}{unit} or less, got {value}")
-        raise ParameterError(f"{owner}: {name} lies from {self.low} to {self.high}{unit}, got {value}")
+            raise ParameterError(
+                Message(
+                    "{owner}: {name} is {high}{unit} or less, got {value}",
+                    owner=owner,
+                    name=name,
+                    high=self.high,
+                    unit=unit,
+                    value=value,
+                )
+            )
+        raise ParameterError(
+            Message(
+                "{owner}: {name} lies from {low} to {high}{unit}, got {value}",
+                owner=owner,
+                name=name,
+                low=self.low,
+                high=self.high,
+                unit=unit,
+                value=value,
+            )
+        )
 
     def _is_of_its_kind(self, value: Any) -> bool:
         if self.kind not in _KINDS:  # the entry checks it itself
@@ -185,7 +235,14 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
             if name in self._entries:
                 raise ValueError(f"{self._what} '{name}' is registered twice")
             if missing := [one for one in self._needs if not hasattr(entry, one)]:
-                raise ValueError(f"{self._what} '{name}' does not declare {', '.join(missing)}")
+                raise ValueError(
+                    Message(
+                        "{what} '{name}' does not declare {missing}",
+                        what=self._what,
+                        name=name,
+                        missing=", ".join(missing),
+                    )
+                )
             self._entries[name] = entry
             return entry
 

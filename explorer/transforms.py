@@ -29,6 +29,7 @@ from torch import Tensor
 
 from explorer.errors import ParameterError
 from explorer.geometry import Point, PulledBack
+from explorer.messages import Message, listed
 from explorer.registry import parameter, parameters
 from explorer.resampling import EXACT, Array, extend, grid_of, invert, resample, samples_of
 
@@ -71,11 +72,27 @@ class Transform:
                 object.__setattr__(self, name, float(value) if real else value)
                 continue
             if one.choices:
-                raise ParameterError(f"{name} is one of {', '.join(one.choices)}, got {value!r}")
+                raise ParameterError(
+                    Message(
+                        "{name} is one of {choices}, got {value}",
+                        name=name,
+                        choices=", ".join(one.choices),
+                        value=f"{value!r}",
+                    )
+                )
             if one.kind is bool:
                 raise ParameterError(f"{name} is True or False, got {value!r}")
             unit = " " * bool(one.unit) + one.unit
-            raise ParameterError(f"{name} is a number from {one.low:g} to {one.high:g}{unit}, got {value!r}")
+            raise ParameterError(
+                Message(
+                    "{name} is a number from {low} to {high}{unit}, got {value}",
+                    name=name,
+                    low=f"{one.low:g}",
+                    high=f"{one.high:g}",
+                    unit=unit,
+                    value=f"{value!r}",
+                )
+            )
         if self.centre is not None:
             try:
                 centre = Point(*map(float, self.centre))
@@ -91,23 +108,35 @@ class Transform:
         return not (self.dx or self.dy or self.flip or self.angle % 360) and self.zoom == 1
 
     def __str__(self) -> str:
+        return str(self.words)
+
+    @property
+    def words(self) -> str:
         """The move in words, for titles and exports."""
         if self.is_identity:
-            return "not moved"
-        parts = []
+            return Message("not moved")
+        return Message("{moves}; border {border}", moves=listed(self.moves), border=self.border)
+
+    @property
+    def moves(self) -> list[str]:
+        """Each part of the move in words, in the order in which they are made."""
+        parts: list[str] = []
         if self.zoom != 1:
-            parts.append(f"zoom {self.zoom:g}")
+            parts.append(Message("zoom {zoom}", zoom=f"{self.zoom:g}"))
         if self.angle % 360:
-            parts.append(f"turned {self.angle:g}° anticlockwise")
+            parts.append(Message("turned {angle}° anticlockwise", angle=f"{self.angle:g}"))
         if parts and self.centre is not None:
-            parts[-1] += f" about ({self.centre.x:g}, {self.centre.y:g})"
+            x, y = (f"{one:g}" for one in self.centre)
+            parts[-1] = Message("{move} about ({x}, {y})", move=parts[-1], x=x, y=y)
         if self.flip:
-            parts.append("mirrored")
+            parts.append(Message("mirrored"))
         if self.dx:
-            parts.append(f"{abs(self.dx):g} px {'right' if self.dx > 0 else 'left'}")
+            n = f"{abs(self.dx):g}"
+            parts.append(Message("{n} px right", n=n) if self.dx > 0 else Message("{n} px left", n=n))
         if self.dy:
-            parts.append(f"{abs(self.dy):g} px {'down' if self.dy > 0 else 'up'}")
-        return ", ".join(parts) + f"; border {self.border}"
+            n = f"{abs(self.dy):g}"
+            parts.append(Message("{n} px down", n=n) if self.dy > 0 else Message("{n} px up", n=n))
+        return parts
 
     def scaled(self, x: float, y: float | None = None) -> Transform:
         """The same move on a frame ``x`` times as wide and ``y`` (or ``x``) times as high.

@@ -15,24 +15,25 @@ import tempfile
 from pathlib import Path
 
 from explorer.errors import WriteError
+from explorer.messages import Message, listed
 
-_FULL = "the disk is full; make room on it, or choose another place"
+_FULL = Message("the disk is full; make room on it, or choose another place")
 #: What the system says, as a reason and what can be done about it.
 _REASONS = {
     errno.ENOSPC: _FULL,
-    errno.EDQUOT: "your share of this disk (quota) is used up; make room in it, or choose another place",
-    errno.EFBIG: "it is larger than a file may be here (ulimit -f); raise the limit, or choose another place",
-    errno.EACCES: "you may not write there; choose another place",
-    errno.EPERM: "you may not write there; choose another place",
-    errno.EROFS: "this disk can only be read; choose another place",
-    errno.ENAMETOOLONG: "its name is too long; choose a shorter one",
-    errno.EISDIR: "a folder has this name; choose another one",
-    errno.ENOTDIR: "what should be its folder is a file; choose another place",
-    errno.EEXIST: "a file has this name; choose another one",
-    errno.ELOOP: "it is a link that leads in a circle; choose another place",
-    errno.EMFILE: "too many files are open; close some programs and try again",
-    errno.ENFILE: "too many files are open; close some programs and try again",
-    errno.EIO: "the disk does not work as it should; choose another place",
+    errno.EDQUOT: Message("your share of this disk (quota) is used up; make room in it, or choose another place"),
+    errno.EFBIG: Message("it is larger than a file may be here (ulimit -f); raise the limit, or choose another place"),
+    errno.EACCES: Message("you may not write there; choose another place"),
+    errno.EPERM: Message("you may not write there; choose another place"),
+    errno.EROFS: Message("this disk can only be read; choose another place"),
+    errno.ENAMETOOLONG: Message("its name is too long; choose a shorter one"),
+    errno.EISDIR: Message("a folder has this name; choose another one"),
+    errno.ENOTDIR: Message("what should be its folder is a file; choose another place"),
+    errno.EEXIST: Message("a file has this name; choose another one"),
+    errno.ELOOP: Message("it is a link that leads in a circle; choose another place"),
+    errno.EMFILE: Message("too many files are open; close some programs and try again"),
+    errno.ENFILE: Message("too many files are open; close some programs and try again"),
+    errno.EIO: Message("the disk does not work as it should; choose another place"),
 }
 #: Of errors that more room on the disk would mend.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -110,8 +111,11 @@ def temporary_folder() -> Path:
         return Path(tempfile.gettempdir())
     except OSError as error:
         raise WriteError(
-            "no temporary file can be written: the disk for them is full, or not yours to write; make room on it, or "
-            "set TMPDIR to a folder that has some"
+            Message(
+                "no temporary file can be written: the disk for them is full, or not yours to write; make room on "
+                "it, or "
+                "set TMPDIR to a folder that has some"
+            )
         ) from error
 
 
@@ -119,8 +123,9 @@ def cannot_write(path: str | Path, error: Exception, kept: str = "") -> WriteErr
     """The error that says why a path cannot be written, what to do, and what is kept."""
     said = reason(error)
     if getattr(error, "errno", None) == errno.ENOENT:
-        said = f"there is no folder '{Path(path).parent}'; make it, or choose another place"
-    return WriteError(f"'{path}' cannot be written: {said}" + f". {kept}" * bool(kept))
+        said = Message("there is no folder '{parent}'; make it, or choose another place", parent=Path(path).parent)
+    what = Message("'{path}' cannot be written: {error}", path=path, error=said)
+    return WriteError(listed([what, kept], "{first}. {rest}") if kept else what)
 
 
 def reason(error: Exception) -> str:
@@ -137,7 +142,7 @@ def _place(path: Path) -> Path:
     if place.exists():
         if not place.is_file():
             # To rename a file onto /dev/full would replace the device.
-            raise OSError(None, "it is a device or a pipe, not a file; choose another place")
+            raise OSError(None, Message("it is a device or a pipe, not a file; choose another place"))
         if not os.access(place, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     return place

@@ -33,8 +33,9 @@ export const showTop = (row) => {
     const earlier = was.get(one.index);
     track.children[1].hidden = earlier === undefined || answer.identity || !telling;
     if (earlier !== undefined) track.children[1].style.width = `${100 * earlier}%`;
+    const fewer = say("not among the first five (at most {least})", { least: percent(least) });
     item.title = (right ? `${say("What the scene shows.")} ` : "") + (answer.identity || !telling ? name
-      : say("{label}: now {now}, before the move {before}", { label: name, now: percent(one.p), before: earlier === undefined ? say("not among the first five (at most {least})", { least: percent(least) }) : percent(earlier) }));
+      : say("{label}: now {now}, before the move {before}", { label: name, now: percent(one.p), before: earlier === undefined ? fewer : percent(earlier) }));
   });
   row.key.classList.toggle("idle", answer.identity || !telling || !after.top.length);
   if (telling) showVerdict(row, before, after);
@@ -53,7 +54,7 @@ const showVerdict = (row, before, after) => {
   if (!answer.identity && before.top.length) {
     const same = before.decided.join() === after.decided.join();
     row.element.classList.add(same ? "kept" : "lost");
-    lines.push(same ? say("keeps its answer") : say("changes its answer: {before} → {after}", { before: before.answer, after: after.answer }));
+    lines.push(same ? say("keeps its answer") : say("changes its answer: {before} → {after}", { before: sayClass(before.answer), after: sayClass(after.answer) }));
   }
   const { texture, background } = answer.cues;
   if (answer.truth && (texture !== answer.truth || background !== answer.truth)) {

@@ -12,7 +12,6 @@ import { MARKED, under, viewed } from "./views.js";
 import { say } from "./words.js";
 
 //: How a model's note begins that says why it has no map.
-export const NO_MAP = "no attention map: ";
 
 /** The map to show: the layer's, or that part of it which is chosen; the last part says most. */
 const chooseMap = (row, data) => {
@@ -26,7 +25,7 @@ const chooseMap = (row, data) => {
   row.partDial.hidden = !names.length;
   if (row.parts.dataset.names !== names.join()) {
     row.parts.dataset.names = names.join();
-    row.parts.replaceChildren(...names.map((name) => make("option", { value: name, text: say(name.replace(" x ", " × ")) })));
+    row.parts.replaceChildren(...names.map((name) => make("option", { value: name, text: say(name).replace(" x ", " × ") })));
   }
   row.parts.value = data.maps[number].part;
   row.map = number;
@@ -65,8 +64,7 @@ const showOthers = (row, data, map, range, sidesOf) => {
 /** There is no map: say why. */
 const showNone = (row, data) => {
   const part = row.attention;
-  const why = data.notes.find((line) => line.startsWith(NO_MAP));
-  blank(part, `${say("No attention map.")} ${why ? say(why.slice(NO_MAP.length)) : ""}`.trim());
+  blank(part, `${say("No attention map.")} ${say(data.no_map)}`.trim());
   write(part.where, "");
   write(part.about, "");
   badge(part.badge);
@@ -84,12 +82,10 @@ const describe = (row, map) => {
   const token = asker(map, now.pin);
   const own = map.prefix.includes(token);
   write(part.where, map.layer);
-  part.where.title = `${map.layer} (${map.mechanism}), ${say("layout: {layout}", { layout: map.layout || say("none") })}${map.grid ? `, ${say("{rows} × {columns} cells", { rows: map.grid[0], columns: map.grid[1] })}` : ""}`;
-  write(part.about, own ? say("asked by the {token} token", { token }) : "");
-  const [kind, given] = [say(map.kind_title), say(map.unit)];
-  const unit = !map.unit || map.unit === map.kind_title || map.kind === "axial" ? given || kind
-    : map.unit.startsWith(map.kind_title.split(/[ ,]/)[0]) ? given : `${kind}; ${given}`;
-  return { kind, unit, token, own };
+  const nothing = say("none");
+  part.where.title = `${map.layer} (${map.mechanism}), ${say("layout: {layout}", { layout: map.layout ? say(map.layout) : nothing })}${map.grid ? `, ${say("{rows} × {columns} cells", { rows: map.grid[0], columns: map.grid[1] })}` : ""}`;
+  write(part.about, own ? say("asked by the {token} token", { token: say(token) }) : "");
+  return { kind: say(map.kind_title), unit: say(map.unit), token, own };
 };
 
 /** A matrix between channels, which has no place that could be pulled back. */
@@ -107,7 +103,7 @@ const matrixOf = (row, map, { unit }) => {
     groups > 1 ? say("The first of {groups} groups is shown.", { groups }) : "",
   ]);
   return {
-    key: `${map.kind} ${map.unit} ${view === "difference"}`,
+    key: `${map.kind} ${say(map.unit)} ${view === "difference"}`,
     arrays: view === "difference" ? [shown] : [before, after],
     signed: view === "difference",
     paint: (range) => paint(part, { values: shown, rows, columns, range, valid: null }, rows === 1 ? [1, 4] : [rows, columns], null, {
@@ -124,7 +120,7 @@ const notesOf = (row, map, main) => {
   if (main.mean && row.head >= 0) lines.push(say("While it moves: the mean of all heads."));
   if (main.prefix !== undefined && view !== "difference") {
     const share = (100 * main.prefix).toFixed(1);
-    lines.push(map.prefix.length > 1 ? say("{share} % more on the {count} prefix tokens.", { share, count: map.prefix.length }) : say("{share} % more on the {token} token.", { share, token: map.prefix[0] }));
+    lines.push(map.prefix.length > 1 ? say("{share} % more on the {count} prefix tokens.", { share, count: map.prefix.length }) : say("{share} % more on the {token} token.", { share, token: say(map.prefix[0]) }));
   }
   if (view === "difference") lines.push(say("Pulled back minus before; hatched: not in the moved picture."));
   return lines;
@@ -148,7 +144,7 @@ const mapOnPicture = (row, data, images, number, { kind, unit, token, own }) => 
   const shown = viewed(sides.arrays[0], sides.arrays[1], rows, columns, data.move);
   if (!shown) {
     const left = !own && map.query_grid && !askedFrom(data.move, now.pin, "after");
-    blank(part, left ? say(now.answer.truth ? "The place asked from moved with the object and has left the picture. Click another, or move it back." : "The place asked from has left the picture. Click another, or move it back.") : say("This layer has no query at this place."));
+    blank(part, left ? now.answer.truth ? say("The place asked from moved with the object and has left the picture. Click another, or move it back.") : say("The place asked from has left the picture. Click another, or move it back.") : say("This layer has no query at this place."));
     note(part, [say(map.note)]);
     return null;
   }
@@ -157,7 +153,7 @@ const mapOnPicture = (row, data, images, number, { kind, unit, token, own }) => 
   const valid = strip && shown.valid ? shown.valid.map((one, at) => one && strip[at]) : shown.valid || strip;
   const head = row.head < 0 ? say("mean of {count} heads", { count: map.heads }) : say("head {number}", { number: row.head + 1 });
   return {
-    key: `${map.kind} ${map.unit} ${view === "difference"}`,
+    key: `${map.kind} ${say(map.unit)} ${view === "difference"}`,
     arrays: shown.compared,
     fixed: map.kind === "gate" && view !== "difference" ? [0, 1] : null,
     signed: view === "difference",
@@ -166,7 +162,7 @@ const mapOnPicture = (row, data, images, number, { kind, unit, token, own }) => 
         pins: map.query_grid && !own ? { move: data.move, when: view === "after" ? "after" : "before" } : null,
         hatched: Boolean(shown.valid),
         unit,
-        words: `${say("Attention of {layer}, {head}", { layer: map.layer, head })}${own ? `, ${say("asked by the {token} token", { token })}` : ""}, ${kind}, ${say("weights: {state}", { state: map.state })}`,
+        words: `${say("Attention of {layer}, {head}", { layer: map.layer, head })}${own ? `, ${say("asked by the {token} token", { token: say(token) })}` : ""}, ${kind}, ${say("weights: {state}", { state: say(map.state) })}`,
       });
       showOthers(row, data, map, range, sidesOf);
     },

@@ -14,8 +14,8 @@ export const attribution = (row, data, images) => {
   const found = data.attribution;
   row.compute.hidden = true;
   if (!found.after) {
-    const press = found.why === "press" && !data.notes.some((line) => line.startsWith(`${answer.method}:`));
-    blank(part, say(press ? "This method takes many passes through the network, so it does not follow the drag." : "This method cannot serve this model; the line above says why."));
+    const press = found.why === "press";
+    blank(part, press ? say("This method takes many passes through the network, so it does not follow the drag.") : say("This method cannot serve this model; the line above says why."));
     row.compute.hidden = !press;
     write(part.where, "");
     write(part.about, "");
@@ -28,23 +28,24 @@ export const attribution = (row, data, images) => {
   const [rows, columns] = found[view].s;
   const valid = view === "pulled" || view === "difference" ? numbers(answer.blob, found.valid) : null;
   badge(part.badge, MARKED.includes(found.state) ? found.state : "", found.state_title);
-  write(part.where, found.layer || say("input"));
-  part.where.title = `${found.method}, ${found.layer || say("input")}, ${say("{rows} × {columns} cells", { rows, columns })}`;
-  write(part.about, say("{method} for {target}", { method: methodName(found.method), target: found.target }));
+  const input = say("input");
+  write(part.where, found.layer || input);
+  part.where.title = `${found.method}, ${found.layer || input}, ${say("{rows} × {columns} cells", { rows, columns })}`;
+  write(part.about, say("{method} for {target}", { method: methodName(found.method), target: say(found.target) }));
   const lines = [say(found.note)];
   const delta = found.delta[view === "before" ? 0 : 1];
   if (delta !== null) lines.push(say("Convergence delta {delta}.", { delta: digits(delta) }));
   if (view === "difference") lines.push(say("Pulled back minus before; hatched: not in the moved picture."));
   note(part, lines);
   return {
-    key: `${found.method} ${found.unit} ${view === "difference"}`,
+    key: `${found.method} ${say(found.unit)} ${view === "difference"}`,
     arrays: view === "difference" ? [arrays.difference] : [arrays.before, arrays.after],
     signed: view === "difference",
     paint: (range) => paint(part, { values: arrays[view], rows, columns, range, valid, outside: say("not in the moved picture"), signed: range.map === "diverging" },
       data.size, under(data, images), {
         hatched: Boolean(valid),
         unit: say(found.unit || "attribution"),
-        words: say("Attribution by {method} for {target}", { method: found.method, target: found.target }),
+        words: say("Attribution by {method} for {target}", { method: found.method, target: say(found.target) }),
       }),
   };
 };

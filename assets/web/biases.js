@@ -2,7 +2,7 @@
 import { hear, tell } from "./bus.js";
 import { make, write } from "./dom.js";
 import { there as thereOf } from "./figures.js";
-import { say } from "./words.js";
+import { msg, say } from "./words.js";
 
 /** A control for one parameter of a probe; `change` gets its value, or undefined for the probe's own. */
 const control = (one, id, change) => {
@@ -26,7 +26,7 @@ const control = (one, id, change) => {
       } else change(one.words ? input.value : Number(input.value));
     });
   }
-  const hint = one.low === null || one.low === undefined ? say(one.text) : say("{text}, {low} to {high}", { text: one.text, low: one.low, high: one.high });
+  const hint = one.low === null || one.low === undefined ? say(one.text) : say("{text}, {low} to {high}", { text: say(one.text), low: one.low, high: one.high });
   return make("div", { class: "field plain", title: say(one.text) },
     make("label", { for: id, text: say(label) }), input, make("span", { class: "unit", text: say(one.unit) }), make("p", { class: "hint", text: hint }));
 };
@@ -50,8 +50,8 @@ export const probe = (element, { trigger, props }) => {
   const looks = make("div", { class: "field plain" }, make("label", { for: `shown-${bias}`, text: say("measured on") }), shown);
   const folded = make("details", { class: "probe-more" }, make("summary", { text: say("Parameters") }), parameters);
   const source = make("details", { class: "probe-more" }, make("summary", { text: say("Formula and source") }), about);
-  const linked = { shift: "Click in a figure to move the picture under Compare there.", zoom: "Click in a figure to rescale the picture under Compare.",
-    layer: "Click a point to choose its layer under Compare." };
+  const linked = { shift: msg("Click in a figure to move the picture under Compare there."), zoom: msg("Click in a figure to rescale the picture under Compare."),
+    layer: msg("Click a point to choose its layer under Compare.") };
   const link = make("p", { class: "hint" });
   const there = make("div", { class: "probe-row there", hidden: true });
   let shownThere = "";
@@ -63,7 +63,7 @@ export const probe = (element, { trigger, props }) => {
     there.replaceChildren(...thereOf(`there-${bias}`, figure));
     there.hidden = false;
   });
-  const measure = make("button", { type: "button", class: "main", text: say(probes.length ? "Measure" : "Measure all biases"), onclick: () => run(true) });
+  const measure = make("button", { type: "button", class: "main", text: probes.length ? say("Measure") : say("Measure all biases"), onclick: () => run(true) });
   const stop = make("button", { type: "button", class: "quiet", text: say("Stop"), hidden: true, onclick: () => { run(false); trigger("stop"); } });
   const run = (on) => {
     measure.disabled = on;
@@ -84,7 +84,7 @@ export const probe = (element, { trigger, props }) => {
       button.tabIndex = button.dataset.name === one.name ? 0 : -1;
     }
     write(title, say(one.title));
-    write(limits, say("What this does not show: {limits}", { limits: one.limits }));
+    write(limits, say("What this does not show: {limits}", { limits: say(one.limits) }));
     write(link, say(linked[one.link] || ""));
     about.replaceChildren(make("p", { class: "formula", text: one.formula }), make("p", { text: say(one.source) }));
     looks.hidden = !one.looks;

@@ -2,7 +2,7 @@
 import { hear, tell } from "./bus.js";
 import { make } from "./dom.js";
 import { chosenBlock } from "./ways.js";
-import { say, sayWithin } from "./words.js";
+import { msg, say } from "./words.js";
 
 let shown = "";
 /** The block that is explained, "" before there is one. */
@@ -30,7 +30,7 @@ const costs = ({ blocks, rows, counted, channels }) => {
     ...values.map((value, at) => make("td", { class: at > 3 ? "times" : "", text: at > 3 ? times(value) : at % 2 ? value.toPrecision(2) : many(value) }))));
   const last = rows[rows.length - 1];
   const answer = !compared || last[6] === null ? null : make("p", { class: "answer" }, make("strong", { text: say(
-    "At {grid}, full attention ({other}) takes {times} the multiply-adds of {block} and {ms} its time.",
+    msg("At {grid}, full attention ({other}) takes {times} the multiply-adds of {block} and {ms} its time."),
     { grid: last[0], other: blocks[1], block: blocks[0], times: times(last[6]), ms: times(last[7]) },
   ) }));
   return make("div", {}, answer, make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": say("Measured cost") },
@@ -47,14 +47,13 @@ export const explanation = (element, { props, watch }) => {
     const found = JSON.parse(props.value);
     const drawing = make("div", { class: "diagram" });
     drawing.innerHTML = found.diagram; // drawn by the library from its own declarations
-    sayWithin(drawing);
     root.replaceChildren(
       make("div", { class: "explained" },
         make("div", {}, drawing),
         make("div", {},
           make("p", { class: "definition" }, ...raised(say(found.definition))),
           make("dl", {}, ...found.facts.flatMap(([label, text]) => [make("dt", { text: say(label) }), make("dd", { text: say(text) })])),
-          make("div", { class: "pair" }, points("Strengths", found.strengths), points("Weaknesses", found.weaknesses)))),
+          make("div", { class: "pair" }, points(msg("Strengths"), found.strengths), points(msg("Weaknesses"), found.weaknesses)))),
       make("section", { class: "cost" },
         make("h3", { text: say("Cost") }),
         make("p", {}, make("strong", {}, ...raised(say(found.order))), make("span", {}, ". ", ...raised(say(found.cost)))),

@@ -6,7 +6,7 @@ import { moveField } from "./move-fields.js";
 import { pinFields } from "./pin-fields.js";
 import * as questions from "./question.js";
 import { sceneFields } from "./scene-fields.js";
-import { say } from "./words.js";
+import { msg, say } from "./words.js";
 
 const fold = (title, ...content) => make("details", {}, make("summary", { text: say(title) }), ...content);
 
@@ -30,7 +30,7 @@ export const controls = (element, { options, trigger }) => {
   const method = methodFields(options.methods, trigger);
   const where = make("p", { class: "moved-by" });
   const reset = make("button", { type: "button", class: "quiet", text: say("Put it back"), onclick: questions.reset });
-  const made = fold("Make another scene", ...scene.elements);
+  const made = fold(msg("Make another scene"), ...scene.elements);
   let shownSource = "";
 
   const show = () => {
@@ -49,6 +49,6 @@ export const controls = (element, { options, trigger }) => {
   hear("frame", show);
   hear("question", show);
   element.querySelector(".part").replaceChildren(
-    make("div", { class: "put" }, where, reset), fold("Move by numbers", ...moves.map((one) => one.element)), made, pins.element, method.element);
+    make("div", { class: "put" }, where, reset), fold(msg("Move by numbers"), ...moves.map((one) => one.element)), made, pins.element, method.element);
   show();
 };

@@ -8,7 +8,7 @@ import { asking } from "./live.js";
 import { digits } from "./numbers.js";
 import { cross, fit } from "./panel.js";
 import { placeOf } from "./pointing.js";
-import { say } from "./words.js";
+import { say, sayClass } from "./words.js";
 
 const DRAG_PX = 4;
 const STEP = 1 / 48;
@@ -84,14 +84,14 @@ const panelOf = (panel, pinOf, ask) => {
   const most = panel.values.reduce((best, value) => Math.max(best, value), -Infinity);
   const rest = say("largest {value}", { value: digits(most) });
   reading.textContent = rest;
-  view.setAttribute("aria-label", `${say(panel.title)}: ${rest}. ${say("Unit: {unit}", { unit: panel.unit })}`);
+  view.setAttribute("aria-label", `${say(panel.title)}: ${rest}. ${say("Unit: {unit}", { unit: say(panel.unit) })}`);
   view.addEventListener("pointermove", (event) => write(reading, reads(panel, placeOf(view, event), pinOf())));
   view.addEventListener("pointerleave", () => write(reading, rest));
   if (panel.asked) view.addEventListener("click", (event) => ask(placeOf(view, event)));
   const strip = make("span", { class: "strip", "aria-hidden": "true" });
   strip.style.background = gradient(panel.low < 0 ? "diverging" : "sequential");
   const plain = panel.rows === 1 && !panel.picture;
-  const figure = make("figure", { class: "example-panel" }, make("figcaption", { text: say(panel.title.replace(" x ", " × ")) }), view,
+  const figure = make("figure", { class: "example-panel" }, make("figcaption", { text: say(panel.title).replace(" x ", " × ") }), view,
     make("div", { class: "scale" }, make("span", { text: digits(panel.low) }), plain ? make("span", { class: "strip bars", text: say("height of a bar") }) : strip, make("span", { text: digits(panel.high) })),
     make("p", { class: "hint", text: say(panel.unit) + (panel.of > 1 ? `; ${say("mean of {count}", { count: panel.of })}` : "") }), reading);
   return { panel, view, figure };
@@ -161,9 +161,9 @@ const draw = (element, server, scene) => {
     const context = fit(canvas, SQUARE);
     drawScene(context);
     const asks = answer?.panels.some((panel) => panel.asked);
-    write(caption, say(asks ? "Drag the object, click a place" : "Drag the object"));
+    write(caption, asks ? say("Drag the object, click a place") : say("Drag the object"));
     if (asks) cross(context, asked.pin);
-    canvas.setAttribute("aria-label", `${say("A scene with a {label}.", { label: scene.label })} ${say("Use the arrow keys to move the object, 0 to put it back; W, A, S and D move the pin.")}`);
+    canvas.setAttribute("aria-label", `${say("A scene with a {label}.", { label: sayClass(scene.label) })} ${say("Use the arrow keys to move the object, 0 to put it back; W, A, S and D move the pin.")}`);
     drawn.forEach(paint);
   };
   let frame = 0;
@@ -193,7 +193,7 @@ const draw = (element, server, scene) => {
     write(badge, say(answer.state || ""));
     badge.title = say(answer.state_title || "");
     const { answers: found } = answer;
-    write(answered, found ? say("answers {label}, {share} %", { label: found.label, share: (100 * found.p).toFixed(0) }) : "");
+    write(answered, found ? say("answers {label}, {share} %", { label: sayClass(found.label), share: (100 * found.p).toFixed(0) }) : "");
     write(said, say(answer.note || ""));
     const shown = (panel) => panelOf(panel, () => answer.pin, (pin) => set({ pin }));
     // What is under the pointer stays while values change.

@@ -14,9 +14,9 @@ const point = ([x, y, low, high]) => {
 
 /** A figure's numbers in sentences; `told` comes from explorer/ui/measuring.py and explorer/ui/tabs/lab.py. */
 const sentences = ({ title, unit = "", ends = null, axes = [], lines = [] }) => {
-  const said = [say("Figure: {title}.", { title })];
-  if (ends?.length) said.push(say("Values from {low} to {high}, {unit}.", { low: digits(ends[0]), high: digits(ends[1]), unit }));
-  if (axes.length) said.push(say("Across: {x}; upwards: {y}.", { x: axes[0], y: axes[1] }));
+  const said = [say("Figure: {title}.", { title: say(title) })];
+  if (ends?.length) said.push(say("Values from {low} to {high}, {unit}.", { low: digits(ends[0]), high: digits(ends[1]), unit: say(unit) }));
+  if (axes.length) said.push(say("Across: {x}; upwards: {y}.", { x: say(axes[0]), y: say(axes[1]) }));
   for (const { name, points } of lines) if (points.length) said.push(`${say(name)}: ${points.map(point).join(", ")}.`);
   return said.join(" ");
 };

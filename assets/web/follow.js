@@ -27,7 +27,7 @@ const number = (value) => Number(value.toFixed(2));
 export const followFigure = (meta, point) => {
   if (meta.link === "shift") {
     // A map is of one model and in its pixels; the question's pixels are the first model's.
-    const own = meta.models.findIndex((model) => meta.title.includes(model));
+    const own = meta.own;
     const size = meta.sizes[Math.max(own, 0)];
     const frame = questions.frame();
     const share = { x: frame[1] / size[1], y: frame[0] / size[0] };

@@ -3,7 +3,7 @@ import { hear } from "./bus.js";
 import { costChart, svg } from "./cost-chart.js";
 import { make, write } from "./dom.js";
 import * as lesson from "./lesson.js";
-import { say } from "./words.js";
+import { language, msg, say } from "./words.js";
 
 const root = document.documentElement;
 
@@ -18,18 +18,18 @@ const button = (label, title, keys, onclick, name) => make("button", { type: "bu
 /** The line of buttons: {element, show()}. */
 const buttons = (lessons) => {
   const menu = make("select", { "aria-label": say("Lesson"), onchange: () => { lesson.openLesson(Number(menu.value)); menu.blur(); } },
-    ...lessons.map(({ title }, at) => make("option", { value: at, text: lesson.text(title) })));
+    ...lessons.map(({ title }, at) => make("option", { value: at, text: title })));
   const progress = make("span", { class: "progress", role: "status" });
   const title = make("h2", { class: "step" });
-  const previous = button("←", "Take the reveal back, then the step before", "ArrowLeft", lesson.backward, "turn");
-  const next = button("→", "Reveal, then the next step", "ArrowRight", lesson.forward, "turn");
-  const uncover = button("Reveal", "Show what happens", "Enter", lesson.reveal, "main uncover");
-  const tried = button("Try it yourself", "Open this under Compare", "T", lesson.tryIt, "try");
-  const dark = button("", "Light or dark", "D", lesson.theme, "sign");
-  const full = button("", "Full screen", "F", lesson.fullscreen, "sign");
+  const previous = button("←", msg("Take the reveal back, then the step before"), "ArrowLeft", lesson.backward, "turn");
+  const next = button("→", msg("Reveal, then the next step"), "ArrowRight", lesson.forward, "turn");
+  const uncover = button(msg("Reveal"), msg("Show what happens"), "Enter", lesson.reveal, "main uncover");
+  const tried = button(msg("Try it yourself"), msg("Open this under Compare"), "T", lesson.tryIt, "try");
+  const dark = button("", msg("Light or dark"), "D", lesson.theme, "sign");
+  const full = button("", msg("Full screen"), "F", lesson.fullscreen, "sign");
   dark.append(sign("M8 1.5a6.5 6.5 0 1 0 0 13a6.5 6.5 0 1 0 0-13M8 1.5v13a6.5 6.5 0 0 0 0-13", "currentColor"));
   full.append(sign("M2 6V2h4M10 2h4v4M14 10v4h-4M6 14H2v-4"));
-  for (const [one, name] of [[previous, "Back"], [next, "Next"], [dark, "Light or dark"], [full, "Full screen"]]) one.setAttribute("aria-label", say(name));
+  for (const [one, name] of [[previous, "Back"], [next, "Next"], [dark, msg("Light or dark")], [full, msg("Full screen")]]) one.setAttribute("aria-label", say(name));
   return {
     element: make("div", { class: "bar" }, menu, progress, title, previous, uncover, next, tried, dark, full),
     show: () => {
@@ -37,7 +37,7 @@ const buttons = (lessons) => {
       const count = lessons[at].steps.length;
       menu.value = at;
       write(progress, say("{number} of {count}", { number: number + 1, count }));
-      write(title, lesson.text(lesson.step().title));
+      write(title, lesson.step().title);
       uncover.disabled = revealed;
       tried.hidden = Boolean(lesson.step().cost);
       tried.disabled = !revealed;
@@ -68,7 +68,7 @@ const bets = () => {
     if (anew) {
       taken = 0;
       element.replaceChildren(...lesson.step().choices.map((choice, at) => make("button", { type: "button", onclick: () => bet(at + 1) },
-        make("kbd", { text: at + 1 }), make("span", { text: lesson.text(choice) }))));
+        make("kbd", { text: at + 1 }), make("span", { text: choice }))));
     }
     marks();
   } };
@@ -134,10 +134,22 @@ const charts = (colours, letters, trigger) => {
   } };
 };
 
+/** The lessons in the language of the page, from beside this file. */
+const fetched = async (files) => {
+  const answer = await fetch(new URL(files[language()] ?? files.en, import.meta.url));
+  if (!answer.ok) throw new Error(`lessons: ${answer.status}`);
+  return answer.json();
+};
+
 /** Draw the panel. */
-export const lecture = (element, { options, trigger, props, watch }) => {
+export const lecture = async (element, { options, trigger, props, watch }) => {
   const panel = element.querySelector(".part");
-  const { lessons, colours } = options;
+  const { files, colours } = options;
+  const lessons = await fetched(files).catch(() => null);
+  if (!lessons) {
+    panel.append(make("p", { class: "wait", text: say("The lessons could not be fetched. Load the page again when the server can be reached.") }));
+    return;
+  }
   const line = buttons(lessons);
   const choices = bets();
   const formula = formulas(lessons);
@@ -165,8 +177,8 @@ export const lecture = (element, { options, trigger, props, watch }) => {
     choices.show(drawn !== key);
     drawn = key;
     done.style.width = `${(100 * (number + 1)) / lessons[at].steps.length}%`;
-    write(question, lesson.text(one.question));
-    write(explanation, lesson.text(one.explanation));
+    write(question, one.question);
+    write(explanation, one.explanation);
     write(sources, one.sources.join(" · "));
     panel.classList.toggle("revealed", revealed);
     answer.setAttribute("aria-hidden", String(!revealed));

@@ -5,7 +5,7 @@ import * as questions from "./question.js";
 import { LOOK, now } from "./shown.js";
 import * as state from "./state.js";
 import * as ways from "./ways.js";
-import { language, say } from "./words.js";
+import { say } from "./words.js";
 
 const root = document.documentElement;
 //: How long a reveal's move takes, and how often it is asked for on the way.
@@ -28,8 +28,6 @@ export const here = () => place;
 export const allLessons = () => lessons;
 export const step = () => lessons[place.lesson].steps[place.step];
 export const isInside = () => inside;
-/** A lesson's text in the language of the page. */
-export const text = (words) => words[language()] || words.en;
 
 // ---- where we are
 

@@ -3,7 +3,7 @@
 import { hear } from "./bus.js";
 import { make, write } from "./dom.js";
 import { oneAtATime, pauseAfter } from "./order.js";
-import { say } from "./words.js";
+import { msg, say, sentence } from "./words.js";
 
 const SLOW_MS = 3000;
 const TICK_MS = 250;
@@ -16,10 +16,10 @@ const BLIP_MS = 300;
 const AWAY = [502, 503, 504];
 
 const TOLD = {
-  away: "The server cannot be reached. The page keeps what you see and asks again in {n} s.",
-  full: "Many are asking at once. The page asks again in {n} s.",
-  busy: "Many are asking at once. The page asks again in {n} s.",
-  old: "This page's session has ended; nothing is lost.",
+  away: msg("The server cannot be reached. The page keeps what you see and asks again in {n} s."),
+  full: msg("Many are asking at once. The page asks again in {n} s."),
+  busy: msg("Many are asking at once. The page asks again in {n} s."),
+  old: msg("This page's session has ended; nothing is lost."),
 };
 
 //: This page among all that are open anywhere; the server tells by it which of two requests is the newer one.
@@ -161,7 +161,7 @@ export const asking = (call, { deliver, failed = () => {}, told = false }) => on
     } else if (["away", "full", "busy"].includes(kind)) await wait(kind);
     else {
       calm();
-      failed(say(reply.error.template, reply.error.values));
+      failed(sentence(reply.error.message));
       return;
     }
     if (isOld()) return;

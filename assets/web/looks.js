@@ -4,7 +4,7 @@ import { make, write } from "./dom.js";
 import { LOOK, now } from "./shown.js";
 import * as state from "./state.js";
 import { VIEWS } from "./views.js";
-import { say } from "./words.js";
+import { msg, say } from "./words.js";
 
 /** Change how things are looked at; nothing is asked for that. */
 const look = (change) => {
@@ -63,23 +63,23 @@ const keepLook = (palettes) => {
 
 /** The toolbar: {element, show(token)}, `token` whether any map has a class token. isSide() says how rows stand now. */
 export const toolbar = (palettes, isSide) => {
-  const view = chooser("View", "view", VIEWS, {
-    pulled: "the moved picture and its maps, brought back to where things were before the move",
-    difference: "pulled back minus before: zero everywhere for a map that moves with the picture",
+  const view = chooser(msg("View"), "view", VIEWS, {
+    pulled: msg("the moved picture and its maps, brought back to where things were before the move"),
+    difference: msg("pulled back minus before: zero everywhere for a map that moves with the picture"),
   });
-  const lay = choice("Models", { side: "side by side", below: "in rows" }, () => (isSide() ? "side" : "below"), (value) => look({ layout: value }));
+  const lay = choice(msg("Models"), { side: msg("side by side"), below: msg("in rows") }, () => (isSide() ? "side" : "below"), (value) => look({ layout: value }));
   lay.element.classList.add("lay");
-  const token = check("class token asks", "token", "show what the class token attends to, in models that have one");
+  const token = check(msg("class token asks"), "token", msg("show what the class token attends to, in models that have one"));
   token.element.classList.add("token");
   const drawn = [
-    check("over the picture", "overlay", "lay the maps over the picture in grey"),
-    share("Opacity", "opacity", "Opacity of the maps over the picture"),
-    share("Threshold", "threshold", "Leave out what stays below this share of the scale"),
+    check(msg("over the picture"), "overlay", msg("lay the maps over the picture in grey")),
+    share(msg("Opacity"), "opacity", msg("Opacity of the maps over the picture")),
+    share(msg("Threshold"), "threshold", msg("Leave out what stays below this share of the scale")),
     colourMap(palettes),
-    chooser("Scale", "scale", { kind: "one for attention of a kind", all: "one for all of a kind", own: "each its own" }, {
-      kind: "Maps of one kind and unit share a scale. Grad-CAM has one a model: activations of different networks have no unit in common.",
+    chooser(msg("Scale"), "scale", { kind: msg("one for attention of a kind"), all: msg("one for all of a kind"), own: msg("each its own") }, {
+      kind: msg("Maps of one kind and unit share a scale. Grad-CAM has one a model: activations of different networks have no unit in common."),
     }),
-    check("smooth", "smooth", "blend neighbouring cells; the cells are what was computed"),
+    check(msg("smooth"), "smooth", msg("blend neighbouring cells; the cells are what was computed")),
     token, lay,
   ];
   keepLook(palettes);

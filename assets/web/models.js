@@ -4,9 +4,9 @@ import * as chosen from "./chosen.js";
 import { combobox } from "./combobox.js";
 import { make } from "./dom.js";
 import { join, search, split, splitLab } from "./model-names.js";
-import { say } from "./words.js";
+import { msg, say } from "./words.js";
 
-const TITLES = { block: "Block", setup: "Set-up", seed: "Seed" };
+const TITLES = { block: msg("Block"), setup: msg("Set-up"), seed: msg("Seed") };
 const PARTS = ["block", "setup", "seed"];
 
 let names = [];
@@ -26,7 +26,7 @@ const laboratory = (index, current, commit) => {
     if (found.length) commit(found[0].text);
   };
   const choices = PARTS.map((name) => make("select", {
-    "aria-label": say("{property} of model {number}", { property: TITLES[name], number: index + 1 }), title: say(TITLES[name]),
+    "aria-label": say("{property} of model {number}", { property: say(TITLES[name]), number: index + 1 }), title: say(TITLES[name]),
     onchange: (event) => relabel(name, event.target.value),
   }));
   const show = (own) => PARTS.forEach((name, at) => {

@@ -1,5 +1,6 @@
 // Raw numbers as the server sends them, and numbers as people read them.
 
+import { msg } from "./words.js";
 // Every float16 there is, once: 65,536 numbers, faster to look up than to compute.
 const half = new Float32Array(65536);
 for (let bits = 0; bits < 65536; bits++) {
@@ -45,7 +46,7 @@ export const numbers = (blob, reference, from = 0, count = size(reference.s) - f
 /** Three significant digits, short. */
 /** @param {number} value */
 export const digits = (value) => {
-  if (!Number.isFinite(value)) return "not a number";
+  if (!Number.isFinite(value)) return msg("not a number");
   if (value === 0) return "0";
   const far = Math.abs(value);
   if (far >= 1e5 || far < 1e-4) {

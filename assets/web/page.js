@@ -51,7 +51,7 @@ const styled = () => Promise.all([...document.querySelectorAll("link[rel=stylesh
 const start = async (part) => {
   const { languages, build } = part.masthead.props.options;
   await Promise.all([words.begin(languages), styled()]);
-  for (const { element } of Object.values(part)) words.sayWithin(element);
+  for (const { element } of Object.values(part)) words.sayLabels(element);
   live.begin(build);
   ways.begin(part.ways.props.options);
   lesson.keep();
@@ -97,7 +97,7 @@ export const mount = async (name, handles) => {
     return;
   }
   await started;
-  words.sayWithin(handles.element);
+  words.sayLabels(handles.element);
   PARTS[name](handles.element, { ...handles, options: handles.props.options });
 };
 

@@ -261,7 +261,7 @@ const summarise = ({ values, rows, columns, valid, signed }) => {
   if (best < 0) return { short: say("the moved picture shows nothing of the frame"), place: "" };
   const value = digits(values[best]);
   return {
-    short: say(signed ? "highest {value}" : "largest {value}", { value }),
+    short: signed ? say("highest {value}", { value }) : say("largest {value}", { value }),
     place: ` ${say("at row {row}, column {column}", { row: Math.floor(best / columns) + 1, column: (best % columns) + 1 })}`,
   };
 };

@@ -5,7 +5,7 @@ import { pinColour } from "./panel.js";
 import { addPin, choosePin, takeOut } from "./pins.js";
 import * as questions from "./question.js";
 import { now } from "./shown.js";
-import { say } from "./words.js";
+import { msg, say } from "./words.js";
 
 const number = (axis, index) => {
   const id = `query-${axis}`;
@@ -56,7 +56,7 @@ export const pinFields = (fold) => {
   const element = make("fieldset", { class: "asking" },
     make("legend", { text: say("Ask from") }), all.element,
     make("div", { class: "choice", role: "group", "aria-label": say("The pin stays on") }, make("span", { text: say("stays on") }), ...staying),
-    fold("By numbers", make("div", { class: "field pair", title: say("the place whose attention is shown, in pixels of the first model's input, before the move") },
+    fold(msg("By numbers"), make("div", { class: "field pair", title: say("the place whose attention is shown, in pixels of the first model's input, before the move") },
       ...x.elements, ...y.elements)));
   return { element, show: () => {
     all.show();

@@ -35,7 +35,7 @@ export const askFrom = (move, place, event) => {
   const { pin, scene } = questions.get();
   const before = move && pin !== "place" ? backward(move, place) : place;
   if (!before) {
-    tell("said", say(scene ? "That place is none of the object's before the move." : "That place shows the border, not the picture."));
+    tell("said", scene ? say("That place is none of the object's before the move.") : say("That place shows the border, not the picture."));
   } else if (event?.shiftKey) addPin(before);
   else tell("ask", before);
 };

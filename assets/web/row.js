@@ -1,6 +1,5 @@
 // One model's row: what it sees, what it answers, what it attends to, what its answer rests on.
 import { showTop } from "./answer.js";
-import { NO_MAP } from "./attention.js";
 import { hear, tell } from "./bus.js";
 import * as chosen from "./chosen.js";
 import { make, write } from "./dom.js";
@@ -12,7 +11,7 @@ import { steer } from "./pointing.js";
 import * as questions from "./question.js";
 import { moveOf as moveNow } from "./scenery.js";
 import { now } from "./shown.js";
-import { say } from "./words.js";
+import { say, sentence } from "./words.js";
 
 const STILL = { linear: [[1, 0], [0, 1]], offset: [0, 0], cyclic: false };
 
@@ -97,7 +96,7 @@ export const present = (row) => {
   row.element.classList.remove("waiting");
   row.element.classList.toggle("failed", Boolean(data.error));
   row.problem.hidden = !data.error;
-  write(row.problem, data.error ? say(data.error) : "");
+  write(row.problem, data.error ? sentence(data.error) : "");
   if (data.error) {
     badge(row.badge);
     write(row.device, "");
@@ -106,7 +105,7 @@ export const present = (row) => {
   }
   badge(row.badge, data.state, data.state_title);
   write(row.device, data.device);
-  const lines = data.notes.filter((line) => !line.startsWith(NO_MAP)).map((line) => say(line));
+  const lines = data.notes.map((line) => say(line));
   if (row.notes.textContent !== lines.join("")) row.notes.replaceChildren(...lines.map((text) => make("li", { text })));
   showTop(row);
 };

@@ -9,7 +9,7 @@ import * as questions from "./question.js";
 import { named } from "./question.js";
 import { draw, drawPicture, known, learn, moveOf, preview } from "./scenery.js";
 import { now } from "./shown.js";
-import { say } from "./words.js";
+import { say, sayClass } from "./words.js";
 
 /** What is shown as it is now, large, and as the models see it. */
 export const scene = (element, { first, server }) => {
@@ -41,10 +41,11 @@ export const scene = (element, { first, server }) => {
     if (source) fill(fit(seen, size), source, Math.max(...size));
     drawPins(context, moveOf(question));
     const first = answer?.rows.some((one) => !one.error && one.size[0] !== size[0]);
-    write(words, say(first ? "{width} × {height} px: what the first model sees" : "{width} × {height} px: what the models see", { width: size[1], height: size[0] }));
+    const sides = { width: size[1], height: size[0] };
+    write(words, first ? say("{width} × {height} px: what the first model sees", sides) : say("{width} × {height} px: what the models see", sides));
     const what = question.scene
-      ? say("The scene: {label}, {texture}, on {background}.", { label: question.scene.label, texture: question.scene.texture, background: question.scene.background })
-      : say("The photograph {name}.", { name: question.picture.startsWith("own:") ? say("of your own") : question.picture });
+      ? say("The scene: {label}, {texture}, on {background}.", { label: sayClass(question.scene.label), texture: say(question.scene.texture), background: say(question.scene.background) })
+      : question.picture.startsWith("own:") ? say("Your own photograph.") : say("The photograph {name}.", { name: question.picture });
     const at = say("Moved by {dx} px to the right and {dy} px down, zoom {zoom}.", { dx: question.dx, dy: question.dy, zoom: question.zoom });
     canvas.setAttribute("aria-label", `${what} ${at} ${say("Drag or use the arrow keys to move it, plus and minus to rescale it, 0 to put it back; W, A, S and D move the pin.")}`);
     if (question.scene && asked !== named(question.scene)) {

@@ -99,5 +99,5 @@ export const showSeen = (row, data, images) => {
   write(part.where, `${width} × ${height} px`);
   write(part.about, answer.identity ? "" : say(answer.transform));
   badge(part.badge);
-  part.canvas.setAttribute("aria-label", `${say("What {model} sees: {width} by {height} pixels, {move}.", { model: data.spec, width, height, move: answer.transform })} ${from}`);
+  part.canvas.setAttribute("aria-label", `${say("What {model} sees: {width} by {height} pixels, {move}.", { model: data.spec, width, height, move: say(answer.transform) })} ${from}`);
 };

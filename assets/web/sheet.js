@@ -9,7 +9,7 @@ export const sheet = (element, { props, watch }) => {
   let by = -1;
   let upwards = true;
   /** What a cell is sorted by: its number, said or read. */
-  const worth = (cell) => (cell.value !== undefined ? cell.value : parseFloat(String(cell.text).replace(/^~ ?/, "")));
+  const worth = (cell) => (cell.value !== undefined ? cell.value : parseFloat(say(cell.text).replace(/^~ ?/, "")));
   const ordered = (rows) => {
     if (by < 0) return rows;
     const known = rows.filter(({ cells }) => cells[by] && !Number.isNaN(worth(cells[by])));
@@ -32,7 +32,7 @@ export const sheet = (element, { props, watch }) => {
     const head = make("tr", {}, make("th", { scope: "col", text: say(first) }), ...columns.map(sorter));
     const body = ordered(rows).map(({ name, colour, cells }) => make("tr", {},
       make("th", { scope: "row" }, colour ? make("span", { class: "mark", style: `background:${colour}` }) : null, name),
-      ...cells.map(({ text, alike, title: said }) => make("td", { class: alike ? "alike" : "", title: say(alike ? "not shown to differ from the control" : said || ""), text: alike ? `~ ${text}` : say(text) }))));
+      ...cells.map(({ text, alike, title: said }) => make("td", { class: alike ? "alike" : "", title: alike ? say("not shown to differ from the control") : say(said || ""), text: alike ? `~ ${say(text)}` : say(text) }))));
     root.replaceChildren(make("h3", { text: say(title) }),
       make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": say(title) }, make("table", { class: words ? "words" : "" }, make("thead", {}, head), make("tbody", {}, ...body))),
       ...notes.map((text) => make("p", { class: "hint", text: say(text) })));

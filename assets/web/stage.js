@@ -16,12 +16,12 @@ import { makeRow, present } from "./row.js";
 import { showSeen } from "./seen.js";
 import { looked, now, rows, shownRows } from "./shown.js";
 import { paintAll } from "./views.js";
-import { say } from "./words.js";
+import { msg, say } from "./words.js";
 
 const SETTLED_MS = 250;
 //: From so many models on, they stand two to a line where a line is wide enough.
 const SIDE_BY_SIDE = { models: 3, width: 620, ample: 860 };
-const UNTRAINED = "Models marked random have learnt nothing: their maps show the architecture only. Choose “pretrained” to fetch learnt weights from the Hugging Face hub.";
+const UNTRAINED = msg("Models marked random have learnt nothing: their maps show the architecture only. Choose “pretrained” to fetch learnt weights from the Hugging Face hub.");
 
 const list = make("div", { class: "rows" });
 const foot = make("div", { class: "foot" });
@@ -146,7 +146,7 @@ const receive = async (text) => {
   if (next.models[0] === chosen.models()[0]) questions.setFrame(next.frame);
   handOut(next);
   chooseLayers();
-  write(status, next.identity ? say("Not moved.") : say("Moved: {move}.", { move: next.transform }));
+  write(status, next.identity ? say("Not moved.") : say("Moved: {move}.", { move: say(next.transform) }));
   const lines = next.notes.map((line) => say(line));
   if (next.rows.some((row) => row.state === "random")) lines.push(say(UNTRAINED));
   write(notes, lines.join(" "));

@@ -2,9 +2,10 @@
 import { range } from "./colours.js";
 import { pullBack } from "./geometry.js";
 import { now } from "./shown.js";
+import { msg } from "./words.js";
 
 //: The ways to look at a move.
-export const VIEWS = { after: "as the models see it", before: "before the move", pulled: "pulled back", difference: "difference" };
+export const VIEWS = { after: msg("as the models see it"), before: msg("before the move"), pulled: msg("pulled back"), difference: msg("difference") };
 //: States of weights that a map has to be marked with; others stand at the head of the row.
 export const MARKED = ["random", "identity-init"];
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from explorer.errors import ParameterError
 from explorer.geometry import Point
 from explorer.kinds import MapKind
+from explorer.messages import Message
 from explorer.models.spec import WeightsState
 
 
@@ -44,7 +45,14 @@ class Layout:
             return [(0, 0)]
         hits = (self.query_index == code).nonzero().tolist()
         if not hits:
-            raise ParameterError(f"layout '{self.name}': no query at position {code} of grid {self.query_grid}")
+            raise ParameterError(
+                Message(
+                    "layout '{name}': no query at position {code} of grid {query_grid}",
+                    name=self.name,
+                    code=code,
+                    query_grid=self.query_grid,
+                )
+            )
         return [(int(group), int(index)) for group, index in hits]
 
     def cell(self, point: Point, image_size: tuple[int, int]) -> int:
@@ -53,7 +61,15 @@ class Layout:
             return 0
         (rows, columns), (height, width) = self.query_grid, image_size
         if not (0 <= point.x < width and 0 <= point.y < height):
-            raise ParameterError(f"query ({point.x:g}, {point.y:g}) lies outside the {width} x {height} px input")
+            raise ParameterError(
+                Message(
+                    "query ({point}, {point_}) lies outside the {width} x {height} px input",
+                    point=f"{point.x:g}",
+                    point_=f"{point.y:g}",
+                    width=width,
+                    height=height,
+                )
+            )
         return int(point.y * rows / height) * columns + int(point.x * columns / width)
 
 
@@ -140,7 +156,14 @@ class AttentionMap:
         if head is None:
             return rows.mean(0)
         if not 0 <= head < len(rows):
-            raise ParameterError(f"{self.layer}: head {head} asked for, it has heads 0 to {len(rows) - 1}")
+            raise ParameterError(
+                Message(
+                    "{layer}: head {head} asked for, it has heads 0 to {rows}",
+                    layer=self.layer,
+                    head=head,
+                    rows=len(rows) - 1,
+                )
+            )
         return rows[head]
 
     def rows(self, query: Point | str | None = None, item: int = 0) -> Tensor:
@@ -188,7 +211,14 @@ class AttentionMap:
         if isinstance(query, str):
             if query not in layout.prefix:
                 names = ", ".join(layout.prefix) or "none"
-                raise ParameterError(f"{self.layer}: no prefix token '{query}'; it has: {names}")
+                raise ParameterError(
+                    Message(
+                        "{layer}: no prefix token '{query}'; it has: {names}",
+                        layer=self.layer,
+                        query=query,
+                        names=names,
+                    )
+                )
             return layout.find(-2 - layout.prefix.index(query))
         if query is None:
             raise ParameterError(f"{self.layer}: a query is needed, a point in pixels or a prefix token's name")

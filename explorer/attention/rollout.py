@@ -16,6 +16,7 @@ from torch import Tensor
 from explorer.attention.maps import AttentionMap, Layout
 from explorer.errors import MethodError, ParameterError
 from explorer.geometry import Point
+from explorer.messages import Message
 
 if TYPE_CHECKING:
     from explorer.attention.layouts import Operation
@@ -38,26 +39,45 @@ def why_not(maps: Sequence[AttentionMap]) -> str | None:
     """
     body, _ = split(maps)
     if not body:
-        return "no layer attends from every position to every position with one softmax"
+        return Message("no layer attends from every position to every position with one softmax")
     first = body[0].layout
     for number, one in enumerate(body):
         layout, (_, groups, _, queries, keys) = one.layout, one.weights.shape
         if layout is None or first is None:
-            return f"{one.layer}: its attention has no known position on the image"
+            return Message("{layer}: its attention has no known position on the image", layer=one.layer)
         if groups != 1:
-            return f"{one.layer}: its attention stays inside {groups} {layout.name}; rollout needs one matrix over all"
+            return Message(
+                "{layer}: its attention stays inside {groups} {name}; rollout needs one matrix over all",
+                layer=one.layer,
+                groups=groups,
+                name=layout.name,
+            )
         if queries != keys or layout.query_index is None or not _same(layout.query_index, layout.key_index):
-            return f"{one.layer}: queries and keys are not the same tokens ({queries} queries, {keys} keys)"
+            return Message(
+                "{layer}: queries and keys are not the same tokens ({queries} queries, {keys} keys)",
+                layer=one.layer,
+                queries=queries,
+                keys=keys,
+            )
         if layout.prefix != first.prefix or layout.key_grid != first.key_grid:
-            return (
-                f"{one.layer}: its tokens are not those of {body[0].layer} "
-                f"(grid {layout.key_grid} with {len(layout.prefix)} prefix tokens, "
-                f"before {first.key_grid} with {len(first.prefix)})"
+            return Message(
+                "{layer}: its tokens are not those of {layer_} (grid {key_grid} with {prefix} prefix tokens, before "
+                "{key_grid_} with {prefix_})",
+                layer=one.layer,
+                layer_=body[0].layer,
+                key_grid=layout.key_grid,
+                prefix=len(layout.prefix),
+                key_grid_=first.key_grid,
+                prefix_=len(first.prefix),
             )
         if not _same(layout.key_index, first.key_index):
-            return f"{one.layer}: its tokens are in another order than those of {body[0].layer}"
+            return Message(
+                "{layer}: its tokens are in another order than those of {layer_}", layer=one.layer, layer_=body[0].layer
+            )
         if number and one.module == body[number - 1].module:
-            return f"{one.layer}: its attention is made of several softmaxes, none of which is the matrix"
+            return Message(
+                "{layer}: its attention is made of several softmaxes, none of which is the matrix", layer=one.layer
+            )
     return None
 
 
@@ -99,9 +119,13 @@ def rollout(
         MethodError: the maps do not share one set of tokens.
     """
     if heads not in HEADS:
-        raise ParameterError(f"rollout: heads is one of {', '.join(HEADS)}, got '{heads}'")
+        raise ParameterError(
+            Message("rollout: heads is one of {join}, got '{heads}'", join=", ".join(HEADS), heads=heads)
+        )
     if not 0 <= residual <= 1:
-        raise ParameterError(f"rollout: residual is a share from 0 to 1, got {residual:g}")
+        raise ParameterError(
+            Message("rollout: residual is a share from 0 to 1, got {residual}", residual=f"{residual:g}")
+        )
     body, pool = _defined(maps)
     row = start_row(body[-1], query)
     if pool is not None and query is None:
@@ -209,7 +233,12 @@ def start_row(one: AttentionMap, query: Point | str | None) -> Tensor:
     elif isinstance(query, str):
         if query not in layout.prefix:
             raise ParameterError(
-                f"{one.layer}: no prefix token '{query}'; it has: {', '.join(layout.prefix) or 'none'}"
+                Message(
+                    "{layer}: no prefix token '{query}'; it has: {names}",
+                    layer=one.layer,
+                    query=query,
+                    names=", ".join(layout.prefix) or "none",
+                )
             )
         row[layout.find(-2 - layout.prefix.index(query))[0][1]] = 1
     else:
@@ -227,13 +256,13 @@ def on_image(row: Tensor, one: AttentionMap) -> Tensor:
 
 def _defined(maps: Sequence[AttentionMap]) -> tuple[list[AttentionMap], AttentionMap | None]:
     if (reason := why_not(maps)) is not None:
-        raise MethodError(f"rollout is not defined here: {reason}")
+        raise MethodError(Message("rollout is not defined here: {reason}", reason=reason))
     return split(maps)
 
 
 def _layout(one: AttentionMap) -> Layout:
     if one.layout is None:
-        raise MethodError(f"{one.layer}: no known position on the image")
+        raise MethodError(Message("{layer}: no known position on the image", layer=one.layer))
     return one.layout
 
 

@@ -26,6 +26,7 @@ from explorer.attention import layouts
 from explorer.attention.maps import AttentionMap
 from explorer.errors import NoAttentionError
 from explorer.images import read_image
+from explorer.messages import Message
 
 if TYPE_CHECKING:
     from explorer.models.model import Model
@@ -264,12 +265,16 @@ def capture(model: Model, image: Any) -> list[AttentionMap]:
         # The laboratory's models have a name for each block instead of a place for one.
         lab = model.spec.origin == "lab"
         advice = (
-            "take a block with a map, as in 'lab/mhsa'"
+            Message("take a block with a map, as in 'lab/mhsa'")
             if lab
-            else f"insert a block, as in '{model.spec.backbone}+mhsa@2'"
+            else Message("insert a block, as in '{backbone}+mhsa@2'", backbone=model.spec.backbone)
         )
         raise NoAttentionError(
-            f"{model.spec}: no attention was seen in its forward pass. {layouts.why_none(model.module)} "
-            f"Use an attribution, or {advice}."
+            Message(
+                "{spec}: no attention was seen in its forward pass. {module} Use an attribution, or {advice}.",
+                spec=model.spec,
+                module=layouts.why_none(model.module),
+                advice=advice,
+            )
         )
     return maps

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from explorer.messages import Message, counted, listed
 from explorer.registry import Registry, check_fields
 
 if TYPE_CHECKING:
@@ -31,8 +32,16 @@ class Passes(NamedTuple):
     backwards: int
 
     def __str__(self) -> str:
-        parts = [(self.forwards, "forward"), (self.backwards, "backward")]
-        return ", ".join(f"{count} {name} pass{'' if count == 1 else 'es'}" for count, name in parts if count)
+        return str(self.words)
+
+    @property
+    def words(self) -> str:
+        """How many passes, in words."""
+        parts = [
+            counted("{n} forward pass", "{n} forward passes", self.forwards),
+            counted("{n} backward pass", "{n} backward passes", self.backwards),
+        ]
+        return listed([one for one in parts if one.number])
 
 
 @dataclass(frozen=True)
@@ -147,11 +156,14 @@ def scores_of(model: Model, x01: Tensor) -> tuple[Tensor, Tensor]:
 
 
 BASELINES = {
-    "mean": "the colour that normalisation maps to zero: the data set's mean",
-    "black": "black",
-    "white": "white",
+    "mean": Message("the colour that normalisation maps to zero: the data set's mean"),
+    "black": Message("black"),
+    "white": Message("white"),
 }
-REFERENCE = "reference picture: " + "; ".join(f"{name}: {text}" for name, text in BASELINES.items())
+REFERENCE = Message(
+    "reference picture: {choices}",
+    choices=listed([listed(one, "{first}: {rest}") for one in BASELINES.items()], "{first}; {rest}"),
+)
 
 
 def baseline_like(model: Model, x01: Tensor, name: str) -> Tensor:

@@ -25,6 +25,7 @@ from explorer.attribution.base import (
 from explorer.attribution.result import Attribution
 from explorer.errors import MethodError, ParameterError
 from explorer.images import read_image
+from explorer.messages import Message
 
 if TYPE_CHECKING:
     from explorer.models.model import Model
@@ -51,7 +52,14 @@ def method_of(name: str, parameters: Mapping[str, Any]) -> Method:
     known = [one.name for one in fields(entry)]
     for given in parameters:
         if given not in known:
-            raise ParameterError(f"{name} has no parameter '{given}'; it has: {', '.join(known) or 'none'}")
+            raise ParameterError(
+                Message(
+                    "{name} has no parameter '{given}'; it has: {none}",
+                    name=name,
+                    given=given,
+                    none=", ".join(known) or "none",
+                )
+            )
     return entry(**parameters)
 
 
@@ -88,10 +96,14 @@ def answer(
     tell = progress or (lambda _: None)
     chosen = None if method is None else method_of(method, parameters)
     if chosen is None and parameters:
-        raise ParameterError(f"no method is asked for, so '{next(iter(parameters))}' means nothing")
+        raise ParameterError(
+            Message("no method is asked for, so '{parameters}' means nothing", parameters=next(iter(parameters)))
+        )
     with model.lock, torch.inference_mode(False):
         if chosen is not None and (reason := chosen.unavailable(model)) is not None:
-            raise MethodError(f"{method} cannot serve {model.spec}: {reason}")
+            raise MethodError(
+                Message("{method} cannot serve {spec}: {reason}", method=method, spec=model.spec, reason=reason)
+            )
         _check(model, x01, target)
         # A tensor made under inference_mode cannot take part in a graph, its copy can.
         x01 = (x01.clone() if x01.is_inference() else x01.detach()).to(model.device, torch.float32)
@@ -189,14 +201,25 @@ def _check(model: Model, x01: Tensor, target: int | Sequence[int] | None) -> Non
     chosen = [target] if isinstance(target, int) else list(target)
     if model.headless:
         raise ParameterError(
-            f"{model.spec} has no classes to choose target {chosen[0]} from; leave the target out, and the norm of its "
-            "pooled feature is explained"
+            Message(
+                "{spec} has no classes to choose target {chosen} from; leave the target out, and the norm of its "
+                "pooled feature is explained",
+                spec=model.spec,
+                chosen=chosen[0],
+            )
         )
     if not isinstance(target, int) and len(chosen) != len(x01):
         raise ParameterError(f"{len(chosen)} targets for {len(x01)} images; give one for all or one for each")
     for one in chosen:
         if not 0 <= one < model.num_classes:
-            raise ParameterError(f"{model.spec} has classes 0 to {model.num_classes - 1}, target {one} asked for")
+            raise ParameterError(
+                Message(
+                    "{spec} has classes 0 to {num_classes}, target {one} asked for",
+                    spec=model.spec,
+                    num_classes=model.num_classes - 1,
+                    one=one,
+                )
+            )
 
 
 def _labelled(
@@ -223,6 +246,6 @@ def _labelled(
 
 def _target(model: Model, column: int) -> str:
     if model.headless:
-        return "norm of the pooled feature"
-    name = f"{model.label(column)} ({column})"
-    return f"{name}, logit before the sigmoid" if model.head.kind == "sigmoid" else name
+        return Message("norm of the pooled feature")
+    name = Message("{label} ({number})", label=model.label(column), number=column)
+    return Message("{name}, logit before the sigmoid", name=name) if model.head.kind == "sigmoid" else name

@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from explorer.attention import rollout
 from explorer.attention.watch import recording
+from explorer.messages import Message
 
 if TYPE_CHECKING:
     from explorer.models.model import Model
@@ -87,7 +88,11 @@ def rollouts(model: Model) -> tuple[str | None, str | None]:
             plain = rollout.why_not([one for _, one in placed])
             closed = (one.layer for operations, one in placed if rollout.differentiable(operations, one) is None)
             layer = next(closed, None)
-            weighted = None if layer is None else f"{layer}: the gradient of its attention map cannot be had"
+            weighted = (
+                None
+                if layer is None
+                else Message("{layer}: the gradient of its attention map cannot be had", layer=layer)
+            )
             _rollouts[model.module] = (plain, plain or weighted)
         return _rollouts[model.module]
 

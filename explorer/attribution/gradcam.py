@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from explorer.attribution.base import METHODS, Explanation, Passes, PassMethod
 from explorer.errors import MethodError, ParameterError
+from explorer.messages import Message, listed
 from explorer.models.stages import Stage, main_output
 from explorer.registry import parameter
 
@@ -37,7 +38,7 @@ class Layer:
     def on_output(self, module: nn.Module, args: Any, output: Any) -> Any:  # noqa: ARG002 - signature of a hook
         tensor = main_output(output)
         if tensor is None:
-            raise MethodError(f"Grad-CAM: {self.path} gives several tensors, not one")
+            raise MethodError(Message("Grad-CAM: {path} gives several tensors, not one", path=self.path))
         fresh = self._begin(tensor)
         return fresh if isinstance(output, Tensor) else (fresh, *output[1:])
 
@@ -65,17 +66,26 @@ def layer_of(model: Model, number: int | None) -> Layer:
     stages = _spatial(model)
     if number is None:
         if not stages:
-            raise MethodError(f"Grad-CAM: {unplaceable(model)}")
+            raise MethodError(listed(["Grad-CAM", unplaceable(model)], "{first}: {rest}"))
         stage = stages[-1]
     else:
         found = next((one for one in model.stages if one.number == number), None)
         if found is None:
             raise ParameterError(
-                f"Grad-CAM: {model.spec} has stages 1 to {len(model.stages)}, stage {number} asked for"
+                Message(
+                    "Grad-CAM: {spec} has stages 1 to {stages}, stage {number} asked for",
+                    spec=model.spec,
+                    stages=len(model.stages),
+                    number=number,
+                )
             )
         if found not in stages:
-            reason = found.problem or f"its grid is {found.grid[0]} x {found.grid[1]}, which is no picture"
-            raise MethodError(f"Grad-CAM at stage {number} ({found.name}): {reason}")
+            reason = found.problem or Message(
+                "its grid is {grid} x {grid_}, which is no picture", grid=found.grid[0], grid_=found.grid[1]
+            )
+            raise MethodError(
+                Message("Grad-CAM at stage {number} ({name}): {reason}", number=number, name=found.name, reason=reason)
+            )
         stage = found
     module = model.module.get_submodule(stage.name)
     norm = getattr(module, "norm1", None)
@@ -90,9 +100,13 @@ def unplaceable(model: Model) -> str | None:
     if _spatial(model):
         return None
     if not model.stages:
-        return "timm names no stages in this model, so there is no layer to read"
+        return Message("timm names no stages in this model, so there is no layer to read")
     last = model.stages[-1]
-    return f"no stage of this model has a known place on the image ({last.name}: {last.problem or 'a single cell'})"
+    return Message(
+        "no stage of this model has a known place on the image ({name}: {cell})",
+        name=last.name,
+        cell=last.problem or Message("a single cell"),
+    )
 
 
 @METHODS.register("gradcam")
@@ -133,13 +147,19 @@ class GradCam(PassMethod):
     def read(self, model: Model, watched: Layer, placed: Sequence[Placed], scores: Tensor | None) -> Explanation:  # noqa: ARG002 - the contract
         assert scores is not None
         if len(watched.features) != 1:
-            raise MethodError(f"Grad-CAM: {watched.path} ran {len(watched.features)} times in one pass, expected once")
+            raise MethodError(
+                Message(
+                    "Grad-CAM: {path} ran {features} times in one pass, expected once",
+                    path=watched.path,
+                    features=len(watched.features),
+                )
+            )
         leaf = watched.features[0]
         (gradient,) = torch.autograd.grad(scores.sum(), leaf, allow_unused=True)
         with torch.no_grad():
             features = watched.stage.spatial(leaf.detach()).float()
             if gradient is None or not gradient.any():
-                note = "no gradient of the target reaches this layer: the map is zero everywhere"
+                note = Message("no gradient of the target reaches this layer: the map is zero everywhere")
                 return Explanation(torch.zeros_like(features[:, 0]), watched.path, note=note)
             weights = watched.stage.spatial(gradient).float().mean((2, 3))
             return Explanation(torch.einsum("bc,bchw->bhw", weights, features), watched.path)

@@ -19,6 +19,7 @@ from explorer.attribution.base import (
     captum_attr,
 )
 from explorer.errors import ParameterError
+from explorer.messages import Message
 from explorer.registry import parameter
 
 if TYPE_CHECKING:
@@ -51,10 +52,21 @@ class Occlusion(InputMethod):
     def explain(self, model: Model, x01: Tensor, target: Tensor, progress: Progress) -> Explanation:
         height, width = x01.shape[2:]
         if self.window > min(height, width):
-            raise ParameterError(f"occlusion: window {self.window} px is larger than the {width} x {height} px input")
+            raise ParameterError(
+                Message(
+                    "occlusion: window {window} px is larger than the {width} x {height} px input",
+                    window=self.window,
+                    width=width,
+                    height=height,
+                )
+            )
         if self.stride > self.window:
             raise ParameterError(
-                f"occlusion: stride {self.stride} px is larger than window {self.window} px and would skip pixels"
+                Message(
+                    "occlusion: stride {stride} px is larger than window {window} px and would skip pixels",
+                    stride=self.stride,
+                    window=self.window,
+                )
             )
         at_once = max(1, self.internal_batch_size // len(x01))
         scores = Scores(model, progress, passes=-(-self._windows((height, width)) // at_once) + 1)

@@ -23,6 +23,7 @@ from explorer.attribution.base import (
     untouched,
 )
 from explorer.attribution.gradcam import layer_of, unplaceable
+from explorer.messages import Message
 from explorer.registry import parameter
 
 if TYPE_CHECKING:
@@ -46,15 +47,16 @@ _DEEPLIFT = {
 def _not_relu(model: Model) -> str | None:
     """Why guided backpropagation is not itself on this model, or None: it changes the backward pass of ReLU modules."""
     if not any(isinstance(child, nn.ReLU) for child in model.module.modules()):
-        return "the network has no ReLU, so guided backpropagation would be the plain gradient"
+        return Message("the network has no ReLU, so guided backpropagation would be the plain gradient")
     for one in facts.nonlinearities(model):
         if one.name in ("max_pool2d", "layer_norm", "group_norm", "normalize"):
             continue
         if one.name != "relu" or not issubclass(one.module, nn.ReLU):
-            where = f"{one.path} ({one.module.__name__})" if one.path else "the network itself"
-            return (
-                f"guided backpropagation changes ReLU modules only, and {where} runs {one.name}"
-                f"{' as a function' if one.name == 'relu' else ''}: the map would be a mixture"
+            where = f"{one.path} ({one.module.__name__})" if one.path else Message("the network itself")
+            return Message(
+                "guided backpropagation changes ReLU modules only, and {where} runs {name}: the map would be a mixture",
+                where=where,
+                name=Message("relu as a function") if one.name == "relu" else one.name,
             )
     return None
 
@@ -62,20 +64,29 @@ def _not_relu(model: Model) -> str | None:
 def _not_deeplift(model: Model) -> str | None:
     """Why DeepLIFT is not itself on this model, or None."""
     if not any(type(child) in _DEEPLIFT for child in model.module.modules()):
-        return "the network has no nonlinearity that DeepLIFT's rescale rule covers: it would be input x gradient"
+        return Message(
+            "the network has no nonlinearity that DeepLIFT's rescale rule covers: it would be input x gradient"
+        )
     for one in facts.nonlinearities(model):
-        where = f"{one.path} ({one.module.__name__})" if one.path else "the network itself"
+        where = f"{one.path} ({one.module.__name__})" if one.path else Message("the network itself")
         if _DEEPLIFT.get(one.module) != one.name:
-            return f"DeepLIFT's rescale rule does not cover {one.name} in {where}"
+            return Message("DeepLIFT's rescale rule does not cover {name} in {where}", name=one.name, where=where)
         pool = model.module.get_submodule(one.path)
         if isinstance(pool, nn.MaxPool2d) and any(k > s for k, s in zip(_pair(pool.kernel_size), _pair(pool.stride))):
             # It spreads contributions with max_unpool, which keeps one of those that meet in a pixel.
-            return (
-                f"captum's rule for max pooling loses contributions where windows overlap, as in {where} "
-                f"(kernel {pool.kernel_size}, stride {pool.stride})"
+            return Message(
+                "captum's rule for max pooling loses contributions where windows overlap, as in {where} (kernel "
+                "{kernel_size}, stride {stride})",
+                where=where,
+                kernel_size=pool.kernel_size,
+                stride=pool.stride,
             )
         if one.calls > 1:
-            return f"{where} is called {one.calls} times in one pass; DeepLIFT needs one module a call"
+            return Message(
+                "{where} is called {calls} times in one pass; DeepLIFT needs one module a call",
+                where=where,
+                calls=one.calls,
+            )
     return None
 
 
@@ -175,7 +186,11 @@ class GuidedGradientCam(InputMethod):
         if (reason := unplaceable(model) or _not_relu(model)) is not None:
             return reason
         layout = layer_of(model, None).stage.layout
-        return None if layout == "NCHW" else f"captum's Grad-CAM reads channels-first features only; these are {layout}"
+        return (
+            None
+            if layout == "NCHW"
+            else Message("captum's Grad-CAM reads channels-first features only; these are {layout}", layout=layout)
+        )
 
     def cost(self, input_size: tuple[int, int]) -> Passes:  # noqa: ARG002 - the contract of all methods
         return Passes(3, 2)

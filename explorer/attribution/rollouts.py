@@ -14,6 +14,7 @@ from explorer.attention import rollout
 from explorer.attribution import facts
 from explorer.attribution.base import METHODS, Explanation, Passes, PassMethod
 from explorer.errors import MethodError
+from explorer.messages import Message
 from explorer.registry import parameter
 
 if TYPE_CHECKING:
@@ -33,12 +34,15 @@ class _Rollout(PassMethod):
     def unavailable(cls, model: Model) -> str | None:
         for stage in model.stages:
             if stage.layout != "tokens":
-                return (
-                    f"rollout multiplies attention between the same tokens through all layers; {stage.name} gives "
-                    f"{stage.layout + ' features' if stage.layout != 'unknown' else 'features without a known place'}"
+                return Message(
+                    "rollout multiplies attention between the same tokens through all layers; {name} gives {place}",
+                    name=stage.name,
+                    place=stage.layout + " features"
+                    if stage.layout != "unknown"
+                    else Message("features without a known place"),
                 )
         reason = facts.rollouts(model)[cls.records_graph]
-        return None if reason is None else f"rollout is not defined here: {reason}"
+        return None if reason is None else Message("rollout is not defined here: {reason}", reason=reason)
 
     def attached(self, model: Model) -> AbstractContextManager[Any]:  # noqa: ARG002 - the contract
         return nullcontext()
@@ -49,14 +53,14 @@ def _query(model: Model, maps: Sequence[AttentionMap]) -> tuple[str | None, str]
     body, pool = rollout.split(maps)
     layout = body[-1].layout
     if pool is not None:
-        return None, f"row of the attention pool {pool.layer}"
+        return None, Message("row of the attention pool {layer}", layer=pool.layer)
     if (
         layout is not None
         and "class" in layout.prefix
         and getattr(model.module, "global_pool", "token") in ("token", "")
     ):
-        return "class", "row of the class token"
-    return None, "mean over the rows of all patches, as the model pools them"
+        return "class", Message("row of the class token")
+    return None, Message("mean over the rows of all patches, as the model pools them")
 
 
 @METHODS.register("attention_rollout")
@@ -109,7 +113,11 @@ class GradientRollout(_Rollout):
         for operations, one in pairs:
             tensor = rollout.differentiable(operations, one)
             if tensor is None or not tensor.requires_grad:
-                raise MethodError(f"gradient rollout: {one.layer} does not show the gradient of its attention map")
+                raise MethodError(
+                    Message(
+                        "gradient rollout: {layer} does not show the gradient of its attention map", layer=one.layer
+                    )
+                )
             wanted.append(tensor)
         gradients = torch.autograd.grad(scores.sum(), wanted, allow_unused=True)
         filled = [torch.zeros_like(t) if g is None else g for g, t in zip(gradients, wanted)]

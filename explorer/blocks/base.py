@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from explorer.blocks.about import About
 from explorer.errors import ParameterError
 from explorer.kinds import MapKind
+from explorer.messages import Message
 from explorer.registry import Parameter, Registry
 
 
@@ -47,15 +48,34 @@ class Block(nn.Module):
         """Return all parameters, defaults filled in; raises ParameterError for one unknown or out of range."""
         if unknown := sorted(given.keys() - cls.options.keys()):
             known = ", ".join(cls.options) or "none"
-            raise ParameterError(f"{cls.__name__} has no parameter '{unknown[0]}'; it has: {known}")
+            raise ParameterError(
+                Message(
+                    "{name} has no parameter '{given}'; it has: {none}", name=cls.__name__, given=unknown[0], none=known
+                )
+            )
         settings = {name: given.get(name, one.default) for name, one in cls.options.items()}
         for name, value in settings.items():
             one = cls.options[name]
             if one.allows(value):
                 continue
             if one.choices:
-                raise ParameterError(f"{name} is '{value}'; it can be {', '.join(one.choices)}")
-            raise ParameterError(f"{name} is {value!r}; it is a whole number from {one.low} to {one.high}")
+                raise ParameterError(
+                    Message(
+                        "{name} is '{value}'; it can be {choices}",
+                        name=name,
+                        value=value,
+                        choices=", ".join(one.choices),
+                    )
+                )
+            raise ParameterError(
+                Message(
+                    "{name} is {value}; it is a whole number from {low} to {high}",
+                    name=name,
+                    value=f"{value!r}",
+                    low=one.low,
+                    high=one.high,
+                )
+            )
         return settings
 
     def __init__(self, channels: int, grid: tuple[int, int]) -> None:

@@ -19,6 +19,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from explorer.blocks import BLOCKS, Block
 from explorer.counting import MultiplyAdds
 from explorer.errors import ParameterError
+from explorer.messages import Message
 from explorer.seeding import Seeded
 
 #: Powers of n that a cost on a square grid can have: of the side, 0 to 4.
@@ -62,9 +63,20 @@ class MeasuredCost:
     device: str
 
     def __str__(self) -> str:
+        return str(self.words)
+
+    @property
+    def words(self) -> str:
+        """What was counted and timed, in a line."""
         words = {0.0: "", 0.5: " n^0.5", 1.0: " n", 1.5: " n^1.5", 2.0: " n^2"}
         counted = " + ".join(f"{self.terms[power]:g}{words[power]}" for power in sorted(self.terms, reverse=True))
-        return f"{self.block}, d = {self.channels}: {counted or '0'} multiply-adds; time grows as n^{self.exponent:.2f}"
+        return Message(
+            "{block}, d = {channels}: {or_} multiply-adds; time grows as n^{exponent}",
+            block=self.block,
+            channels=self.channels,
+            or_=counted or "0",
+            exponent=f"{self.exponent:.2f}",
+        )
 
 
 def measured_cost(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from explorer.blocks.about import Diagram, Node
+from explorer.messages import ENGLISH, Message, say
 
 #: Width of every diagram, px: it fits a telephone.
 WIDTH = 360
@@ -15,17 +16,18 @@ _JOIN = 12
 _LETTER = 6.9
 
 
-def draw(diagram: Diagram, title: str = "") -> str:
+def draw(diagram: Diagram, title: str = "", language: str = ENGLISH) -> str:
     """Return one <svg> that is readable on light and dark: it takes the text's colour, and --ring for the map.
 
     Args:
         diagram: boxes in rows, and arrows.
         title: said to who cannot see it.
+        language: that its boxes are labelled in.
     """
     places = place(diagram)
     mapped = any(node.role == "map" for row in diagram.rows for node in row)
     height = 2 * _MARGIN + len(diagram.rows) * (_BOX + _GAP) - _GAP + (22 if mapped else 0)
-    name = escape(title, quote=True)
+    name = escape(say(title, language), quote=True)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="100%" '
         f'style="max-width:{WIDTH}px" role="img" aria-label="{name}" fill="none" stroke="currentColor" '
@@ -36,11 +38,18 @@ def draw(diagram: Diagram, title: str = "") -> str:
         parts += _arrow(x0, y0 + _half(diagram, start), x1, y1 - _half(diagram, end), via[0] * WIDTH if via else None)
     for row in diagram.rows:
         for node in row:
-            parts += _box(node, *places[node.name])
+            parts += _box(node, say(node.label, language), *places[node.name])
     if mapped:
         y = height - 12
         parts.append(f'<rect x="{_MARGIN}" y="{y - 6}" width="14" height="11" rx="3" {_style("map")}/>')
-        parts.append(_text(_MARGIN + 20, y, "what is shown as its map", 'text-anchor="start" opacity="0.75"'))
+        parts.append(
+            _text(
+                _MARGIN + 20,
+                y,
+                say(Message("what is shown as its map"), language),
+                'text-anchor="start" opacity="0.75"',
+            )
+        )
     return "".join([*parts, "</svg>"])
 
 
@@ -72,7 +81,7 @@ def _style(role: str) -> str:
     return 'stroke="none"' if role == "data" else 'stroke-opacity="0.55" fill="var(--field, none)"'
 
 
-def _box(node: Node, x: float, y: float) -> list[str]:
+def _box(node: Node, label: str, x: float, y: float) -> list[str]:
     if node.role == "join":
         shape = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{_JOIN}" {_style("step")}/>'
     else:
@@ -83,7 +92,7 @@ def _box(node: Node, x: float, y: float) -> list[str]:
         )
     return [
         shape,
-        _text(x, y, node.label, 'text-anchor="middle"' + (' font-weight="600"' if node.role == "data" else "")),
+        _text(x, y, label, 'text-anchor="middle"' + (' font-weight="600"' if node.role == "data" else "")),
     ]
 
 

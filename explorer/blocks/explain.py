@@ -108,7 +108,7 @@ def _parts(block: type[Block]) -> tuple[str, dict[str, str]]:
     first, _, rest = (inspect.getdoc(block) or "").partition("\n")
     pieces = re.split(r"^(Cost|Map|Source): ", rest, flags=re.MULTILINE)
     labels = ["", *pieces[1::2]]
-    return first, {label: " ".join(text.split()) for label, text in zip(labels, pieces[::2])}
+    return first, {label: " ".join(text.split()).replace("``", "") for label, text in zip(labels, pieces[::2])}
 
 
 def _example(name: str, block: type[Block]) -> str:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from explorer.errors import ParameterError
+from explorer.messages import Message
 
 
 def divisor(channels: int, asked: int, what: str) -> int:
@@ -17,7 +18,14 @@ def divisor(channels: int, asked: int, what: str) -> int:
     is asked does not divide the channels.
     """
     if asked and channels % asked:
-        raise ParameterError(f"{asked} {what} do not divide {channels} channels; take a divisor, or 0")
+        raise ParameterError(
+            Message(
+                "{asked} {what} do not divide {channels} channels; take a divisor, or 0",
+                asked=asked,
+                what=what,
+                channels=channels,
+            )
+        )
     divisors = [count for count in range(1, channels + 1) if channels % count == 0]
     return asked or min(divisors, key=lambda count: abs(math.log2(channels / count / 32)))
 

@@ -74,7 +74,7 @@ def _predict(options: argparse.Namespace) -> Result:
     sheets: list[Any] = []
     right, judged = [0] * len(models), [0] * len(models)
     for picture, label in shown:
-        words = str(transform) if isinstance(picture, Picture) else motion.in_words(transform)
+        words = transform.words if isinstance(picture, Picture) else motion.in_words(transform)
         rows, said, drawn = _predicted(options, picture, models, transform, words)
         for place, row in enumerate(rows):
             truth = known[place].get(label.lower().replace("_", " "), known[place].get(label))

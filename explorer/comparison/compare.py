@@ -21,6 +21,7 @@ from explorer.comparison.result import ClassScore, Comparison, ModelView, Predic
 from explorer.errors import ParameterError
 from explorer.geometry import Point, PulledBack
 from explorer.images import read_image
+from explorer.messages import Message
 from explorer.models.model import Model
 from explorer.scenes import Scene, motion, render
 from explorer.transforms import Transform
@@ -31,13 +32,17 @@ TOP = 5
 Pin = Literal["image", "place"]
 PINS: Mapping[Pin, str] = MappingProxyType(
     {
-        "image": "it moves with what it was put on: with the object of a scene, with the content of a picture",
-        "place": "it stays where it is in the frame, whatever moves there",
+        "image": Message("it moves with what it was put on: with the object of a scene, with the content of a picture"),
+        "place": Message("it stays where it is in the frame, whatever moves there"),
     }
 )
 #: How many models one comparison holds: as many as there are colours that can be told apart.
 MAX_MODELS = 6
 
+#: Why a model shows no attention map, among its notes.
+NO_MAP = Message("no attention map: {why}")
+#: Why a method cannot serve a model, among its notes.
+REFUSED = Message("{method}: {why}")
 _VERSIONED = ("attention-explorer", "torch", "timm", "captum")
 
 
@@ -49,7 +54,7 @@ def versions() -> Mapping[str, str]:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
-            found[package] = "not installed"
+            found[package] = Message("not installed")
     return MappingProxyType(found)
 
 
@@ -67,7 +72,14 @@ def seen(model: Model, image: Any, transform: Transform = Transform()) -> Tensor
         return transform.apply(model.preprocess(read_image(image).image))
     height, width = model.input_size
     if height != width:
-        raise ParameterError(f"scenes are square; '{model.spec}' looks at {width} x {height} px, choose another model")
+        raise ParameterError(
+            Message(
+                "scenes are square; '{spec}' looks at {width} x {height} px, choose another model",
+                spec=model.spec,
+                width=width,
+                height=height,
+            )
+        )
     return _rendered(motion.moved(image, transform, model.input_size), height).to(model.device)
 
 
@@ -154,10 +166,10 @@ def look(
         progress: told the share done, from 0 to 1; what it raises cancels.
         parameters: the method's parameters.
     """
-    notes = []
+    notes: list[str] = []
     refused = METHODS[method].unavailable(model) if method else None
     if refused:
-        notes.append(f"{method}: {refused}")
+        notes.append(Message(REFUSED, method=method, why=refused))
     chosen = None if refused else method
     batch = seen(model, image, transform)
     result = answer(model, batch, target=target, method=chosen, progress=progress, **(parameters if chosen else {}))
@@ -165,7 +177,7 @@ def look(
         notes.append(model.headless_reason)
     notes += model.notes
     if not result.maps:
-        notes.append(f"no attention map: {layouts.why_none(model.module)}")
+        notes.append(Message(NO_MAP, why=layouts.why_none(model.module)))
     attribution = result.attributions[0] if result.attributions else None
     return Side(batch[0].cpu(), prediction(model, result.logits[0]), tuple(result.maps), attribution, tuple(notes))
 
@@ -204,15 +216,25 @@ def compare(
         ParameterError: no model, too many, a parameter that does not exist, or a move that a scene cannot make.
     """
     if not 1 <= len(models) <= MAX_MODELS:
-        raise ParameterError(f"1 to {MAX_MODELS} models can be compared, got {len(models)}")
+        raise ParameterError(
+            Message("1 to {value} models can be compared, got {models}", value=MAX_MODELS, models=len(models))
+        )
     if pin not in PINS:
-        raise ParameterError(f"pin is one of {', '.join(PINS)}; got '{pin}'")
+        raise ParameterError(Message("pin is one of {join}; got '{pin}'", join=", ".join(PINS), pin=pin))
     picture = image if isinstance(image, Scene) else read_image(image)
     height, width = models[0].input_size
     places = _places(query) or [Point(width / 2, height / 2)]
     for place in places:
         if not (0 <= place.x < width and 0 <= place.y < height):
-            raise ParameterError(f"query ({place.x:g}, {place.y:g}) lies outside the {width} x {height} px input")
+            raise ParameterError(
+                Message(
+                    "query ({point}, {point_}) lies outside the {width} x {height} px input",
+                    point=f"{place.x:g}",
+                    point_=f"{place.y:g}",
+                    width=width,
+                    height=height,
+                )
+            )
     rows = []
     sides = 1 if transform.is_identity else 2
     done = 0
@@ -236,7 +258,7 @@ def compare(
         second = first if sides == 1 else side(own, target_of(first, target))
         asked, *further = (Point(place.x * columns_factor, place.y * rows_factor) for place in places)
         rows.append(view(model, picture, own, first, second, asked, pin, further))
-    words = motion.in_words(transform) if isinstance(picture, Scene) else str(transform)
+    words = motion.in_words(transform) if isinstance(picture, Scene) else transform.words
     return Comparison(tuple(rows), words, method or "none", versions())
 
 

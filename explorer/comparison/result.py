@@ -10,6 +10,7 @@ from torch import Tensor
 from explorer.attention.maps import AttentionMap
 from explorer.attribution.result import Attribution
 from explorer.geometry import Point, PulledBack
+from explorer.messages import Message
 from explorer.models.spec import WeightsState
 
 
@@ -38,14 +39,14 @@ class Prediction:
 
     top: tuple[ClassScore, ...]
     reason: str = ""
-    unit: str = "softmax probability"
+    unit: str = Message("softmax probability")
     decided: tuple[int, ...] = ()
     labels: tuple[str, ...] = ()
 
     @property
     def answer(self) -> str:
         """The answer in words: the class; of a sigmoid the labels, or "no label"."""
-        return ", ".join(self.labels) if self.labels or not self.top else "no label"
+        return ", ".join(self.labels) if self.labels or not self.top else Message("no label")
 
 
 @dataclass(frozen=True, eq=False)

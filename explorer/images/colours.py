@@ -12,24 +12,44 @@ from PIL import Image, ImageCms
 from explorer.errors import ImageError
 from explorer.images.levels import to_levels
 from explorer.images.picture import Bands
+from explorer.messages import Message
 
 
 def choose_bands(count: int, alpha: int | None, bands: Bands | None, name: str, notes: list[str]) -> tuple[int, ...]:
     """The places, from 0, of the bands that are shown, of ``count``; tells which where there is a choice."""
     if bands is not None:
         if max(bands) > count:
-            raise ImageError(f"{name} has {count} bands; bands {','.join(map(str, bands))} are asked for, from 1")
+            raise ImageError(
+                Message(
+                    "{name} has {count} bands; bands {bands} are asked for, from 1",
+                    name=name,
+                    count=count,
+                    bands=",".join(map(str, bands)),
+                )
+            )
         places = tuple(one - 1 for one in bands)
     else:
         places = (0, 1, 2) if count - (alpha is not None) >= 3 else (0,)
     if count - (alpha is not None) not in (1, 3) or bands is not None:
         said = [str(one + 1) for one in places]
         if len(said) == 1:
-            notes.append(f"{count} bands: band {said[0]} is shown as grey. The library and the command show others.")
+            notes.append(
+                Message(
+                    "{count} bands: band {said} is shown as grey. The library and the command show others.",
+                    count=count,
+                    said=said[0],
+                )
+            )
         else:
             notes.append(
-                f"{count} bands: {said[0]}, {said[1]} and {said[2]} are shown as red, green and blue. The library and "
-                "the command show others."
+                Message(
+                    "{count} bands: {said}, {said_} and {said__} are shown as red, green and blue. The library and the "
+                    "command show others.",
+                    count=count,
+                    said=said[0],
+                    said_=said[1],
+                    said__=said[2],
+                )
             )
     return places
 
@@ -75,21 +95,23 @@ def to_rgb(image: Image.Image, name: str, notes: list[str]) -> Image.Image:
         levels = to_levels(array.astype(array.dtype.newbyteorder("=")), name, notes)
         return Image.fromarray(levels).convert("RGB")
     if image.mode == "CMYK":
-        notes.append("CMYK, made for print: converted to RGB, its colours may look a little off.")
+        notes.append(Message("CMYK, made for print: converted to RGB, its colours may look a little off."))
     if image.mode == "LAB":
-        notes.append("CIELAB colours: converted to sRGB.")
+        notes.append(Message("CIELAB colours: converted to sRGB."))
         return ImageCms.applyTransform(image, _lab_to_srgb()) or image
     try:
         if image.has_transparency_data:
             image = image.convert("RGBA")
             if image.getchannel("A").getextrema()[0] == 255:
                 return image.convert("RGB")
-            notes.append("Transparent: shown on white.")
+            notes.append(Message("Transparent: shown on white."))
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
         # A copy even of RGB: what the caller does to its image later is no concern of ours.
         return image.convert("RGB") if image.mode != "RGB" else image.copy()
     except ValueError as error:
-        raise ImageError(f"{name} has colour mode {image.mode}, which cannot be shown; save it as RGB") from error
+        raise ImageError(
+            Message("{name} has colour mode {mode}, which cannot be shown; save it as RGB", name=name, mode=image.mode)
+        ) from error
 
 
 @cache

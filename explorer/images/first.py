@@ -15,6 +15,7 @@ from typing import Final
 
 from explorer.errors import ImageError
 from explorer.images import tiff
+from explorer.messages import Message
 
 #: Most scans of a JPEG: each goes over all of the picture. Programs write one, or about ten for a progressive one.
 MAX_SCANS: Final = 64
@@ -81,7 +82,14 @@ def reduced(data: bytes, name: str) -> First | None:
 
 def _count(parts: int, name: str, what: str) -> None:
     if parts > MAX_PARTS:
-        raise ImageError(f"{name} is made of more than {MAX_PARTS} {what}, no photograph is; save it anew")
+        raise ImageError(
+            Message(
+                "{name} is made of more than {value} {what}, no photograph is; save it anew",
+                name=name,
+                value=MAX_PARTS,
+                what=what,
+            )
+        )
 
 
 # ---- JPEG -----------------------------------------------------------------------------------------------------------
@@ -118,8 +126,12 @@ def _jpeg(data: bytes, name: str) -> First:
             scans += 1
             if scans > MAX_SCANS:
                 raise ImageError(
-                    f"{name} is a JPEG of more than {MAX_SCANS} scans, each of which goes over the whole picture; "
-                    "save it anew"
+                    Message(
+                        "{name} is a JPEG of more than {value} scans, each of which goes over the whole picture; "
+                        "save it anew",
+                        name=name,
+                        value=MAX_SCANS,
+                    )
                 )
         # Of the application's own segments only Adobe's says how to decode; comments say nothing.
         if (0xE0 <= code <= 0xEF and code not in (0xE0, 0xEE)) or code == 0xFE:
@@ -132,8 +144,12 @@ def _check_frame(code: int, segment: bytes, name: str) -> None:
     bits, channels = segment[2], segment[7]
     kind = {0xC3: "lossless", 0xC7: "lossless", 0xCB: "lossless", 0xCF: "lossless"}.get(code, "")
     if kind or bits != 8 or channels not in (1, 3, 4):
-        what = f"{kind} JPEG" if kind else f"JPEG of {channels} channels of {bits} bits"
-        raise ImageError(f"{name} is a {what}, which cannot be read; save it as PNG")
+        what = (
+            f"{kind} JPEG"
+            if kind
+            else Message("JPEG of {channels} channels of {bits} bits", channels=channels, bits=bits)
+        )
+        raise ImageError(Message("{name} is a {what}, which cannot be read; save it as PNG", name=name, what=what))
 
 
 # ---- PNG ------------------------------------------------------------------------------------------------------------
@@ -250,8 +266,12 @@ def _bmp(data: bytes, name: str) -> First:
     runs = len(data) >= 34 and int.from_bytes(data[14:18], "little") >= 40 and data[30:34] in (b"\1\0\0\0", b"\2\0\0\0")
     if runs and len(data) > MAX_RUNS:
         raise ImageError(
-            f"{name} is a compressed BMP of {len(data) / 2**20:.0f} MB; at most {MAX_RUNS // 2**20} MB are accepted. "
-            "Save it as PNG"
+            Message(
+                "{name} is a compressed BMP of {data} MB; at most {value} MB are accepted. Save it as PNG",
+                name=name,
+                data=f"{len(data) / 2**20:.0f}",
+                value=MAX_RUNS // 2**20,
+            )
         )
     return First(data, "BMP")
 
@@ -259,7 +279,9 @@ def _bmp(data: bytes, name: str) -> First:
 def _tiff(data: bytes, name: str) -> First:
     page = tiff.read_page(data)
     if page is None:
-        raise ImageError(f"{name} is a TIFF whose first page is damaged; get it again, or choose another")
+        raise ImageError(
+            Message("{name} is a TIFF whose first page is damaged; get it again, or choose another", name=name)
+        )
     size = page.number(256, 0), page.number(257, 0)
     return First(data, "TIFF", size, page.number(tiff.ORIENTATION, 1), page.several, page)
 

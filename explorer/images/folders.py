@@ -26,6 +26,7 @@ from typing import Final
 from explorer.errors import ParameterError
 from explorer.images.first import format_of
 from explorer.images.picture import SUFFIXES
+from explorer.messages import Message
 
 #: Folders whose folders are classes, in any case.
 SPLITS: Final = ("train", "val", "valid", "validation", "test")
@@ -41,7 +42,7 @@ _MEANT = {*SUFFIXES, ".jfif", ".jpe", ".heic", ".heif", ".avif", ".svg", ".jp2",
 _SYNSET = re.compile(r"(?<![a-z0-9])(n\d{8})(?!\d)", re.IGNORECASE)
 _FILE_COLUMNS = ("filename", "file_name", "file", "image", "imageid", "image_id", "path", "filepath", "name", "id")
 _LABEL_COLUMNS = ("label", "class", "classname", "class_name", "category", "synset", "target", "predictionstring")
-_EXPECTED = (
+_EXPECTED = Message(
     "expected are DIR/CLASS/picture, DIR/train/CLASS/picture (or val, valid, validation, test), or pictures beside "
     "each other with a .csv file of filename and label, or with synsets in their names"
 )
@@ -80,7 +81,7 @@ class Folder:
     def __post_init__(self) -> None:
         self.root = Path(self.root)
         if not self.root.is_dir():
-            raise ParameterError(f"there is no folder '{self.root}'; {_EXPECTED}")
+            raise ParameterError(Message("there is no folder '{root}'; {value}", root=self.root, value=_EXPECTED))
         self._real = Path(os.path.realpath(self.root))
 
     def __iter__(self) -> Iterator[Found]:
@@ -106,7 +107,14 @@ class Folder:
                     count += 1
                     yield Found(path, labels.get(self._key(path)) or inner.name, folder.name, mask)
         if not count:
-            raise ParameterError(f"'{self.root}' has no pictures: {_EXPECTED}; found: {self.contents()}")
+            raise ParameterError(
+                Message(
+                    "'{root}' has no pictures: {value}; found: {contents}",
+                    root=self.root,
+                    value=_EXPECTED,
+                    contents=self.contents(),
+                )
+            )
 
     def leave_out(self, path: Path, error: Exception | str) -> None:
         """Remember a picture that could not be read."""
@@ -120,16 +128,22 @@ class Folder:
         names = list(self.left_out)
         more = ", ..." if len(names) > NAMED else ""
         named = ", ".join(str(self.root / name) for name in names[:NAMED]) + more
-        return (f"{len(names)} pictures could not be read and were left out: {named}",)
+        return (
+            Message("{names} pictures could not be read and were left out: {named}", names=len(names), named=named),
+        )
 
     def contents(self) -> str:
         """What lies in the folder itself, in words, for an error."""
         names = [entry for entry in _entries(self.root) if not _skipped(entry.name)]
         folders = [entry.name + "/" for entry in names if entry.is_dir()]
-        kinds = Counter(Path(entry.name).suffix.lower() or "no ending" for entry in names if not entry.is_dir())
-        files = [f"{number} files with {kind}" for kind, number in kinds.most_common(5)]
+        kinds = Counter(
+            Path(entry.name).suffix.lower() or Message("no ending") for entry in names if not entry.is_dir()
+        )
+        files = [
+            Message("{number} files with {kind}", number=number, kind=kind) for kind, number in kinds.most_common(5)
+        ]
         shown = [*folders[:10], *(["..."] if len(folders) > 10 else []), *files]
-        broken = [f"{len(self.left_out)} that cannot be read"] if self.left_out else []
+        broken = [Message("{left_out} that cannot be read", left_out=len(self.left_out))] if self.left_out else []
         return ", ".join([*shown, *broken]) or "nothing"
 
     def _top(self) -> tuple[list[Path], list[Path]]:
@@ -142,8 +156,15 @@ class Folder:
         strangers = [one.name for one in rest if next(self._pictures(one, set(), quiet=True), None) is not None]
         if strangers:
             raise ParameterError(
-                f"'{self.root}' has both {', '.join(one.name for one in splits)} and {', '.join(strangers[:5])} with "
-                f"pictures: {_EXPECTED}. Give the folder of one of them, or move the others away"
+                Message(
+                    "'{root}' has both {splits} and {strangers} with pictures: {value}. Give the folder of one of "
+                    "them, "
+                    "or move the others away",
+                    root=self.root,
+                    splits=", ".join(one.name for one in splits),
+                    strangers=", ".join(strangers[:5]),
+                    value=_EXPECTED,
+                )
             )
         return splits, []
 
@@ -173,7 +194,7 @@ class Folder:
             entries = _entries(folder)
         except OSError as error:
             if not quiet:
-                self.leave_out(folder, error.strerror or "cannot be opened")
+                self.leave_out(folder, error.strerror or Message("cannot be opened"))
             return
         stems = {os.path.splitext(one.name)[0] for one in entries}
         names = {one.name for one in entries}
@@ -219,14 +240,23 @@ class Folder:
         path = self.root / files[0].name
         if path.stat().st_size > _MAX_CSV:
             raise ParameterError(
-                f"'{path}' has {path.stat().st_size / 2**20:.0f} MB; at most 64 MB are read for labels"
+                Message(
+                    "'{path}' has {st_size} MB; at most 64 MB are read for labels",
+                    path=path,
+                    st_size=f"{path.stat().st_size / 2**20:.0f}",
+                )
             )
         try:
             with path.open(newline="", encoding="utf-8-sig") as file:
                 return _labels(csv.reader(file))
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise ParameterError(
-                f"'{path}' cannot be read as labels ({error}); two columns, filename and label, in UTF-8 are expected"
+                Message(
+                    "'{path}' cannot be read as labels ({error}); two columns, filename and label, in UTF-8 are "
+                    "expected",
+                    path=path,
+                    error=error,
+                )
             ) from None
 
 
@@ -265,7 +295,7 @@ def _problem(path: Path) -> str | None:
         with path.open("rb") as file:
             head = file.read(16)
     except OSError as error:
-        return (error.strerror or "cannot be opened") if path.suffix.lower() in _MEANT else ""
+        return (error.strerror or Message("cannot be opened")) if path.suffix.lower() in _MEANT else ""
     if format_of(head) is not None:
         return None
-    return "no picture that can be read" if path.suffix.lower() in _MEANT else ""
+    return Message("no picture that can be read") if path.suffix.lower() in _MEANT else ""

@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image
 
 from explorer.errors import ImageError
+from explorer.messages import Message
 
 #: How far resampled floats in 0..1 may lie outside it.
 OVERSHOOT: Final = 0.05
@@ -49,7 +50,7 @@ def number_range(array: np.ndarray, name: str) -> tuple[float, float]:
         return 0, 255
     low, high = array.min().item(), array.max().item()
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise ImageError(f"{name} has pixels that are NaN or infinite; replace them by numbers")
+        raise ImageError(Message("{name} has pixels that are NaN or infinite; replace them by numbers", name=name))
     if kind == "f" and low >= -OVERSHOOT and high <= 1 + OVERSHOOT:
         return 0, 1
     if low < 0:
@@ -96,8 +97,19 @@ def _scaled(numbers: np.ndarray, black: float, span: float) -> np.ndarray:
 def _said(kind: str, low: float, high: float, black: float, white: float) -> str:
     if kind != "f" and black == 0:
         bits = bits_for(high)
-        return f"Whole numbers up to {high}: read as {bits} bits, 0 is shown black and {white} white."
-    return f"Numbers from {low:g} to {high:g}: {black:g} is shown black and {white:g} white."
+        return Message(
+            "Whole numbers up to {high}: read as {bits} bits, 0 is shown black and {white} white.",
+            high=high,
+            bits=bits,
+            white=white,
+        )
+    return Message(
+        "Numbers from {low} to {high}: {black} is shown black and {white} white.",
+        low=f"{low:g}",
+        high=f"{high:g}",
+        black=f"{black:g}",
+        white=f"{white:g}",
+    )
 
 
 def warn(image: Image.Image, notes: list[str]) -> None:
@@ -106,11 +118,17 @@ def warn(image: Image.Image, notes: list[str]) -> None:
     low, high = np.quantile(np.asarray(small.convert("L")), (_SHARE, 1 - _SHARE))
     if high <= _MARGIN:
         notes.append(
-            "Nearly black: models see next to nothing in it. If it should be brighter, stretch its levels in a picture "
-            "editor and save it as PNG with 8 bits a channel."
+            Message(
+                "Nearly black: models see next to nothing in it. If it should be brighter, stretch its levels in a "
+                "picture "
+                "editor and save it as PNG with 8 bits a channel."
+            )
         )
     elif low >= 255 - _MARGIN:
         notes.append(
-            "Nearly white: models see next to nothing in it. If it should be darker, stretch its levels in a picture "
-            "editor and save it as PNG with 8 bits a channel."
+            Message(
+                "Nearly white: models see next to nothing in it. If it should be darker, stretch its levels in a "
+                "picture "
+                "editor and save it as PNG with 8 bits a channel."
+            )
         )

@@ -23,8 +23,9 @@ from explorer.images.colours import choose_bands, from_bands, to_rgb, with_bands
 from explorer.images.first import reduced
 from explorer.images.levels import warn
 from explorer.images.picture import MAX_ASPECT, MAX_BYTES, MAX_PIXELS, Bands, Picture
+from explorer.messages import Message
 
-_FORMATS_IN_WORDS = "PNG, JPEG, WebP, GIF, BMP or TIFF"
+_FORMATS_IN_WORDS = Message("PNG, JPEG, WebP, GIF, BMP or TIFF")
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -50,23 +51,40 @@ def read_image(source: Any, bands: Bands | None = None) -> Picture:
     Transparent pixels are laid on white. Of an animation the first frame is taken. Raises ImageError.
     """
     if bands is not None and (len(bands) not in (1, 3) or any(isinstance(one, bool) or one < 1 for one in bands)):
-        raise ImageError(f"bands are one number or three, counted from 1, as in 3,2,1; got {','.join(map(str, bands))}")
+        raise ImageError(
+            Message(
+                "bands are one number or three, counted from 1, as in 3,2,1; got {bands}",
+                bands=",".join(map(str, bands)),
+            )
+        )
     if isinstance(source, Picture):
         return source
     if isinstance(source, Image.Image):
         return _read_pil(source, bands)
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return _read_file(bytes(source), "the file", bands) if len(source) <= MAX_BYTES else _too_large(len(source))
+        return (
+            _read_file(bytes(source), Message("the file"), bands)
+            if len(source) <= MAX_BYTES
+            else _too_large(len(source))
+        )
     if isinstance(source, (str, os.PathLike)):
         path = Path(os.fsdecode(source))
         if not path.is_file():
-            raise ImageError(f"there is no picture file '{path}'; give the path of a {_FORMATS_IN_WORDS} file")
+            raise ImageError(
+                Message(
+                    "there is no picture file '{path}'; give the path of a {value} file",
+                    path=path,
+                    value=_FORMATS_IN_WORDS,
+                )
+            )
         try:
             with path.open("rb") as file:
                 size = os.fstat(file.fileno()).st_size
                 data = file.read(MAX_BYTES + 1) if size <= MAX_BYTES else b""
         except OSError as error:
-            raise ImageError(f"'{path.name}' cannot be opened: {error.strerror or error}") from error
+            raise ImageError(
+                Message("'{name}' cannot be opened: {error}", name=path.name, error=error.strerror or error)
+            ) from error
         if max(size, len(data)) > MAX_BYTES:
             return _too_large(max(size, len(data)), path.name)
         return _read_file(data, path.name, bands)
@@ -87,24 +105,37 @@ def read_image(source: Any, bands: Bands | None = None) -> Picture:
 # ---- files ----------------------------------------------------------------------------------------------------------
 
 
-def _too_large(size: int, name: str = "the file") -> Picture:
+def _too_large(size: int, name: str = Message("the file")) -> Picture:
     raise ImageError(
-        f"{name} has {size / 2**20:.0f} MB; at most {MAX_BYTES // 2**20} MB are accepted. Save a smaller copy of it"
+        Message(
+            "{name} has {size} MB; at most {value} MB are accepted. Save a smaller copy of it",
+            name=name,
+            size=f"{size / 2**20:.0f}",
+            value=MAX_BYTES // 2**20,
+        )
     )
 
 
 def _read_file(data: bytes, name: str, bands: Bands | None) -> Picture:
     if not data:
-        raise ImageError(f"{name} is empty (0 bytes); choose another {_FORMATS_IN_WORDS} file")
+        raise ImageError(
+            Message("{name} is empty (0 bytes); choose another {value} file", name=name, value=_FORMATS_IN_WORDS)
+        )
     first = reduced(data, name)
     if first is None:
-        raise ImageError(f"{name} is {_guess(data[:512])}; {_FORMATS_IN_WORDS} is expected")
+        raise ImageError(
+            Message(
+                "{name} is {head}; {value} is expected", name=name, head=_guess(data[:512]), value=_FORMATS_IN_WORDS
+            )
+        )
     del data
     if first.size is not None:
         _check_size(*first.size, name)
     notes: list[str] = []
     if first.animated:
-        notes.append("Several pages: page 1 is used." if first.page else "Animated: the first frame is used.")
+        notes.append(
+            Message("Several pages: page 1 is used.") if first.page else Message("Animated: the first frame is used.")
+        )
     if first.page is not None:
         rgb = _decode_tiff(first.data, first.page, name, bands, notes)
     elif first.deep:
@@ -115,7 +146,7 @@ def _read_file(data: bytes, name: str, bands: Bands | None) -> Picture:
         rgb = with_bands(to_rgb(_open(first.data, first.format, name), name, notes), bands, name)
     if first.orientation in _UPRIGHT:
         rgb = rgb.transpose(_UPRIGHT[first.orientation])
-        notes.append("Turned upright, as its EXIF data asks.")
+        notes.append(Message("Turned upright, as its EXIF data asks."))
     warn(rgb, notes)
     return Picture(rgb, tuple(notes), name)
 
@@ -132,15 +163,26 @@ def _open(data: bytes, format: str, name: str) -> Image.Image:
         pixels = re.search(r"\d+", str(error))
         raise _too_many(name, int(pixels.group()) if pixels else None) from None
     except MemoryError:
-        raise ImageError(f"{name} needs more memory than there is to decode it; save a smaller copy of it") from None
+        raise ImageError(
+            Message("{name} needs more memory than there is to decode it; save a smaller copy of it", name=name)
+        ) from None
     except UnidentifiedImageError:
         raise ImageError(
-            f"{name} is a {format} file that is damaged or of a rare kind; open and save it again, or choose another"
+            Message(
+                "{name} is a {format} file that is damaged or of a rare kind; open and save it again, or choose "
+                "another",
+                name=name,
+                format=format,
+            )
         ) from None
     except Exception as error:
         broken = "truncated" in str(error) or isinstance(error, EOFError)
-        what = "breaks off in the middle: it was not copied completely" if broken else f"is damaged ({error})"
-        raise ImageError(f"{name} {what}; get it again, or choose another") from error
+        what = (
+            Message("breaks off in the middle: it was not copied completely")
+            if broken
+            else Message("is damaged ({error})", error=error)
+        )
+        raise ImageError(Message("{name} {what}; get it again, or choose another", name=name, what=what)) from error
     _check_size(*image.size, name)  # a decoder may correct what the header said
     return image
 
@@ -171,8 +213,12 @@ def _decode_tiff(data: bytes, page: tiff.Page, name: str, bands: Bands | None, n
     found = tiff.layout(page, name)
     if found.compression not in TiffImagePlugin.COMPRESSION_INFO:
         raise ImageError(
-            f"{name} is a TIFF of {found.in_words}, a compression that cannot be read here; save it uncompressed or "
-            "with LZW"
+            Message(
+                "{name} is a TIFF of {in_words}, a compression that cannot be read here; save it uncompressed or "
+                "with LZW",
+                name=name,
+                in_words=found.in_words,
+            )
         )
     if found.pillow and (bands is None or found.photometric != tiff.RGB):
         return with_bands(to_rgb(_open(tiff.trimmed(data, page), "TIFF", name), name, notes), bands, name)
@@ -180,7 +226,7 @@ def _decode_tiff(data: bytes, page: tiff.Page, name: str, bands: Bands | None, n
         if found.photometric == tiff.YCBCR:
             return with_bands(tiff.ycbcr(data, page, found), bands, name)
         if not found.even or found.photometric in (tiff.PALETTE, tiff.LAB):
-            raise ValueError("bands of 8, 16, 32 or 64 bits each are expected")
+            raise ValueError(Message("bands of 8, 16, 32 or 64 bits each are expected"))
         cmyk = found.photometric == tiff.CMYK and found.count == 4
         places = (0, 1, 2, 3) if cmyk and bands is None else choose_bands(found.count, found.alpha, bands, name, notes)
         alpha = found.alpha
@@ -189,8 +235,13 @@ def _decode_tiff(data: bytes, page: tiff.Page, name: str, bands: Bands | None, n
         raise
     except Exception as error:
         raise ImageError(
-            f"{name} is a TIFF of {found.in_words}, which is damaged or cannot be read here ({error}); save what you "
-            "want to see of it as an RGB TIFF or PNG"
+            Message(
+                "{name} is a TIFF of {in_words}, which is damaged or cannot be read here ({error}); save what you "
+                "want to see of it as an RGB TIFF or PNG",
+                name=name,
+                in_words=found.in_words,
+                error=error,
+            )
         ) from error
     last = None if alpha is None else len(places)
     shown = tuple(range(len(places)))
@@ -223,17 +274,23 @@ def _read_pil(image: Image.Image, bands: Bands | None) -> Picture:
     try:
         if image.format in ("GIF", "WEBP", "PNG") and getattr(image, "is_animated", False):
             frame = image.tell()
-            notes.append("Animated: " + ("the first frame is used." if frame == 0 else f"frame {frame + 1} is used."))
+            notes.append(
+                Message("Animated: the first frame is used.")
+                if frame == 0
+                else Message("Animated: frame {frame} is used.", frame=frame + 1)
+            )
         elif image.format == "TIFF" and (image.tell() or getattr(getattr(image, "tag_v2", None), "next", 0)):
-            notes.append(f"Several pages: page {image.tell() + 1} is used.")
+            notes.append(Message("Several pages: page {tell} is used.", tell=image.tell() + 1))
         # Known only before decoding: afterwards the mode says 8 bits.
         dropped = any(";16" in str(tile[3]) and image.mode[:1] != "I" for tile in getattr(image, "tile", ()))
         image.load()
     except Exception as error:
-        raise ImageError(f"{name} is damaged ({error}); get it again, or choose another") from error
+        raise ImageError(
+            Message("{name} is damaged ({error}); get it again, or choose another", name=name, error=error)
+        ) from error
     _check_size(*image.size, name)
     if dropped:
-        notes.append("16 bits a channel, of which Pillow keeps the upper 8: give the file itself to keep all.")
+        notes.append(Message("16 bits a channel, of which Pillow keeps the upper 8: give the file itself to keep all."))
     try:
         turn = image.getexif().get(0x0112, 1)
     except Exception:  # broken EXIF data is common and no reason to refuse the picture
@@ -241,7 +298,7 @@ def _read_pil(image: Image.Image, bands: Bands | None) -> Picture:
     rgb = with_bands(to_rgb(image, name, notes), bands, name)
     if turn in _UPRIGHT:
         rgb = rgb.transpose(_UPRIGHT[turn])
-        notes.append("Turned upright, as its EXIF data asks.")
+        notes.append(Message("Turned upright, as its EXIF data asks."))
     warn(rgb, notes)
     return Picture(rgb, tuple(notes), name)
 
@@ -253,43 +310,57 @@ def _guess(head: bytes) -> str:
     """Say what a file that is no picture seems to be."""
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if b"<svg" in text:
-        return "an SVG drawing, which has no pixels: export it as PNG"
+        return Message("an SVG drawing, which has no pixels: export it as PNG")
     brand = head[8:12] if head[4:8] == b"ftyp" else b""
     if brand in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"):
-        return "a HEIC photograph, as iPhones make: export it as JPEG"
+        return Message("a HEIC photograph, as iPhones make: export it as JPEG")
     if brand in (b"avif", b"avis"):
-        return "an AVIF picture: save it as PNG or JPEG"
+        return Message("an AVIF picture: save it as PNG or JPEG")
     if brand:
-        return "a video"
+        return Message("a video")
     if text.startswith(b"%pdf"):
-        return "a PDF document: save the picture in it as PNG"
+        return Message("a PDF document: save the picture in it as PNG")
     if text.startswith((b"<!doctype", b"<html")):
-        return "a web page, not the picture on it"
+        return Message("a web page, not the picture on it")
     if b"\0" not in head:
         try:
             head.decode("utf-8")
         except UnicodeDecodeError as error:
             if error.start < len(head) - 3:  # a character cut off at the end of the sniffed bytes is no matter
-                return "no picture that can be read, or a damaged one"
-        return "a text file, whatever its name says"
-    return "no picture that can be read, or a damaged one"
+                return Message("no picture that can be read, or a damaged one")
+        return Message("a text file, whatever its name says")
+    return Message("no picture that can be read, or a damaged one")
 
 
 def _too_many(name: str, pixels: int | None, size: str = "") -> ImageError:
-    count = "too many" if pixels is None else f"{pixels / 1e6:.0f} million"
+    count = Message("too many") if pixels is None else f"{pixels / 1e6:.0f} million"
     return ImageError(
-        f"{name} has {count} pixels{size}; at most {MAX_PIXELS / 1e6:.0f} million are accepted. "
-        "Save a smaller copy of it"
+        Message(
+            "{name} has {count} pixels{size}; at most {f} million are accepted. Save a smaller copy of it",
+            name=name,
+            count=count,
+            size=size,
+            f=f"{MAX_PIXELS / 1e6:.0f}",
+        )
     )
 
 
 def _check_size(width: int, height: int, name: str) -> None:
     if width < 1 or height < 1:
-        raise ImageError(f"{name} is {width} x {height} px: it has no pixels")
+        raise ImageError(
+            Message("{name} is {width} x {height} px: it has no pixels", name=name, width=width, height=height)
+        )
     if width * height > MAX_PIXELS:
         raise _too_many(name, width * height, f" ({width} x {height})")
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise ImageError(
-            f"{name} is {width} x {height} px, a strip {max(width, height) / min(width, height):.0f} times as long as "
-            f"wide; at most {MAX_ASPECT} times is accepted, as models look at a square. Cut a piece out of it"
+            Message(
+                "{name} is {width} x {height} px, a strip {height_} times as long as wide; at most {value} times is "
+                "accepted, as models look at a square. Cut a piece out of it",
+                name=name,
+                width=width,
+                height=height,
+                height_=f"{max(width, height) / min(width, height):.0f}",
+                value=MAX_ASPECT,
+            )
         )

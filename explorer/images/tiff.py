@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from explorer.errors import ImageError
+from explorer.messages import Message
 
 #: Most bytes that a page may unfold to. Pillow itself stops at 179 million.
 MAX_DECODED: Final = 178_000_000
@@ -40,8 +41,26 @@ _NEEDED = frozenset(
 )
 _SIZE = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _CODE = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
-_COMPRESSIONS = {1: "not compressed", 5: "LZW", 6: "JPEG", 7: "JPEG", 8: "Deflate", 32773: "PackBits", 32946: "Deflate"}
-_COLOURS = {0: "grey", 1: "grey", 2: "RGB", 3: "palette", 4: "mask", 5: "CMYK", 6: "YCbCr", 8: "CIELAB", 9: "ICC Lab"}
+_COMPRESSIONS = {
+    1: Message("not compressed"),
+    5: "LZW",
+    6: "JPEG",
+    7: "JPEG",
+    8: "Deflate",
+    32773: "PackBits",
+    32946: "Deflate",
+}
+_COLOURS = {
+    0: "grey",
+    1: "grey",
+    2: "RGB",
+    3: "palette",
+    4: "mask",
+    5: "CMYK",
+    6: "YCbCr",
+    8: "CIELAB",
+    9: Message("ICC Lab"),
+}
 #: Photometric interpretations.
 _GREY, RGB, PALETTE, CMYK, YCBCR, LAB = (0, 1), 2, 3, 5, 6, 8
 
@@ -190,8 +209,16 @@ class Layout:
         bits = "/".join(map(str, dict.fromkeys(self.bits)))
         kind = {3: "floating-point ", 5: "complex ", 6: "complex "}.get(self.format, "")
         how = _COMPRESSIONS.get(self.compression, f"compression {self.compression}")
-        colours = _COLOURS.get(self.photometric, f"colours of kind {self.photometric}")
-        return f"{self.count} {kind}band{'s' * (self.count > 1)} of {bits} bits, {colours}, {how}"
+        colours = _COLOURS.get(self.photometric, Message("colours of kind {photometric}", photometric=self.photometric))
+        return Message(
+            "{count} {kind}band{count_} of {bits} bits, {colours}, {how}",
+            count=self.count,
+            kind=kind,
+            count_="s" * (self.count > 1),
+            bits=bits,
+            colours=colours,
+            how=how,
+        )
 
 
 def layout(page: Page, name: str) -> Layout:
@@ -202,13 +229,23 @@ def layout(page: Page, name: str) -> Layout:
     bits = page.numbers(_BITS) or (1,)
     count = page.number(_SAMPLES, 3 if compression in (6, 7) and photometric in (RGB, YCBCR) else len(bits))
     if not 1 <= count <= 4096 or not all(1 <= one <= 128 for one in bits):
-        raise ImageError(f"{name} is damaged: it says that it has {count} bands; get it again, or choose another")
+        raise ImageError(
+            Message(
+                "{name} is damaged: it says that it has {count} bands; get it again, or choose another",
+                name=name,
+                count=count,
+            )
+        )
     bits = bits * count if len(bits) == 1 else page.numbers(_BITS, count)
     formats = set(page.numbers(_FORMAT, count)) or {1}
     if len(bits) != count or len(formats) > 1:
         raise ImageError(
-            f"{name} is a TIFF whose {count} bands are of several types, which cannot be shown; save the bands that "
-            "you want to see as a TIFF or PNG of their own"
+            Message(
+                "{name} is a TIFF whose {count} bands are of several types, which cannot be shown; save the bands "
+                "that you want to see as a TIFF or PNG of their own",
+                name=name,
+                count=count,
+            )
         )
     found = Layout(
         width,
@@ -224,12 +261,26 @@ def layout(page: Page, name: str) -> Layout:
     total = width * height * sum(bits) / 8
     if total > MAX_DECODED and not found.pillow:
         raise ImageError(
-            f"{name} unfolds to {total / 1e6:.0f} MB ({width} x {height} px, {found.in_words}); at most "
-            f"{MAX_DECODED / 1e6:.0f} MB are accepted. Save a smaller copy of it, or fewer bands"
+            Message(
+                "{name} unfolds to {total} MB ({width} x {height} px, {in_words}); at most {f} MB are accepted. Save "
+                "a smaller copy of it, or fewer bands",
+                name=name,
+                total=f"{total / 1e6:.0f}",
+                width=width,
+                height=height,
+                in_words=found.in_words,
+                f=f"{MAX_DECODED / 1e6:.0f}",
+            )
         )
     tile = page.number(_TILE_WIDTH, 0) * page.number(_TILE_HEIGHT, 0)
     if tile * sum(bits) / 8 > MAX_DECODED:
-        raise ImageError(f"{name} has tiles of {tile / 1e6:.0f} million pixels, too many; save it in strips")
+        raise ImageError(
+            Message(
+                "{name} has tiles of {tile} million pixels, too many; save it in strips",
+                name=name,
+                tile=f"{tile / 1e6:.0f}",
+            )
+        )
     return found
 
 
@@ -268,10 +319,10 @@ def samples(data: bytes, page: Page, found: Layout, bands: Sequence[int]) -> np.
 def ycbcr(data: bytes, page: Page, found: Layout) -> Image.Image:
     """Decode a YCbCr page that is not JPEG: each h x v pixels lie as their brightnesses and one pair of colours."""
     if found.predictor != 1 or page.number(_TILE_WIDTH, 0) or found.planar or found.bits != (8, 8, 8):
-        raise ValueError("this arrangement of YCbCr is not known")
+        raise ValueError(Message("this arrangement of YCbCr is not known"))
     h, v = (page.numbers(_SUBSAMPLING) or (2, 2))[:2]
     if h not in (1, 2, 4) or v not in (1, 2, 4):
-        raise ValueError(f"a subsampling of {h} x {v} is not known")
+        raise ValueError(Message("a subsampling of {h} x {v} is not known", h=h, v=v))
     across, down = -(-found.width // h), -(-found.height // v)
     unit = h * v + 2
     rows = page.number(_ROWS, found.height)
@@ -320,7 +371,7 @@ def _rows(data: bytes, page: Page, found: Layout, size: int, plane: int) -> np.n
     tile = page.number(_TILE_WIDTH, 0)
     padded = -(-found.width // tile) * tile if tile else found.width
     if padded * size * found.height > MAX_DECODED:
-        raise ValueError("its tiles are far larger than the picture")
+        raise ValueError(Message("its tiles are far larger than the picture"))
     changes = _bytes_page(padded * size, found.height)
     changes |= _pieces(page, found.count if found.planar else 1, size, plane)
     if not tile:

@@ -27,6 +27,7 @@ from PIL import Image
 from explorer.errors import ImageError
 from explorer.images.picture import Picture
 from explorer.images.reading import read_image
+from explorer.messages import Message
 
 #: Seconds that one picture may take to decode; the largest photographs accepted take one.
 TIME_LIMIT: Final = 6.0
@@ -153,11 +154,16 @@ class Decoders:
             except _Gone:
                 if not began:
                     raise ImageError(
-                        f"{path.name} cannot be decoded now: no process for it starts; try again"
+                        Message("{name} cannot be decoded now: no process for it starts; try again", name=path.name)
                     ) from None
                 raise ImageError(
-                    f"{path.name} took more than {self.limit:g} seconds or more memory than there is to decode, which "
-                    "no photograph does; open it, save it anew and choose that"
+                    Message(
+                        "{name} took more than {limit} seconds or more memory than there is to decode, which no "
+                        "photograph "
+                        "does; open it, save it anew and choose that",
+                        name=path.name,
+                        limit=f"{self.limit:g}",
+                    )
                 ) from None
             with self._lock:
                 self._free.append(process)
@@ -210,10 +216,24 @@ def _answer(answers: IO[bytes], path: str) -> None:
         pixels = picture.image.tobytes()
     except ImageError as error:
         gone = not os.path.isfile(path)  # whose message would name its place
-        _tell(answers, {"error": f"{Path(path).name} is no longer there; choose it again" if gone else str(error)})
+        _tell(
+            answers,
+            {
+                "error": Message("{name} is no longer there; choose it again", name=Path(path).name)
+                if gone
+                else str(error)
+            },
+        )
         return
     except MemoryError:
-        _tell(answers, {"error": f"{Path(path).name} needs too much memory to decode; save a smaller copy of it"})
+        _tell(
+            answers,
+            {
+                "error": Message(
+                    "{name} needs too much memory to decode; save a smaller copy of it", name=Path(path).name
+                )
+            },
+        )
         return
     _tell(answers, {"size": picture.image.size, "notes": picture.notes, "name": picture.name})
     answers.write(pixels)

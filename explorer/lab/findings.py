@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from explorer.lab.intervals import Verdict, judge
 from explorer.lab.summary import CONTROL, Key, SetUp, set_ups
 from explorer.lab.table import Row
+from explorer.messages import Message, listed, ranged, sentences
 from explorer.probes.background import PURE
 from explorer.statistics import Estimate
 
@@ -48,15 +49,15 @@ def zoomed(zoom: float) -> Key:
 WHOLE = grouped("all")
 #: What the short table shows and the sentences are about; a native map stands for any kind of map.
 HEADLINES: Sequence[Headline] = (
-    Headline("in distribution", WHOLE),
-    Headline("8 px off", shifted(8), before=shifted(0)),
-    Headline("half size", zoomed(0.5), before=zoomed(1.0)),
-    Headline("1.5 x size", zoomed(1.5), before=zoomed(1.0)),
+    Headline(Message("in distribution"), WHOLE),
+    Headline(Message("8 px off"), shifted(8), before=shifted(0)),
+    Headline(Message("half size"), zoomed(0.5), before=zoomed(1.0)),
+    Headline(Message("1.5 x size"), zoomed(1.5), before=zoomed(1.0)),
     Headline("shape bias", Key.of("shape-bias", "shape bias", category="all", background="neither")),
     Headline("BG-gap", Key.of("context", "BG-gap", between=PURE)),
-    Headline("tilted pair", grouped("tilted 25 to 40 degrees"), before=grouped("arrangements")),
-    Headline("4x4 shuffled", Key.of("patch-shuffle", "accuracy", grid="4x4", group="all"), before=WHOLE),
-    Headline("map on object", Key.of("context", "attention mass ratio", layer="all"), percent=False),
+    Headline(Message("tilted pair"), grouped("tilted 25 to 40 degrees"), before=grouped("arrangements")),
+    Headline(Message("4x4 shuffled"), Key.of("patch-shuffle", "accuracy", grid="4x4", group="all"), before=WHOLE),
+    Headline(Message("map on object"), Key.of("context", "attention mass ratio", layer="all"), percent=False),
     Headline("Grad-CAM", Key.of("context", "attribution mass ratio", method="gradcam"), percent=False),
 )
 
@@ -71,27 +72,37 @@ def findings(found: SetUp, plain: SetUp | None = None) -> list[str]:
     if not found.blocks:
         return []
     several = found.seeds > 1
-    out = [
-        f"{len(found.blocks)} blocks, {found.seeds} seeds or more each; in brackets the 95 % interval over seeds. "
-        "A difference counts as shown where a t test paired by seed finds it after Holm's correction for all blocks of "
-        "the sentence, so an interval that leaves out 0 is not enough by itself. “Seen from 20 points”: with this "
-        "spread between seeds a smaller one would not have been shown; “none could be seen”: nor would the largest "
-        "possible one."
+    out: list[str] = [
+        Message(
+            "{blocks} blocks, {seeds} seeds or more each; in brackets the 95 % interval over seeds. A difference "
+            "counts as shown where a t test paired by seed finds it after Holm's correction for all blocks of "
+            "the sentence, so an interval that leaves out 0 is not enough by itself. “Seen from 20 points”: with "
+            "this spread between seeds a smaller one would not have been shown; “none could be seen”: nor would "
+            "the largest possible one.",
+            blocks=len(found.blocks),
+            seeds=found.seeds,
+        )
         if several
-        else "Some blocks have one seed only: a difference from theirs may be chance, and no interval is given."
+        else Message(
+            "Some blocks have one seed only: a difference from theirs may be chance, and no interval is given."
+        )
     ]
     first, *rest = HEADLINES
     ranked = _ranked(found, first.key)
     if ranked:
         same = {block: one for block, one in found.against_control(first.key).items() if one.shown is False}
-        listed = [f"{block} {_percent(one)}" for block, one in ranked if block not in same]
+        shown = [_of(block, _percent(one)) for block, one in ranked if block not in same]
         tail = [_seen(f"{block} {one.mean * 100:.0f} %", same[block]) for block, one in ranked if block in same]
         out.append(
-            f"In distribution: {_joined(listed)}; chance is 8 %."
-            + (
-                f" Not shown to differ from the control {CONTROL} ({found.seeds} seeds): {_joined(tail)}."
-                if tail
-                else ""
+            sentences(
+                Message("In distribution: {listed}; chance is 8 %.", listed=_joined(shown)),
+                tail
+                and Message(
+                    "Not shown to differ from the control {control} ({seeds} seeds): {blocks}.",
+                    control=CONTROL,
+                    seeds=found.seeds,
+                    blocks=_joined(tail),
+                ),
             )
         )
     for headline in rest:
@@ -117,11 +128,11 @@ def _ranked(found: SetUp, key: Key) -> list[tuple[str, Estimate]]:
 
 
 _WHEN = {
-    "8 px off": "With the object 8 px off",
-    "half size": "At half the size",
-    "1.5 x size": "At one and a half times the size",
-    "tilted pair": "With arrangements tilted by 25 to 40 degrees",
-    "4x4 shuffled": "Cut into 4 x 4 patches and shuffled",
+    "8 px off": Message("With the object 8 px off {lost}."),
+    "half size": Message("At half the size {lost}."),
+    "1.5 x size": Message("At one and a half times the size {lost}."),
+    "tilted pair": Message("With arrangements tilted by 25 to 40 degrees {lost}."),
+    "4x4 shuffled": Message("Cut into 4 x 4 patches and shuffled {lost}."),
 }
 
 
@@ -137,10 +148,16 @@ def _loss(found: SetUp, headline: Headline) -> list[str]:
     lost.sort(key=lambda one: -one[1].estimate.mean)
     # Without a test every loss is told; with one, those that are shown.
     told = [one for one in lost if one[1].shown is not False]
-    words = [f"{_loses(block, one.estimate)}, {left.mean * 100:.0f} % left" for block, one, left in told]
+    words = [
+        Message("{lost}, {mean} % left", lost=_loses(block, one.estimate), mean=f"{left.mean * 100:.0f}")
+        for block, one, left in told
+    ]
     same = [_seen(_loses(block, one.estimate), one) for block, one, _ in lost if one.shown is False]
-    tail = f" Not shown to change ({found.seeds} seeds): {_joined(_ends(same))}." if same else ""
-    return [f"{_WHEN[headline.name]} {_joined(_ends(words)) or 'no block is shown to lose'}.{tail}"]
+    left_over = same and Message(
+        "Not shown to change ({seeds} seeds): {blocks}.", seeds=found.seeds, blocks=_joined(_ends(same))
+    )
+    said = _joined(_ends(words)) or Message("no block is shown to lose")
+    return [sentences(Message(_WHEN[headline.name], lost=said), left_over)]
 
 
 def _level(found: SetUp, headline: Headline) -> list[str]:
@@ -148,8 +165,8 @@ def _level(found: SetUp, headline: Headline) -> list[str]:
     if not ranked:
         return []
 
-    def listed(words: Callable[[Estimate], str]) -> str:
-        return _joined(_ends([f"{block} {words(one)}" for block, one in ranked]))
+    def each(words: Callable[[Estimate], str]) -> str:
+        return _joined(_ends([_of(block, words(one)) for block, one in ranked]))
 
     if headline.name == "shape bias":
         judged = judge(dict(ranked), 0.5)
@@ -157,31 +174,53 @@ def _level(found: SetUp, headline: Headline) -> list[str]:
             [block for block, one in ranked if judged[block].shown is not False and sign * (one.mean - 0.5) > 0]
             for sign in (-1, 1)
         )
-        verdicts = [f"Shape wins in {', '.join(shape)}."] if shape else []
+        verdicts = [Message("Shape wins in {blocks}.", blocks=", ".join(shape))] if shape else []
         if texture:
-            verdicts.append(f"Texture wins in {', '.join(texture)}.")
+            verdicts.append(Message("Texture wins in {blocks}.", blocks=", ".join(texture)))
         open_ = [block for block, _ in ranked if judged[block].shown is False]
         if open_:
-            verdicts.append(f"Not shown to favour either ({found.seeds} seeds): {', '.join(open_)}.")
-        said = f"Where shape and texture disagree, of the answers that name either the shape gets: {listed(_percent)}."
-        return [" ".join([said, *verdicts])]
+            verdicts.append(
+                Message(
+                    "Not shown to favour either ({seeds} seeds): {open_}.", seeds=found.seeds, open_=", ".join(open_)
+                )
+            )
+        said = Message(
+            "Where shape and texture disagree, of the answers that name either the shape gets: {percent}.",
+            percent=each(_percent),
+        )
+        return [sentences(said, *verdicts)]
     if headline.name == "BG-gap":
         gaps = judge(dict(ranked))
-        shown = [f"{block} {_points(one.estimate)}" for block, one in gaps.items() if one.shown is not False]
-        none = [_seen(f"{block} {_points(one.estimate)}", one) for block, one in gaps.items() if one.shown is False]
-        tail = f" Not shown to have a gap ({found.seeds} seeds): {_joined(_ends(none))}." if none else ""
-        costs = _joined(_ends(shown)) or "nothing that is shown"
-        return [f"Another class's background instead of the own costs: {costs}.{tail}"]
+        shown = [_of(block, _points(one.estimate)) for block, one in gaps.items() if one.shown is not False]
+        none = [_seen(_of(block, _points(one.estimate)), one) for block, one in gaps.items() if one.shown is False]
+        tail = none and Message(
+            "Not shown to have a gap ({seeds} seeds): {blocks}.", seeds=found.seeds, blocks=_joined(_ends(none))
+        )
+        costs = _joined(_ends(shown)) or Message("nothing that is shown")
+        return [
+            sentences(Message("Another class's background instead of the own costs: {points}.", points=costs), tail)
+        ]
     below = [block for block, one in judge(dict(ranked), 1.0).items() if one.shown and one.estimate.mean < 1]
-    tail = f" Less than an even spread: {', '.join(below)}." if below else ""
+    tail = below and Message("Less than an even spread: {blocks}.", blocks=", ".join(below))
     if headline.name == "map on object":
-        return [f"The native map has on the object, as a multiple of an even spread: {listed(_times)}.{tail}"]
-    return [f"Grad-CAM has on the object, as a multiple of an even spread: {listed(_times)}.{tail}"]
+        return [
+            sentences(
+                Message(
+                    "The native map has on the object, as a multiple of an even spread: {times}.", times=each(_times)
+                ),
+                tail,
+            )
+        ]
+    return [
+        sentences(
+            Message("Grad-CAM has on the object, as a multiple of an even spread: {times}.", times=each(_times)), tail
+        )
+    ]
 
 
 def _counter(found: SetUp, plain: SetUp) -> list[str]:
     """What augmentation changed, where a block was trained both ways."""
-    out = []
+    out: list[str] = []
     for headline in HEADLINES:
         if headline.before is None or headline.name not in ("8 px off", "half size"):
             continue
@@ -190,11 +229,15 @@ def _counter(found: SetUp, plain: SetUp) -> list[str]:
         for block, now in found.lost(headline.before, headline.key).items():
             if block in before:
                 lost = round(now.estimate.mean * 100), round(before[block].estimate.mean * 100)
-                words.append(f"{block} {lost[0]} instead of {lost[1]}")
+                words.append(Message("{block} {mean} instead of {mean_}", block=block, mean=lost[0], mean_=lost[1]))
         if words:
             where = headline.name
             out.append(
-                f"Trained with shifts and sizes, models lose in points (below 0: gain), {where}: {_joined(words)}."
+                Message(
+                    "Trained with shifts and sizes, models lose in points (below 0: gain), {where}: {words}.",
+                    where=where,
+                    words=_joined(words),
+                )
             )
     return out
 
@@ -204,44 +247,50 @@ def _seen(said: str, one: Verdict) -> str:
     if not one.least:
         return said
     if one.least > one.estimate.within.high:
-        return f"{said}, none could be seen"
+        return Message("{said}, none could be seen", said=said)
     points = one.least * 100
-    return f"{said}, seen from {points:.{0 if points >= 9.95 else 1}f} points"
+    return Message("{said}, seen from {points} points", said=said, points=f"{points:.{0 if points >= 9.95 else 1}f}")
 
 
 def _ends(words: Sequence[str]) -> Sequence[str]:
     """The first and last three of many."""
-    return words if len(words) <= 7 else [*words[:3], f"{len(words) - 6} in between", *words[-3:]]
+    return words if len(words) <= 7 else [*words[:3], Message("{n} in between", n=len(words) - 6), *words[-3:]]
 
 
 def _joined(words: Sequence[str]) -> str:
-    return "; ".join(words)
+    return listed(words, "{first}; {rest}")
 
 
-def _interval(one: Estimate, digits: int, factor: float = 100) -> str:
-    if one.low is None or one.high is None:
-        return ""
-    return f" ({one.low * factor:.{digits}f} to {one.high * factor:.{digits}f})"
+def _of(block: str, said: str) -> str:
+    return Message("{block} {said}", block=block, said=said)
+
+
+def _number(said: str, one: Estimate, digits: int, factor: float = 100) -> str:
+    """A number with its interval."""
+    low, high = (None if end is None else f"{end * factor:.{digits}f}" for end in (one.low, one.high))
+    return ranged(said, low, high)
 
 
 def _percent(one: Estimate) -> str:
-    return f"{one.mean * 100:.0f} %{_interval(one, 0)}"
+    return _number(f"{one.mean * 100:.0f} %", one, 0)
 
 
 def _points(one: Estimate) -> str:
     digits = 0 if abs(one.mean) >= 0.0995 else 1
-    return f"{one.mean * 100:.{digits}f} points{_interval(one, digits)}"
+    return _number(Message("{n} points", n=f"{one.mean * 100:.{digits}f}"), one, digits)
 
 
 def _loses(block: str, change: Estimate) -> str:
     if change.mean >= 0:
-        return f"{block} loses {_points(change)}"
+        return Message("{block} loses {points}", block=block, points=_points(change))
     low, high = (None if end is None else -end for end in (change.high, change.low))
-    return f"{block} gains {_points(replace(change, mean=-change.mean, low=low, high=high))}"
+    return Message(
+        "{block} gains {points}", block=block, points=_points(replace(change, mean=-change.mean, low=low, high=high))
+    )
 
 
 def _times(one: Estimate) -> str:
-    return f"{one.mean:.2f}{_interval(one, 2, 1)}"
+    return _number(f"{one.mean:.2f}", one, 2, 1)
 
 
 def lines(rows: Sequence[Row]) -> list[str]:
@@ -264,7 +313,7 @@ def lines(rows: Sequence[Row]) -> list[str]:
 def cell(one: Estimate, headline: Headline) -> str:
     """A number of the short table with its interval."""
     factor, digits = (100, 1 if headline.name == "BG-gap" else 0) if headline.percent else (1, 2)
-    return f"{one.mean * factor:.{digits}f}{_interval(one, digits, factor)}"
+    return _number(f"{one.mean * factor:.{digits}f}", one, digits, factor)
 
 
 def _columns(found: SetUp) -> list[str]:

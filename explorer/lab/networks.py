@@ -19,6 +19,7 @@ from torch import nn
 
 from explorer.blocks import BLOCKS
 from explorer.errors import UnknownNameError, WeightsError
+from explorer.messages import Message
 from explorer.models.insertion import Inserted
 from explorer.models.spec import ModelSpec
 from explorer.models.stages import Stage
@@ -76,7 +77,7 @@ class LabModel:
         name = str(ModelSpec(spec.backbone, "lab", spec.block, spec.stage))
         known = {str(model.spec()): model for model in all_models()}
         if name not in known:
-            raise UnknownNameError("laboratory model", name, known)
+            raise UnknownNameError(Message("laboratory model"), name, known)
         return known[name]
 
     def spec(self, seed: int = 0) -> ModelSpec:
@@ -169,15 +170,15 @@ def manifest() -> Mapping[str, Mapping[str, Any]]:
 def read_manifest(folder: Path) -> list[dict[str, Any]]:
     """The records of the trained models of a folder, as its manifest has them. Raises WeightsError."""
     file = folder / MANIFEST
-    what = f"'{file}' is no manifest of trained models"
-    remedy = "remove it, and explorer train --out with its folder writes it anew"
+    what = Message("'{file}' is no manifest of trained models", file=file)
+    remedy = Message("remove it, and explorer train --out with its folder writes it anew")
     try:
         read = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise WeightsError(f"{what} ({error}); {remedy}") from error
+        raise WeightsError(Message("{what} ({error}); {remedy}", what=what, error=error, remedy=remedy)) from error
     records = read.get("models") if isinstance(read, dict) else None
     if not isinstance(records, list):
-        raise WeightsError(f"{what}: it has no list 'models'; {remedy}")
+        raise WeightsError(Message("{what}: it has no list 'models'; {remedy}", what=what, remedy=remedy))
     for record in records:
         wrong = _wrong(record, ("spec",)) if isinstance(record, dict) else "spec"
         name = record.get("file") if isinstance(record, dict) else None
@@ -186,7 +187,14 @@ def read_manifest(folder: Path) -> list[dict[str, Any]]:
         if not wrong and not isinstance(record.get("sha256", ""), str):
             wrong = "sha256"
         if wrong:
-            raise WeightsError(f"{what}: '{wrong}' of a model in it is missing or of the wrong form; {remedy}")
+            raise WeightsError(
+                Message(
+                    "{what}: '{wrong}' of a model in it is missing or of the wrong form; {remedy}",
+                    what=what,
+                    wrong=wrong,
+                    remedy=remedy,
+                )
+            )
     return records
 
 
@@ -214,11 +222,19 @@ def _check_hash(file: Path) -> None:
     try:
         found = sha256(file.read_bytes()).hexdigest()
     except OSError as error:
-        raise WeightsError(f"'{file.name}' cannot be read ({error.strerror or error})") from error
+        raise WeightsError(
+            Message("'{name}' cannot be read ({error})", name=file.name, error=error.strerror or error)
+        ) from error
     if expected is not None and found != expected:
         raise WeightsError(
-            f"'{file.name}' is not the file that {MANIFEST} beside it was written for: its SHA-256 is {found[:12]}…, "
-            f"not {expected[:12]}…. It was changed or damaged; get it anew, or remove it and train it again"
+            Message(
+                "'{name}' is not the file that {value} beside it was written for: its SHA-256 is {found}…, not "
+                "{expected}…. It was changed or damaged; get it anew, or remove it and train it again",
+                name=file.name,
+                value=MANIFEST,
+                found=found[:12],
+                expected=expected[:12],
+            )
         )
 
 
@@ -233,7 +249,9 @@ def nbytes(spec: ModelSpec) -> int:
     try:
         return 2 * file.stat().st_size  # stored as float16
     except OSError as error:
-        raise WeightsError(f"'{file.name}' cannot be read: {error.strerror or error}") from error
+        raise WeightsError(
+            Message("'{name}' cannot be read: {error}", name=file.name, error=error.strerror or error)
+        ) from error
 
 
 def trained(spec: ModelSpec) -> tuple[nn.Module, LabModel]:
@@ -256,14 +274,22 @@ def _file(spec: ModelSpec) -> tuple[Path, dict[str, Any]]:
         file = Path(spec.weights_file)
         record = read_record(file)
         if record["spec"] != str(model.spec(record["seed"])):
-            raise WeightsError(f"'{file.name}' holds '{record['spec']}', not '{model.spec()}'")
+            raise WeightsError(
+                Message(
+                    "'{name}' holds '{spec}', not '{spec_}'", name=file.name, spec=record["spec"], spec_=model.spec()
+                )
+            )
         return file, record
     name = str(model.spec(spec.seed))
     if name not in manifest():
-        raise UnknownNameError("trained model", name, available())
+        raise UnknownNameError(Message("trained model"), name, available())
     record = dict(manifest()[name])
     if wrong := _wrong(record):
-        raise WeightsError(f"{MANIFEST}: '{wrong}' of '{name}' is missing or of the wrong form")
+        raise WeightsError(
+            Message(
+                "{value}: '{wrong}' of '{name}' is missing or of the wrong form", value=MANIFEST, wrong=wrong, name=name
+            )
+        )
     return asset("checkpoints", record["file"]), record
 
 
@@ -271,9 +297,17 @@ def read_record(file: Path) -> dict[str, Any]:
     """The record that training wrote into a weights file; raises WeightsError for a file of another kind."""
     record = read_note(file, RECORD)
     if record is None:
-        raise WeightsError(f"'{file.name}' was not written by explorer train: it has no record of its training")
+        raise WeightsError(
+            Message("'{name}' was not written by explorer train: it has no record of its training", name=file.name)
+        )
     if wrong := _wrong(record):
-        raise WeightsError(f"'{file.name}': '{wrong}' in the record of its training is missing or of the wrong form")
+        raise WeightsError(
+            Message(
+                "'{name}': '{wrong}' in the record of its training is missing or of the wrong form",
+                name=file.name,
+                wrong=wrong,
+            )
+        )
     return record
 
 

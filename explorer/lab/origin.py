@@ -10,6 +10,7 @@ from timm.data.transforms_factory import create_transform
 from explorer import scenes
 from explorer.errors import ParameterError
 from explorer.lab import networks
+from explorer.messages import Message
 from explorer.models.model import Model
 from explorer.models.sizes import Size, nbytes_of
 from explorer.models.spec import ModelSpec, WeightsState
@@ -24,11 +25,17 @@ def size_of(spec: ModelSpec) -> Size:
 def load(spec: ModelSpec, device: torch.device) -> Model:
     """Return a trained model; raises ParameterError for what it was not trained with, and WeightsError."""
     if spec.options or spec.block_options or spec.preprocessing:
-        raise ParameterError(f"'{spec}': a laboratory model is as it was trained; it takes no options")
+        raise ParameterError(
+            Message("'{spec}': a laboratory model is as it was trained; it takes no options", spec=spec)
+        )
     if spec.head not in (None, "softmax"):
         raise ParameterError(
-            f"'{spec}': a laboratory model was trained with a softmax over its classes; leave the "
-            f"head out, got '{spec.head}'"
+            Message(
+                "'{spec}': a laboratory model was trained with a softmax over its classes; leave the head out, got "
+                "'{head}'",
+                spec=spec,
+                head=spec.head,
+            )
         )
     module, model = networks.trained(spec)
     module.requires_grad_(False).eval().to(device)
@@ -57,5 +64,5 @@ def load(spec: ModelSpec, device: torch.device) -> Model:
         nbytes=nbytes_of(module),
         parameters=sum(parameter.numel() for parameter in module.parameters()),
         transform=create_transform(**data, mean=mean, std=std, normalize=False),
-        label_source="classes of the procedural scenes",
+        label_source=Message("classes of the procedural scenes"),
     )

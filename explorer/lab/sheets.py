@@ -14,34 +14,35 @@ from explorer.figures.sheet import Axis, Chart, Line, Section, Sheet
 from explorer.lab.findings import WHOLE, findings_of, grouped
 from explorer.lab.summary import CONTROL, Key, SetUp, set_ups
 from explorer.lab.table import Row
+from explorer.messages import Message, sentences
 from explorer.probes.background import MIXED, PURE
 from explorer.scenes import CLASSES
 
 #: Accuracy of guessing: one class of twelve.
 CHANCE = 1 / len(CLASSES)
-_CHANCE = ((CHANCE, "chance, 1/12"),)
-_SHARE = Axis("accuracy (share of scenes)", low=0.0, high=1.0)
+_CHANCE = ((CHANCE, Message("chance, 1/12")),)
+_SHARE = Axis(Message("accuracy (share of scenes)"), low=0.0, high=1.0)
 
 
 def task(found: SetUp, blocks: Sequence[str]) -> Chart:
     """How well is the task learnt, on scenes as in training?"""
     named = {
         "all classes": WHOLE,
-        "one part": grouped("one part"),
+        "one part": grouped(Message("one part")),
         "arrangement of two": grouped("arrangements"),
     }
-    return _points("In distribution", found, blocks, named, _SHARE, _CHANCE)
+    return _points(Message("In distribution"), found, blocks, named, _SHARE, _CHANCE)
 
 
 def translation(found: SetUp, blocks: Sequence[str]) -> Chart:
     """Does the answer stay when the object moves?"""
-    x = Axis("shift of the object right, left, down or up, px of 48")
+    x = Axis(Message("shift of the object right, left, down or up, px of 48"))
     return _curves("Translation", found, blocks, Key("translation", "accuracy"), "distance", x)
 
 
 def scale(found: SetUp, blocks: Sequence[str]) -> Chart:
     """Does the answer stay when the object shrinks or grows?"""
-    x = Axis("size of the object over its training size", log=True)
+    x = Axis(Message("size of the object over its training size"), log=True)
     return _curves("Scale", found, blocks, Key("scale", "accuracy"), "zoom", x)
 
 
@@ -49,14 +50,14 @@ def shape(found: SetUp, blocks: Sequence[str]) -> Chart:
     """Where shape and texture disagree, which wins?"""
     bias = {
         background: Key.of("shape-bias", "shape bias", category="all", background=background)
-        for background in ("neither", "the texture's class")
+        for background in ("neither", Message("the texture's class"))
     }
     named = {
         "background of neither": bias["neither"],
         "background of the texture's class": bias["the texture's class"],
     }
-    y = Axis("shape bias (share of answers)", low=0.0, high=1.0)
-    return _points("Shape against texture", found, blocks, named, y, ((0.5, "as often texture"),))
+    y = Axis(Message("shape bias (share of answers)"), low=0.0, high=1.0)
+    return _points(Message("Shape against texture"), found, blocks, named, y, ((0.5, Message("as often texture")),))
 
 
 def context(found: SetUp, blocks: Sequence[str]) -> Chart:
@@ -65,26 +66,26 @@ def context(found: SetUp, blocks: Sequence[str]) -> Chart:
         "own class's - another's": Key.of("context", "BG-gap", between=PURE),
         "mixed-same - mixed-rand": Key.of("context", "BG-gap", between=MIXED),
     }
-    y = Axis("BG-gap (difference of shares)")
-    return _points("Background", found, blocks, named, y, ((0.0, "no gap"),))
+    y = Axis(Message("BG-gap (difference of shares)"))
+    return _points("Background", found, blocks, named, y, ((0.0, Message("no gap")),))
 
 
 def arrangement(found: SetUp, blocks: Sequence[str]) -> Chart:
     """Is an arrangement still known when it is tilted or drawn apart?"""
     named = {
         "as in training": grouped("arrangements"),
-        "tilted 25 to 40°": grouped("tilted 25 to 40 degrees"),
-        "1.4 to 1.7 x apart": grouped("1.4 to 1.7 x apart"),
+        "tilted 25 to 40°": grouped(Message("tilted 25 to 40 degrees")),
+        "1.4 to 1.7 x apart": grouped(Message("1.4 to 1.7 x apart")),
     }
-    y = Axis("accuracy on arrangements (share)", low=0.0, high=1.0)
+    y = Axis(Message("accuracy on arrangements (share)"), low=0.0, high=1.0)
     return _points("Arrangement", found, blocks, named, y, _CHANCE)
 
 
 def patch_shuffle(found: SetUp, blocks: Sequence[str]) -> Chart:
     """How much is known when the patches of the picture have changed places?"""
-    x = Axis("patches that changed places (1: none)", log=True)
+    x = Axis(Message("patches that changed places (1: none)"), log=True)
     key = Key.of("patch-shuffle", "accuracy", group="all")
-    return _curves("Patch shuffle", found, blocks, key, "patches", x)
+    return _curves(Message("Patch shuffle"), found, blocks, key, "patches", x)
 
 
 def maps(found: SetUp, blocks: Sequence[str]) -> Chart:
@@ -93,11 +94,11 @@ def maps(found: SetUp, blocks: Sequence[str]) -> Chart:
     Of maps with queries (pairwise, axial): from queries on the object. Context scores and gates have one map for all.
     """
     named = {
-        "native map": Key.of("context", "attention mass ratio", layer="all"),
-        "Grad-CAM": Key.of("context", "attribution mass ratio", method="gradcam"),
+        "native map": Key.of("context", Message("attention mass ratio"), layer="all"),
+        "Grad-CAM": Key.of("context", Message("attribution mass ratio"), method="gradcam"),
     }
-    y = Axis("mass on the object, x an even map", low=0.0)
-    return _points("Maps on the object", found, blocks, named, y, ((1.0, "an even map"),))
+    y = Axis(Message("mass on the object, x an even map"), low=0.0)
+    return _points(Message("Maps on the object"), found, blocks, named, y, ((1.0, Message("an even map")),))
 
 
 #: The charts by name, in their order.
@@ -123,8 +124,12 @@ def charts(found: SetUp, blocks: Sequence[str] | None = None) -> dict[str, Chart
     there = found.blocks
     if blocks is not None and (missing := [block for block in blocks if block not in there]):
         raise ParameterError(
-            f"no measurement of '{missing[0]}' in {in_words(found.backbone, found.augmented)}; "
-            f"there are: {', '.join(there) or 'none'}"
+            Message(
+                "no measurement of '{missing}' in {augmented}; there are: {none}",
+                missing=missing[0],
+                augmented=in_words(found.backbone, found.augmented),
+                none=", ".join(there) or Message("none"),
+            )
         )
     known = [*LOOKS, *(block for block in there if block not in LOOKS)]
     wanted = [block for block in known if block in there and (blocks is None or block in blocks)]
@@ -141,12 +146,16 @@ def sheet(rows: Sequence[Row]) -> Sheet:
         sections.append(
             Section(in_words(backbone, augmented), pairs, notes=tuple(findings_of(rows, backbone, augmented)))
         )
-    return Sheet("The laboratory", tuple(sections))
+    return Sheet(Message("The laboratory"), tuple(sections))
 
 
 def in_words(backbone: str, augmented: bool) -> str:
     """A set-up's heading."""
-    return f"{backbone}, trained on {'objects anywhere, of all sizes' if augmented else 'centred objects'}"
+    return Message(
+        "{backbone}, trained on {objects}",
+        backbone=backbone,
+        objects=Message("objects anywhere, of all sizes") if augmented else Message("centred objects"),
+    )
 
 
 # ---- the two forms --------------------------------------------------------------------------------------------------
@@ -187,7 +196,7 @@ def _lines(found: SetUp, blocks: Sequence[str], keys: Mapping[Any, Key], joined:
         )
         lines.append(
             Line(
-                f"{block} (control)" if block == CONTROL else block,
+                Message("{block} (control)", block=block) if block == CONTROL else block,
                 tuple(means),
                 tuple(mean.mean for mean in means.values()),
                 lows,
@@ -203,7 +212,7 @@ def _lines(found: SetUp, blocks: Sequence[str], keys: Mapping[Any, Key], joined:
 
 
 def _unit(found: SetUp, lines: Sequence[Line]) -> str:
-    hollow = " Hollow: not shown to differ from the control." if any(any(line.hollow) for line in lines) else ""
+    hollow = Message("Hollow: not shown to differ from the control.") if any(any(line.hollow) for line in lines) else ""
     if found.seeds < 2:
-        return "One seed, no interval."
-    return "Bands and bars are 95 % intervals over seeds." + hollow
+        return Message("One seed, no interval.")
+    return sentences(Message("Bands and bars are 95 % intervals over seeds."), hollow)

@@ -16,6 +16,7 @@ from typing import Any
 
 from explorer.errors import ParameterError
 from explorer.lab.networks import LabModel
+from explorer.messages import Message
 from explorer.models.spec import ModelSpec
 from explorer.registry import parameters
 from explorer.resources import asset
@@ -145,17 +146,30 @@ def read_table(file: Path) -> tuple[list[Row], dict[str, Any]]:
             LabModel.of(ModelSpec.parse(row.model))
             packed(row.where)
     except FileNotFoundError:
-        raise ParameterError(f"there is no table '{file}'; explorer lab evaluate writes one") from None
+        raise ParameterError(
+            Message("there is no table '{file}'; explorer lab evaluate writes one", file=file)
+        ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ParameterError(
-            f"'{file}' is not a table of the laboratory ({error}); remove it and measure again"
+            Message(
+                "'{file}' is not a table of the laboratory ({error}); remove it and measure again",
+                file=file,
+                error=error,
+            )
         ) from error
     if protocol != PROTOCOL:
-        age = "an older" if isinstance(protocol, int) and protocol < PROTOCOL else "another"
+        age = Message("an older") if isinstance(protocol, int) and protocol < PROTOCOL else "another"
         raise OtherVersionError(
-            f"'{file}' is a table of {age} version of Attention Explorer (protocol {protocol}; this one reads "
-            f"{PROTOCOL}), whose numbers cannot be put beside today's; measure anew with explorer lab evaluate, which "
-            f"writes {FILE}"
+            Message(
+                "'{file}' is a table of {age} version of Attention Explorer (protocol {protocol}; this one reads "
+                "{value}), whose numbers cannot be put beside today's; measure anew with explorer lab evaluate, "
+                "which writes {value_}",
+                file=file,
+                age=age,
+                protocol=protocol,
+                value=PROTOCOL,
+                value_=FILE,
+            )
         )
     return rows, about
 

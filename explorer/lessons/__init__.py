@@ -4,7 +4,6 @@ from explorer.lessons.claims import MEASURES as MEASURES
 from explorer.lessons.claims import Checked as Checked
 from explorer.lessons.claims import check as check
 from explorer.lessons.lesson import CHANNELS as CHANNELS
-from explorer.lessons.lesson import LANGUAGES as LANGUAGES
 from explorer.lessons.lesson import MOST_MODELS as MOST_MODELS
 from explorer.lessons.lesson import PANELS as PANELS
 from explorer.lessons.lesson import SIDES as SIDES

@@ -13,13 +13,12 @@ from types import MappingProxyType
 from typing import Any
 
 from explorer.figures.sheet import PALETTES
+from explorer.messages import ENGLISH, say
 from explorer.view import View
 from explorer.view.forms import MOVES, request
 
 #: A text in the languages that the lecturer wrote: language code -> text. English is always there.
 Text = Mapping[str, str]
-
-LANGUAGES = ("en", "zh")
 
 #: What of a model's row a step shows, and what it may cover until the reveal.
 PANELS = ("answers", "attention", "attribution")
@@ -135,16 +134,20 @@ class Lesson:
     steps: tuple[Step, ...]
 
 
-def as_json(lesson: Lesson) -> dict[str, Any]:
-    """A lesson as the page needs it: what is shown is a state that the page can apply."""
+def as_json(lesson: Lesson, language: str = ENGLISH) -> dict[str, Any]:
+    """A lesson as the page needs it, its texts in one language: what is shown is a state that the page can apply."""
+
+    def said(texts: Mapping[str, str]) -> str:
+        return texts.get(language) or say(texts[ENGLISH], language)
+
     steps = []
     for step in lesson.steps:
         steps.append(
             {
-                "title": dict(step.title),
-                "question": dict(step.question),
-                "explanation": dict(step.explanation),
-                "choices": [dict(one) for one in step.choices],
+                "title": said(step.title),
+                "question": said(step.question),
+                "explanation": said(step.explanation),
+                "choices": [said(one) for one in step.choices],
                 "right": step.right,
                 "cost": step.cost and {"blocks": list(step.cost.blocks), "show": step.cost.show},
                 "before": step.before and _state(step.before, step.looks[0]),
@@ -155,7 +158,7 @@ def as_json(lesson: Lesson) -> dict[str, Any]:
                 "sources": list(step.sources),
             }
         )
-    return {"name": lesson.name, "title": dict(lesson.title), "steps": steps}
+    return {"name": lesson.name, "title": said(lesson.title), "steps": steps}
 
 
 def _state(view: View, look: Look) -> dict[str, Any]:

@@ -22,7 +22,6 @@ from explorer.lab import networks
 from explorer.lessons.claims import MEASURES, OF_BLOCKS
 from explorer.lessons.lesson import (
     CHARTED,
-    LANGUAGES,
     LOOKS,
     MOST_CHOICES,
     MOST_MODELS,
@@ -34,6 +33,7 @@ from explorer.lessons.lesson import (
     Step,
     Text,
 )
+from explorer.messages import codes
 from explorer.models.spec import ModelSpec
 from explorer.registry import parameters
 from explorer.resources import asset
@@ -163,7 +163,7 @@ class _Entry:
         """A text, or one in several languages; English is always among them."""
         if isinstance(self.node, yaml.ScalarNode):
             return {"en": self.string()}
-        return {name: one.string() for name, one in self.fields(("en",), LANGUAGES[1:]).items()}
+        return {name: one.string() for name, one in self.fields(("en",), codes()[1:]).items()}
 
     def list_of(self, known: Sequence[str], what: str) -> tuple[str, ...]:
         """Several names out of some, in the order of those."""

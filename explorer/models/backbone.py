@@ -21,6 +21,7 @@ from timm.models._hub import load_model_config_from_path
 from torch import nn
 
 from explorer.errors import ExplorerError, ModelError, ParameterError, UnknownNameError, WeightsError
+from explorer.messages import Message
 from explorer.models.heads import CONFIG_KEYS
 from explorer.models.labels import NAME_KEYS
 from explorer.models.sizes import check_numbers
@@ -69,12 +70,18 @@ class Backbone:
             return hub_weights(hub, self.config.get("hf_hub_filename"), self.token)
         if url := self.config.get("url"):
             raise WeightsError(
-                f"the weights of '{self.name}' are published only as {Path(str(url)).name}, not as safetensors; such "
-                f"a file can run code when it is read, so it is refused. Use random/{self.name}"
+                Message(
+                    "the weights of '{name}' are published only as {name_}, not as safetensors; such a file can run "
+                    "code "
+                    "when it is read, so it is refused. Use random/{name__}",
+                    name=self.name,
+                    name_=Path(str(url)).name,
+                    name__=self.name,
+                )
             )
         tags = [name for name, config in get_arch_pretrained_cfgs(self.architecture).items() if config.hf_hub_id]
-        hint = f"a tag with weights: {', '.join(tags)}" if tags else f"random/{self.name}"
-        raise WeightsError(f"timm publishes no weights for '{self.name}'; use {hint}")
+        hint = Message("a tag with weights: {tags}", tags=", ".join(tags)) if tags else f"random/{self.name}"
+        raise WeightsError(Message("timm publishes no weights for '{name}'; use {hint}", name=self.name, hint=hint))
 
 
 def resolve(source: Source, token: bool | None) -> Backbone:
@@ -83,32 +90,45 @@ def resolve(source: Source, token: bool | None) -> Backbone:
     if source.scheme == "timm":
         if "/" in name or "\\" in name:
             raise ParameterError(
-                f"'{name}' is no name of timm's; write hf-hub:{name} for a model of the hub, or local-dir:{name} for a "
-                f"folder"
+                Message(
+                    "'{name}' is no name of timm's; write hf-hub:{name_} for a model of the hub, or local-dir:{name__} "
+                    "for a folder",
+                    name=name,
+                    name_=name,
+                    name__=name,
+                )
             )
         architecture, tag = split_model_name_tag(name)
         if not is_model(architecture):
             raise UnknownNameError("model", name, list_models())
         if architecture in get_deprecated_models():
             current = get_deprecated_models()[architecture]
-            hint = f"it is called '{current}' now" if current else "it was removed"
-            raise ModelError(f"timm's model '{architecture}' is no more; {hint}")
+            hint = Message("it is called '{current}' now", current=current) if current else Message("it was removed")
+            raise ModelError(
+                Message("timm's model '{architecture}' is no more; {hint}", architecture=architecture, hint=hint)
+            )
         tagged = get_arch_pretrained_cfgs(architecture)
         if tag and name not in tagged:
             tags = sorted(known.partition(".")[2] for known in tagged)
-            raise UnknownNameError(f"tag of '{architecture}'", tag, [known for known in tags if known])
+            raise UnknownNameError(
+                Message("tag of '{architecture}'", architecture=architecture), tag, [known for known in tags if known]
+            )
         published = get_pretrained_cfg(name)
         return Backbone(name, architecture, published.to_dict() if published is not None else {}, {}, token=token)
     folder, repository = source.folder, None
     if source.scheme == "hf-hub":
         found = hub_file(name, "config.json", token, token is not False)
         if found is None:
-            raise ModelError(f"the hub's '{name}' has no config.json, so it is not a model timm can read")
+            raise ModelError(
+                Message("the hub's '{name}' has no config.json, so it is not a model timm can read", name=name)
+            )
         folder, repository = found.parent, name
     elif not folder.is_dir():
-        raise ModelError(f"'{backbone}': there is no folder '{source.name}'")
+        raise ModelError(Message("'{backbone}': there is no folder '{folder}'", backbone=backbone, folder=source.name))
     elif not (folder / "config.json").is_file():
-        raise ModelError(f"'{backbone}': the folder has no config.json; timm's save_for_hf writes one")
+        raise ModelError(
+            Message("'{backbone}': the folder has no config.json; timm's save_for_hf writes one", backbone=backbone)
+        )
     stored = read_config(folder / "config.json")
     # What others write beside timm's entries is read here, and not by timm.
     left_out = {"url", "file", "state_dict", "hf_hub_id", *NAME_KEYS, *CONFIG_KEYS, "label_descriptions"}
@@ -117,7 +137,11 @@ def resolve(source: Source, token: bool | None) -> Backbone:
         cfg = {key: value for key, value in cfg.items() if key not in left_out}
         config = PretrainedCfg(**cfg)
     except (TypeError, ValueError, AttributeError, KeyError) as error:
-        raise ModelError(f"'{backbone}': config.json is not one of timm's ({first_line(error)})") from None
+        raise ModelError(
+            Message(
+                "'{backbone}': config.json is not one of timm's ({error})", backbone=backbone, error=first_line(error)
+            )
+        ) from None
     if not is_model(architecture):
         raise UnknownNameError("model", architecture, list_models())
     own = None if repository else folder
@@ -161,10 +185,27 @@ def build(source: Backbone, arguments: Mapping[str, Any], seed: int, overlay: Ma
         raise
     except Exception as error:
         if overlay and isinstance(error, (RuntimeError, OSError)):
-            raise WeightsError(f"'{overlay['file']}' does not fit '{source.name}': {first_line(error, 2)}") from error
+            raise WeightsError(
+                Message(
+                    "'{file}' does not fit '{name}': {error}",
+                    file=overlay["file"],
+                    name=source.name,
+                    error=first_line(error, 2),
+                )
+            ) from error
         size = arguments.get("img_size")
-        what = f" with an input of {size[1]} x {size[0]} px" if isinstance(size, tuple) else ""
-        raise ModelError(f"'{source.name}' cannot be built{what}: {first_line(error)}") from error
+        why = first_line(error)
+        if isinstance(size, tuple):
+            said = Message(
+                "'{name}' cannot be built with an input of {width} x {height} px: {error}",
+                name=source.name,
+                width=size[1],
+                height=size[0],
+                error=why,
+            )
+        else:
+            said = Message("'{name}' cannot be built: {error}", name=source.name, error=why)
+        raise ModelError(said) from error
 
 
 def only_from(file: Path) -> dict[str, Any]:

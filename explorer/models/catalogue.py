@@ -19,6 +19,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from explorer.errors import ModelError, UnknownNameError
+from explorer.messages import Message
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def describe(name: str) -> tuple[CatalogueEntry, nn.Module]:
         with torch.device("meta"), _Unfilled():
             module = timm.create_model(name, pretrained=False)
     except Exception as error:
-        raise ModelError(f"'{name}' cannot be built: {error}") from error
+        raise ModelError(Message("'{name}' cannot be built: {error}", name=name, error=error)) from error
     entry = _entry(architecture, name, sum(parameter.numel() for parameter in module.parameters()))
     return entry, module
 

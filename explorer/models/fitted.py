@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from explorer.errors import WeightsError
+from explorer.messages import Message
 from explorer.models.spec import ModelSpec
 from explorer.models.weights import (
     FITTED,
@@ -26,17 +27,30 @@ def read_fit(spec: ModelSpec) -> dict[str, Any] | None:
         return None
     name, wanted = Path(str(spec.weights_file)).name, ("spec", "backbone", "whole", "classes")
     if missing := [one for one in wanted if one not in record]:
-        raise WeightsError(f"'{name}': its record of explorer fit lacks '{missing[0]}'")
+        raise WeightsError(
+            Message("'{name}': its record of explorer fit lacks '{missing}'", name=name, missing=missing[0])
+        )
     classes = record["classes"]
     named = isinstance(classes, list) and len(classes) > 1 and all(isinstance(one, str) for one in classes)
     if not isinstance(record["whole"], bool) or not (classes is None or named):
-        raise WeightsError(f"'{name}': 'whole' or 'classes' of its record of explorer fit is of the wrong form")
+        raise WeightsError(
+            Message("'{name}': 'whole' or 'classes' of its record of explorer fit is of the wrong form", name=name)
+        )
     if record["spec"] != str(spec):
-        raise WeightsError(f"'{name}' was fitted for '{record['spec']}', not for '{spec}'")
+        raise WeightsError(
+            Message("'{name}' was fitted for '{spec}', not for '{spec_}'", name=name, spec=record["spec"], spec_=spec)
+        )
     if (given := record.get("settings", {})) != (settings := fit_settings(spec)):
         # Heads and the like change what the same tensors compute, not their shapes: nothing else would notice.
         said = textwrap.shorten(str(given), 200)
-        raise WeightsError(f"'{name}' was fitted with the settings {said}, not with {settings}")
+        raise WeightsError(
+            Message(
+                "'{name}' was fitted with the settings {said}, not with {settings}",
+                name=name,
+                said=said,
+                settings=settings,
+            )
+        )
     return record
 
 
@@ -51,11 +65,23 @@ def expect(module: nn.Module, fitted: Mapping[str, Any], spec: ModelSpec, tensor
     """Check that a backbone is the one a block was fitted to, and give it the classes of the fit."""
     name = Path(str(spec.weights_file)).name
     if not fitted["whole"] and fingerprint(module) != fitted["backbone"]:
-        raise WeightsError(f"'{name}' was fitted to other weights of '{spec.backbone}' than those here")
+        raise WeightsError(
+            Message(
+                "'{name}' was fitted to other weights of '{backbone}' than those here",
+                name=name,
+                backbone=spec.backbone,
+            )
+        )
     if fitted["classes"]:
         # Before it is allocated: a record may name any number of classes.
         if not any(one.ndim > 1 and len(one) == len(fitted["classes"]) for one in tensors.values()):
-            raise WeightsError(f"'{name}' names {len(fitted['classes'])} classes but has no classifier for so many")
+            raise WeightsError(
+                Message(
+                    "'{name}' names {classes} classes but has no classifier for so many",
+                    name=name,
+                    classes=len(fitted["classes"]),
+                )
+            )
         module.reset_classifier(len(fitted["classes"]))  # type: ignore[operator]
 
 

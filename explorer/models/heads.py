@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from explorer.errors import ParameterError
+from explorer.messages import Message
 from explorer.models.spec import HeadKind
 
 #: From this p after the sigmoid on a label is part of the answer.
@@ -45,7 +46,9 @@ class Head:
     @property
     def unit(self) -> str:
         """What the numbers of a prediction are."""
-        return {"softmax": "softmax probability", "sigmoid": "p after the sigmoid", "none": ""}[self.kind]
+        return {"softmax": Message("softmax probability"), "sigmoid": Message("p after the sigmoid"), "none": ""}[
+            self.kind
+        ]
 
     @property
     def p_unit(self) -> str:
@@ -105,22 +108,31 @@ def find_head(said: HeadKind | None, config: Mapping[str, Any], outputs: int, kn
     if kind == "softmax" and outputs == 1:
         if said is not None:
             raise ParameterError(
-                "a softmax over one output is 1 for every picture; with head 'sigmoid' the output is read as one "
-                "label, with 'none' as no class"
+                Message(
+                    "a softmax over one output is 1 for every picture; with head 'sigmoid' the output is read as one "
+                    "label, with 'none' as no class"
+                )
             )
         kind = None
     if kind == "none":
         if said is not None:
-            return Head("none"), f"you say that it has no classes: its outputs ({outputs}) are read as numbers"
-        return Head("none"), f"its configuration has {by}, so its outputs ({outputs}) are read as numbers, not classes"
+            return Head("none"), Message(
+                "you say that it has no classes: its outputs ({outputs}) are read as numbers", outputs=outputs
+            )
+        return Head("none"), Message(
+            "its configuration has {by}, so its outputs ({outputs}) are read as numbers, not classes",
+            by=by,
+            outputs=outputs,
+        )
     if kind is None and outputs == 1:
-        return Head("sigmoid", "its one output is read as the logit of one label: p after the sigmoid"), ""
+        return Head("sigmoid", Message("its one output is read as the logit of one label: p after the sigmoid")), ""
     if kind == "sigmoid":
         return Head("sigmoid"), ""
     if kind is None and not known:
-        note = (
-            f"softmax over its {outputs} outputs is assumed, as its configuration does not say what they are; if they "
-            "are independent labels, set head to 'sigmoid'"
+        note = Message(
+            "softmax over its {outputs} outputs is assumed, as its configuration does not say what they are; if "
+            "they are independent labels, set head to 'sigmoid'",
+            outputs=outputs,
         )
         return Head("softmax", note), ""
     return Head("softmax"), ""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from explorer.blocks import BLOCKS, Block
 from explorer.errors import InsertionError
+from explorer.messages import Message
 from explorer.models.spec import ModelSpec
 from explorer.models.stages import Stage
 from explorer.seeding import Seeded
@@ -71,16 +72,40 @@ def insert(module: nn.Module, stages: tuple[Stage, ...], spec: ModelSpec, probe:
     """
     kind = BLOCKS[str(spec.block)]
     if not stages:
-        raise InsertionError(f"'{spec.backbone}' has no stages that timm names, so no block can be inserted")
+        raise InsertionError(
+            Message("'{backbone}' has no stages that timm names, so no block can be inserted", backbone=spec.backbone)
+        )
     if spec.stage is None or not 1 <= spec.stage <= len(stages):
-        listed = ", ".join(f"{stage.number} ({stage.name}, {stage.channels} channels)" for stage in stages)
-        raise InsertionError(f"'{spec.backbone}' has no stage {spec.stage}; its stages: {listed}")
+        listed = ", ".join(
+            Message(
+                "{number} ({name}, {channels} channels)", number=stage.number, name=stage.name, channels=stage.channels
+            )
+            for stage in stages
+        )
+        raise InsertionError(
+            Message(
+                "'{backbone}' has no stage {stage}; its stages: {listed}",
+                backbone=spec.backbone,
+                stage=spec.stage,
+                listed=listed,
+            )
+        )
     stage = stages[spec.stage - 1]
-    where = f"stage {stage.number} ({stage.name}) of '{spec.backbone}'"
+    where = Message(
+        "stage {number} ({name}) of '{backbone}'", number=stage.number, name=stage.name, backbone=spec.backbone
+    )
     usable = [str(other.number) for other in stages if not other.problem]
-    advice = f"stages that can: {', '.join(usable)}" if usable else "no stage of this backbone can take a block"
+    advice = (
+        Message("stages that can: {usable}", usable=", ".join(usable))
+        if usable
+        else Message("no stage of this backbone can take a block")
+    )
     if stage.problem:
-        raise InsertionError(f"{where} cannot take a block: {stage.problem}; {advice}")
+        raise InsertionError(
+            Message(
+                "{where} cannot take a block: {problem}; {advice}", where=where, problem=stage.problem, advice=advice
+            )
+        )
     kind.settings(dict(spec.block_options))
     with Seeded(spec.seed):
         block = kind(stage.channels, stage.grid, **dict(spec.block_options))
@@ -96,15 +121,26 @@ def insert(module: nn.Module, stages: tuple[Stage, ...], spec: ModelSpec, probe:
     except Exception as error:
         module.set_submodule(stage.name, original)
         line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InsertionError(f"{where} cannot take '{spec.block}': {line}") from error
+        raise InsertionError(
+            Message("{where} cannot take '{block}': {line}", where=where, block=spec.block, line=line)
+        ) from error
     # The control alone is meant to have no effect.
     if spec.block != "none" and all(torch.equal(a, b) for a, b in zip(closed, opened, strict=True)):
         module.set_submodule(stage.name, original)
         earlier = stage.number - 1
-        hint = f"insert after stage {earlier} or earlier" if earlier else "insert after another stage"
+        hint = (
+            Message("insert after stage {earlier} or earlier", earlier=earlier)
+            if earlier
+            else Message("insert after another stage")
+        )
         raise InsertionError(
-            f"a block after {where} has no effect on the answer: what it changes is not read any more (only the class "
-            f"token is, after the last block). {hint[0].upper()}{hint[1:]}, or take a model that pools by average"
+            Message(
+                "a block after {where} has no effect on the answer: what it changes is not read any more (only the "
+                "class token is, after the last block). {upper}{hint}, or take a model that pools by average",
+                where=where,
+                upper=hint[0].upper(),
+                hint=hint[1:],
+            )
         )
     return f"{stage.name}.block"
 

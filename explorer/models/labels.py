@@ -11,6 +11,8 @@ from typing import Any
 from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 from timm.models import get_arch_pretrained_cfgs
 
+from explorer.messages import Message
+
 
 @lru_cache(maxsize=8)
 def _imagenet(subset: str) -> tuple[str, ...]:
@@ -37,7 +39,7 @@ class Names:
 NAME_KEYS = ("label_names", "labels", "class_names", "classes", "id2label", "label2id")
 _DESCRIPTIONS = "label_descriptions"
 _SYNSET = re.compile(r"n\d{8}")
-_UNKNOWN = "not known; classes are numbers"
+_UNKNOWN = Message("not known; classes are numbers")
 
 
 def class_names(config: Mapping[str, Any], num_classes: int) -> Names:
@@ -62,26 +64,40 @@ def class_names(config: Mapping[str, Any], num_classes: int) -> Names:
         try:
             found[key] = _read_names(key, value, num_classes)
         except ValueError as error:
-            notes.append(f"the class names in '{key}' of its configuration cannot be used: {error}")
+            notes.append(
+                Message("the class names in '{key}' of its configuration cannot be used: {error}", key=key, error=error)
+            )
     complete = [key for key, names in found.items() if None not in names]
     for key in complete[:1] or list(found)[:1]:
         names = found[key]
         missing = [index for index, name in enumerate(names) if name is None]
         if missing:
             which = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
-            notes.append(f"'{key}' of its configuration has no name for {len(missing)} of {num_classes}: {which}")
+            notes.append(
+                Message(
+                    "'{key}' of its configuration has no name for {missing} of {num_classes}: {which}",
+                    key=key,
+                    missing=len(missing),
+                    num_classes=num_classes,
+                    which=which,
+                )
+            )
         said = _described(
             [f"class {index}" if name is None else name for index, name in enumerate(names)], descriptions
         )
-        return Names(tuple(said), f"'{key}' of the model's own configuration", tuple(notes))
+        return Names(tuple(said), Message("'{key}' of the model's own configuration", key=key), tuple(notes))
     # Where a model has names of its own, ImageNet's would be a guess.
     subset = None if given else infer_imagenet_subset({"num_classes": num_classes})
     if subset is not None:
-        return Names(_imagenet(subset), f"timm's ImageNet list of {num_classes} classes")
+        return Names(
+            _imagenet(subset), Message("timm's ImageNet list of {num_classes} classes", num_classes=num_classes)
+        )
     unknown = (
-        "the name of its one output is not known; it is called class 0"
+        Message("the name of its one output is not known; it is called class 0")
         if num_classes == 1
-        else f"the names of its {num_classes} classes are not known; they are numbered from 0"
+        else Message(
+            "the names of its {num_classes} classes are not known; they are numbered from 0", num_classes=num_classes
+        )
     )
     return Names((), _UNKNOWN, (*notes, unknown))
 
@@ -91,25 +107,35 @@ def _read_names(key: str, value: Any, count: int) -> list[str | None]:
     if key == "label2id" and isinstance(value, Mapping):
         indices = list(value.values())
         if len({str(index) for index in indices}) < len(indices):
-            raise ValueError("two names have the same number")
+            raise ValueError(Message("two names have the same number"))
         value = {index: name for name, index in value.items()}
     if isinstance(value, Mapping):
         names: list[str | None] = [None] * count
         for index, name in value.items():
             place = _index(index)
             if place is None:
-                raise ValueError(f"its entry '{index}' is no number of a class")
+                raise ValueError(Message("its entry '{index}' is no number of a class", index=index))
             if not 0 <= place < count:
-                raise ValueError(f"it names class {place}, and the model has classes 0 to {count - 1}")
+                raise ValueError(
+                    Message(
+                        "it names class {place}, and the model has classes 0 to {count}", place=place, count=count - 1
+                    )
+                )
             names[place] = _name(name)
     elif isinstance(value, (list, tuple)):
         if len(value) != count:
-            raise ValueError(f"it has {len(value)} names, and the model has {count} outputs")
+            raise ValueError(
+                Message("it has {value} names, and the model has {count} outputs", value=len(value), count=count)
+            )
         names = [_name(name) for name in value]
     else:
-        raise ValueError(f"a list of names or an object from number to name is expected, got {type(value).__name__}")
+        raise ValueError(
+            Message(
+                "a list of names or an object from number to name is expected, got {kind}", kind=type(value).__name__
+            )
+        )
     if not any(names):
-        raise ValueError("it has no name that is a text")
+        raise ValueError(Message("it has no name that is a text"))
     return names
 
 
@@ -146,7 +172,7 @@ def headless_reason(architecture: str, config: Mapping[str, Any], num_classes: i
     their registered configs: a number of outputs that is no ImageNet set, on an architecture published as a CLIP tower.
     """
     if num_classes == 0:
-        return "this model has no classification head; what it gives is a feature vector"
+        return Message("this model has no classification head; what it gives is a feature vector")
     if infer_imagenet_subset({"num_classes": num_classes}) is not None or any(config.get(key) for key in NAME_KEYS):
         return ""
     towers = {
@@ -155,7 +181,10 @@ def headless_reason(architecture: str, config: Mapping[str, Any], num_classes: i
         if "clip" in name or "pe_core" in name
     }
     if num_classes in towers:
-        return f"this is the image tower of a CLIP model; its {num_classes} outputs are an embedding, not classes"
+        return Message(
+            "this is the image tower of a CLIP model; its {num_classes} outputs are an embedding, not classes",
+            num_classes=num_classes,
+        )
     return ""
 
 

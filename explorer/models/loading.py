@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from explorer.blocks import BLOCKS
 from explorer.counting import MultiplyAdds
 from explorer.errors import ExplorerError, ModelError, ParameterError, UnknownNameError, WeightsError
+from explorer.messages import Message, listed
 from explorer.models.backbone import Backbone, arguments_of, build, first_line, only_from, resolve
 from explorer.models.device import choose_device
 from explorer.models.fitted import expect, has_block, read_fit
@@ -90,8 +91,16 @@ def load(
         if height % rows or width % columns:
             # timm would leave out the last pixels, and every map would be drawn askew.
             raise ModelError(
-                f"'{spec.backbone}' cuts its input into patches of {columns} x {rows} px, so {width} x "
-                f"{height} px is not possible; take multiples"
+                Message(
+                    "'{backbone}' cuts its input into patches of {columns} x {rows} px, so {width} x {height} px is "
+                    "not "
+                    "possible; take multiples",
+                    backbone=spec.backbone,
+                    columns=columns,
+                    rows=rows,
+                    width=width,
+                    height=height,
+                )
             )
     probe = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(0)).to(where)
     try:
@@ -100,9 +109,12 @@ def load(
         raise
     except Exception as error:
         own = source.config.get("input_size", (3, 224, 224))
-        hint = "" if spec.input_size is None else f" (its own size is {own[2]} x {own[1]} px)"
-        what = f"'{spec}' cannot run on an input of {width} x {height} px{hint}"
-        raise ModelError(f"{what}: {first_line(error)}") from error
+        what = Message(
+            "'{spec}' cannot run on an input of {width} x {height} px", spec=spec, width=width, height=height
+        )
+        if spec.input_size is not None:
+            what = Message("{what} (its own size is {width} x {height} px)", what=what, width=own[2], height=own[1])
+        raise ModelError(listed([what, first_line(error)], "{first}: {rest}")) from error
     inserted = None
     inserted_state: WeightsState = "random" if state == "random" else "identity-init"
     if spec.block is not None:
@@ -117,7 +129,11 @@ def load(
                 inserted_state = "file"
     elif tensors is not None:
         raise WeightsError(
-            f"'{spec.weights_file}' holds an inserted block, but '{spec}' inserts none; add +BLOCK@STAGE"
+            Message(
+                "'{weights_file}' holds an inserted block, but '{spec}' inserts none; add +BLOCK@STAGE",
+                weights_file=spec.weights_file,
+                spec=spec,
+            )
         )
     outputs = int(answer.shape[-1]) if isinstance(answer, Tensor) else 0
     num_classes = int(getattr(module, "num_classes", outputs))
@@ -157,13 +173,27 @@ def _outputs(spec: ModelSpec, source: Backbone, count: int, fitted: list[str] | 
     nameless = Names((), "")
     if fitted is not None:
         if spec.head not in (None, "softmax"):
-            raise ParameterError(f"'{spec}' was fitted to classes of which one holds; its head is softmax")
-        return Head(), "", Names(tuple(fitted), "folders of the pictures that the file of weights was fitted to")
+            raise ParameterError(
+                Message("'{spec}' was fitted to classes of which one holds; its head is softmax", spec=spec)
+            )
+        return (
+            Head(),
+            "",
+            Names(tuple(fitted), Message("folders of the pictures that the file of weights was fitted to")),
+        )
     if spec.head not in (None, *get_args(HeadKind)):
-        raise ParameterError(f"head is one of {', '.join(get_args(HeadKind))}; got '{spec.head}'")
+        raise ParameterError(
+            Message("head is one of {kinds}; got '{head}'", kinds=", ".join(get_args(HeadKind)), head=spec.head)
+        )
     if count == 0:
         if spec.head in ("softmax", "sigmoid"):
-            raise ParameterError(f"'{spec}' has no classifier that could be read as {spec.head}; leave the head out")
+            raise ParameterError(
+                Message(
+                    "'{spec}' has no classifier that could be read as {head}; leave the head out",
+                    spec=spec,
+                    head=spec.head,
+                )
+            )
         return Head("none"), headless_reason(source.architecture, config, count), nameless
     if spec.head is None and (reason := headless_reason(source.architecture, config, count)):
         return Head("none"), reason, nameless
@@ -173,7 +203,7 @@ def _outputs(spec: ModelSpec, source: Backbone, count: int, fitted: list[str] | 
     try:
         head, reason = find_head(spec.head, config, count, known)
     except ParameterError as error:
-        raise ParameterError(f"'{spec}': {error}") from None
+        raise ParameterError(Message("'{spec}': {error}", spec=spec, error=error)) from None
     return head, reason, nameless if reason else class_names(config, count)
 
 

@@ -10,6 +10,7 @@ from timm.data.config import resolve_model_data_config
 from torch import nn
 
 from explorer.errors import ModelError, ParameterError
+from explorer.messages import Message
 from explorer.models.backbone import Backbone, first_line
 from explorer.models.spec import ModelSpec
 
@@ -31,12 +32,21 @@ def _number(value: Any) -> bool:
 _EXPECTED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "input_size": (
         lambda size: _numbers(size) and len(size) == 3 and all(isinstance(one, int) and one > 0 for one in size),
-        "(channels, height, width) is expected",
+        Message("(channels, height, width) is expected"),
     ),
-    "mean": (lambda mean: _numbers(mean) and len(mean) in (1, 3), "three numbers are expected"),
-    "std": (lambda std: _numbers(std) and len(std) in (1, 3) and all(std), "three numbers other than 0 are expected"),
-    "interpolation": (lambda name: name in list(_INTERPOLATIONS), f"one of {', '.join(_INTERPOLATIONS)} is expected"),
-    "crop_pct": (lambda share: _number(share) and 0 < share <= 1, "a number above 0 and at most 1 is expected"),
+    "mean": (lambda mean: _numbers(mean) and len(mean) in (1, 3), Message("three numbers are expected")),
+    "std": (
+        lambda std: _numbers(std) and len(std) in (1, 3) and all(std),
+        Message("three numbers other than 0 are expected"),
+    ),
+    "interpolation": (
+        lambda name: name in list(_INTERPOLATIONS),
+        Message("one of {join} is expected", join=", ".join(_INTERPOLATIONS)),
+    ),
+    "crop_pct": (
+        lambda share: _number(share) and 0 < share <= 1,
+        Message("a number above 0 and at most 1 is expected"),
+    ),
 }
 
 
@@ -55,14 +65,30 @@ def preprocessing_of(spec: ModelSpec, source: Backbone, module: nn.Module) -> di
     try:
         data: dict[str, Any] = resolve_model_data_config(module, args=overrides)
     except (TypeError, ValueError, AttributeError, LookupError) as error:
-        raise ModelError(f"'{spec}': its configuration says no preprocessing ({first_line(error)})") from error
+        raise ModelError(
+            Message("'{spec}': its configuration says no preprocessing ({error})", spec=spec, error=first_line(error))
+        ) from error
     for key, (right, wanted) in _EXPECTED.items():
         if not right(data[key]):
             said = textwrap.shorten(repr(data[key]), 100)
-            raise ModelError(f"'{spec}': '{key}' of its configuration is {said}; {wanted}")
+            raise ModelError(
+                Message(
+                    "'{spec}': '{key}' of its configuration is {said}; {wanted}",
+                    spec=spec,
+                    key=key,
+                    said=said,
+                    wanted=wanted,
+                )
+            )
     channels, height, width = data["input_size"]
     if channels != 3:
-        raise ModelError(f"'{spec}' reads {channels} channels; only models of RGB pictures are served")
+        raise ModelError(
+            Message(
+                "'{spec}' reads {channels} channels; only models of RGB pictures are served",
+                spec=spec,
+                channels=channels,
+            )
+        )
     fixed = source.arguments.get("img_size")
     if spec.input_size is not None:
         height, width = spec.input_size

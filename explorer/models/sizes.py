@@ -15,6 +15,7 @@ from torch.nn.modules.module import (
 )
 
 from explorer.errors import ModelError
+from explorer.messages import Message
 from explorer.models.spec import ModelSpec
 
 #: Modules of a network: timm's largest has some four thousand.
@@ -52,13 +53,23 @@ class Limits:
         """Raises ModelError where a model is larger."""
         if size.nbytes > self.nbytes:
             raise ModelError(
-                f"'{spec}' takes {gib(size.nbytes)}; models of up to {self.nbytes / 2**30:g} GiB are accepted here. "
-                "Take a smaller variant of it"
+                Message(
+                    "'{spec}' takes {nbytes}; models of up to {nbytes_} GiB are accepted here. Take a smaller "
+                    "variant of it",
+                    spec=spec,
+                    nbytes=gib(size.nbytes),
+                    nbytes_=f"{self.nbytes / 2**30:g}",
+                )
             )
         if size.multiply_adds is not None and size.multiply_adds > self.multiply_adds:
             raise ModelError(
-                f"'{spec}' needs {size.multiply_adds / 1e9:,.0f} billion multiply-adds for one picture; up to "
-                f"{self.multiply_adds / 1e9:,.0f} billion are accepted here. Take a smaller variant or input size"
+                Message(
+                    "'{spec}' needs {multiply_adds} billion multiply-adds for one picture; up to {multiply_adds_} "
+                    "billion are accepted here. Take a smaller variant or input size",
+                    spec=spec,
+                    multiply_adds=f"{size.multiply_adds / 1e9:,.0f}",
+                    multiply_adds_=f"{self.multiply_adds / 1e9:,.0f}",
+                )
             )
 
 
@@ -82,7 +93,13 @@ def counted(spec: ModelSpec, limits: Limits) -> Iterator[None]:
         if threading.get_ident() == mine:
             modules += 1
             if modules > MAX_MODULES:
-                raise ModelError(f"'{spec}' has more than {MAX_MODULES:,} modules; its configuration cannot be right")
+                raise ModelError(
+                    Message(
+                        "'{spec}' has more than {value} modules; its configuration cannot be right",
+                        spec=spec,
+                        value=f"{MAX_MODULES:,}",
+                    )
+                )
 
     def parameter(_: nn.Module, name: str, part: Tensor | None) -> None:  # noqa: ARG001
         nonlocal nbytes
@@ -90,7 +107,13 @@ def counted(spec: ModelSpec, limits: Limits) -> Iterator[None]:
             nbytes += part.nbytes
             # Shared parameters count twice here, so the bound is a loose one; the finished network is counted exactly.
             if nbytes > 8 * limits.nbytes:
-                raise ModelError(f"'{spec}' takes more than {gib(nbytes)}; its configuration cannot be right")
+                raise ModelError(
+                    Message(
+                        "'{spec}' takes more than {nbytes}; its configuration cannot be right",
+                        spec=spec,
+                        nbytes=gib(nbytes),
+                    )
+                )
 
     handles = (register_module_module_registration_hook(module), register_module_parameter_registration_hook(parameter))
     try:
@@ -104,8 +127,20 @@ def check_numbers(value: Any, backbone: str) -> None:
     """Refuse a configuration whose numbers alone would keep Python busy; raises ModelError."""
     several = [*value.values()] if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else []
     if len(several) > MAX_LENGTH:
-        raise ModelError(f"'{backbone}': its configuration has a list of {len(several):,} entries")
+        raise ModelError(
+            Message(
+                "'{backbone}': its configuration has a list of {several} entries",
+                backbone=backbone,
+                several=f"{len(several):,}",
+            )
+        )
     if isinstance(value, int) and abs(value) > MAX_NUMBER:
-        raise ModelError(f"'{backbone}': its configuration has a number of {value:,}, which cannot be right")
+        raise ModelError(
+            Message(
+                "'{backbone}': its configuration has a number of {value}, which cannot be right",
+                backbone=backbone,
+                value=f"{value:,}",
+            )
+        )
     for one in several:
         check_numbers(one, backbone)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from explorer.errors import ParameterError
+from explorer.messages import Message
 
 WeightsState = Literal["pretrained", "lab", "identity-init", "random", "file"]
 Origin = Literal["pretrained", "random", "lab"]
@@ -50,12 +51,20 @@ class Source(NamedTuple):
         scheme = _SCHEMES.get(before.strip().lower())
         if scheme is None:
             raise ParameterError(
-                f"'{text}': there is no source '{before}:'; write hf-hub:ORG/NAME for a model of the hub, "
-                f"local-dir:PATH for a folder, or a model's name alone for one of timm's"
+                Message(
+                    "'{text}': there is no source '{before}:'; write hf-hub:ORG/NAME for a model of the hub, "
+                    "local-dir:PATH for a folder, or a model's name alone for one of timm's",
+                    text=text,
+                    before=before,
+                )
             )
         name = after.strip()
         if not name or "\0" in name:
-            raise ParameterError(f"'{text}': after {scheme}: {_AFTER[scheme]} is expected")
+            raise ParameterError(
+                Message(
+                    "'{text}': after {scheme}: {scheme_} is expected", text=text, scheme=scheme, scheme_=_AFTER[scheme]
+                )
+            )
         return cls(scheme, name)
 
     @property
@@ -79,7 +88,7 @@ class Source(NamedTuple):
 
 #: ``hf_hub`` is timm's old way to write it.
 _SCHEMES: Mapping[str, Scheme] = {"hf-hub": "hf-hub", "hf_hub": "hf-hub", "local-dir": "local-dir"}
-_AFTER: Mapping[Scheme, str] = {"hf-hub": "ORG/NAME", "local-dir": "the path of a folder"}
+_AFTER: Mapping[Scheme, str] = {"hf-hub": "ORG/NAME", "local-dir": Message("the path of a folder")}
 
 
 @dataclass(frozen=True)
@@ -142,7 +151,13 @@ class ModelSpec:
         seed = 0
         if (match := re.search(r"#([^#/+@]*)$", rest)) is not None and not (folder and not match.group(1).isdecimal()):
             if not match.group(1).isdecimal() or int(match.group(1)) >= 2**63:
-                raise ParameterError(f"'{text}': after # a seed (0, 1, 2, ...) is expected, got '{match.group(1)}'")
+                raise ParameterError(
+                    Message(
+                        "'{text}': after # a seed (0, 1, 2, ...) is expected, got '{group}'",
+                        text=text,
+                        group=match.group(1),
+                    )
+                )
             seed, rest = int(match.group(1)), rest[: match.start()]
         block: str | None = None
         stage: int | None = None
@@ -151,14 +166,32 @@ class ModelSpec:
             block, rest = match.group(1), rest[: match.start()]
             if match.group(2) is not None:
                 if not match.group(2).isdecimal() or int(match.group(2)) < 1:
-                    raise ParameterError(f"'{text}': after @ a stage (1, 2, ...) is expected, got '{match.group(2)}'")
+                    raise ParameterError(
+                        Message(
+                            "'{text}': after @ a stage (1, 2, ...) is expected, got '{group}'",
+                            text=text,
+                            group=match.group(2),
+                        )
+                    )
                 stage = int(match.group(2))
             elif origin != "lab":
-                raise ParameterError(f"'{text}': say after which stage the block stands, as in '{text}@3'")
+                raise ParameterError(
+                    Message(
+                        "'{text}': say after which stage the block stands, as in '{text_}@3'", text=text, text_=text
+                    )
+                )
         if not rest:
-            raise ParameterError(f"'{text}': no backbone is named; write for example 'resnet50.a1_in1k+mhsa@3'")
+            raise ParameterError(
+                Message("'{text}': no backbone is named; write for example 'resnet50.a1_in1k+mhsa@3'", text=text)
+            )
         if ":" not in rest and (match := re.search(r"[+@#\s]", rest)) is not None:
-            raise ParameterError(f"'{text}': '{rest}' is no model name; the form is BACKBONE[+BLOCK@STAGE][#SEED]")
+            raise ParameterError(
+                Message(
+                    "'{text}': '{rest}' is no model name; the form is BACKBONE[+BLOCK@STAGE][#SEED]",
+                    text=text,
+                    rest=rest,
+                )
+            )
         return cls(rest, origin, block, stage, seed, **fields)
 
     def __str__(self) -> str:

@@ -10,6 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from explorer.messages import Message
+
 StageLayout = Literal["NCHW", "NHWC", "tokens", "unknown"]
 
 #: timm lists the stem of many convolutional networks as its first feature level; 'layer3' of a ResNet is stage 3.
@@ -123,20 +125,20 @@ def find_stages(module: nn.Module, x: Tensor) -> tuple[tuple[Stage, ...], Any]:
             return Stage(n, at, c, r, problem=problem)
 
         if not name:
-            stages.append(unknown("timm's name for it leads to no module"))
+            stages.append(unknown(Message("timm's name for it leads to no module")))
             continue
         if names.count(name) > 1:
-            stages.append(unknown("timm gives several stages this one module"))
+            stages.append(unknown(Message("timm gives several stages this one module")))
             continue
         if len(seen) > 1:
-            stages.append(unknown("its module runs more than once in a pass"))
+            stages.append(unknown(Message("its module runs more than once in a pass")))
             continue
         if not seen:
-            stages.append(unknown("the model never calls it as a whole"))
+            stages.append(unknown(Message("the model never calls it as a whole")))
             continue
         features = seen[0]
         if features is None:
-            stages.append(unknown("it gives several tensors, not one"))
+            stages.append(unknown(Message("it gives several tensors, not one")))
             continue
         if features.ndim == 3 or (features.ndim == 4 and features.shape[1] == features.shape[3]):
             maps = _reference(module, x) if maps is None else maps
@@ -174,7 +176,12 @@ def _place(stage: Stage, features: Tensor, maps: list[Tensor], module: nn.Module
         if last:
             return placed("NHWC", c, (a, b))
         return replace(
-            stage, problem=f"its output {tuple(features.shape)} has not the {stage.channels} channels timm names"
+            stage,
+            problem=Message(
+                "its output {shape} has not the {channels} channels timm names",
+                shape=tuple(features.shape),
+                channels=stage.channels,
+            ),
         )
     if features.ndim == 3:
         _, tokens, channels = features.shape
@@ -188,10 +195,12 @@ def _place(stage: Stage, features: Tensor, maps: list[Tensor], module: nn.Module
             ):
                 return placed("tokens", channels, (rows, columns), prefix)
         problem = (
-            "its tokens do not lie on the image in raster order" if maps else "the place of its tokens is not known"
+            Message("its tokens do not lie on the image in raster order")
+            if maps
+            else Message("the place of its tokens is not known")
         )
         return replace(stage, problem=problem)
-    return replace(stage, problem=f"its output {tuple(features.shape)} is no feature map")
+    return replace(stage, problem=Message("its output {shape} is no feature map", shape=tuple(features.shape)))
 
 
 def _same(a: Tensor, b: Tensor) -> bool:

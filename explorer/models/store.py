@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 from explorer.errors import BusyError, ModelError
+from explorer.messages import Message, listed
 from explorer.models.device import choose_device
 from explorer.models.loading import fingerprint_of, load, size_of
 from explorer.models.model import Model
@@ -187,8 +188,13 @@ class ModelStore:
         self._limits.check(spec, size)
         if size.nbytes > bound:
             raise ModelError(
-                f"'{spec}' takes {gib(size.nbytes)}, and there is room for {gib(bound)} of models: take one of up to "
-                f"{gib(bound)}"
+                Message(
+                    "'{spec}' takes {nbytes}, and there is room for {bound} of models: take one of up to {bound_}",
+                    spec=spec,
+                    nbytes=gib(size.nbytes),
+                    bound=gib(bound),
+                    bound_=gib(bound),
+                )
             )
         return _Wanted(key, spec, token, size.nbytes)
 
@@ -316,17 +322,25 @@ class ModelStore:
 
 
 def _beside(one: _Wanted, others: Sequence[_Wanted], bound: int) -> str:
-    names = " and ".join(f"'{other.spec}' ({gib(other.nbytes)})" for other in others)
+    names = listed([f"'{other.spec}' ({gib(other.nbytes)})" for other in others], "{first} and {rest}")
     left = bound - sum(other.nbytes for other in others)
-    fits = f"up to {gib(left)} fit" if left > 0 else "no other fits"
-    return (
-        f"'{one.spec}' takes {gib(one.nbytes)} and does not fit beside {names} into the {gib(bound)} that there are "
-        f"for models; beside these, {fits}. Take one of them out"
+    fits = Message("up to {left} fit", left=gib(left)) if left > 0 else Message("no other fits")
+    return Message(
+        "'{spec}' takes {nbytes} and does not fit beside {names} into the {bound} that there are for models; "
+        "beside these, {fits}. Take one of them out",
+        spec=one.spec,
+        nbytes=gib(one.nbytes),
+        names=names,
+        bound=gib(bound),
+        fits=fits,
     )
 
 
 def _taken(one: _Wanted, bound: int) -> str:
-    return (
-        f"'{one.spec}' takes {gib(one.nbytes)}, and others are using so much of the {gib(bound)} that there are for "
-        "models that it does not fit now; ask again in a minute, or take a smaller one"
+    return Message(
+        "'{spec}' takes {nbytes}, and others are using so much of the {bound} that there are for models that "
+        "it does not fit now; ask again in a minute, or take a smaller one",
+        spec=one.spec,
+        nbytes=gib(one.nbytes),
+        bound=gib(bound),
     )

@@ -27,6 +27,7 @@ from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, tqdm  #
 from torch import Tensor, nn
 
 from explorer.errors import ModelError, WeightsError
+from explorer.messages import Message, listed
 from explorer.writing import reason
 
 #: Names under which a weights file's metadata tells how it was made: by explorer train, and by explorer fit.
@@ -60,23 +61,40 @@ def hub_file(repository: str, filename: str, token: bool | None = None, cached: 
     """
     name, _, revision = repository.partition("@")
     wanted = revision or None
-    way = "set HF_TOKEN" if token is not False else "whoever runs this server can offer it with --model"
+    way = (
+        Message("set HF_TOKEN") if token is not False else Message("whoever runs this server can offer it with --model")
+    )
     waited = 0.0
     for attempt in range(HUB_ATTEMPTS):
         try:
             return _watched(partial(_download, name, filename, wanted, token))
         except errors.GatedRepoError:
             raise WeightsError(
-                f"the weights of '{name}' are gated: accept their terms on {constants.ENDPOINT}/{name}, then {way}"
+                Message(
+                    "the weights of '{name}' are gated: accept their terms on {constants}/{name_}, then {way}",
+                    name=name,
+                    constants=constants.ENDPOINT,
+                    name_=name,
+                    way=way,
+                )
             ) from None
         except errors.RevisionNotFoundError:
-            raise WeightsError(f"the hub's '{name}' has no revision '{revision}'") from None
+            raise WeightsError(
+                Message("the hub's '{name}' has no revision '{revision}'", name=name, revision=revision)
+            ) from None
         except errors.RepositoryNotFoundError:
             raise WeightsError(
-                f"the hub at {constants.ENDPOINT} has no model '{name}' (or it is private: then {way})"
+                Message(
+                    "the hub at {constants} has no model '{name}' (or it is private: then {way})",
+                    constants=constants.ENDPOINT,
+                    name=name,
+                    way=way,
+                )
             ) from None
         except errors.HFValidationError as error:
-            raise WeightsError(f"'{name}' is not a hub name; write hf-hub:ORG/NAME ({error})") from None
+            raise WeightsError(
+                Message("'{name}' is not a hub name; write hf-hub:ORG/NAME ({error})", name=name, error=error)
+            ) from None
         except errors.LocalEntryNotFoundError as error:  # a kind of EntryNotFoundError, but it means: no connection
             failure = error.__cause__ if isinstance(error.__cause__, Exception) else error
         except errors.EntryNotFoundError:
@@ -199,47 +217,108 @@ def _retry_after(failure: Exception) -> float | None:
 
 def _failure(failure: Exception, name: str, filename: str, way: str, cached: bool) -> str:
     """What the hub did, and what to do."""
-    hub, status, kind = f"the hub at {constants.ENDPOINT}", _status(failure), _kind(failure)
+    hub, status, kind = (
+        Message("the hub at {constants}", constants=constants.ENDPOINT),
+        _status(failure),
+        _kind(failure),
+    )
     if status == 401:
-        return f"{hub} does not accept who asks for '{name}' (401): the token is wrong or has expired, or {way}"
+        return Message(
+            "{hub} does not accept who asks for '{name}' (401): the token is wrong or has expired, or {way}",
+            hub=hub,
+            name=name,
+            way=way,
+        )
     if status == 403:
-        return f"{hub} does not let you have '{name}' (403): the token may not read it, or {way}"
+        return Message(
+            "{hub} does not let you have '{name}' (403): the token may not read it, or {way}",
+            hub=hub,
+            name=name,
+            way=way,
+        )
     if status == 404:
-        return f"{hub} does not know '{filename}' of '{name}' (404); see that both are spelt as there"
+        return Message(
+            "{hub} does not know '{filename}' of '{name}' (404); see that both are spelt as there",
+            hub=hub,
+            filename=filename,
+            name=name,
+        )
     if status == 429:
         wish = _retry_after(failure)
-        when = "later" if wish is None else f"in {wish:.0f} s"
-        return f"{hub} has been asked too often (429) and gives nothing of '{name}' now; try again {when}"
+        when = "later" if wish is None else Message("in {wish} s", wish=f"{wish:.0f}")
+        return Message(
+            "{hub} has been asked too often (429) and gives nothing of '{name}' now; try again {when}",
+            hub=hub,
+            name=name,
+            when=when,
+        )
     if status is not None and status >= 500:
-        return f"{hub} has a fault of its own ({status}) and gives nothing of '{name}' now; try again later"
+        return Message(
+            "{hub} has a fault of its own ({status}) and gives nothing of '{name}' now; try again later",
+            hub=hub,
+            status=status,
+            name=name,
+        )
     if status is not None:
-        return f"{hub} refuses '{filename}' of '{name}' ({status}); see that HF_ENDPOINT is the address of a hub"
+        return Message(
+            "{hub} refuses '{filename}' of '{name}' ({status}); see that HF_ENDPOINT is the address of a hub",
+            hub=hub,
+            filename=filename,
+            name=name,
+            status=status,
+        )
     if isinstance(failure, _Stalled):
-        return (
-            f"'{filename}' of '{name}' stopped coming: {hub} sent nothing new for {HUB_STALL_SECONDS:g} s; try again "
-            f"later"
+        return Message(
+            "'{filename}' of '{name}' stopped coming: {hub} sent nothing new for {g} s; try again later",
+            filename=filename,
+            name=name,
+            hub=hub,
+            g=f"{HUB_STALL_SECONDS:g}",
         )
     if kind == "broken":
-        return f"'{filename}' of '{name}' came incomplete from {hub}, and nothing of it is kept; try again later"
+        return Message(
+            "'{filename}' of '{name}' came incomplete from {hub}, and nothing of it is kept; try again later",
+            filename=filename,
+            name=name,
+            hub=hub,
+        )
     if kind == "circle":
-        return f"{hub} leads in a circle (redirects) to '{name}'; see that HF_ENDPOINT is the address of a hub"
+        return Message(
+            "{hub} leads in a circle (redirects) to '{name}'; see that HF_ENDPOINT is the address of a hub",
+            hub=hub,
+            name=name,
+        )
     if kind == "disk":
-        return (
-            f"'{filename}' of '{name}' finds no place in the cache ({constants.HF_HUB_CACHE}): {reason(failure)}. "
-            f"HF_HOME names the place of the cache"
+        return Message(
+            "'{filename}' of '{name}' finds no place in the cache ({constants}): {failure}. HF_HOME names the "
+            "place of the cache",
+            filename=filename,
+            name=name,
+            constants=constants.HF_HUB_CACHE,
+            failure=reason(failure),
         )
     if type(failure).__name__ == "FileMetadataError":
-        return f"what answers at {constants.ENDPOINT} is no hub: it does not say which '{filename}' it has"
-    if not cached:
-        return (
-            f"the hub cannot be asked now whether everybody may have '{name}'; whoever runs this server can offer it "
-            f"by starting it with --model hf-hub:{name}"
+        return Message(
+            "what answers at {constants} is no hub: it does not say which '{filename}' it has",
+            constants=constants.ENDPOINT,
+            filename=filename,
         )
-    said = f"no answer within {HUB_SECONDS:g} s" if kind == "slow" else type(failure).__name__
-    return (
-        f"'{name}' is not in the cache ({constants.HF_HUB_CACHE}) and the hub at {constants.ENDPOINT} cannot be "
-        f"reached ({said}). Connect to the network, or set HF_HOME to a filled cache, or load it "
-        f"from a folder with local-dir:PATH, or take random weights with 'random/' before the name"
+    if not cached:
+        return Message(
+            "the hub cannot be asked now whether everybody may have '{name}'; whoever runs this server can offer "
+            "it by starting it with --model hf-hub:{name_}",
+            name=name,
+            name_=name,
+        )
+    said = Message("no answer within {g} s", g=f"{HUB_SECONDS:g}") if kind == "slow" else type(failure).__name__
+    return Message(
+        "'{name}' is not in the cache ({constants}) and the hub at {constants_} cannot be reached "
+        "({name__}). Connect to the network, or set HF_HOME to a filled cache, or load it from a folder with "
+        "local-dir:PATH, or take random weights with 'random/' before the name",
+        name=name,
+        constants=constants.HF_HUB_CACHE,
+        constants_=constants.ENDPOINT,
+        name__=said,
     )
 
 
@@ -250,8 +329,12 @@ def hub_weights(repository: str, filename: str | None = None, token: bool | None
         if (path := hub_file(repository, name, token, cached)) is not None:
             return path
     raise WeightsError(
-        f"the hub's '{repository}' has no safetensors weights ({' or '.join(names) or filename}); other formats can "
-        f"run code when they are read, so they are refused. Convert them to safetensors, or use random weights"
+        Message(
+            "the hub's '{repository}' has no safetensors weights ({filename}); other formats can run code when "
+            "they are read, so they are refused. Convert them to safetensors, or use random weights",
+            repository=repository,
+            filename=listed(names, "{first} or {rest}") or filename,
+        )
     )
 
 
@@ -275,10 +358,14 @@ def folder_weights(folder: Path) -> Path:
     pickles = sorted(path.name for path in folder.iterdir() if path.name.endswith(PICKLES))
     if pickles:
         raise WeightsError(
-            f"'{folder}' has {pickles[0]} but no safetensors file; that format can run code when it is read, so it is "
-            f"refused. Convert it with safetensors.torch.save_file"
+            Message(
+                "'{folder}' has {pickles} but no safetensors file; that format can run code when it is read, so it "
+                "is refused. Convert it with safetensors.torch.save_file",
+                folder=folder,
+                pickles=pickles[0],
+            )
         )
-    raise WeightsError(f"'{folder}' has no weights; a file model.safetensors is expected")
+    raise WeightsError(Message("'{folder}' has no weights; a file model.safetensors is expected", folder=folder))
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -286,23 +373,33 @@ def read_config(path: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"'{path}' is not readable JSON ({error}); timm's config.json is expected") from None
+        raise ModelError(
+            Message("'{path}' is not readable JSON ({error}); timm's config.json is expected", path=path, error=error)
+        ) from None
     if not isinstance(config, dict) or not isinstance(config.get("architecture"), str):
-        raise ModelError(f"'{path}' names no timm architecture; timm's config.json has a field 'architecture'")
+        raise ModelError(
+            Message("'{path}' names no timm architecture; timm's config.json has a field 'architecture'", path=path)
+        )
     return config
 
 
 def check_readable(file: Path) -> None:
     """Raise a WeightsError unless a file is a complete safetensors file; only its header is read."""
     if file.suffix != ".safetensors":
-        raise WeightsError(f"'{file.name}' is not a .safetensors file; other formats can run code when they are read")
+        raise WeightsError(
+            Message(
+                "'{name}' is not a .safetensors file; other formats can run code when they are read", name=file.name
+            )
+        )
     try:
         with safetensors.safe_open(file, framework="pt"):
             pass
     except FileNotFoundError:
-        raise WeightsError(f"weights file '{file}' does not exist") from None
+        raise WeightsError(Message("weights file '{file}' does not exist", file=file)) from None
     except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(f"'{file}' is not a readable safetensors file ({error})") from None
+        raise WeightsError(
+            Message("'{file}' is not a readable safetensors file ({error})", file=file, error=error)
+        ) from None
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
@@ -321,9 +418,11 @@ def read_note(path: str | Path, name: str) -> dict[str, Any] | None:
     try:
         note = None if text is None else json.loads(text)
     except (ValueError, RecursionError):
-        raise WeightsError(f"'{file.name}': its metadata '{name}' is not readable JSON") from None
+        raise WeightsError(
+            Message("'{name}': its metadata '{name_}' is not readable JSON", name=file.name, name_=name)
+        ) from None
     if note is not None and not isinstance(note, dict):
-        raise WeightsError(f"'{file.name}': its metadata '{name}' is not a JSON object")
+        raise WeightsError(Message("'{name}': its metadata '{name_}' is not a JSON object", name=file.name, name_=name))
     return note
 
 
@@ -372,16 +471,33 @@ def lay_over(
     if missing or unexpected or differing:
         parts = []
         if missing:
-            parts.append(f"{len(missing)} missing, first '{missing[0]}'")
+            parts.append(Message("{missing} missing, first '{missing_}'", missing=len(missing), missing_=missing[0]))
         if unexpected:
-            parts.append(f"{len(unexpected)} unexpected, first '{unexpected[0]}'")
+            parts.append(
+                Message(
+                    "{unexpected} unexpected, first '{unexpected_}'",
+                    unexpected=len(unexpected),
+                    unexpected_=unexpected[0],
+                )
+            )
         if differing:
             name = differing[0]
             parts.append(
-                f"{len(differing)} of another shape, first '{name}' {tuple(tensors[name].shape)} for "
-                f"{tuple(own[name].shape)}"
+                Message(
+                    "{differing} of another shape, first '{name}' {shape} for {shape_}",
+                    differing=len(differing),
+                    name=name,
+                    shape=tuple(tensors[name].shape),
+                    shape_=tuple(own[name].shape),
+                )
             )
-        raise WeightsError(f"'{source}' does not fit this model: " + "; ".join(parts))
+        raise WeightsError(
+            Message(
+                "'{source}' does not fit this model: {differences}",
+                source=source,
+                differences=listed(parts, "{first}; {rest}"),
+            )
+        )
     check_finite(tensors, source)
     module.load_state_dict(dict(tensors), strict=names is None)
 
@@ -390,4 +506,10 @@ def check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
     """Raise a WeightsError naming the first tensor with a NaN or an infinite value."""
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise WeightsError(f"'{source}': tensor '{name}' has values that are not finite (NaN or infinite)")
+            raise WeightsError(
+                Message(
+                    "'{source}': tensor '{name}' has values that are not finite (NaN or infinite)",
+                    source=source,
+                    name=name,
+                )
+            )

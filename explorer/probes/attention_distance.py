@@ -13,6 +13,7 @@ from explorer.attention.maps import AttentionMap
 from explorer.attention.watch import capture
 from explorer.errors import MethodError, NoAttentionError
 from explorer.figures.sheet import Axis, Chart, Line, Section, colour_of
+from explorer.messages import Message
 from explorer.models.model import Model
 from explorer.probes.base import PROBES, Bias, Probe, Run, Step
 from explorer.probes.charting import curve
@@ -81,28 +82,46 @@ class AttentionDistance(Probe):
             heads: list[tuple[int | str, Tensor]] = [*enumerate(values.unbind(1)), ("mean", values.mean(1))]
             for head, one in heads:
                 rows.append(mean("attention distance", one[:, 0], "px", POSITIVE, **where, head=head))
-                rows.append(mean("attention distance, renormalised", one[:, 1], "px", POSITIVE, **where, head=head))
+                rows.append(
+                    mean(Message("attention distance, renormalised"), one[:, 1], "px", POSITIVE, **where, head=head)
+                )
                 if prefixed:
-                    rows.append(mean("mass on prefix tokens", one[:, 2], "share", SHARE, **where, head=head))
+                    rows.append(mean(Message("mass on prefix tokens"), one[:, 2], "share", SHARE, **where, head=head))
         over = torch.stack([values.mean(1) for values in found]).mean(0)
         rows.append(mean("mean attention distance", over[:, 0], "px", POSITIVE))
-        rows.append(mean("mean attention distance, renormalised", over[:, 1], "px", POSITIVE))
+        rows.append(mean(Message("mean attention distance, renormalised"), over[:, 1], "px", POSITIVE))
         if any(prefixed for _, prefixed in layers):
-            rows.append(mean("mean mass on prefix tokens", over[:, 2], "share", SHARE))
+            rows.append(mean(Message("mean mass on prefix tokens"), over[:, 2], "share", SHARE))
         return rows
 
     def scores(self, rows: Sequence[Row]) -> list[Score]:
         """The mean over layers and heads, as it is and renormalised, and the mass on prefix tokens."""
-        wanted = (self.headline, "mean attention distance, renormalised", "mean mass on prefix tokens")
+        wanted = (
+            self.headline,
+            Message("mean attention distance, renormalised"),
+            Message("mean mass on prefix tokens"),
+        )
         return [one for name in wanted for one in score(rows, name, "none")]
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         """Distance, renormalised distance and mass on prefix tokens against depth; heads are points."""
         charts = []
-        for measure, title in (
-            ("attention distance", "attention distance, px of the input"),
-            ("attention distance, renormalised", "attention distance, renormalised, px of the input"),
-            ("mass on prefix tokens", "share of attention on prefix tokens"),
+        for measure, title, axis in (
+            (
+                "attention distance",
+                Message("Attention distance against depth"),
+                Message("attention distance, px of the input"),
+            ),
+            (
+                Message("attention distance, renormalised"),
+                Message("Attention distance, renormalised, against depth"),
+                Message("attention distance, renormalised, px of the input"),
+            ),
+            (
+                Message("mass on prefix tokens"),
+                Message("Mass on prefix tokens against depth"),
+                Message("share of attention on prefix tokens"),
+            ),
         ):
             lines = []
             for number, model in enumerate(result.models):
@@ -112,12 +131,14 @@ class AttentionDistance(Probe):
                 if middle:
                     lines.append(curve(model, number, middle, "depth"))
                     x, y = (tuple(float(one[name]) for one in heads) for name in ("depth", "value"))
-                    lines.append(Line(f"{model}, heads", x, y, colour=colour_of(number), joined=False))
+                    lines.append(
+                        Line(Message("{model}, heads", model=model), x, y, colour=colour_of(number), joined=False)
+                    )
             if lines:
-                axes = Axis("depth, share of the attention layers"), Axis(title, low=0.0)
-                said = "A line is the mean over heads with its interval over images, a point one head."
-                charts.append(Chart(measure.capitalize() + " against depth", tuple(lines), *axes, unit=said))
-        return (Section("How far does attention look?", tuple((one,) for one in charts)),) if charts else ()
+                axes = Axis(Message("depth, share of the attention layers")), Axis(axis, low=0.0)
+                said = Message("A line is the mean over heads with its interval over images, a point one head.")
+                charts.append(Chart(title, tuple(lines), *axes, unit=said))
+        return (Section(Message("How far does attention look?"), tuple((one,) for one in charts)),) if charts else ()
 
 
 def _placed(model: Model, x01: Tensor) -> list[AttentionMap]:
@@ -132,8 +153,11 @@ def _placed(model: Model, x01: Tensor) -> list[AttentionMap]:
     if not found:
         kinds = ", ".join(dict.fromkeys(one.kind for one in maps))
         raise MethodError(
-            "no attention whose weights depend on the query and have a known place on the image "
-            f"(its maps: {kinds}), so there is no distance from query to key"
+            Message(
+                "no attention whose weights depend on the query and have a known place on the image (its maps: "
+                "{kinds}), so there is no distance from query to key",
+                kinds=kinds,
+            )
         )
     return found
 

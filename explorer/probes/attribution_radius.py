@@ -12,6 +12,7 @@ from torch import Tensor
 from explorer.attribution import answer
 from explorer.errors import MethodError
 from explorer.figures.sheet import Axis, Chart, Section
+from explorer.messages import Message, listed
 from explorer.models.model import Model
 from explorer.probes.base import PROBES, Bias, Probe, Run, Step
 from explorer.probes.charting import curve, percent, size_in_words
@@ -60,13 +61,18 @@ class AttributionRadius(Probe):
                 found.append(radii(spread(values, model.input_size), RADII))
             yield Step((index + 1) / len(shown) * 0.99)
         if not found:
-            raise MethodError(f"its attributions by {self.method} are zero everywhere")
+            raise MethodError(Message("its attributions by {method} are zero everywhere", method=self.method))
         columns = zip(RADII, zip(*found, strict=True), strict=True)
         yield Step(
             1.0,
             [
                 mean(
-                    f"radius holding {percent(share)}", values, "px", POSITIVE, input=size_in_words(model), share=share
+                    Message("radius holding {share}", share=percent(share)),
+                    values,
+                    "px",
+                    POSITIVE,
+                    input=size_in_words(model),
+                    share=share,
                 )
                 for share, values in columns
             ],
@@ -74,7 +80,11 @@ class AttributionRadius(Probe):
 
     def scores(self, rows: Sequence[Row]) -> list[Score]:
         """Both radii."""
-        return [one for share in RADII for one in score(rows, f"radius holding {percent(share)}", "none")]
+        return [
+            one
+            for share in RADII
+            for one in score(rows, Message("radius holding {share}", share=percent(share)), "none")
+        ]
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         """Both radii of every model."""
@@ -83,14 +93,17 @@ class AttributionRadius(Probe):
             rows = result.of(model)
             if rows:
                 named = [{**one, "held": percent(one["share"])} for one in rows]
-                lines.append(curve(f"{model}, {rows[0]['input']}", number, named, "held", joined=False))
+                lines.append(curve(listed([model, rows[0]["input"]]), number, named, "held", joined=False))
         chart = Chart(
-            f"Radius around the centre of mass of |attribution| ({result.parameters.get('method', '')})",
+            Message(
+                "Radius around the centre of mass of |attribution| ({method})",
+                method=result.parameters.get("method", ""),
+            ),
             tuple(lines),
-            Axis("share of |attribution| held"),
-            Axis("radius, px of the input", low=0.0),
+            Axis(Message("share of |attribution| held")),
+            Axis(Message("radius, px of the input"), low=0.0),
         )
-        return (Section("How far apart does the evidence lie?", ((chart,),)),) if lines else ()
+        return (Section(Message("How far apart does the evidence lie?"), ((chart,),)),) if lines else ()
 
 
 def spread(values: Tensor, size: tuple[int, int]) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor
 from explorer.errors import MethodError, ParameterError
 from explorer.images import Bands, Picture
 from explorer.images.folders import Folder
+from explorer.messages import Message
 from explorer.models.model import Model
 from explorer.probes.answers import as_it_is, probabilities
 from explorer.probes.base import Run, Step, need_one_class
@@ -29,7 +30,7 @@ IN9_MAP = "in_to_in9.json"
 #: IN-9's folders, and what the paper calls them.
 PARTS = {"mixed_same": "mixed-same", "mixed_rand": "mixed-rand"}
 #: The pairs of backgrounds whose accuracies are subtracted: the paper's, and the class's own against another class's.
-MIXED, PURE = "mixed-same - mixed-rand", "own - another's"
+MIXED, PURE = Message("mixed-same - mixed-rand"), Message("own - another's")
 
 
 def mixed(scenes: Sequence[Scene], seed: int) -> dict[str, list[Scene]]:
@@ -82,7 +83,7 @@ def gap_row(
     return row(
         "BG-gap",
         value,
-        "difference of shares",
+        Message("difference of shares"),
         min(n_same, n_rand),
         (max(low, -1.0), min(high, 1.0)),
         "Newcombe",
@@ -104,15 +105,21 @@ def in9_map(folder: Path) -> dict[int, int]:
     file = next((one / IN9_MAP for one in (folder, folder.resolve().parent) if (one / IN9_MAP).is_file()), None)
     if file is None:
         raise ParameterError(
-            f"'{folder}' has IN-9's layout but no {IN9_MAP}, the map from ImageNet's classes to its nine; it lies in "
-            "github.com/MadryLab/backgrounds_challenge: put it into the folder or beside it"
+            Message(
+                "'{folder}' has IN-9's layout but no {value}, the map from ImageNet's classes to its nine; it lies "
+                "in github.com/MadryLab/backgrounds_challenge: put it into the folder or beside it",
+                folder=folder,
+                value=IN9_MAP,
+            )
         )
     try:
         read = json.loads(file.read_text(encoding="utf-8"))
         pairs = read.items() if isinstance(read, dict) else enumerate(read)
         found = {int(index): int(number) for index, number in pairs if number is not None}
     except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise ParameterError(f"'{file}' maps no class index to a number of IN-9: {error}") from None
+        raise ParameterError(
+            Message("'{file}' maps no class index to a number of IN-9: {error}", file=file, error=error)
+        ) from None
     return {index: number for index, number in found.items() if number >= 0}
 
 
@@ -126,17 +133,25 @@ def in9_part(folder: Path, bands: Bands | None) -> tuple[list[Stimulus], tuple[s
     ]
     if not found:
         raise ParameterError(
-            f"'{folder}' has no pictures in folders that are numbered by class: val/00_dog or 00_dog, ..., are "
-            f"expected; found: {read.contents()}"
+            Message(
+                "'{folder}' has no pictures in folders that are numbered by class: val/00_dog or 00_dog, ..., are "
+                "expected; found: {contents}",
+                folder=folder,
+                contents=read.contents(),
+            )
         )
     return found, read.notes
 
 
 def in9_gap(model: Model, shown: Shown, run: Run, nine: dict[int, int]) -> Iterator[Step]:
-    need_one_class(model, "IN-9's map is from ImageNet's 1000 classes, of which one is answered")
+    need_one_class(model, Message("IN-9's map is from ImageNet's 1000 classes, of which one is answered"))
     if model.num_classes != 1000:
         raise MethodError(
-            f"IN-9's map is from ImageNet's 1000 classes; {model.spec} has {model.num_classes or 'no'} classes"
+            Message(
+                "IN-9's map is from ImageNet's 1000 classes; {spec} has {no} classes",
+                spec=model.spec,
+                no=model.num_classes or "no",
+            )
         )
     items = shown.stimuli.items
 

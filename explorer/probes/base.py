@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, get_args
 
 from explorer.errors import MethodError
 from explorer.figures.sheet import Section
+from explorer.messages import Message
 from explorer.probes.result import ProbeResult, Score
 from explorer.registry import Registry, check_fields
 
@@ -115,11 +116,19 @@ def need_one_class(model: Model, why: str) -> None:
     """Raises MethodError for a model whose answer is not one of several classes; ``why`` that is needed."""
     if model.head.kind == "sigmoid":
         raise MethodError(
-            f"{why}; {model.spec} gives independent labels (p after the sigmoid), of which any number may hold"
+            Message(
+                "{why}; {spec} gives independent labels (p after the sigmoid), of which any number may hold",
+                why=why,
+                spec=model.spec,
+            )
         )
 
 
 def need_classes(model: Model) -> None:
     """Raises MethodError for a model that has no classes to answer."""
     if model.headless:
-        raise MethodError(f"{model.spec} answers no classes: {model.headless_reason}")
+        raise MethodError(
+            Message(
+                "{spec} answers no classes: {headless_reason}", spec=model.spec, headless_reason=model.headless_reason
+            )
+        )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from explorer.figures.sheet import Dash, Line, colour_of
+from explorer.messages import Message
 from explorer.models.model import Model
 from explorer.probes.result import ProbeResult
 from explorer.probes.rows import Row
@@ -45,4 +46,4 @@ def percent(share: float) -> str:
 def size_in_words(model: Model) -> str:
     """A model's input, as in "224 x 224 px"."""
     height, width = model.input_size
-    return f"{width} x {height} px"
+    return Message("{width} x {height} px", width=width, height=height)

@@ -16,6 +16,7 @@ from torch import Tensor
 from explorer.errors import MethodError
 from explorer.figures.sheet import Axis, Chart, Section
 from explorer.images import Picture
+from explorer.messages import Message, listed
 from explorer.models.model import Model
 from explorer.probes.base import PROBES, Probe, Run, Step, need_classes
 from explorer.probes.charting import curve
@@ -88,7 +89,14 @@ class Consistency(Probe):
         need_classes(model)
         height, width = model.input_size
         if height != width:
-            raise MethodError(f"consistency is defined for square inputs; {model.spec} looks at {width} x {height} px")
+            raise MethodError(
+                Message(
+                    "consistency is defined for square inputs; {spec} looks at {width} x {height} px",
+                    spec=model.spec,
+                    width=width,
+                    height=height,
+                )
+            )
         places = self.places(shown, run.seed)
         each = places.shape[1]
         count = len(shown) * each
@@ -141,7 +149,11 @@ class Consistency(Probe):
             high = np.array([min(room // 2, end) for end in (one.right, one.down)])
             if (high <= low).any():
                 name = shown.stimuli.items[number].name
-                raise MethodError(f"the object of '{name}' has no room to move within a frame of {size} px")
+                raise MethodError(
+                    Message(
+                        "the object of '{name}' has no room to move within a frame of {size} px", name=name, size=size
+                    )
+                )
             share = np.random.default_rng([seed, number]).random((self.passes, 2, 2))
             drawn = (high - np.floor(share * (high - low + 1))).astype(np.int64)
             out[number, 1::3], out[number, 2::3], out[number, 3::3] = drawn[:, 0], drawn[:, 0] - 1, drawn[:, 1]
@@ -163,27 +175,28 @@ class Consistency(Probe):
     def scores(self, rows: Sequence[Row]) -> list[Score]:
         return [
             *score(rows, "consistency", "higher"),
-            *score(rows, "consistency, right at first", "higher"),
+            *score(rows, Message("consistency, right at first"), "higher"),
             *score(rows, "accuracy", "higher"),
-            *score(rows, "one-pixel flips", "lower"),
-            *score(rows, "one-pixel change of p", "lower"),
+            *score(rows, Message("one-pixel flips"), "lower"),
+            *score(rows, Message("one-pixel change of p"), "lower"),
         ]
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         if not result.rows:
             return ()
-        how = "border: " + ", ".join(sorted({str(one["border"]) for one in result.rows}))
+        borders = sorted({one["border"] for one in result.rows})
+        how = Message("border: {borders}", borders=listed(map(Message, borders)))
         charts = []
         for title, axis, names in (
             (
-                "Invariance: equal answers at two random shifts",
+                Message("Invariance: equal answers at two random shifts"),
                 Axis("share", low=0.0, high=1.0),
-                ("consistency", "consistency, right at first", "accuracy"),
+                ("consistency", Message("consistency, right at first"), "accuracy"),
             ),
             (
-                "Jaggedness: what one pixel along the diagonal changes",
-                Axis("share; mean |change of p|", low=0.0),
-                ("one-pixel flips", "one-pixel change of p"),
+                Message("Jaggedness: what one pixel along the diagonal changes"),
+                Axis(Message("share; mean |change of p|"), low=0.0),
+                (Message("one-pixel flips"), Message("one-pixel change of p")),
             ),
         ):
             lines = []
@@ -192,9 +205,15 @@ class Consistency(Probe):
                 if rows:
                     lines.append(curve(model, number, rows, "measure", joined=False))
             charts.append(
-                Chart(title, tuple(lines), Axis(""), axis, unit=f"{how.capitalize()}. Bars: 95 % over images.")
+                Chart(
+                    title,
+                    tuple(lines),
+                    Axis(""),
+                    axis,
+                    unit=Message("{capitalize}. Bars: 95 % over images.", capitalize=how.capitalize()),
+                )
             )
-        return (Section(f"Shift consistency (invariance), {how}", (tuple(charts),)),)
+        return (Section(Message("Shift consistency (invariance), {how}", how=how), (tuple(charts),)),)
 
 
 def consistency_rows(
@@ -210,9 +229,11 @@ def consistency_rows(
     if known.any():
         rows.append(rate("accuracy", int(right.sum()), int(known.sum()), **conditions))
     if right.any():
-        rows.append(rate("consistency, right at first", float(same[right].sum()), int(right.sum()), **conditions))
-    rows.append(rate("one-pixel flips", float(flips.sum()), n, **conditions))
-    rows.append(mean("one-pixel change of p", looked.jump.mean(1), unit, SHARE, **conditions))
+        rows.append(
+            rate(Message("consistency, right at first"), float(same[right].sum()), int(right.sum()), **conditions)
+        )
+    rows.append(rate(Message("one-pixel flips"), float(flips.sum()), n, **conditions))
+    rows.append(mean(Message("one-pixel change of p"), looked.jump.mean(1), unit, SHARE, **conditions))
     return rows
 
 

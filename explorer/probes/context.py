@@ -14,6 +14,7 @@ from explorer.attribution import METHODS, answer
 from explorer.attribution.base import PassMethod, baseline_like
 from explorer.figures.sheet import Axis, Section
 from explorer.images import Bands
+from explorer.messages import Message
 from explorer.models.model import Model
 from explorer.probes.answers import one_folder, points, probabilities
 from explorer.probes.background import MIXED, PARTS, PURE, in9_gap, in9_map, in9_part, is_in9, scene_gap
@@ -23,12 +24,12 @@ from explorer.probes.masks import BLUR, boxes, gaussian_blur
 from explorer.probes.objects import Objects, view_rows
 from explorer.probes.result import ProbeResult, Score
 from explorer.probes.rows import Row, mean, score
-from explorer.probes.stimuli import Shown, Stimuli, in_words, knows_scenes
+from explorer.probes.stimuli import Shown, Stimuli, knows_scenes, with_bands
 from explorer.registry import parameter
 from explorer.statistics import POSITIVE, SHARE
 
-_WITHOUT, _OBJECT, _CUT = "background occluded", "object occluded", "object cut out"
-_SWAPPED, _CENTRE = "background swapped", "centre cell"
+_WITHOUT, _OBJECT, _CUT = Message("background occluded"), Message("object occluded"), Message("object cut out")
+_SWAPPED, _CENTRE = Message("background swapped"), Message("centre cell")
 #: What stands for the layer where the mean over all is meant.
 _EVERY = "all"
 #: Pictures that are explained together; a pass with its graph takes several times the memory of one without.
@@ -98,8 +99,8 @@ class Context(Probe):
         in9_map(folder)
         parts = [in9_part(folder / part, bands) for part in PARTS]
         items = tuple(one for found, _ in parts for one in found)
-        words = f"{len(items)} images of IN-9's mixed-same and mixed-rand, as they are" + in_words(bands)
-        return Stimuli(items, words, folder, tuple(note for _, notes in parts for note in notes))
+        words = Message("{items} images of IN-9's mixed-same and mixed-rand, as they are", items=len(items))
+        return Stimuli(items, with_bands(words, bands), folder, tuple(note for _, notes in parts for note in notes))
 
     def measure(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:
         if shown.stimuli.folder is not None and is_in9(shown.stimuli.folder):
@@ -113,7 +114,7 @@ class Context(Probe):
         head = model.head
         original = head.leading(clean)
         before = head.p_of(clean, original)
-        yield Step(0.1, [mean("p(original class)", before, head.p_unit, SHARE, view="clean")])
+        yield Step(0.1, [mean(Message("p(original class)"), before, head.p_unit, SHARE, view="clean")])
         for view, keep, begin in ((_WITHOUT, masks, 0.1), (_OBJECT, ~boxes(masks), 0.2), (_CUT, ~masks, 0.3)):
 
             def make(start: int, stop: int, keep: Tensor = keep) -> Tensor:
@@ -164,101 +165,117 @@ class Context(Probe):
         rows: list[Row] = []
         if ratios:
             found_of = (
-                ("attribution mass ratio", ratios, "x an even map", POSITIVE),
-                ("attribution mass on the object", energies, "share", SHARE),
+                (Message("attribution mass ratio"), ratios, Message("x an even map"), POSITIVE),
+                (Message("attribution mass on the object"), energies, "share", SHARE),
             )
             rows += [mean(*one, view="clean", method=self.method) for one in found_of]
         yield Step(1.0, [*rows, *_native_rows(native)])
 
     def scores(self, rows: Sequence[Row]) -> list[Score]:
         return [
-            *score(rows, "attribution mass ratio", "higher"),
+            *score(rows, Message("attribution mass ratio"), "higher"),
             *score(rows, "p kept", "higher", "p kept without background", view=_WITHOUT),
-            *score(rows, "p kept", "lower", "p kept without object", view=_OBJECT),
+            *score(rows, "p kept", "lower", Message("p kept without object"), view=_OBJECT),
             *score(rows, "BG-gap", "lower", between=MIXED),
         ]
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         settings = result.parameters
-        share = Axis("share of images", low=0.0, high=1.0)
+        share = Axis(Message("share of images"), low=0.0, high=1.0)
         views = (_WITHOUT, _OBJECT, _CUT, _SWAPPED, _CENTRE)
         answers = [
             points(
                 result,
-                "p of the original class, kept",
+                Message("p of the original class, kept"),
                 "p kept",
                 "view",
                 views,
-                Axis("mean p after / mean p before", low=0.0),
-                f"Occluded by: {settings['fill']}. Centre cell: pooling replaced by the middle of the last features, "
-                "for models that pool by average. Bars are 95 % intervals over images.",
+                Axis(Message("mean p after / mean p before"), low=0.0),
+                Message(
+                    "Occluded by: {fill}. Centre cell: pooling replaced by the middle of the last features, for models "
+                    "that pool by average. Bars are 95 % intervals over images.",
+                    fill=settings["fill"],
+                ),
             ),
             points(
                 result,
-                "First choice stays",
+                Message("First choice stays"),
                 "agreement",
                 "view",
                 views,
-                replace(share, title="agreement with the untouched input, share of images"),
-                f"Swapped: the mean over up to {settings['swaps']} other backgrounds for each object.",
+                replace(share, title=Message("agreement with the untouched input, share of images")),
+                Message(
+                    "Swapped: the mean over up to {swaps} other backgrounds for each object.", swaps=settings["swaps"]
+                ),
             ),
         ]
         masses = [
             points(
                 result,
-                "Attribution mass on the object over its share of the area",
-                "attribution mass ratio",
+                Message("Attribution mass on the object over its share of the area"),
+                Message("attribution mass ratio"),
                 "method",
                 (settings["method"],),
-                Axis("mass ratio, x an even map", low=0.0),
-                "Positive mass; 1: the map does not prefer the object. No point: the method cannot serve the model.",
+                Axis(Message("mass ratio, x an even map"), low=0.0),
+                Message(
+                    "Positive mass; 1: the map does not prefer the object. No point: the method cannot serve the model."
+                ),
             ),
             points(
                 result,
-                "Attribution mass on the object (energy pointing game)",
-                "attribution mass on the object",
+                Message("Attribution mass on the object (energy pointing game)"),
+                Message("attribution mass on the object"),
                 "method",
                 (settings["method"],),
-                replace(share, title="share of the positive mass"),
+                replace(share, title=Message("share of the positive mass")),
             ),
             points(
                 result,
-                "Attention mass on the object over its share of the area",
-                "attention mass ratio",
+                Message("Attention mass on the object over its share of the area"),
+                Message("attention mass ratio"),
                 "kind",
                 tuple(dict.fromkeys(row["kind"] for row in result.rows if "kind" in row)),
-                Axis("mass ratio, x an even map", low=0.0),
-                "Mean over the layers that have a map on the image; of maps with queries, those on the object. 1: the "
-                "map does not prefer the object. No point: the model has no such map.",
+                Axis(Message("mass ratio, x an even map"), low=0.0),
+                Message(
+                    "Mean over the layers that have a map on the image; of maps with queries, those on the object. "
+                    "1: the "
+                    "map does not prefer the object. No point: the model has no such map."
+                ),
                 layer=_EVERY,
             ),
         ]
         gaps = [
             points(
                 result,
-                "Accuracy before backgrounds of other stimuli",
+                Message("Accuracy before backgrounds of other stimuli"),
                 "accuracy",
                 "view",
                 (*PARTS.values(), *PURE.split(" - ")),
-                replace(share, title="accuracy, share of images"),
-                "mixed-same: the background of another stimulus of the same class; mixed-rand: of another class. Own: "
-                "the kind of background that goes with the class; another's: that of another class.",
+                replace(share, title=Message("accuracy, share of images")),
+                Message(
+                    "mixed-same: the background of another stimulus of the same class; mixed-rand: of another class. "
+                    "Own: "
+                    "the kind of background that goes with the class; another's: that of another class."
+                ),
             ),
             points(
                 result,
-                "BG-gap: the first background's accuracy minus the second's",
+                Message("BG-gap: the first background's accuracy minus the second's"),
                 "BG-gap",
                 "between",
                 (MIXED, PURE),
-                Axis("BG-gap (difference of shares)"),
-                "0: the background makes no difference. Newcombe's 95 % intervals: for paired shares on scenes, for "
-                "independent ones on IN-9.",
+                Axis(Message("BG-gap (difference of shares)")),
+                Message(
+                    "0: the background makes no difference. Newcombe's 95 % intervals: for paired shares on scenes, "
+                    "for "
+                    "independent ones on IN-9."
+                ),
             ),
         ]
         headings = (
-            ("What the answer keeps", answers),
-            ("Where the evidence lies", masses),
-            ("Background gap", gaps),
+            (Message("What the answer keeps"), answers),
+            (Message("Where the evidence lies"), masses),
+            (Message("Background gap"), gaps),
         )
         rows = [(heading, tuple((one,) for one in charts if one.lines)) for heading, charts in headings]
         return tuple(Section(heading, charts) for heading, charts in rows if charts)
@@ -275,6 +292,8 @@ def _native_rows(native: Mapping[str, Mapping[str, Mapping[int, float]]]) -> lis
         every = [(_EVERY, [sum(values) / len(values) for values in of_picture.values()])]
         for layer, some in [*every, *((layer, list(values.values())) for layer, values in layers.items())]:
             if some:
-                unit = "x an even map"
-                rows.append(mean("attention mass ratio", some, unit, POSITIVE, view="clean", kind=kind, layer=layer))
+                unit = Message("x an even map")
+                rows.append(
+                    mean(Message("attention mass ratio"), some, unit, POSITIVE, view="clean", kind=kind, layer=layer)
+                )
     return rows

@@ -12,6 +12,7 @@ from explorer.blocks import BLOCKS, cost
 from explorer.blocks.explain import explain
 from explorer.errors import MethodError, ParameterError
 from explorer.figures.sheet import Axis, Chart, Line, Section, Table, colour_of
+from explorer.messages import Message, listed, ranged
 from explorer.models.device import out_of_memory
 from explorer.models.model import Model
 from explorer.probes.base import PROBES, Probe, Run, Step
@@ -29,7 +30,7 @@ UNITS: Mapping[str, str] = {"time": "ms", "memory": "MiB", "multiply-adds": ""}
 FITTED = 5
 #: Rounds of timings; every round goes through all sizes, so that a busy minute disturbs all alike.
 ROUNDS = 5
-BACKWARD = "forward + backward"
+BACKWARD = Message("forward + backward")
 
 
 #: The column of an axis.
@@ -99,7 +100,9 @@ class Cost(Probe):
     def measure(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:  # noqa: ARG002 - nothing is looked at
         name, options = subject(model)
         if model.device.type not in ("cpu", "cuda"):
-            raise MethodError(f"time and memory are measured on a CPU or a CUDA GPU, not on {model.device.type}")
+            raise MethodError(
+                Message("time and memory are measured on a CPU or a CUDA GPU, not on {type}", type=model.device.type)
+            )
         theory = theories(name, self.channels, **options)
         head: Row = {"block": name, "direction": self.direction}
         rows: list[Row] = []
@@ -175,32 +178,51 @@ class Cost(Probe):
 
     def scores(self, rows: Sequence[Row]) -> list[Score]:
         here = {"axis": "n", "positions": self.side**2}
-        where = f"at {self.side} x {self.side}, d = {self.channels}"
+        where = Message("at {side} x {side_}, d = {channels}", side=self.side, side_=self.side, channels=self.channels)
         return [
             *score(rows, self.headline, "lower"),
-            *score(rows, "time", "lower", f"time {where}", **here),
-            *score(rows, "memory", "lower", f"memory {where}", **here),
-            *score(rows, "parameters", "none", f"parameters {where}"),
+            *score(rows, "time", "lower", Message("time {where}", where=where), **here),
+            *score(rows, "memory", "lower", Message("memory {where}", where=where), **here),
+            *score(rows, "parameters", "none", Message("parameters {where}", where=where)),
         ]
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         width, side, direction = (result.parameters[one] for one in ("channels", "side", "direction"))
-        at_width = f"{direction}, one image, d = {width}"
-        dashed = "dashed: the power of the leading term, through the largest size"
-        alone = "" if result.device.startswith("cuda") else "one thread's own time; "
+        at_width = Message("{direction}, one image, d = {width}", direction=direction, width=width)
+        dashed = Message("dashed: the power of the leading term, through the largest size")
+        alone = "" if result.device.startswith("cuda") else Message("one thread's own time")
         against_n = [
-            _chart(result, "time", "n", f"{at_width}; {alone}{dashed}"),
-            _chart(result, "memory", "n", f"{at_width}; beside input and parameters; {dashed}"),
-            _chart(result, "multiply-adds", "n", f"{at_width}; counted; {dashed}"),
+            _chart(result, "time", "n", listed(filter(None, (at_width, alone, dashed)), "{first}; {rest}")),
+            _chart(
+                result,
+                "memory",
+                "n",
+                Message("{at_width}; beside input and parameters; {dashed}", at_width=at_width, dashed=dashed),
+            ),
+            _chart(
+                result, "multiply-adds", "n", Message("{at_width}; counted; {dashed}", at_width=at_width, dashed=dashed)
+            ),
         ]
         against_d = _chart(
-            result, "time", "d", f"{direction}, one image, {side} x {side} positions; {alone}{dashed} (for large d)"
+            result,
+            "time",
+            "d",
+            Message(
+                "{direction}, one image, {side} x {side_} positions; {alone}{dashed} (for large d)",
+                direction=direction,
+                side=side,
+                side_=side,
+                alone=alone,
+                dashed=dashed,
+            ),
         )
         words, colours = _comparison(result)
         found = [
-            Section("Cost against the number of positions", tuple((one,) for one in against_n if one)),
-            Section("Cost against the width", ((against_d,),) if against_d else ()),
-            Section("The blocks side by side", ((Table("Comparison", COLUMNS, words, colours),),) if words else ()),
+            Section(Message("Cost against the number of positions"), tuple((one,) for one in against_n if one)),
+            Section(Message("Cost against the width"), ((against_d,),) if against_d else ()),
+            Section(
+                Message("The blocks side by side"), ((Table("Comparison", COLUMNS, words, colours),),) if words else ()
+            ),
         ]
         return tuple(one for one in found if one.rows)
 
@@ -209,7 +231,14 @@ def numbers(name: str, text: str, most: int) -> list[int]:
     """Read "16, 24, 32": at least two different whole numbers from 1 to ``most``, ascending. Raises ParameterError."""
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() and 1 <= int(part) <= most for part in parts) or len(set(map(int, parts))) < 2:
-        raise ParameterError(f"{name}: two or more different whole numbers from 1 to {most}, as 16,24,32; got '{text}'")
+        raise ParameterError(
+            Message(
+                "{name}: two or more different whole numbers from 1 to {most}, as 16,24,32; got '{text}'",
+                name=name,
+                most=most,
+                text=text,
+            )
+        )
     return sorted(set(map(int, parts)))
 
 
@@ -222,8 +251,12 @@ def subject(model: Model) -> tuple[str, dict[str, Any]]:
         return next(kinds[type(module)] for module in model.module.modules() if type(module) in kinds), {}
     if spec.block is None:
         raise MethodError(
-            f"{spec} has no attention block of the registry whose cost could be measured alone; take a model of the "
-            f"laboratory (lab/mhsa) or one with a block inserted ({spec}+mhsa@1)"
+            Message(
+                "{spec} has no attention block of the registry whose cost could be measured alone; take a model of "
+                "the laboratory (lab/mhsa) or one with a block inserted ({spec_}+mhsa@1)",
+                spec=spec,
+                spec_=spec,
+            )
         )
     return spec.block, dict(spec.block_options)
 
@@ -258,12 +291,12 @@ def fits(rows: Sequence[Row], theory: Theory) -> list[Row]:
             head = {key: rows[0][key] for key in ("block", "direction")}
             found.append(
                 row(
-                    f"{quantity} exponent in {axis}",
+                    Message("{quantity} exponent in {axis}", quantity=quantity, axis=axis),
                     slope,
                     "",
                     len(x),
                     (low, high),
-                    "Student's t over sizes",
+                    Message("Student's t over sizes"),
                     **head,
                     quantity=quantity,
                     axis=axis,
@@ -303,22 +336,47 @@ def _chart(result: ProbeResult, quantity: str, axis: AxisName, said: str) -> Cha
         x, y = (tuple(map(float, part)) for part in zip(*points))
         colour = colour_of(number)
         lines.append(Line(model, x, y, colour=colour))
-        for fit in result.of(model, measure=f"{quantity} exponent in {axis}"):
+        for fit in result.of(model, measure=Message("{quantity} exponent in {axis}", quantity=quantity, axis=axis)):
             if fit["theory"] is not None:
                 expected = tuple(y[-1] * (one / x[-1]) ** fit["theory"] for one in x)
-                lines.append(Line(f"{model}: {axis}^{fit['theory']:g}", x, expected, colour=colour, dash="dash"))
+                lines.append(
+                    Line(
+                        listed([model, f"{axis}^{fit['theory']:g}"], "{first}: {rest}"),
+                        x,
+                        expected,
+                        colour=colour,
+                        dash="dash",
+                    )
+                )
     if not lines:
         return None
-    unit = f", {UNITS[quantity]}" if UNITS[quantity] else ""
-    what = "positions n = H W" if axis == "n" else "width d, channels"
-    title = f"{quantity.capitalize()} against {'the number of positions' if axis == 'n' else 'the width'}"
-    return Chart(title, tuple(lines), Axis(what, log=True), Axis(f"{quantity}{unit}", log=True), unit=said)
+    what = Message("positions n = H W") if axis == "n" else Message("width d, channels")
+    title = _TITLES[quantity, axis]
+    measured = listed(filter(None, (Message(quantity), UNITS[quantity])))
+    return Chart(title, tuple(lines), Axis(what, log=True), Axis(measured, log=True), unit=said)
 
 
 COLUMNS = (
-    *("model", "block", "complexity", "time exponent in n (95 %)", "theory", "time at the largest n"),
-    *("memory at the largest n", "memory grows", "global reach", "where to use", "how hard to implement"),
+    *(Message("model"), Message("block"), Message("complexity"), Message("time exponent in n (95 %)")),
+    *(Message("theory"), Message("time at the largest n")),
+    *(
+        Message("memory at the largest n"),
+        Message("memory grows"),
+        Message("global reach"),
+        Message("where to use"),
+        Message("how hard to implement"),
+    ),
 )
+
+
+_TITLES: Mapping[tuple[str, str], str] = {
+    ("time", "n"): Message("Time against the number of positions"),
+    ("memory", "n"): Message("Memory against the number of positions"),
+    ("multiply-adds", "n"): Message("Multiply-adds against the number of positions"),
+    ("time", "d"): Message("Time against the width"),
+    ("memory", "d"): Message("Memory against the width"),
+    ("multiply-adds", "d"): Message("Multiply-adds against the width"),
+}
 
 
 def _comparison(result: ProbeResult) -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
@@ -329,12 +387,13 @@ def _comparison(result: ProbeResult) -> tuple[tuple[tuple[str, ...], ...], tuple
         if not fitted:
             continue
         fit, about = fitted[0], explain(fitted[0]["block"])
-        interval = "" if fit["low"] is None else f" ({fit['low']:.2f} to {fit['high']:.2f})"
+        ends = (None if fit[end] is None else f"{fit[end]:.2f}" for end in ("low", "high"))
+        exponent = ranged(f"{fit['value']:.2f}", *ends)
         largest = [
             _largest(result.of(model, measure="time", axis="n"), "ms"),
             _largest(result.of(model, measure="memory", axis="n"), "MiB"),
         ]
-        measured = (f"{fit['value']:.2f}{interval}", f"{fit['theory']:g}", *largest)
+        measured = (exponent, f"{fit['theory']:g}", *largest)
         words.append(
             (model, about.title, about.order, *measured, about.memory, about.reach, about.use, about.difficulty)
         )
@@ -344,4 +403,6 @@ def _comparison(result: ProbeResult) -> tuple[tuple[tuple[str, ...], ...], tuple
 
 def _largest(rows: Sequence[Row], unit: str) -> str:
     last = max(rows, key=lambda one: one["positions"])
-    return f"{last['value']:.3g} {unit} at n = {last['positions']}"
+    return Message(
+        "{value} {unit} at n = {positions}", value=f"{last['value']:.3g}", unit=unit, positions=last["positions"]
+    )

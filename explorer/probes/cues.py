@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import torch
 
+from explorer.messages import Message
 from explorer.scenes import BACKGROUNDS, CLASSES, TEXTURES, Scene
 
 #: Which class the background goes with where shape and texture contradict each other.
-BEHIND = ("neither", "the shape's class", "the texture's class")
+BEHIND = ("neither", Message("the shape's class"), Message("the texture's class"))
 
 
 def others(labels: Sequence[int]) -> tuple[list[int], list[int]]:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from explorer.messages import Message
 from explorer.probes.equivariance import fourier_shift
 
 Group = Literal["translation x", "translation y", "scale", "rotation"]
@@ -17,7 +18,7 @@ Group = Literal["translation x", "translation y", "scale", "rotation"]
 PER: dict[str, str] = {
     "translation x": "px",
     "translation y": "px",
-    "scale": "unit of log zoom",
+    "scale": Message("unit of log zoom"),
     "rotation": "radian",
 }
 #: How pictures are moved: see `displaced`.

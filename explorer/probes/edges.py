@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from explorer.figures.sheet import Axis, Section
+from explorer.messages import Message
 from explorer.models.heads import Head
 from explorer.models.model import Model
 from explorer.probes.answers import points, probabilities
@@ -92,39 +93,44 @@ class Edges(Probe):
     def scores(self, rows: Sequence[Row]) -> list[Score]:
         return [
             *score(rows, "agreement", "higher", "agreement on Sobel", view="Sobel"),
-            *score(rows, "agreement", "higher", "agreement on silhouettes", view="silhouette"),
-            *score(rows, "agreement", "lower", "agreement on patches", view="patches"),
+            *score(rows, "agreement", "higher", Message("agreement on silhouettes"), view="silhouette"),
+            *score(rows, "agreement", "lower", Message("agreement on patches"), view="patches"),
         ]
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         views = ("clean", "Sobel", "Laplacian", "silhouette", "blur", "patches", "greyscale")
-        share = Axis("agreement, share of images", low=0.0, high=1.0)
-        below = (
-            f"Blur: sigma {result.parameters['sigma']:g} % of the input's shorter side. Patches: "
-            f"{result.parameters['grid']} x {result.parameters['grid']}. Bars are 95 % intervals over images."
+        share = Axis(Message("agreement, share of images"), low=0.0, high=1.0)
+        below = Message(
+            "Blur: sigma {sigma} % of the input's shorter side. Patches: {grid} x {grid_}. Bars are 95 % "
+            "intervals over images.",
+            sigma=f"{result.parameters['sigma']:g}",
+            grid=result.parameters["grid"],
+            grid_=result.parameters["grid"],
         )
         charts = [
-            points(result, "First choice as on the untouched input", "agreement", "view", views[1:], share, below),
             points(
-                result,
-                "p of the untouched input's first choice",
-                "p(original class)",
-                "view",
-                views,
-                replace(share, title="p(original class)"),
-                "What p falls to in each view; clean is the untouched input.",
+                result, Message("First choice as on the untouched input"), "agreement", "view", views[1:], share, below
             ),
             points(
                 result,
-                "Right answers",
+                Message("p of the untouched input's first choice"),
+                Message("p(original class)"),
+                "view",
+                views,
+                replace(share, title=Message("p(original class)")),
+                Message("What p falls to in each view; clean is the untouched input."),
+            ),
+            points(
+                result,
+                Message("Right answers"),
                 "accuracy",
                 "view",
                 views,
-                replace(share, title="accuracy, share of images"),
-                "Of the stimuli whose class is known and is one of the model's.",
+                replace(share, title=Message("accuracy, share of images")),
+                Message("Of the stimuli whose class is known and is one of the model's."),
             ),
         ]
-        return (Section("What edges keep of the answer", tuple((one,) for one in charts if one.lines)),)
+        return (Section(Message("What edges keep of the answer"), tuple((one,) for one in charts if one.lines)),)
 
 
 def _rows(
@@ -138,7 +144,7 @@ def _rows(
     """Agreement (not of the clean view), p and accuracy of stimuli number ``which`` in one view."""
     kept, said = clean[list(which)], head.answer(found)[:, 0]
     p = head.p_of(found, head.leading(kept))
-    rows = [mean("p(original class)", p, head.p_unit, SHARE, view=view)]
+    rows = [mean(Message("p(original class)"), p, head.p_unit, SHARE, view=view)]
     if view != "clean":
         rows.insert(0, rate("agreement", int(head.same(found, kept).sum()), len(which), view=view))
     right = [int(answer) == truth[place] for place, answer in zip(which, said) if truth[place] is not None]

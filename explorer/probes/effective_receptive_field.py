@@ -14,6 +14,7 @@ from torch import Tensor
 
 from explorer.errors import MethodError
 from explorer.figures.sheet import Axis, Chart, Section
+from explorer.messages import Message, listed
 from explorer.models.model import Model
 from explorer.probes.base import PROBES, Bias, Probe, Run, Step
 from explorer.probes.charting import curve, percent, size_in_words
@@ -85,7 +86,9 @@ class EffectiveReceptiveField(Probe):
             moments += second_moment(maps)
             yield Step(min(1.0, (start + batch) / len(shown)) * 0.99)
         if not float(total.sum()) > 0:
-            raise MethodError(f"no gradient of stage {stage} reaches the input, so it has no field")
+            raise MethodError(
+                Message("no gradient of stage {stage} reaches the input, so it has no field", stage=stage)
+            )
         yield Step(1.0, self._rows(model, stage, torch.stack(profiles), torch.stack(moments), total / len(shown)))
 
     def _stage(self, model: Model) -> int:
@@ -94,7 +97,13 @@ class EffectiveReceptiveField(Probe):
             return usable[-1]
         if self.stage is None or self.stage not in usable:
             named = ", ".join(map(str, usable)) or "none"
-            raise MethodError(f"there is no stage {self.stage or 'at all'} with a known place; it has: {named}")
+            raise MethodError(
+                Message(
+                    "there is no stage {all} with a known place; it has: {named}",
+                    all=self.stage or Message("at all"),
+                    named=named,
+                )
+            )
         return self.stage
 
     def _rows(self, model: Model, stage: int, profiles: Tensor, moments: Tensor, field: Tensor) -> list[Row]:
@@ -107,7 +116,7 @@ class EffectiveReceptiveField(Probe):
             return math.sqrt(sums[1] / (2 * sums[0])) if sums[0] > 0 else math.nan
 
         rows = [
-            mean("raw mass", profiles[:, -1], "sum of gradients", POSITIVE, **where),
+            mean(Message("raw mass"), profiles[:, -1], Message("sum of gradients"), POSITIVE, **where),
             mean("sigma", moments, "px", POSITIVE, sigma, **where),
         ]
         if self.variant == "replknet-log":
@@ -127,7 +136,10 @@ class EffectiveReceptiveField(Probe):
                 return _odd(place, extent)
 
             ends = [None if one is None else (area(one), side(one)) for one in (met.low, met.mean, met.high)]
-            named = f"area ratio at {percent(share)}", f"side of the square at {percent(share)}"
+            named = (
+                Message("area ratio at {share}", share=percent(share)),
+                Message("side of the square at {share}", share=percent(share)),
+            )
             for number, (name, unit) in enumerate(zip(named, ("share", "px"))):
                 low, value, high = (None if one is None else one[number] for one in ends)
                 assert value is not None
@@ -138,30 +150,30 @@ class EffectiveReceptiveField(Probe):
                 return float(profile[radius] / profile[-1]) if profile[-1] > 0 else math.nan
 
             where["side"] = min(2 * radius + 1, extent)
-            one = mean("share of mass", profiles, "share", SHARE, within, **where)
+            one = mean(Message("share of mass"), profiles, "share", SHARE, within, **where)
             rows.append({**one, "n": count})
         return rows
 
     def scores(self, rows: Sequence[Row]) -> list[Score]:
         """The area ratio at 50 %, the side of its square and sigma."""
-        wanted = (self.headline, "side of the square at 50 %", "side of the square at 99 %", "sigma")
+        wanted = (self.headline, Message("side of the square at 50 %"), Message("side of the square at 99 %"), "sigma")
         return [one for name in wanted for one in score(rows, name, "none")]
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         """The share of the mass inside a centred square against its side."""
         lines = []
         for number, model in enumerate(result.models):
-            rows = result.of(model, measure="share of mass")
+            rows = result.of(model, measure=Message("share of mass"))
             if rows:
-                lines.append(curve(f"{model}, {rows[0]['input']}", number, rows, "side"))
+                lines.append(curve(listed([model, rows[0]["input"]]), number, rows, "side"))
         chart = Chart(
-            "Share of the effective receptive field inside a centred square",
+            Message("Share of the effective receptive field inside a centred square"),
             tuple(lines),
-            Axis("side of the square, px of the input"),
-            Axis("share of the mass", low=0.0, high=1.0),
-            unit="Sizes hold for the input size named; another size may turn the order of two models round.",
+            Axis(Message("side of the square, px of the input")),
+            Axis(Message("share of the mass"), low=0.0, high=1.0),
+            unit=Message("Sizes hold for the input size named; another size may turn the order of two models round."),
         )
-        return (Section("How far does a stage's centre look?", ((chart,),)),) if lines else ()
+        return (Section(Message("How far does a stage's centre look?"), ((chart,),)),) if lines else ()
 
 
 def input_gradient(model: Model, x01: Tensor, stage: int) -> Tensor:

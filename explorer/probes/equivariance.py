@@ -15,6 +15,7 @@ from torch import Tensor
 
 from explorer.errors import MethodError
 from explorer.figures.sheet import Axis, Chart, Dash, Section
+from explorer.messages import Message, listed
 from explorer.models.model import Model
 from explorer.models.stages import Stage
 from explorer.probes.base import PROBES, Probe, Run, Step
@@ -32,7 +33,7 @@ from explorer.transforms import Border, Transform
 STRIDES = (0.25, 0.5, 1.0, 2.0)
 #: Below this share of the range, squared, a difference is rounding of float32: no EQ-T is above 138.5 dB.
 ROUNDING = torch.finfo(torch.float32).eps ** 2
-RELATIVE, DECIBELS = "relative error", "EQ-T"
+RELATIVE, DECIBELS = Message("relative error"), "EQ-T"
 
 
 @PROBES.register("equivariance")
@@ -123,7 +124,13 @@ class Equivariance(Probe):
         return distance * features.shape[1 + axis] / shown.model.input_size[axis]
 
     def _rows(self, model: Model, shown: Shown, shifts: Any, errors: Any) -> list[Row]:
-        compared = "cells on the object" if shown.rendered else "all cells" if self.border == "wrap" else "valid cells"
+        compared = (
+            Message("cells on the object")
+            if shown.rendered
+            else Message("all cells")
+            if self.border == "wrap"
+            else Message("valid cells")
+        )
         how = {"border": shown.border(self.border), "along": self.along, "compared": compared}
         rows: list[Row] = []
         for number, distances in shifts.items():
@@ -133,24 +140,48 @@ class Equivariance(Probe):
                 if not len(values):
                     continue
                 where = {"stage": number, "stride": stride, "shift": distance, "strides": distance / stride, **how}
-                rows.append(mean(RELATIVE, values[:, 0], "of the norm", POSITIVE, **where))
+                rows.append(mean(RELATIVE, values[:, 0], Message("of the norm"), POSITIVE, **where))
                 rows.append(mean(DECIBELS, values[:, 1], "dB", ANY, _decibels, **where))
         if not rows:
-            raise MethodError(f"no cell of a stage of {model.spec} can be compared after a shift; show larger objects")
+            raise MethodError(
+                Message(
+                    "no cell of a stage of {spec} can be compared after a shift; show larger objects", spec=model.spec
+                )
+            )
         return rows
 
     def scores(self, rows: Sequence[Row]) -> list[Score]:
         deepest = _deepest(rows)
         return [
-            *score(rows, RELATIVE, "lower", f"{RELATIVE} at the stride", stage=deepest, strides=1.0),
-            *score(rows, RELATIVE, "lower", f"{RELATIVE} at half the stride", stage=deepest, strides=0.5),
-            *score(rows, DECIBELS, "higher", f"{DECIBELS} at the stride", stage=deepest, strides=1.0),
+            *score(
+                rows, RELATIVE, "lower", Message("{value} at the stride", value=RELATIVE), stage=deepest, strides=1.0
+            ),
+            *score(
+                rows,
+                RELATIVE,
+                "lower",
+                Message("{value} at half the stride", value=RELATIVE),
+                stage=deepest,
+                strides=0.5,
+            ),
+            *score(
+                rows, DECIBELS, "higher", Message("{value} at the stride", value=DECIBELS), stage=deepest, strides=1.0
+            ),
         ]
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         if not result.rows:
             return ()
-        how = sorted({f"border: {one['border']}; compared: {one['compared']}" for one in result.rows})
+        how = sorted(
+            {
+                Message(
+                    "Border: {border}; compared: {compared}",
+                    border=Message(one["border"]),
+                    compared=Message(one["compared"]),
+                )
+                for one in result.rows
+            }
+        )
         charts = []
         for measure, axis in (
             (RELATIVE, Axis("|f(Tx) - T f(x)| / |T f(x)|", low=0.0)),
@@ -166,21 +197,23 @@ class Equivariance(Probe):
                 for strides, dash in drawn:
                     some = [one for one in rows if one["strides"] == strides]
                     if some:
-                        name = model if strides == 1 else f"{model}, half a stride"
+                        name = model if strides == 1 else Message("{model}, half a stride", model=model)
                         stages.append(curve(name, number, some, "stage", dash))
-            unit = f"{'; '.join(how).capitalize()}. Bands: 95 % over images."
+            unit = Message("{how}. Bands: 95 % over images.", how=listed(how, "{first}; {rest}"))
             charts.append(
                 (
                     Chart(
-                        f"Equivariance of the deepest stage: {measure}",
+                        Message("Equivariance of the deepest stage: {measure}", measure=measure),
                         tuple(shifts),
-                        Axis(f"shift along {self.along}, strides of the stage"),
+                        Axis(Message("shift along {along}, strides of the stage", along=self.along)),
                         axis,
                         ((1.0, "stride"), (2.0, "2")),
                         unit,
                     ),
                     Chart(
-                        f"Equivariance of every stage: {measure} at the stride and at half of it",
+                        Message(
+                            "Equivariance of every stage: {measure} at the stride and at half of it", measure=measure
+                        ),
                         tuple(stages),
                         Axis("stage"),
                         axis,
@@ -188,7 +221,7 @@ class Equivariance(Probe):
                     ),
                 )
             )
-        return (Section("Translation equivariance: whether features move along", tuple(charts)),)
+        return (Section(Message("Translation equivariance: whether features move along"), tuple(charts)),)
 
 
 def carried(features: Tensor, cells: float, along: str, wrap: bool) -> tuple[Tensor, Tensor]:
@@ -245,7 +278,11 @@ def _shifts(model: Model, along: str) -> dict[int, list[int]]:
         wanted = {1.0, *(share * _stride(model, one.number, along) for share in STRIDES)}
         out[one.number] = sorted(int(px) for px in wanted if px.is_integer() and px <= extent / 2)
     if not out:
-        raise MethodError(f"{model.spec} has no stage whose features have a known place and whose grid fits its input")
+        raise MethodError(
+            Message(
+                "{spec} has no stage whose features have a known place and whose grid fits its input", spec=model.spec
+            )
+        )
     return out
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from explorer.figures.sheet import Axis, Chart, Section, Table, colour_of
+from explorer.messages import Message
 from explorer.models.model import Model
 from explorer.probes.base import PROBES, Probe, Run, Step, need_classes
 from explorer.probes.charting import curve
@@ -45,7 +46,7 @@ class LieDerivative(Probe):
     )
     headline = "Lie derivative per px"
 
-    group: Group = parameter("translation x", "what changes")
+    group: Group = parameter(Message("translation x"), "what changes")
     output: Literal["logits", "probabilities", "pooled feature"] = parameter("logits", "outputs of the model")
     scheme: Scheme = parameter(
         "fourier",
@@ -96,13 +97,13 @@ class LieDerivative(Probe):
         """Rows of outputs (images, places, outputs)."""
         height, width = model.input_size
         if shown.rendered:
-            how = "rendered anew"
+            how = Message("rendered anew")
         elif self.scheme == "fourier" and self.group.startswith("translation"):
-            how = "Fourier shift, border: wrap"
+            how = Message("Fourier shift, border: wrap")
         elif self.scheme == "one-sided":
-            how = "one-sided slope of bilinear sampling, border: edge"
+            how = Message("one-sided slope of bilinear sampling, border: edge")
         else:
-            how = "bilinear, border: reflect"
+            how = Message("bilinear, border: reflect")
         half = {"translation x": (width - 1) / 2, "translation y": (height - 1) / 2}.get(self.group, 1.0)
         # At the middle of the left and right edges, a unit of log zoom or a radian moves things by width / 2 px.
         per_px = 1.0 if self.group.startswith("translation") else 2 / width
@@ -111,15 +112,23 @@ class LieDerivative(Probe):
             change = found[:, 2 * number + 1] - found[:, 2 * number]
             own = (change / (2 * amount(self.group, step, width))).abs().mean(1)
             where: dict[str, Any] = {"group": self.group, "output": self.output, "scheme": how, "step": step}
-            rows.append(mean("Lie derivative per px", own * per_px, f"{self.output} per px", POSITIVE, **where))
-            unit = f"{self.output} per unit of affine_grid"
-            rows.append(mean("Lie derivative", own * half, unit, POSITIVE, **where))
+            rows.append(
+                mean(
+                    "Lie derivative per px",
+                    own * per_px,
+                    Message("{output} per px", output=self.output),
+                    POSITIVE,
+                    **where,
+                )
+            )
+            unit = Message("{output} per unit of affine_grid", output=self.output)
+            rows.append(mean(Message("Lie derivative"), own * half, unit, POSITIVE, **where))
         return rows
 
     def scores(self, rows: Sequence[Row]) -> list[Score]:
         return [
             *score(rows, "Lie derivative per px", "lower", step=self.step),
-            *score(rows, "Lie derivative", "lower", step=self.step),
+            *score(rows, Message("Lie derivative"), "lower", step=self.step),
         ]
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
@@ -129,19 +138,23 @@ class LieDerivative(Probe):
             if rows:
                 lines.append(curve(model, number, rows, "step"))
             for one in result.of(model):
-                ends = "" if one["low"] is None else f"{one['low']:.3g} to {one['high']:.3g}"
+                ends = (
+                    ""
+                    if one["low"] is None
+                    else Message("{low} to {high}", low=f"{one['low']:.3g}", high=f"{one['high']:.3g}")
+                )
                 words = (model, f"{one['step']:g} px", f"{one['value']:.3g}", ends, one["unit"], one["scheme"])
                 table.append(words)
                 colours.append(colour_of(number))
         if not lines:
             return ()
         chart = Chart(
-            f"Lie derivative of the {self.output} (invariance), {self.group}",
+            Message("Lie derivative of the {output} (invariance), {group}", output=self.output, group=self.group),
             tuple(lines),
-            Axis("step of the central difference, px", low=0.0),
-            Axis(f"mean |d {self.output} / d px|", low=0.0),
-            unit="A flat line has converged. Bands: 95 % over images.",
+            Axis(Message("step of the central difference, px"), low=0.0),
+            Axis(Message("mean |d {output} / d px|", output=self.output), low=0.0),
+            unit=Message("A flat line has converged. Bands: 95 % over images."),
         )
-        columns = ("model", "step", "mean |derivative|", "95 %", "unit", "how things move")
-        listed = Table("Lie derivative", columns, tuple(table), tuple(colours))
-        return (Section(f"Lie derivative of invariance: {self.group}", ((chart, listed),)),)
+        columns = ("model", "step", Message("mean |derivative|"), "95 %", "unit", Message("how things move"))
+        listed = Table(Message("Lie derivative"), columns, tuple(table), tuple(colours))
+        return (Section(Message("Lie derivative of invariance: {group}", group=self.group), ((chart, listed),)),)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from explorer.errors import MethodError
+from explorer.messages import Message
 from explorer.models.heads import Head
 from explorer.probes.rows import Row, mean, rate, share
 from explorer.probes.stimuli import Shown, render_many
@@ -40,8 +41,11 @@ class Objects:
         masks = {place: mask for place, mask in masks.items() if not mask.all()}
         if not masks:
             raise MethodError(
-                "no stimulus has a mask of its object: put dog_mask.png, white on the object, beside dog.jpg and give "
-                "that file or its folder; or give a number of scenes, whose masks are exact"
+                Message(
+                    "no stimulus has a mask of its object: put dog_mask.png, white on the object, beside dog.jpg and "
+                    "give "
+                    "that file or its folder; or give a number of scenes, whose masks are exact"
+                )
             )
         places = tuple(masks)
         return cls(shown, places, shown.images[list(places)], torch.stack(list(masks.values())))
@@ -116,9 +120,16 @@ def view_rows(
         agreement = share("agreement", same, view=view)
     return [
         agreement,
-        mean("p(original class)", p, head.p_unit, SHARE, view=view),
-        mean("p kept", torch.stack([before, p], 1), "of p before", POSITIVE, lambda both: both[1] / both[0], view=view),
-        mean("change of p", p - before, head.p_unit, CHANGE, view=view),
+        mean(Message("p(original class)"), p, head.p_unit, SHARE, view=view),
+        mean(
+            "p kept",
+            torch.stack([before, p], 1),
+            Message("of p before"),
+            POSITIVE,
+            lambda both: both[1] / both[0],
+            view=view,
+        ),
+        mean(Message("change of p"), p - before, head.p_unit, CHANGE, view=view),
     ]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from explorer.messages import Message
 from explorer.models.heads import Head
 from explorer.probes.rows import Row, mean, share
 from explorer.probes.stimuli import Pictures
@@ -41,7 +42,7 @@ def compared(
     p = head.p_of(after, head.leading(before)[:, None].expand(n, repeats))
     rows = [
         share("agreement", head.same(after, before[:, None]).double().mean(1), **conditions),
-        mean("p(original class)", p.double().mean(1), head.p_unit, SHARE, **conditions),
+        mean(Message("p(original class)"), p.double().mean(1), head.p_unit, SHARE, **conditions),
     ]
     known = [index for index, label in enumerate(truth) if label is not None]
     if known:

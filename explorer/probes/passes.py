@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from explorer.errors import MethodError
+from explorer.messages import Message, listed
 from explorer.models.device import out_of_memory
 from explorer.models.model import Model
 from explorer.probes.base import Step
@@ -145,8 +146,15 @@ def stage_features(model: Model, x01: Tensor, numbers: list[int] | None = None) 
     """
     wanted = [one for one in model.stages if not one.problem and (numbers is None or one.number in numbers)]
     if not wanted:
-        reasons = "; ".join(f"stage {one.number}: {one.problem}" for one in model.stages) or "timm names none"
-        raise MethodError(f"no stage of {model.spec} has features with a known place on the image ({reasons})")
+        each = [Message("stage {number}: {problem}", number=one.number, problem=one.problem) for one in model.stages]
+        reasons = listed(each, "{first}; {rest}") or Message("timm names none")
+        raise MethodError(
+            Message(
+                "no stage of {spec} has features with a known place on the image ({reasons})",
+                spec=model.spec,
+                reasons=reasons,
+            )
+        )
     found: dict[int, Tensor] = {}
     with ExitStack() as stack:
         for one in wanted:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from explorer.errors import MethodError
 from explorer.figures.sheet import Axis, Chart, Line, Section
+from explorer.messages import Message, sentences
 from explorer.models.heads import Head
 from explorer.models.model import Model
 from explorer.probes.base import PROBES, Probe, Run, Step, need_classes
@@ -82,7 +83,14 @@ class PatchShuffle(Probe):
         height, width = model.input_size
         grids = [one for one in GRIDS if height % one[0] == 0 and width % one[1] == 0]
         if not grids:
-            raise MethodError(f"none of the grids divides the {width} x {height} px that {model.spec} looks at")
+            raise MethodError(
+                Message(
+                    "none of the grids divides the {width} x {height} px that {spec} looks at",
+                    width=width,
+                    height=height,
+                    spec=model.spec,
+                )
+            )
         left_out = ", ".join(_named(one) for one in GRIDS if one not in grids)
         count = len(shown)
         sets = [_Set(shown.images, shown.truth, {"all": list(range(count))})]
@@ -141,7 +149,7 @@ class PatchShuffle(Probe):
             rows += compared(split[members].flatten(0, 1), clean[members], truth, draws, head, **conditions)
             if group == "arrangements":
                 right = _among(split[members]) == torch.tensor(truth)[:, None]
-                rows.append(share("accuracy among arrangements", right.double().mean(1), **conditions))
+                rows.append(share(Message("accuracy among arrangements"), right.double().mean(1), **conditions))
         return rows
 
     def _arrangements(
@@ -168,7 +176,7 @@ class PatchShuffle(Probe):
                 end,
                 [
                     share("accuracy", (logits.argmax(1) == truth).double(), **conditions),
-                    share("accuracy among arrangements", (_among(logits) == truth).double(), **conditions),
+                    share(Message("accuracy among arrangements"), (_among(logits) == truth).double(), **conditions),
                 ],
             )
 
@@ -176,20 +184,27 @@ class PatchShuffle(Probe):
         """Agreement and p at 4x4; of the laboratory's models also the accuracy among arrangements."""
         there: dict[str, Any] = {"grid": "4x4", "group": "all"}
         found = score(rows, "agreement", "none", self.headline, **there)
-        found += score(rows, "p(original class)", "none", "p(original class) at 4x4", **there)
+        found += score(rows, Message("p(original class)"), "none", Message("p(original class) at 4x4"), **there)
         for group in _CONDITIONS:
-            name = f"accuracy among arrangements, {_CONDITIONS[group]}"
-            found += score(rows, "accuracy among arrangements", "higher", name, grid="1x1", group=group)
+            name = Message("accuracy among arrangements, {group}", group=_CONDITIONS[group])
+            found += score(rows, Message("accuracy among arrangements"), "higher", name, grid="1x1", group=group)
         return found
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         """Agreement, p and accuracy against the number of patches; arrangements below."""
-        x = Axis("patches in the picture", log=True)
+        x = Axis(Message("patches in the picture"), log=True)
         marks = tuple((float(rows * columns), _named((rows, columns))) for rows, columns in GRIDS)
         missing = {one["model"]: one["left_out"] for one in result.rows if one.get("left_out")}
-        unit = "Several random orders of each picture, never the original one; 1 patch is the picture as it is."
+        unit: str = Message(
+            "Several random orders of each picture, never the original one; 1 patch is the picture as it is."
+        )
         for name, left_out in missing.items():
-            unit += f" Left out for {name}, whose input they do not divide: {left_out}."
+            unit = sentences(
+                unit,
+                Message(
+                    "Left out for {name}, whose input they do not divide: {left_out}.", name=name, left_out=left_out
+                ),
+            )
 
         def chart(title: str, measure: str, axis: str, group: str = "all", says: str = unit) -> Chart:
             return Chart(
@@ -197,12 +212,12 @@ class PatchShuffle(Probe):
             )
 
         panels = [
-            chart("Same answer as without shuffling", "agreement", "agreement (share of pictures)"),
-            chart("What is left of the answer", "p(original class)", "p(original class)"),
+            chart(Message("Same answer as without shuffling"), "agreement", Message("agreement (share of pictures)")),
+            chart(Message("What is left of the answer"), Message("p(original class)"), Message("p(original class)")),
         ]
         if any(one["measure"] == "accuracy" and one["group"] == "all" for one in result.rows):
-            panels.append(chart("Right answers", "accuracy", "accuracy (share of pictures)"))
-        made = [Section("Patches that change places", (tuple(panels),))]
+            panels.append(chart(Message("Right answers"), "accuracy", Message("accuracy (share of pictures)")))
+        made = [Section(Message("Patches that change places"), (tuple(panels),))]
         if any(one["group"] in _CONDITIONS for one in result.rows):
             made.append(self._scenes(result, chart))
         return tuple(made)
@@ -213,23 +228,29 @@ class PatchShuffle(Probe):
             rows = [
                 {**one, "condition": _CONDITIONS[group]}
                 for group in _CONDITIONS
-                for one in result.of(name, measure="accuracy among arrangements", grid="1x1", group=group)
+                for one in result.of(name, measure=Message("accuracy among arrangements"), grid="1x1", group=group)
             ]
             if rows:
                 own.append(curve(name, number, rows, "condition", joined=False))
-        y = Axis("accuracy among the four (chance 0.25)", low=0, high=1)
-        further = Chart("Arrangements, not shuffled", tuple(own), Axis("how the two parts stand"), y)
-        says = "Freshly drawn scenes; accuracy with all twelve classes to choose from (chance 0.083)."
-        alike = chart("Scenes of one part", "accuracy", "accuracy (share of scenes)", "one part", says)
-        two = chart(
-            "Scenes whose arrangement is the class", "accuracy", "accuracy (share of scenes)", "arrangements", says
+        y = Axis(Message("accuracy among the four (chance 0.25)"), low=0, high=1)
+        further = Chart(Message("Arrangements, not shuffled"), tuple(own), Axis(Message("how the two parts stand")), y)
+        says = Message("Freshly drawn scenes; accuracy with all twelve classes to choose from (chance 0.083).")
+        alike = chart(
+            Message("Scenes of one part"), "accuracy", Message("accuracy (share of scenes)"), Message("one part"), says
         )
-        return Section("One part, and arrangements of two", ((alike, two, further),))
+        two = chart(
+            Message("Scenes whose arrangement is the class"),
+            "accuracy",
+            Message("accuracy (share of scenes)"),
+            "arrangements",
+            says,
+        )
+        return Section(Message("One part, and arrangements of two"), ((alike, two, further),))
 
 
 #: Conditions of arrangements that no model was trained on; and what each group of arrangements is, in words.
-_OTHERS = ("tilted 25 to 40 degrees", "1.4 to 1.7 x apart", "uninformative cues")
-_CONDITIONS = {"arrangements": "in distribution", **{name: name for name in _OTHERS}}
+_OTHERS = (Message("tilted 25 to 40 degrees"), Message("1.4 to 1.7 x apart"), Message("uninformative cues"))
+_CONDITIONS: dict[str, str] = {"arrangements": Message("in distribution"), **{str(name): name for name in _OTHERS}}
 
 
 def _named(grid: tuple[int, int]) -> str:

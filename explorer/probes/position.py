@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from explorer.figures.sheet import Axis, Chart, Section
+from explorer.messages import Message
 from explorer.models.model import Model
 from explorer.probes.base import PROBES, Probe, Run, Step
 from explorer.probes.charting import curve, lines
@@ -154,11 +155,11 @@ class Position(Probe):
         for name in ("noise", "constant"):
             stages = [one["stage"] for one in rows if one.get("input") == name]
             if stages:
-                called = f"R2 of {name} images, last stage"
-                found += score(rows, "R2 of position", "none", called, input=name, stage=max(stages))
+                called = Message("R2 of {name} images, last stage", name=name)
+                found += score(rows, Message("R2 of position"), "none", called, input=name, stage=max(stages))
         for kind in KINDS:
             for how in ("zeroed", "moved"):
-                called = f"agreement, {kind} position {how}"
+                called = Message("agreement, {kind} position {how}", kind=kind, how=how)
                 found += score(rows, "agreement", "none", called, kind=kind, position=how)
         return found
 
@@ -167,32 +168,35 @@ class Position(Probe):
         made = []
         read = []
         for name in ("noise", "constant"):
-            curves = lines(result, "depth", "R2 of position", input=name)
+            curves = lines(result, "depth", Message("R2 of position"), input=name)
             if curves:
-                title = f"Position read from pictures of {'noise' if name == 'noise' else 'one colour'}"
-                unit = "Pictures that were not fitted; mean of x and y. At 0 and below, nothing can be read."
+                title = Message(
+                    "Position read from pictures of {colour}",
+                    colour="noise" if name == "noise" else Message("one colour"),
+                )
+                unit = Message("Pictures that were not fitted; mean of x and y. At 0 and below, nothing can be read.")
                 read.append(
                     Chart(
                         title,
                         curves,
-                        Axis("depth (stage over stages)", low=0, high=1),
-                        Axis("R2 of position", high=1),
+                        Axis(Message("depth (stage over stages)"), low=0, high=1),
+                        Axis(Message("R2 of position"), high=1),
                         unit=unit,
                     )
                 )
         if read:
-            made.append(Section("Where am I? Read from the features of each stage", (tuple(read),)))
+            made.append(Section(Message("Where am I? Read from the features of each stage"), (tuple(read),)))
         changed = []
         for measure, title, axis in (
-            ("agreement", "Same answer as with its positions", "agreement (share of pictures)"),
-            ("p(original class)", "What is left of the answer", "p(original class)"),
-            ("accuracy", "Right answers", "accuracy (share of pictures)"),
+            ("agreement", Message("Same answer as with its positions"), Message("agreement (share of pictures)")),
+            (Message("p(original class)"), Message("What is left of the answer"), Message("p(original class)")),
+            ("accuracy", Message("Right answers"), Message("accuracy (share of pictures)")),
         ):
             curves = tuple(
                 curve(
                     name,
                     number,
-                    [{**one, "what": f"{one['kind']} {one['position']}"} for one in rows],
+                    [{**one, "what": _CHANGED[one["kind"], one["position"]]} for one in rows],
                     "what",
                     joined=False,
                 )
@@ -200,14 +204,24 @@ class Position(Probe):
                 if (rows := result.of(name, measure=measure))
             )
             if curves:
-                unit = (
+                unit = Message(
                     "Zeroed: its positions on the grid are 0, off the training distribution. Moved: rolled by half the "
                     "grid both ways."
                 )
                 changed.append(Chart(title, curves, Axis("position"), Axis(axis, low=0, high=1), unit=unit))
         if changed:
-            made.append(Section("Positions taken away and moved", (tuple(changed),), notes=_without(result)))
+            made.append(Section(Message("Positions taken away and moved"), (tuple(changed),), notes=_without(result)))
         return tuple(made)
+
+
+_CHANGED: Mapping[tuple[str, str], str] = {
+    ("absolute", "unchanged"): Message("absolute unchanged"),
+    ("absolute", "zeroed"): Message("absolute zeroed"),
+    ("absolute", "moved"): Message("absolute moved"),
+    ("relative", "unchanged"): Message("relative unchanged"),
+    ("relative", "zeroed"): Message("relative zeroed"),
+    ("relative", "moved"): Message("relative moved"),
+}
 
 
 def _without(result: ProbeResult) -> tuple[str, ...]:
@@ -215,6 +229,10 @@ def _without(result: ProbeResult) -> tuple[str, ...]:
     names = [
         name
         for name in result.models
-        if result.of(name, measure="R2 of position") and not result.of(name, measure="agreement")
+        if result.of(name, measure=Message("R2 of position")) and not result.of(name, measure="agreement")
     ]
-    return (f"No position to take away is known, or no classes are given: {', '.join(names)}.",) if names else ()
+    return (
+        (Message("No position to take away is known, or no classes are given: {names}.", names=", ".join(names)),)
+        if names
+        else ()
+    )

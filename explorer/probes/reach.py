@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from explorer.figures.sheet import Axis, Chart, Section
+from explorer.messages import Message
 from explorer.probes.charting import curve
 from explorer.probes.result import ProbeResult
 from explorer.probes.rows import Row
@@ -27,23 +28,25 @@ def on_one_axis(results: Sequence[ProbeResult]) -> Section:
         if rows:
             lines.append(curve(model, number, rows, "category", joined=False))
     chart = Chart(
-        "Receptive fields, attention and evidence on one axis",
+        Message("Receptive fields, attention and evidence on one axis"),
         tuple(lines),
         Axis("measure"),
-        Axis("distance, px of the input", log=True),
-        unit="Fields are shown by half their side. A field without an end inside the input is drawn at half the input.",
+        Axis(Message("distance, px of the input"), log=True),
+        unit=Message(
+            "Fields are shown by half their side. A field without an end inside the input is drawn at half the input."
+        ),
     )
-    return Section("How far could it look, how far does it look, where is the evidence?", ((chart,),))
+    return Section(Message("How far could it look, how far does it look, where is the evidence?"), ((chart,),))
 
 
 #: What `on_one_axis` shows, from left to right: name -> probe, measure, factor.
 CATEGORIES: dict[str, tuple[str, str, float]] = {
     "receptive field, half side": ("receptive-field", "receptive field", 0.5),
-    "effective field, half side, 99 %": ("effective-receptive-field", "side of the square at 99 %", 0.5),
-    "effective field, half side, 50 %": ("effective-receptive-field", "side of the square at 50 %", 0.5),
+    "effective field, half side, 99 %": ("effective-receptive-field", Message("side of the square at 99 %"), 0.5),
+    "effective field, half side, 50 %": ("effective-receptive-field", Message("side of the square at 50 %"), 0.5),
     "attention distance, last layer": ("attention-distance", "attention distance", 1.0),
     "attention distance, mean over layers": ("attention-distance", "mean attention distance", 1.0),
-    "evidence, radius, 90 %": ("attribution-radius", "radius holding 90 %", 1.0),
+    "evidence, radius, 90 %": ("attribution-radius", Message("radius holding 90 %"), 1.0),
     "evidence, radius, 50 %": ("attribution-radius", "radius holding 50 %", 1.0),
 }
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from explorer.figures.sheet import Axis, Chart, Line, Section, colour_of
+from explorer.messages import Message, listed
 from explorer.models.device import out_of_memory
 from explorer.models.model import Model
 from explorer.probes.base import PROBES, Bias, Probe, Run, Step
@@ -72,7 +73,7 @@ class ReceptiveField(Probe):
             where: dict[str, Any] = {"stage": stage.number, "layer": stage.name, "stride": stage.reduction}
             for measure, field in (
                 ("receptive field", wide.found[stage.number]),
-                ("receptive field, height", tall.found[stage.number]),
+                (Message("receptive field, height"), tall.found[stage.number]),
             ):
                 rows.append(row(measure, float(field.pixels), "px", **where, reach=field.reach))
         yield Step(1.0, rows)
@@ -94,16 +95,21 @@ class ReceptiveField(Probe):
             open_ = [one for one in rows if one["reach"] != "bounded"]
             if open_:
                 said.append(
-                    f"{model}: no end inside its input of {open_[-1]['value']:.0f} px from stage {open_[0]['stage']} on"
+                    Message(
+                        "{model}: no end inside its input of {value} px from stage {stage} on",
+                        model=model,
+                        value=f"{open_[-1]['value']:.0f}",
+                        stage=open_[0]["stage"],
+                    )
                 )
         chart = Chart(
-            "Theoretical receptive field, by stage",
+            Message("Theoretical receptive field, by stage"),
             tuple(lines),
             Axis("stage"),
-            Axis("width of the receptive field, px", log=True),
-            unit="; ".join(said),
+            Axis(Message("width of the receptive field, px"), log=True),
+            unit=listed(said, "{first}; {rest}"),
         )
-        return (Section("How far could each stage see?", ((chart,),)),) if lines else ()
+        return (Section(Message("How far could each stage see?"), ((chart,),)),) if lines else ()
 
 
 class _Field(NamedTuple):

@@ -12,6 +12,7 @@ import torch
 from explorer.comparison.compare import versions
 from explorer.errors import ExplorerError, MethodError, ParameterError
 from explorer.images import Bands
+from explorer.messages import Message, listed
 from explorer.models.loading import load
 from explorer.models.model import Model
 from explorer.models.spec import ModelSpec
@@ -34,7 +35,14 @@ def made(name: str, parameters: Mapping[str, Any]) -> Probe:
     known = [one.name for one in dataclasses.fields(kind)]
     for given in parameters:
         if given not in known:
-            raise ParameterError(f"{name} has no parameter '{given}'; it has: {', '.join(known) or 'none'}")
+            raise ParameterError(
+                Message(
+                    "{name} has no parameter '{given}'; it has: {none}",
+                    name=name,
+                    given=given,
+                    none=", ".join(known) or "none",
+                )
+            )
     return kind(**parameters)
 
 
@@ -55,14 +63,23 @@ def steps(
     """
     one = made(name, parameters)
     if not models:
-        raise ParameterError("a probe needs at least one model")
+        raise ParameterError(Message("a probe needs at least one model"))
     if precision not in PRECISIONS:
-        raise ParameterError(f"precision is one of {', '.join(PRECISIONS)}, got '{precision}'")
+        raise ParameterError(
+            Message("precision is one of {join}, got '{precision}'", join=", ".join(PRECISIONS), precision=precision)
+        )
     if precision != "float32" and not one.half:
         able = ", ".join(other for other, kind in PROBES.items() if kind.half) or "none"
-        raise ParameterError(f"{name} is measured in float32 only; {precision} may be used for: {able}")
+        raise ParameterError(
+            Message(
+                "{name} is measured in float32 only; {precision} may be used for: {able}",
+                name=name,
+                precision=precision,
+                able=able,
+            )
+        )
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise ParameterError(f"seed is 0, 1, 2, ..., got {seed!r}")
+        raise ParameterError(Message("seed is 0, 1, 2, ..., got {seed}", seed=f"{seed!r}"))
     given = one.stimuli(images, models, seed, bands) if one.looks else None
     if one.looks and given is None and (images is not None or bands is not None):
         given = shown_by.read(images, seed, bands)
@@ -97,14 +114,16 @@ def steps(
         try:
             if one.looks:
                 seen = shown_by.Shown(model, given or shown_by.default(model, seed))
-                shows[str(model.spec)] = seen.stimuli.origin + (
-                    f", border {settings['border']}" if "border" in settings and not seen.rendered else ""
+                shows[str(model.spec)] = (
+                    Message("{shown}, border {border}", shown=seen.stimuli.origin, border=Message(settings["border"]))
+                    if "border" in settings and not seen.rendered
+                    else seen.stimuli.origin
                 )
             else:
-                seen = shown_by.Shown(model, shown_by.Stimuli((), "no picture"))
-                shows[str(model.spec)] = "no picture"
+                seen = shown_by.Shown(model, shown_by.Stimuli((), Message("no picture")))
+                shows[str(model.spec)] = Message("no picture")
             run = Run(Passes(model, PRECISIONS[precision], memory), seed)
-            notes += [f"{model.spec}: {note}" for note in (_read_as(model) if one.looks else ())]
+            notes += [listed([model.spec, note], "{first}: {rest}") for note in (_read_as(model) if one.looks else ())]
             for step in one.measure(model, seen, run):
                 head = {"model": str(model.spec), "weights": model.state, "stimuli": shows[str(model.spec)]}
                 fresh = [{**head, **_finite(found)} for found in step.rows]
@@ -115,7 +134,7 @@ def steps(
                 yield so_far(min(_NEARLY, (number + step.share) / len(models)))
         except (MethodError, ParameterError) as error:
             failed.append(error)
-            notes.append(f"{model.spec}: {error}")
+            notes.append(listed([model.spec, error], "{first}: {rest}"))
             if len(failed) == len(models):
                 raise
             yield so_far(min(_NEARLY, (number + 1) / len(models)))
@@ -171,8 +190,11 @@ def _read_as(model: Model) -> list[str]:
     said = [model.head.note] if model.head.note else []
     if model.head.kind == "sigmoid":
         said.append(
-            "p is after the sigmoid; the answer is the set of labels with p of 0.5 and more, and stays where all of "
-            "them stay; of several labels, p is that of the one that was largest"
+            Message(
+                "p is after the sigmoid; the answer is the set of labels with p of 0.5 and more, and stays where all "
+                "of "
+                "them stay; of several labels, p is that of the one that was largest"
+            )
         )
     return said
 

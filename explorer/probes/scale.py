@@ -16,6 +16,7 @@ from torch import Tensor
 from explorer.errors import ExplorerError, MethodError
 from explorer.figures.sheet import Axis, Chart, Dash, Line, Section
 from explorer.geometry import Point
+from explorer.messages import Message
 from explorer.models.loading import load
 from explorer.models.model import Model
 from explorer.probes.base import PROBES, Probe, Run, Step
@@ -47,8 +48,7 @@ MEASURES: dict[str, tuple[str, Better]] = {
     "p(original class)": ("probability", "higher"),
     "cosine of the pooled feature": ("cosine", "higher"),
 }
-OVER = "over zoom 0.5 to 2"
-LIE = "scale Lie derivative"
+LIE = Message("scale Lie derivative")
 
 Read = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -97,7 +97,7 @@ class Scale(Probe):
         "Enlarging crops a picture and shrinking adds a border, so what is seen changes along with its scale; the "
         "variant canvas keeps the surroundings but takes the context away."
     )
-    headline: ClassVar[str] = f"consistency {OVER}"
+    headline: ClassVar[str] = "consistency over zoom 0.5 to 2"
     link = "zoom"
 
     variant: str = parameter(
@@ -130,7 +130,7 @@ class Scale(Probe):
                 done += 1
                 original = found if original is None else original
                 values[zoom] = self._compared(model, found, original)
-                rows = _rows(values[zoom], "", model.head.p_unit, zoom=zoom, **conditions)
+                rows = _rows(values[zoom], model.head.p_unit, Message, zoom=zoom, **conditions)
                 known = [place for place, label in enumerate(truth) if label is not None]
                 if known and "consistency" in values[zoom]:
                     labels = torch.tensor([truth[place] for place in known])
@@ -142,7 +142,7 @@ class Scale(Probe):
                 together = {name: torch.stack([values[zoom][name] for zoom in inside]).mean(0) for name in values[1.0]}
                 yield Step(
                     done / parts,
-                    _rows(together, f" {OVER}", model.head.p_unit, zooms=len(inside), **conditions),
+                    _rows(together, model.head.p_unit, over_zoom, zooms=len(inside), **conditions),
                 )
         if self.variant == "resize" and self.remedy == "none":
             yield from self._lie(own, run, done / parts)
@@ -199,7 +199,7 @@ class Scale(Probe):
                 return shown.images[start:stop]
 
             slope, _ = yield from collected(run.passes, count, window, begin, 1.0, derived)
-        unit = "outputs per unit of log zoom"
+        unit = Message("outputs per unit of log zoom")
         conditions: dict[str, Any] = {"variant": self.variant, "remedy": self.remedy, "input": own.size}
         yield Step(1.0, [mean(LIE, slope.abs().mean(1), unit, POSITIVE, **conditions)])
 
@@ -209,33 +209,41 @@ class Scale(Probe):
         found: list[Score] = []
         for size in dict.fromkeys(one["input"] for one in rows):
             for measure, (_, better) in MEASURES.items():
-                name = f"{measure} {OVER}" + ("" if size == own else f", input {size}")
-                found += score(rows, f"{measure} {OVER}", better, name, input=size)
+                over = over_zoom(measure)
+                name = over if size == own else Message("{measure}, input {size}", measure=over, size=size)
+                found += score(rows, over, better, name, input=size)
         return found + score(rows, LIE, "lower")
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         """Every measure against zoom."""
-        x = Axis("zoom (1: as it is; 2: twice as large)", log=True, low=self.smallest, high=self.largest)
+        x = Axis(Message("zoom (1: as it is; 2: twice as large)"), log=True, low=self.smallest, high=self.largest)
         variant = result.parameters["variant"]
         what = (
-            "The object alone, on the mean colour."
+            Message("The object alone, on the mean colour.")
             if variant == "canvas"
-            else "The whole picture, or the object of a scene."
+            else Message("The whole picture, or the object of a scene.")
         )
         panels = []
-        for measure, axis in (
-            ("p(original class)", "p(class answered at zoom 1)"),
-            ("consistency", "consistency with zoom 1 (share of pictures)"),
-            ("cosine of the pooled feature", "cosine with the feature at zoom 1"),
-            ("accuracy", "accuracy (share of pictures)"),
+        for measure, title, axis in (
+            ("p(original class)", Message("P(original class)"), Message("p(class answered at zoom 1)")),
+            ("consistency", Message("Consistency"), Message("consistency with zoom 1 (share of pictures)")),
+            (
+                "cosine of the pooled feature",
+                Message("Cosine of the pooled feature"),
+                Message("cosine with the feature at zoom 1"),
+            ),
+            ("accuracy", Message("Accuracy"), Message("accuracy (share of pictures)")),
         ):
             curves = _curves(result, measure)
             if curves:
                 low = None if measure.startswith("cosine") else 0
-                chart = Chart(measure[0].upper() + measure[1:], curves, x, Axis(axis, low=low, high=1), unit=what)
+                chart = Chart(title, curves, x, Axis(axis, low=low, high=1), unit=what)
                 panels.append(chart)
         return (
-            Section(f"Smaller and larger; remedy: {result.parameters.get('remedy', self.remedy)}", (tuple(panels),)),
+            Section(
+                Message("Smaller and larger; remedy: {remedy}", remedy=result.parameters.get("remedy", self.remedy)),
+                (tuple(panels),),
+            ),
         )
 
 
@@ -305,17 +313,19 @@ def other_sizes(own: Sized) -> list[Sized]:
             model = load(replace(own.model.spec, input_size=size), str(own.model.device))
             shown = Shown(model, own.shown.stimuli)
         except ExplorerError as error:
-            reason = str(error)
+            reason = error.message
             continue
         if not _same_weights(own.model, model):
-            reason = "its weights are not those that its name stands for, so it cannot be loaded anew"
+            reason = Message("its weights are not those that its name stands for, so it cannot be loaded anew")
             continue
         passes = Passes(model, own.passes.dtype)
         area = math.prod(own.model.input_size) / math.prod(size)
         passes.size = max(1, int(own.passes.size * min(1.0, area)))
         found.append(Sized(model, shown, passes))
     if not found:
-        raise MethodError(f"{own.model.spec} cannot be given another test size: {reason}")
+        raise MethodError(
+            Message("{spec} cannot be given another test size: {reason}", spec=own.model.spec, reason=reason)
+        )
     return found
 
 
@@ -339,8 +349,11 @@ def _cut_out(shown: Shown) -> list[int]:
     which = [index for index, mask in enumerate(shown.masks) if mask is not None and bool(mask.any())]
     if not which:
         raise MethodError(
-            "variant canvas needs the object's mask and no picture has one: put NAME_mask.png, white on the object, "
-            "beside NAME, or show scenes"
+            Message(
+                "variant canvas needs the object's mask and no picture has one: put NAME_mask.png, white on the "
+                "object, "
+                "beside NAME, or show scenes"
+            )
         )
     return which
 
@@ -349,7 +362,9 @@ def _fused(model: Model, seed: int) -> Read:
     """Read the fused feature, twice; raises MethodError for a model without a pyramid of stages."""
     stages = [one for one in model.stages if not one.problem]
     if len({one.grid for one in stages}) < 2:
-        raise MethodError(f"{model.spec} has stages of one grid only, so there is no feature pyramid to join")
+        raise MethodError(
+            Message("{spec} has stages of one grid only, so there is no feature pyramid to join", spec=model.spec)
+        )
     numbers = [one.number for one in stages]
     # Finest first: some networks list their stages otherwise.
     numbers.sort(key=lambda number: -math.prod(model.stages[number - 1].grid))
@@ -367,13 +382,25 @@ def _fused(model: Model, seed: int) -> Read:
     return read
 
 
-def _rows(values: dict[str, Tensor], suffix: str, p_unit: str, **conditions: Any) -> list[Row]:
-    """A row of each measure: shares with Wilson's interval, the rest with Student's t. ``p_unit``: of p."""
+def over_zoom(measure: str) -> str:
+    """The name of a measure's mean over `RANGE`."""
+    return Message("{measure} over zoom 0.5 to 2", measure=Message(measure))
+
+
+def _rows(values: dict[str, Tensor], p_unit: str, named: Callable[[str], str], **conditions: Any) -> list[Row]:
+    """A row of each measure: shares with Wilson's interval, the rest with Student's t.
+
+    Args:
+        values: of each measure, an image each.
+        p_unit: the unit of p.
+        named: what a row calls its measure.
+        conditions: under which it was measured.
+    """
     units = {name: unit if unit != "probability" else p_unit for name, (unit, _) in MEASURES.items()}
     return [
-        share(measure + suffix, per_image, **conditions)
+        share(named(measure), per_image, **conditions)
         if units[measure] == "share"
-        else mean(measure + suffix, per_image, units[measure], COSINE if "cosine" in measure else SHARE, **conditions)
+        else mean(named(measure), per_image, units[measure], COSINE if "cosine" in measure else SHARE, **conditions)
         for measure, per_image in values.items()
     ]
 
@@ -386,7 +413,7 @@ def _curves(result: ProbeResult, measure: str) -> tuple[Line, ...]:
         rows = result.of(name, measure=measure)
         sizes = list(dict.fromkeys(one["input"] for one in rows))
         for place, size in enumerate(sizes):
-            called = name if len(sizes) == 1 else f"{name}, input {size} px"
+            called = name if len(sizes) == 1 else Message("{name}, input {size} px", name=name, size=size)
             some = [one for one in rows if one["input"] == size]
             curves.append(curve(called, number, some, "zoom", dashes[place % len(dashes)]))
     return tuple(curves)

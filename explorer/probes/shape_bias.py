@@ -14,6 +14,7 @@ from explorer.errors import MethodError, ParameterError
 from explorer.figures.sheet import Axis, Section
 from explorer.images import Bands, Picture
 from explorer.images.folders import Folder
+from explorer.messages import Message, sentences
 from explorer.models.model import Model
 from explorer.probes.answers import as_it_is, one_folder, points, probabilities
 from explorer.probes.base import PROBES, Bias, Probe, Run, Step, need_one_class
@@ -21,7 +22,7 @@ from explorer.probes.categories import CATEGORIES
 from explorer.probes.cues import BEHIND, conflicts, uninformative
 from explorer.probes.result import ProbeResult, Score
 from explorer.probes.rows import Row, rate, score
-from explorer.probes.stimuli import Shown, Stimuli, Stimulus, checked, in_words, knows_scenes, read, render_many
+from explorer.probes.stimuli import Shown, Stimuli, Stimulus, checked, knows_scenes, read, render_many, with_bands
 from explorer.registry import parameter
 from explorer.scenes import CLASSES, Scene
 
@@ -29,7 +30,7 @@ from explorer.scenes import CLASSES, Scene
 _CONFLICT = re.compile(rf"({'|'.join(CATEGORIES)})\d+-({'|'.join(CATEGORIES)})\d+$")
 #: Scenes shown to models that know them, where nothing else is asked for: twelve of each class.
 CONFLICTS = 144
-_LAYOUT = (
+_LAYOUT = Message(
     "give a folder of cue conflicts named like cat7-elephant2.png, shape first: "
     "stimuli/style-transfer-preprocessed-512 of github.com/rgeirhos/texture-vs-shape"
 )
@@ -71,10 +72,10 @@ def bias_rows(
         where = {"category": category, "protocol": protocol, **conditions}
         if either:
             rows.append(rate("shape bias", by_shape, either, **where))
-        rows.append(rate("shape or texture answers", either, len(some), **where))
+        rows.append(rate(Message("shape or texture answers"), either, len(some), **where))
         if category == "all":
-            rows.append(rate("shape answers", by_shape, len(some), **where))
-            rows.append(rate("texture answers", by_texture, len(some), **where))
+            rows.append(rate(Message("shape answers"), by_shape, len(some), **where))
+            rows.append(rate(Message("texture answers"), by_texture, len(some), **where))
     return rows
 
 
@@ -128,9 +129,18 @@ class ShapeBias(Probe):
             else:
                 items.append(Stimulus(name.name, picture, f"{match[1]}/{match[2]}"))
         if not items:
-            raise ParameterError(f"'{folder}' has no cue conflicts; {_LAYOUT}; found: {pictures.contents()}")
-        words = f"{len(items)} cue conflicts" + (f", {dropped} with shape = texture dropped" if dropped else "")
-        return Stimuli(tuple(items), words + in_words(bands), folder, pictures.notes)
+            raise ParameterError(
+                Message(
+                    "'{folder}' has no cue conflicts; {value}; found: {contents}",
+                    folder=folder,
+                    value=_LAYOUT,
+                    contents=pictures.contents(),
+                )
+            )
+        words = Message("{items} cue conflicts", items=len(items))
+        if dropped:
+            words = Message("{shown}, {dropped} with shape = texture dropped", shown=words, dropped=dropped)
+        return Stimuli(tuple(items), with_bands(words, bands), folder, pictures.notes)
 
     def measure(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:
         if shown.rendered:
@@ -138,12 +148,15 @@ class ShapeBias(Probe):
             return
         cues = [one.label.split("/") for one in shown.stimuli.items]
         if not all(len(cue) == 2 and set(cue) <= set(CATEGORIES) for cue in cues):
-            raise MethodError(f"{model.spec} needs cue conflicts; {_LAYOUT}")
-        need_one_class(model, "the largest of sixteen categories of classes is the answer here")
+            raise MethodError(Message("{spec} needs cue conflicts; {value}", spec=model.spec, value=_LAYOUT))
+        need_one_class(model, Message("the largest of sixteen categories of classes is the answer here"))
         if model.num_classes != 1000:
             raise MethodError(
-                f"the sixteen categories are made of ImageNet's 1000 classes; {model.spec} has "
-                f"{model.num_classes or 'no'} classes"
+                Message(
+                    "the sixteen categories are made of ImageNet's 1000 classes; {spec} has {no} classes",
+                    spec=model.spec,
+                    no=model.num_classes or "no",
+                )
             )
 
         def make(start: int, stop: int) -> Tensor:
@@ -159,9 +172,11 @@ class ShapeBias(Probe):
         yield Step(1.0, bias_rows([one[0] for one in cues], [one[1] for one in cues], answers, "Geirhos 2019"))
 
     def _scenes(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:
-        need_one_class(model, "the largest of the scenes' classes is the answer here")
+        need_one_class(model, Message("the largest of the scenes' classes is the answer here"))
         if not knows_scenes(model):
-            raise MethodError(f"{model.spec} does not know the scenes' classes; {_LAYOUT}")
+            raise MethodError(
+                Message("{spec} does not know the scenes' classes; {value}", spec=model.spec, value=_LAYOUT)
+            )
         scenes, textures = conflicts(shown.scenes, self.behind)
         labels = [scene.label for scene in scenes]
         answers: list[list[str]] = []
@@ -174,22 +189,22 @@ class ShapeBias(Probe):
             answers.append([CLASSES[place] for place in p.argmax(1).tolist()])
         right = [answer == label for answer, label in zip(answers[1], labels)]
         rows = bias_rows(labels, textures, answers[0], "scenes", background=self.behind)
-        where = {"category": "all", "protocol": "scenes", "background": "uninformative cues"}
+        where = {"category": "all", "protocol": "scenes", "background": Message("uninformative cues")}
         yield Step(1.0, [*rows, rate("accuracy", sum(right), len(right), **where)])
 
     def scores(self, rows: Sequence[Row]) -> list[Score]:
         return [
             *score(rows, "shape bias", "higher", category="all"),
-            *score(rows, "shape or texture answers", "none", category="all"),
+            *score(rows, Message("shape or texture answers"), "none", category="all"),
         ]
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
-        share = Axis("share of answers", low=0.0, high=1.0)
+        share = Axis(Message("share of answers"), low=0.0, high=1.0)
         out = []
         for protocol in dict.fromkeys(row["protocol"] for row in result.rows):
             rows = [row for row in result.rows if row["protocol"] == protocol]
             categories = sorted({row["category"] for row in rows} - {"all"})
-            people = " People: 0.959 on all 1200 pictures." if protocol == "Geirhos 2019" else ""
+            people = Message("People: 0.959 on all 1200 pictures.") if protocol == "Geirhos 2019" else ""
             bars = [
                 points(
                     result,
@@ -205,16 +220,30 @@ class ShapeBias(Probe):
                     (
                         "shape bias",
                         "S / (S + T)",
-                        f"1: all shape, 0: all texture.{people} By category of the shape; bars are Wilson's 95 % "
-                        "intervals over the answers that name shape or texture.",
+                        sentences(
+                            Message("1: all shape, 0: all texture."),
+                            people,
+                            Message(
+                                "By category of the shape; bars are Wilson's 95 % intervals over the answers that name "
+                                "shape or texture."
+                            ),
+                        ),
                     ),
                     (
-                        "shape or texture answers",
+                        Message("shape or texture answers"),
                         "(S + T) / n",
-                        "The share of pictures whose answer names the shape or the texture: only these count above.",
+                        Message(
+                            "The share of pictures whose answer names the shape or the texture: only these count above."
+                        ),
                     ),
                 )
             ]
-            pictures = "Geirhos' cue conflicts" if protocol == "Geirhos 2019" else "scenes with another class's texture"
-            out.append(Section(f"Shape against texture: {pictures}", tuple((one,) for one in bars)))
+            pictures = (
+                Message("Geirhos' cue conflicts")
+                if protocol == "Geirhos 2019"
+                else Message("scenes with another class's texture")
+            )
+            out.append(
+                Section(Message("Shape against texture: {pictures}", pictures=pictures), tuple((one,) for one in bars))
+            )
         return tuple(out)

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from explorer.figures.sheet import Line, Radar, Section, Sheet, Table, colour_of
+from explorer.messages import Message, listed, ranged
 from explorer.probes.base import BIASES, PROBES, Bias, Probe
 from explorer.probes.reach import on_one_axis
-from explorer.probes.result import ProbeResult, Score
+from explorer.probes.result import Better, ProbeResult, Score
 
 
 @dataclass(frozen=True)
@@ -29,16 +30,20 @@ class Headline:
 
 #: What stands for each bias, in the order of the tabs. Photographs with cue conflicts are not at hand everywhere.
 HEADLINES: Mapping[Bias, Headline] = {
-    "locality": Headline("Locality", ("effective-receptive-field",)),
-    "translation": Headline("Translation", ("consistency",)),
-    "relations": Headline("Arrangement", ("patch-shuffle",)),
-    "scale": Headline("Scale", ("scale",)),
-    "context": Headline("Context", ("context",)),
-    "shape": Headline("Shape", ("shape-bias", "edges")),
-    "cost": Headline("Cost", ("cost",), relative=True),
+    "locality": Headline(Message("Locality"), ("effective-receptive-field",)),
+    "translation": Headline(Message("Translation"), ("consistency",)),
+    "relations": Headline(Message("Arrangement"), ("patch-shuffle",)),
+    "scale": Headline(Message("Scale"), ("scale",)),
+    "context": Headline(Message("Context"), ("context",)),
+    "shape": Headline(Message("Shape"), ("shape-bias", "edges")),
+    "cost": Headline(Message("Cost"), ("cost",), relative=True),
 }
 
-_ARROWS = {"higher": "higher is better", "lower": "lower is better", "none": "neither is better"}
+_ARROWS = {
+    "higher": Message("higher is better"),
+    "lower": Message("lower is better"),
+    "none": Message("neither is better"),
+}
 
 
 def question(name: str) -> str:
@@ -54,11 +59,17 @@ def of(result: ProbeResult) -> Probe:
 def sheet(result: ProbeResult) -> Sheet:
     """A probe's result as a figure, with what it depends on below it."""
     kind = PROBES[result.probe]
-    notes = (*result.notes, f"What this does not show: {kind.limits}", f"{kind.formula} ({kind.source})")
+    notes = (
+        *result.notes,
+        Message("What this does not show: {limits}", limits=Message(kind.limits)),
+        f"{kind.formula} ({kind.source})",
+    )
     about = Section("", (), notes=notes)
     numbers = Section("", ((scores_table(result),),)) if result.summary else Section("", ())
     sections = (*of(result).sections(result), numbers, about)
-    return Sheet(f"{result.probe}: {question(result.probe)}", sections, provenance(result))
+    return Sheet(
+        listed([result.probe, Message(question(result.probe))], "{first}: {rest}"), sections, provenance(result)
+    )
 
 
 def scores_table(result: ProbeResult) -> Table:
@@ -71,19 +82,27 @@ def scores_table(result: ProbeResult) -> Table:
     )
     colours = tuple(colour_of(place) for place in range(len(result.models)))
     counts = sorted({score.n for score in result.summary.values()})
-    n = f"n = {counts[0]}" + (f" to {counts[-1]}" if len(counts) > 1 else "")
-    return Table("In numbers", ("model", *measures), rows, colours, f"95 % intervals in brackets; {n}")
+    n = counts[0] if len(counts) == 1 else Message("{low} to {high}", low=counts[0], high=counts[-1])
+    said = Message("95 % intervals in brackets; n = {n}", n=n)
+    return Table(Message("In numbers"), (Message("model"), *measures), rows, colours, said)
 
 
 def provenance(result: ProbeResult) -> str:
     """What a result depends on, in a line."""
     alike = len(set(result.stimuli.values())) == 1
-    each = [f"{model}: {what}" for model, what in result.stimuli.items()]
-    shown = next(iter(result.stimuli.values())) if alike else "; ".join(each)
+    each = [listed([model, what], "{first}: {rest}") for model, what in result.stimuli.items()]
+    shown = next(iter(result.stimuli.values())) if alike else listed(each, "{first}; {rest}")
     parts = [f"{name} {value}" for name, value in result.parameters.items() if value not in (None, "")]
     packages = ", ".join(f"{name} {version}" for name, version in result.versions.items())
-    said = [shown, ", ".join(parts), f"evaluation mode {result.mode}", f"seed {result.seed}"]
-    return "; ".join(filter(None, [*said, f"{result.dtype} on {result.device}", packages]))
+    said = [
+        shown,
+        ", ".join(parts),
+        Message("evaluation mode {mode}", mode=result.mode),
+        Message("seed {seed}", seed=result.seed),
+        Message("{dtype} on {device}", dtype=result.dtype, device=result.device),
+        packages,
+    ]
+    return listed(filter(None, said), "{first}; {rest}")
 
 
 def spoken(result: ProbeResult) -> list[str]:
@@ -97,17 +116,23 @@ def spoken(result: ProbeResult) -> list[str]:
     return [*lines, *result.notes, provenance(result)]
 
 
+def with_arrow(measure: str, better: Better) -> str:
+    """A measure and which way of it is better, in words."""
+    return Message("{measure} ({better})", measure=Message(measure), better=_ARROWS[better])
+
+
 def number(score: Score) -> str:
     """A score with its unit and interval."""
-    named = {"share": "%", "difference of shares": "percentage points"}.get(score.unit)
+    named = {"share": "%", "difference of shares": Message("percentage points")}.get(score.unit)
     percent = named is not None
     factor, unit = (1.0, score.unit) if named is None else (100.0, named)
 
     def short(value: float) -> str:
         return f"{factor * value:.1f}" if percent else f"{value:.3g}"
 
-    interval = "" if score.low is None or score.high is None else f" ({short(score.low)} to {short(score.high)})"
-    return f"{short(score.value)}{interval} {unit}".rstrip()
+    low, high = (None if end is None else short(end) for end in (score.low, score.high))
+    value = ranged(short(score.value), low, high)
+    return Message("{value} {unit}", value=value, unit=Message(unit)) if unit else value
 
 
 def standing_for(bias: Bias, results: Sequence[ProbeResult], models: Sequence[str]) -> dict[str, Score]:
@@ -140,15 +165,18 @@ def summary_sheet(results: Sequence[ProbeResult]) -> Sheet:
         (model, *(number(scores[model]) if model in scores else "-" for scores in found.values())) for model in models
     )
     first = {bias: next(iter(scores.values())) for bias, scores in found.items()}
-    headings = (f"{HEADLINES[bias].heading}: {one.measure} ({_ARROWS[one.better]})" for bias, one in first.items())
-    unit = "95 % interval in brackets; -: not measured"
-    table = Table("Models and biases", ("model", *headings), rows, colours, unit=unit)
+    headings = (
+        listed([HEADLINES[bias].heading, with_arrow(one.measure, one.better)], "{first}: {rest}")
+        for bias, one in first.items()
+    )
+    unit = Message("95 % interval in brackets; -: not measured")
+    table = Table(Message("Models and biases"), (Message("model"), *headings), rows, colours, unit=unit)
     whole = {bias: scores for bias, scores in found.items() if len(scores) == len(models)}
     panels: list[tuple[Radar | Table, ...]] = [(table,)]
     if len(whole) >= 3:
         panels.append((_radar(models, whole),))
-    about = tuple(f"{result.probe}: {provenance(result)}" for result in results)
-    return Sheet("Spatial inductive biases", (Section("", tuple(panels)), Section("", (), notes=about)))
+    about = tuple(listed([result.probe, provenance(result)], "{first}: {rest}") for result in results)
+    return Sheet(Message("Spatial inductive biases"), (Section("", tuple(panels)), Section("", (), notes=about)))
 
 
 def beside(result: ProbeResult, others: Sequence[ProbeResult]) -> tuple[Section, ...]:
@@ -183,5 +211,11 @@ def _radar(models: Sequence[str], found: Mapping[Bias, Mapping[str, Score]]) -> 
         for place, model in enumerate(models)
     )
     relative = [HEADLINES[bias].heading for bias in found if HEADLINES[bias].relative]
-    unit = "shares, 0 to 1; + higher is better, - lower is better"
-    return Radar("All biases", lines, unit + (f"; {', '.join(relative)}: over the largest" if relative else ""))
+    unit = Message("shares, 0 to 1; + higher is better, - lower is better")
+    return Radar(
+        Message("All biases"),
+        lines,
+        listed([unit, Message("{relative}: over the largest", relative=listed(relative))], "{first}; {rest}")
+        if relative
+        else unit,
+    )

@@ -18,6 +18,7 @@ from explorer.cache import Bounded
 from explorer.errors import ImageError, MethodError, ParameterError
 from explorer.images import Bands, Picture, read_image, samples
 from explorer.images.folders import MASK, Folder, Found
+from explorer.messages import Message, counted
 from explorer.models.labels import class_numbers
 from explorer.models.model import Model
 from explorer.scenes import BACKGROUNDS, CENTRED, CLASSES, TEXTURES, Distribution, Scene, Scenes, draw, motion, render
@@ -50,7 +51,9 @@ class OnDisk(Picture):
         try:
             changed = self.path.stat().st_mtime_ns
         except OSError as error:
-            raise ImageError(f"'{self.path}' cannot be opened: {error.strerror or error}") from error
+            raise ImageError(
+                Message("'{name}' cannot be opened: {error}", name=self.path, error=error.strerror or error)
+            ) from error
         return _DECODED.get((self.path, changed, self.bands), lambda: read_image(self.path, self.bands).image)
 
 
@@ -117,9 +120,13 @@ def read(images: Any, seed: int = 0, bands: Bands | None = None) -> Stimuli:
     Raises ParameterError, ImageError.
     """
     if bands is not None and (isinstance(images, (int, Scene)) or images is None):
-        raise ParameterError("bands are chosen of pictures, and none is given; scenes have red, green and blue alone")
+        raise ParameterError(
+            Message("bands are chosen of pictures, and none is given; scenes have red, green and blue alone")
+        )
     if isinstance(images, int) and not isinstance(images, bool):
-        return Stimuli(tuple(_scene(one) for one in scenes(images, seed)), f"{images} scenes, rendered anew")
+        return Stimuli(
+            tuple(_scene(one) for one in scenes(images, seed)), Message("{images} scenes, rendered anew", images=images)
+        )
     several = images if isinstance(images, (list, tuple)) else [images]
     items: list[Stimulus] = []
     folder, notes = None, list[str]()
@@ -137,20 +144,24 @@ def read(images: Any, seed: int = 0, bands: Bands | None = None) -> Stimuli:
             mask = _mask_beside(Path(one)) if isinstance(one, (str, os.PathLike)) else None
             items.append(Stimulus(picture.name, picture, mask=mask))
     if not items:
-        raise ParameterError("no picture is given; give pictures, scenes or a folder of pictures")
+        raise ParameterError(Message("no picture is given; give pictures, scenes or a folder of pictures"))
     kinds = {isinstance(one.source, Scene) for one in items}
     if len(kinds) > 1:
-        raise ParameterError("pictures and scenes are measured apart: give one kind")
+        raise ParameterError(Message("pictures and scenes are measured apart: give one kind"))
     count = len(items)
-    what = "scene" if kinds == {True} else "image"
-    words = f"{count} {what}{'' if count == 1 else 's'}" + (", rendered anew" if what == "scene" else "")
-    words += in_words(bands)
-    return Stimuli(tuple(items), words, folder if len(several) == 1 else None, tuple(notes))
+    words = (
+        counted("{n} scene, rendered anew", "{n} scenes, rendered anew", count)
+        if kinds == {True}
+        else counted("{n} image", "{n} images", count)
+    )
+    return Stimuli(tuple(items), with_bands(words, bands), folder if len(several) == 1 else None, tuple(notes))
 
 
-def in_words(bands: Bands | None) -> str:
-    """What is added to what was shown where bands were chosen."""
-    return "" if bands is None else f", bands {','.join(map(str, bands))}"
+def with_bands(shown: str, bands: Bands | None) -> str:
+    """What was shown in words, and of which bands it was made where they were chosen."""
+    if bands is None:
+        return shown
+    return Message("{shown}, bands {bands}", shown=shown, bands=",".join(map(str, bands)))
 
 
 def default(model: Model, seed: int = 0) -> Stimuli:
@@ -192,8 +203,13 @@ def scenes(
             found += made if keep is None else [one for one, kept in zip(made, keep(made)) if kept]
         if len(found) < needed:
             raise ParameterError(
-                f"of {len(waiting)} scenes of class '{name}' {len(found)} may be shown and {needed} are needed; ask "
-                "for fewer"
+                Message(
+                    "of {waiting} scenes of class '{name}' {found} may be shown and {needed} are needed; ask for fewer",
+                    waiting=len(waiting),
+                    name=name,
+                    found=len(found),
+                    needed=needed,
+                )
             )
         turn.append(found)
     return [turn[place % len(CLASSES)][place // len(CLASSES)] for place in range(count)]
@@ -269,7 +285,14 @@ class Shown:
         self.model, self.stimuli = model, stimuli
         if self.rendered and model.input_size[0] != model.input_size[1]:
             height, width = model.input_size
-            raise MethodError(f"scenes are square; {model.spec} looks at {width} x {height} px")
+            raise MethodError(
+                Message(
+                    "scenes are square; {spec} looks at {width} x {height} px",
+                    spec=model.spec,
+                    width=width,
+                    height=height,
+                )
+            )
 
     def __len__(self) -> int:
         return len(self.stimuli.items)
@@ -342,11 +365,20 @@ class Shown:
 
     def border(self, name: str) -> str:
         """What fills in beside what is moved, in words."""
-        return "rendered anew" if self.rendered else name
+        return Message("rendered anew") if self.rendered else name
 
 
 def _scene(scene: Scene) -> Stimulus:
-    return Stimulus(f"{scene.label}, {scene.texture}, on {scene.background}", scene, scene.label)
+    return Stimulus(
+        Message(
+            "{label}, {texture}, on {background}",
+            label=Message(scene.label),
+            texture=Message(scene.texture),
+            background=Message(scene.background),
+        ),
+        scene,
+        scene.label,
+    )
 
 
 def _folder(folder: Folder, notes: list[str], bands: Bands | None) -> list[Stimulus]:
@@ -357,10 +389,12 @@ def _folder(folder: Folder, notes: list[str], bands: Bands | None) -> list[Stimu
             try:
                 mask = _mask(found.mask)
             except ImageError as error:
-                notes.append(f"the mask of {found.path.name} was left out: {error}")
+                notes.append(Message("the mask of {name} was left out: {error}", name=found.path.name, error=error))
         items.append(Stimulus(found.path.name, picture, found.label, mask))
     if not items:
-        raise ParameterError(f"'{folder.root}' has no picture that can be read: {' '.join(folder.notes)}")
+        raise ParameterError(
+            Message("'{root}' has no picture that can be read: {notes}", root=folder.root, notes=" ".join(folder.notes))
+        )
     return items
 
 

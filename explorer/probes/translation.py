@@ -16,6 +16,7 @@ from torch import Tensor
 from explorer.errors import MethodError, ParameterError
 from explorer.figures.sheet import Axis, Chart, Map, Section
 from explorer.geometry import Point
+from explorer.messages import Message
 from explorer.models.model import Model
 from explorer.probes.base import PROBES, Probe, Run, Step, need_classes
 from explorer.probes.charting import curve
@@ -27,7 +28,7 @@ from explorer.registry import parameter
 from explorer.statistics import COSINE, POSITIVE, SHARE
 from explorer.transforms import Border, Transform
 
-CHANGED = "p(original class)"
+CHANGED = Message("p(original class)")
 
 
 @PROBES.register("translation")
@@ -60,7 +61,9 @@ class Translation(Probe):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.side % 2 == 0:
-            raise ParameterError(f"side is odd, so that no shift lies in the middle; got {self.side}")
+            raise ParameterError(
+                Message("side is odd, so that no shift lies in the middle; got {side}", side=self.side)
+            )
 
     @property
     def shifts(self) -> list[tuple[int, int]]:
@@ -72,7 +75,13 @@ class Translation(Probe):
         need_classes(model)
         shifts, reach = self.shifts, self.step * (self.side // 2)
         if reach >= min(model.input_size):
-            raise MethodError(f"shifts up to {reach} px leave nothing of an input of {min(model.input_size)} px")
+            raise MethodError(
+                Message(
+                    "shifts up to {reach} px leave nothing of an input of {input_size} px",
+                    reach=reach,
+                    input_size=min(model.input_size),
+                )
+            )
         moves = [Transform(dx, dy, border=self.border) for dx, dy in shifts]
         images, count = len(shown), len(shown) * len(moves)
 
@@ -115,8 +124,8 @@ class Translation(Probe):
     def scores(self, rows: Sequence[Row]) -> list[Score]:
         return [
             *score(rows, "p kept", "higher"),
-            *score(rows, "flip rate", "lower"),
-            *score(rows, "mean cosine", "higher"),
+            *score(rows, Message("flip rate"), "lower"),
+            *score(rows, Message("mean cosine"), "higher"),
         ]
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
@@ -147,16 +156,18 @@ class Translation(Probe):
             if place
         }
         chart = Chart(
-            f"Invariance along x: {CHANGED} at dy = 0",
+            Message("Invariance along x: {value} at dy = 0", value=CHANGED),
             tuple(lines),
             Axis("dx, px"),
-            Axis(f"mean {CHANGED}", low=0.0),
+            Axis(Message("mean {value}", value=CHANGED), low=0.0),
             tuple(sorted(marks.items())),
-            "Marks: multiples of the strides of the last two stages. A period of a stride is aliasing. "
-            "Band: 95 % over images.",
+            Message(
+                "Marks: multiples of the strides of the last two stages. A period of a stride is aliasing. "
+                "Band: 95 % over images."
+            ),
         )
         charts = [chart, *_right_answers(result)]
-        heading = "Translation invariance: how sure of its first answer a model is when things move"
+        heading = Message("Translation invariance: how sure of its first answer a model is when things move")
         return (Section(heading, (tuple(maps), tuple(charts))),)
 
 
@@ -180,9 +191,9 @@ def _overall(found: tuple[Any, ...], first: Any, whole: Any, shifts: Any) -> lis
 
     pairs = np.stack([over_shifts(p), first[kept]], 1)
     return [
-        mean("p kept", pairs, "of p before", POSITIVE, lambda one: one[0] / one[1]),
-        rate("flip rate", float(over_shifts(flips).sum()), int(kept.sum())),
-        mean("mean cosine", over_shifts(cosine), "cosine", COSINE),
+        mean("p kept", pairs, Message("of p before"), POSITIVE, lambda one: one[0] / one[1]),
+        rate(Message("flip rate"), float(over_shifts(flips).sum()), int(kept.sum())),
+        mean(Message("mean cosine"), over_shifts(cosine), "cosine", COSINE),
     ]
 
 
@@ -195,7 +206,7 @@ def _cells(found: tuple[Any, ...], whole: Any, shifts: Any, unit: str = "probabi
         flipped = float(flips[:, place].mean())
         rows += [
             mean(CHANGED, p[:, place], unit, SHARE, **where),
-            rate("top-1 flips", flipped * n, n, **where),
+            rate(Message("top-1 flips"), flipped * n, n, **where),
             mean("cosine", cosine[:, place], "cosine", COSINE, **where),
         ]
     return rows
@@ -233,9 +244,9 @@ def _right_answers(result: ProbeResult) -> list[Chart]:
         for number, model in enumerate(result.models)
         if (rows := [one for one in result.of(model, measure="accuracy") if "distance" in one])
     )
-    unit = "Mean over right, left, down and up. Band: 95 % over images."
-    y = Axis("accuracy (share of pictures)", low=0.0, high=1.0)
-    return [Chart("Right answers", lines, Axis("distance, px"), y, unit=unit)] if lines else []
+    unit = Message("Mean over right, left, down and up. Band: 95 % over images.")
+    y = Axis(Message("accuracy (share of pictures)"), low=0.0, high=1.0)
+    return [Chart(Message("Right answers"), lines, Axis(Message("distance, px")), y, unit=unit)] if lines else []
 
 
 #: Zhang's protocol, px: what is seen of how large a picture.

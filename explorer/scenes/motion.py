@@ -7,11 +7,12 @@ from typing import Any
 
 from explorer.errors import ParameterError
 from explorer.geometry import Point
+from explorer.messages import Message, listed
 from explorer.registry import parameters
 from explorer.scenes import Scene
 from explorer.transforms import Transform
 
-_ANEW = "a scene is rendered anew: its object moves, its background stays"
+_ANEW = Message("a scene is rendered anew: its object moves, its background stays")
 
 
 def about_object(scene: Scene, transform: Transform, frame: tuple[int, int]) -> Transform:
@@ -25,11 +26,17 @@ def about_object(scene: Scene, transform: Transform, frame: tuple[int, int]) -> 
     Raises ParameterError for a mirror, a border or a centre, which a scene has no use for.
     """
     if transform.flip:
-        raise ParameterError(f"{_ANEW}, and cannot be mirrored; leave flip out")
+        raise ParameterError(Message("{value}, and cannot be mirrored; leave flip out", value=_ANEW))
     if transform.border != "zero":
-        raise ParameterError(f"{_ANEW}, so no border is filled in; leave border '{transform.border}' out")
+        raise ParameterError(
+            Message(
+                "{value}, so no border is filled in; leave border '{border}' out", value=_ANEW, border=transform.border
+            )
+        )
     if transform.centre is not None:
-        raise ParameterError(f"{_ANEW}, always about the object's own centre; leave the centre out")
+        raise ParameterError(
+            Message("{value}, always about the object's own centre; leave the centre out", value=_ANEW)
+        )
     height, width = frame
     return dataclasses.replace(transform, centre=Point((0.5 + scene.dx) * width, (0.5 + scene.dy) * height))
 
@@ -51,8 +58,14 @@ def moved(scene: Scene, transform: Transform, frame: tuple[int, int]) -> Scene:
     for name, one in parameters(Scene).items():
         if name in changed and not one.allows(changed[name]):
             raise ParameterError(
-                f"after this move the scene's {name} ({one.text}) would be {changed[name]:.3g}; it lies from "
-                f"{one.low:g} to {one.high:g}"
+                Message(
+                    "after this move the scene's {name} ({text}) would be {name_}; it lies from {low} to {high}",
+                    name=name,
+                    text=one.text,
+                    name_=f"{changed[name]:.3g}",
+                    low=f"{one.low:g}",
+                    high=f"{one.high:g}",
+                )
             )
     if transform.angle % 360:
         # The axis of an arrangement turns with its parts.
@@ -62,8 +75,9 @@ def moved(scene: Scene, transform: Transform, frame: tuple[int, int]) -> Scene:
 
 def in_words(transform: Transform) -> str:
     """The move in words, for titles and exports."""
-    words = str(transform)
-    return words if transform.is_identity else words.rsplit(";", 1)[0] + "; rendered anew"
+    if transform.is_identity:
+        return transform.words
+    return Message("{moves}; rendered anew", moves=listed(transform.moves))
 
 
 def _within(degrees: float) -> float:

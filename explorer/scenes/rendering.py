@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from explorer.errors import ParameterError
+from explorer.messages import Message
 from explorer.scenes.backgrounds import backdrop, colours
 from explorer.scenes.scene import (
     ARRANGEMENTS,
@@ -56,7 +57,7 @@ def render(scenes: Scenes | Sequence[Scene] | Scene, size: int = 48, device: tor
     if not isinstance(scenes, Scenes):
         scenes = Scenes.of(scenes)
     if not 8 <= size <= 2048:
-        raise ParameterError(f"size is {size}; pictures of 8 to 2048 px are rendered")
+        raise ParameterError(Message("size is {size}; pictures of 8 to 2048 px are rendered", size=size))
     where = torch.device(device)
     images = torch.empty(len(scenes), 3, size, size, device=where)
     masks = torch.empty(len(scenes), size, size, dtype=torch.bool, device=where)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from explorer.errors import ParameterError, UnknownNameError
+from explorer.messages import Message
 from explorer.registry import parameter, parameters
 
 #: Raised whenever the same (seed, index) would give another picture.
@@ -39,7 +40,7 @@ ARRANGEMENTS = {
     "triangle left of circle": ("triangle", (-1.0, 0.0), "circle"),
     "circle left of triangle": ("circle", (-1.0, 0.0), "triangle"),
 }
-CLASSES = (*SHAPES[:8], *ARRANGEMENTS)
+CLASSES: tuple[str, ...] = tuple(map(Message, (*SHAPES[:8], *ARRANGEMENTS)))
 #: Places of the arrangements among the classes.
 PAIRS = tuple(CLASSES.index(name) for name in ARRANGEMENTS)
 #: Radius of an object of scale 1: its circumscribed circle, roughly, or half the extent of an arrangement.
@@ -118,8 +119,17 @@ class Scene:
                 continue
             if one.choices:
                 raise UnknownNameError(name, str(value), one.choices)
-            kind = "a whole number" if one.kind is int else "a number"
-            raise ParameterError(f"{name} is {value!r}; it is {kind} from {one.low:g} to {one.high:g}")
+            kind = Message("a whole number") if one.kind is int else Message("a number")
+            raise ParameterError(
+                Message(
+                    "{name} is {value}; it is {kind} from {low} to {high}",
+                    name=name,
+                    value=f"{value!r}",
+                    kind=kind,
+                    low=f"{one.low:g}",
+                    high=f"{one.high:g}",
+                )
+            )
 
 
 @dataclass(frozen=True)

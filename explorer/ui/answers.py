@@ -19,6 +19,7 @@ from explorer.comparison.compare import Side, look, target_of, view
 from explorer.comparison.result import ModelView
 from explorer.errors import BusyError, ExplorerError, ModelError
 from explorer.geometry import Point
+from explorer.messages import Message, message_of
 from explorer.models.device import choose_device, out_of_memory
 from explorer.models.model import Model
 from explorer.models.sizes import Limits
@@ -120,10 +121,10 @@ class Answers:
         try:
             return self._fitting(have, choose_device(self.device))
         except ExplorerError as error:
-            return Failure(text, str(error))
+            return Failure(text, message_of(error))
         except Exception:
             log.exception("loading %s", text)
-            return Failure(text, "could not be loaded; the server's log says why")
+            return Failure(text, Message("could not be loaded; the server's log says why"))
 
     def view(
         self,
@@ -148,12 +149,12 @@ class Answers:
             if halves == 2:
                 after = self._side(model, request, move, method, target_of(before), part(1))
         except BusyError as error:
-            raise gr.Error(f"{error}.", title=BUSY, print_exception=False) from error
+            raise gr.Error(error.message, title=BUSY, print_exception=False) from error
         except ExplorerError as error:
-            return Failure(str(model.spec), str(error))
+            return Failure(str(model.spec), message_of(error))
         except Exception:
             log.exception("asking %s", model.spec)
-            return Failure(str(model.spec), "failed on this picture; the server's log says why")
+            return Failure(str(model.spec), Message("failed on this picture; the server's log says why"))
         height, width = model.input_size
         query, *further = (Point(pin.x * width, pin.y * height) for pin in request.view.queries)
         return view(model, request.source, move, before, after, query, request.view.pin, further)
@@ -199,8 +200,11 @@ class Answers:
             if not _out_of_memory(error):
                 raise
             raise ModelError(
-                f"the memory of {device} does not suffice for this model; show fewer models, take one of a smaller "
-                "input size, or start the explorer with another --device"
+                Message(
+                    "the memory of {device} does not suffice for this model; show fewer models, take one of a smaller "
+                    "input size, or start the explorer with another --device",
+                    device=device,
+                )
             ) from error
 
     def _forget(self, device: torch.device) -> None:
@@ -218,7 +222,7 @@ class Answers:
         while not self.turn.acquire(timeout=0.25):
             task().check()
             if time.monotonic() > deadline:
-                raise BusyError("Many are asking at once; ask again in a moment")
+                raise BusyError(Message("Many are asking at once; ask again in a moment"))
         try:
             task().check()
             yield

@@ -7,6 +7,7 @@ from typing import Any
 
 from explorer.attribution import METHODS
 from explorer.errors import ParameterError
+from explorer.messages import Message
 from explorer.models.spec import ModelSpec
 from explorer.registry import parameters
 from explorer.transforms import Transform
@@ -14,8 +15,8 @@ from explorer.transforms import Transform
 #: How far the sliders reach where that differs from what the library accepts, and how finely they step; a shift's
 #: range is a share of the frame, as its pixels differ from model to model. "picture": a scene has no use for it.
 _SLIDERS: Mapping[str, Mapping[str, Any]] = {
-    "dx": {"label": "Shift right", "share": 0.5, "step": 1},
-    "dy": {"label": "Shift down", "share": 0.5, "step": 1},
+    "dx": {"label": Message("Shift right"), "share": 0.5, "step": 1},
+    "dy": {"label": Message("Shift down"), "share": 0.5, "step": 1},
     "zoom": {"label": "Zoom", "step": 0.05, "log": True},
     "angle": {"label": "Turn", "low": -180, "high": 180, "step": 1, "advanced": True},
     "flip": {"label": "Mirror", "advanced": True, "picture": True},
@@ -66,7 +67,10 @@ def parse_spec(text: str, folders: bool, named_at_launch: Sequence[str]) -> Mode
     spec = ModelSpec.parse(text)
     if spec.source.scheme == "local-dir" and not folders and not is_offered(spec, named_at_launch):
         raise ParameterError(
-            "folders of the server are open only on the machine itself; start the page there with --model to offer one"
+            Message(
+                "folders of the server are open only on the machine itself; start the page there with --model to "
+                "offer one"
+            )
         )
     return spec
 

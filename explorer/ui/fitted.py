@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from explorer.errors import WeightsError
+from explorer.messages import Message, message_of
 from explorer.models.spec import ModelSpec
 from explorer.models.weights import FITTED, RECORD, read_note
 from explorer.ui.scratch import new_folder
@@ -44,16 +45,27 @@ class Files:
         """
         size = path.stat().st_size
         if path.suffix != ".safetensors":
-            raise WeightsError(f"'{path.name}' is no safetensors file; give the one that explorer fit wrote")
+            raise WeightsError(
+                Message("'{name}' is no safetensors file; give the one that explorer fit wrote", name=path.name)
+            )
         if size > MAX_BYTES:
-            raise WeightsError(f"'{path.name}' has {size / 2**20:.0f} MB; at most {MAX_BYTES // 2**20} MB are taken")
+            raise WeightsError(
+                Message(
+                    "'{name}' has {size} MB; at most {value} MB are taken",
+                    name=path.name,
+                    size=f"{size / 2**20:.0f}",
+                    value=MAX_BYTES // 2**20,
+                )
+            )
         try:
             record = read_note(path, FITTED) or read_note(path, RECORD)
         except WeightsError as error:
-            raise WeightsError(str(error).replace(str(path), path.name)) from None
+            raise WeightsError(message_of(error).replace(str(path), path.name)) from None
         if record is None or not isinstance(record.get("spec"), str):
             raise WeightsError(
-                f"'{path.name}' does not say which model it is for; give the one that explorer fit wrote"
+                Message(
+                    "'{name}' does not say which model it is for; give the one that explorer fit wrote", name=path.name
+                )
             )
         spec = ModelSpec.parse(record["spec"])
         content = path.read_bytes()
@@ -70,7 +82,7 @@ class Files:
     def spec(self, spec: ModelSpec, digest: str) -> ModelSpec:
         """The spec with the file of a digest laid over it; raises WeightsError where the file is gone."""
         if not self._file(digest).is_file():
-            raise WeightsError(f"the file {digest} is no longer on the server; load it again")
+            raise WeightsError(Message("the file {digest} is no longer on the server; load it again", digest=digest))
         return replace(spec, weights_file=str(self._file(digest)))
 
     def _file(self, digest: str) -> Path:

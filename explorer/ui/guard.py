@@ -14,16 +14,17 @@ import socket
 import stat
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, MutableMapping
 from pathlib import Path
 from typing import Any
 
 from gradio.utils import get_upload_folder
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from explorer.errors import ParameterError
+from explorer.messages import Message
 
 #: Bytes of an event's request; the page's own have some thousands. Files go another way, in pieces.
 MAX_REQUEST_BYTES = 4 * 2**20
@@ -70,7 +71,7 @@ def uploaded(path: Any) -> Path:
 
     Links are resolved first; what is no file (a folder, a device, a pipe) is refused too.
     """
-    refused = ParameterError("this file was not uploaded here, or is no longer on the server; choose it again")
+    refused = ParameterError(Message("this file was not uploaded here, or is no longer on the server; choose it again"))
     if not isinstance(path, (str, Path)) or not str(path):
         raise refused
     try:
@@ -93,11 +94,19 @@ _BARE = re.compile(r"(?<![\w/\\:.~)<'\"‘“-])(?:file:/+|~?/|\\\\|[A-Za-z]:[\\
 
 def pathless(text: str) -> str:
     """A message without the places of files on this machine: of each path its last part is left."""
+    if isinstance(text, Message):
+        return text.each(_without_place)
 
     def last(found: re.Match[str]) -> str:
         return re.split(r"[\\/]", found.group().rstrip("\\/"))[-1]
 
     return _BARE.sub(last, _QUOTED.sub(last, text))
+
+
+def _without_place(value: str) -> str:
+    """What stands in a place of a message: a path alone may hold spaces."""
+    alone = not re.search(r"['\"‘’“”]|[:,;] ", value)
+    return pathless(f"'{value}'")[1:-1] if alone else pathless(value)
 
 
 # ---- hosts ----------------------------------------------------------------------------------------------------------
@@ -188,7 +197,7 @@ class Guard:
 
         begun = False
 
-        async def sealed(message: Message) -> None:
+        async def sealed(message: MutableMapping[str, Any]) -> None:
             nonlocal begun
             if message["type"] == "http.response.start":
                 begun = True
@@ -313,7 +322,7 @@ def _again(scope: Scope, receive: Receive, body: bytes) -> tuple[Scope, Receive]
     scope = {**scope, "headers": [*headers, (b"content-length", str(len(body)).encode())]}
     given = False
 
-    async def again() -> Message:
+    async def again() -> MutableMapping[str, Any]:
         nonlocal given
         if given:
             return await receive()

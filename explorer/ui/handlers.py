@@ -9,9 +9,11 @@ from typing import Any, cast
 import gradio as gr
 
 from explorer.attribution import METHODS
+from explorer.comparison.compare import REFUSED
 from explorer.comparison.result import ModelView
 from explorer.errors import ExplorerError
 from explorer.images import samples
+from explorer.messages import Message, say
 from explorer.models.model import Model
 from explorer.scenes import CLASSES
 from explorer.ui import payload
@@ -82,7 +84,9 @@ class Handlers:
         Returns its name, and None: the place it came through is free for the next one.
         """
         if picture is not None and picture.image is None:
-            gr.Warning(sentence(picture.problem), duration=12, title="This picture cannot be used")
+            language = task().language
+            title = say(Message("This picture cannot be used"), language)
+            gr.Warning(sentence(picture.problem, language), duration=12, title=title)
         if picture is None or picture.image is None:
             return gr.skip(), None
         return checked(self.answers.own.add, picture), None
@@ -112,7 +116,7 @@ class Handlers:
         name = str(view.source)
         picture = self.answers.own.get(name) if OWN.fullmatch(name) else pick(samples()[name])
         if picture.image is None:
-            raise gr.Error(sentence(picture.problem), title="This picture cannot be used", print_exception=False)
+            raise gr.Error(picture.problem, title=Message("This picture cannot be used"), print_exception=False)
         return Request(view, picture.image, picture.key, picture.notes, frame, picture.name, found, gone, lost)
 
     def slots(self, asked: Request) -> list[ModelView | payload.Failure]:
@@ -132,7 +136,7 @@ class Handlers:
                     notes.append(_WHOLE if model.state == "file" else _BROUGHT if state == "file" else _UNFITTED)
                     view = replace(view, state=state)
                 if method is None and (refused := METHODS[wanted].unavailable(model)):
-                    notes.append(f"{wanted}: {refused}")
+                    notes.append(Message(REFUSED, method=wanted, why=refused))
                 view = replace(view, notes=tuple(notes))
             slots.append(view)
         return slots
@@ -148,17 +152,17 @@ def method_asked(view: View) -> str:
     return view.method or DEFAULT_METHOD
 
 
-_WHOLE = "All weights are from the file."
-_BROUGHT = "The block is from the file; the rest of the model is as it was before it was fitted."
-_UNFITTED = "The fit in this file learnt nothing: its gate is still closed, so the block changes no answer."
+_WHOLE = Message("All weights are from the file.")
+_BROUGHT = Message("The block is from the file; the rest of the model is as it was before it was fitted.")
+_UNFITTED = Message("The fit in this file learnt nothing: its gate is still closed, so the block changes no answer.")
 
 
 def _strangers(model: Model, asked: Request) -> list[str]:
     """What has to be said where a model is shown what it was not made for."""
     if asked.truth and model.labels and asked.truth not in model.labels:
-        return ["This model knows no scenes: what it shows is none of its classes."]
+        return [Message("This model knows no scenes: what it shows is none of its classes.")]
     if not asked.truth and model.labels == CLASSES:
-        return ["Trained on scenes alone: its classes are shapes, whatever the photograph shows."]
+        return [Message("Trained on scenes alone: its classes are shapes, whatever the photograph shows.")]
     return []
 
 
@@ -167,4 +171,4 @@ def checked(read: Callable[[Any], Any], value: Any) -> Any:
     try:
         return read(value)
     except ExplorerError as error:
-        raise gr.Error(sentence(str(error)), print_exception=False) from error
+        raise gr.Error(error.message, print_exception=False) from error

@@ -6,7 +6,7 @@ browser is gone or has asked for something newer, and replies with an envelope:
 
 - asked: ``{page, build, number, asked: {name: value}}``: the page's own token, the build it was made by, a number that
   grows, and the arguments;
-- replied: ``{build, request, ok}`` or ``{build, request, error: {kind, template, values}}``, never nothing.
+- replied: ``{build, request, ok}`` or ``{build, request, error: {kind, message}}``, never nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from typing import Any
 
 import gradio as gr
 
-from explorer.ui.worker import BUSY, SUPERSEDED, Lane, Worker, sentence
+from explorer.messages import Message
+from explorer.ui.words import encoded
+from explorer.ui.worker import BUSY, SUPERSEDED, Lane, Worker
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +81,7 @@ class Live:
                 return self._reply(number, error=_error(kind, error.message))
             except Exception:
                 log.exception("answering %s", name)
-                return self._reply(number, error=_error("failed", "This failed; the server's log says why."))
+                return self._reply(number, error=_error("failed", Message("This failed; the server's log says why.")))
 
         asked.__name__ = name
         # Gradio finds out by it which argument is the request.
@@ -94,7 +96,7 @@ class Live:
     ) -> Any:
         page, number, given = _checked(body)
         if body.get("build") != self.build:
-            raise gr.Error("This page's session has ended; nothing is lost.", title=OLD, print_exception=False)
+            raise gr.Error(Message("This page's session has ended; nothing is lost."), title=OLD, print_exception=False)
         if not self.latest.came(page, name, number):
             raise gr.Error("Something newer was asked.", title=SUPERSEDED, print_exception=False)
         gone = False
@@ -124,9 +126,8 @@ _KINDS = {BUSY: "busy", OLD: "old", SUPERSEDED: "superseded"}
 
 
 def _error(kind: str, message: str) -> dict[str, Any]:
-    """An error as a value: what it says as a template and its values, where it is one."""
-    template, values = getattr(message, "template", message), getattr(message, "values", {})
-    return {"kind": _KINDS.get(kind, kind), "template": str(template), "values": dict(values)}
+    """An error as a value: what it says, for the browser to say in the page's language."""
+    return {"kind": _KINDS.get(kind, kind), "message": encoded(message)}
 
 
 def _checked(body: Any) -> tuple[str, int, Mapping[str, Any]]:
@@ -144,4 +145,4 @@ def _checked(body: Any) -> tuple[str, int, Mapping[str, Any]]:
 
 
 def _wrong(text: str) -> gr.Error:
-    return gr.Error(sentence(text), print_exception=False)
+    return gr.Error(text, print_exception=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import html
 import json
 import logging
 import math
@@ -18,17 +17,17 @@ from explorer.errors import ExplorerError, ParameterError
 from explorer.figures.interactive import separate
 from explorer.figures.saving import save
 from explorer.figures.sheet import Chart, Map, Radar, Table, colour_of
+from explorer.messages import ENGLISH, Message, language_of, listed, sentences
 from explorer.models.model import Model
 from explorer.probes import PROBES, show, steps
 from explorer.probes.base import Bias
-from explorer.probes.result import ProbeResult
+from explorer.probes.result import ProbeResult, Score
 from explorer.ui.controls import parameters_of
 from explorer.ui.guard import pathless
 from explorer.ui.handlers import Handlers, checked
 from explorer.ui.payload import Failure
 from explorer.ui.scratch import Recent
-from explorer.ui.words import ENGLISH, language_of, translated_panel
-from explorer.ui.worker import sentence
+from explorer.ui.words import dumps, encoded, translated_panel
 from explorer.writing import write
 
 log = logging.getLogger(__name__)
@@ -58,15 +57,15 @@ class Wanted:
     def parse(cls, asked: Any) -> Wanted:
         """Check what a browser sent; raises ParameterError."""
         if not isinstance(asked, Mapping) or not isinstance(asked.get("probe"), str):
-            raise ParameterError("a measurement is an object that names a probe")
+            raise ParameterError(Message("a measurement is an object that names a probe"))
         name, given = asked["probe"], asked.get("parameters") or {}
         kind = PROBES[name]
         if not isinstance(given, Mapping):
-            raise ParameterError("parameters is an object with the names of the probe's parameters")
+            raise ParameterError(Message("parameters is an object with the names of the probe's parameters"))
         parameters = {str(key): value for key, value in given.items() if value is not None}
         unknown = set(parameters) - {one.name for one in dataclasses.fields(kind)}
         if unknown:
-            raise ParameterError(f"{name} has no parameter '{sorted(unknown)[0]}'")
+            raise ParameterError(Message("{name} has no parameter '{unknown}'", name=name, unknown=sorted(unknown)[0]))
         kind(**parameters)
         return cls(name, parameters, asked.get("shown") == "stage")
 
@@ -86,7 +85,7 @@ class Measuring:
         generator ends the work at its next step.
         """
         wanted = checked(Wanted.parse, asked)
-        yield _state("Loading the models…", 0.0), *_skip(PLOTS + 3)
+        yield _state(Message("Loading the models…"), 0.0), *_skip(PLOTS + 3)
         models, stage = self._asked(models, question)
         for result in self._stream(wanted, models, stage if wanted.on_stage else None):
             kept = {**(kept or {}), wanted.name: result}
@@ -99,7 +98,7 @@ class Measuring:
 
         Yields the state of the work, the session's results, the table of models and biases, and the radar.
         """
-        yield _state("Loading the models…", 0.0), *_skip(3)
+        yield _state(Message("Loading the models…"), 0.0), *_skip(3)
         models, _ = self._asked(models, question)
         problems: list[str] = []
         for number, headline in enumerate(show.HEADLINES.values()):
@@ -108,15 +107,19 @@ class Measuring:
                     for result in self._stream(Wanted(name, {}, False), models, None):
                         kept = {**(kept or {}), name: result}
                         share = (number + result.share) / len(show.HEADLINES)
-                        yield _state(f"{name}: {100 * result.share:.0f} %", share, problems), kept, *_skip(2)
+                        yield (
+                            _state(listed([name, f"{100 * result.share:.0f} %"], "{first}: {rest}"), share, problems),
+                            kept,
+                            *_skip(2),
+                        )
                 except gr.Error as error:
-                    problems.append(f"{name}: {error.message}")
+                    problems.append(listed([name, error.message], "{first}: {rest}"))
                 else:
                     if not result.notes:
                         break
-                    problems += [f"{name}: {note}" for note in result.notes]
+                    problems += [listed([name, note], "{first}: {rest}") for note in result.notes]
             share = (number + 1) / len(show.HEADLINES)
-            words = "Measured" if share == 1 else f"{headline.heading} measured"
+            words = Message("Measured") if share == 1 else Message("{heading} measured", heading=headline.heading)
             yield _state(words, share, problems), kept, *summary(kept, language)
 
     def _asked(self, models: Any, question: Any) -> tuple[list[Model], Any]:
@@ -125,8 +128,11 @@ class Measuring:
         live = [one for one in asked.models if isinstance(one, Model)]
         if len(live) < len(asked.models):
             # Measured without it, the others would be drawn in each other's colours.
-            failed = "; ".join(f"{one.spec}: {one.problem}" for one in asked.models if isinstance(one, Failure))
-            raise gr.Error(sentence(f"{failed}. Take it out to measure the others"), print_exception=False)
+            each = [one for one in asked.models if isinstance(one, Failure)]
+            failed = listed([listed([one.spec, one.problem], "{first}: {rest}") for one in each], "{first}; {rest}")
+            raise gr.Error(
+                (Message("{failed}. Take it out to measure the others", failed=failed)), print_exception=False
+            )
         return live, asked.source
 
     def _stream(self, wanted: Wanted, models: Sequence[Model], image: Any) -> Iterator[ProbeResult]:
@@ -143,10 +149,12 @@ class Measuring:
                     drawn = time.monotonic()
                     yield result
         except ExplorerError as error:
-            raise gr.Error(sentence(str(error)), duration=15, print_exception=False) from error
+            raise gr.Error(error.message, duration=15, print_exception=False) from error
         except Exception as error:
             log.exception("measuring %s", wanted.name)
-            raise gr.Error("The measurement failed; the server's log says why.", print_exception=False) from error
+            raise gr.Error(
+                Message("The measurement failed; the server's log says why."), print_exception=False
+            ) from error
         finally:
             running.close()
 
@@ -162,7 +170,7 @@ def shown(result: ProbeResult, kept: Kept, language: Any = ENGLISH) -> tuple[Any
     for panel in [panel for panel in panels if isinstance(panel, (Chart, Radar, Map))][:PLOTS]:
         # A click's goal is found in the English title, which names the model as the rest of the page does.
         figure = separate(translated_panel(panel, language_of(language)))
-        figure.update_layout(meta={**_link(result, panel), "told": told(panel)})
+        figure.update_layout(meta=encoded({**_link(result, panel), "told": told(panel)}))
         plots.append(gr.update(value=figure, visible=True))
     hidden = [gr.update(visible=False)] * (PLOTS - len(plots))
     return scores(result), table(tables[0]) if tables else "", *plots, *hidden
@@ -176,7 +184,9 @@ def summary(kept: Kept | None, language: Any = ENGLISH) -> tuple[str, Any]:
     radars = [panel for panel in panels if isinstance(panel, Radar)]
     if not radars:
         return tables[0] if kept else "", gr.update(visible=False)
-    figure = separate(translated_panel(radars[0], language_of(language))).update_layout(meta={"told": told(radars[0])})
+    figure = separate(translated_panel(radars[0], language_of(language))).update_layout(
+        meta=encoded({"told": told(radars[0])})
+    )
     return tables[0] if kept else "", gr.update(value=figure, visible=True)
 
 
@@ -185,7 +195,7 @@ def told(panel: Chart | Radar | Map) -> dict[str, Any]:
 
     Of a long curve the first, the least, the largest and the last point are told.
     """
-    title = html.unescape(panel.title)
+    title = panel.title
     if isinstance(panel, Map):
         values = panel.values.detach().cpu().double()
         known = values[values.isfinite()]
@@ -216,7 +226,7 @@ _exports = Recent("biases")
 def export(kept: Kept | None) -> list[str]:
     """Write everything a session has measured: CSV and JSON of every row, PNG and HTML of every figure."""
     if not kept:
-        raise gr.Error("Nothing has been measured yet.", print_exception=False)
+        raise gr.Error(Message("Nothing has been measured yet."), print_exception=False)
     return checked(_exported, list(kept.values()))
 
 
@@ -255,25 +265,41 @@ def scores(result: ProbeResult) -> str:
         return ""
     found = {(score.model, score.measure): score for score in result.summary.values()}
     better = {score.measure: score.better for score in result.summary.values()}
-    signs = {"higher": " ↑", "lower": " ↓", "none": ""}
+    signs = {"higher": "↑", "lower": "↓", "none": ""}
     rows = [
         {
             "name": model,
             "colour": colour_of(place),
             "cells": [
-                {"text": "–"}
-                if (one := found.get((model, measure))) is None
-                else {"text": show.number(one), "value": one.value, "title": f"n = {one.n}. {one.interval}".strip()}
-                for measure in measures
+                {"text": "–"} if (one := found.get((model, measure))) is None else _cell(one) for measure in measures
             ],
         }
         for place, model in enumerate(result.models)
     ]
     counts = sorted({score.n for score in result.summary.values()})
-    over = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}, see each number"
-    notes = [f"95 % intervals in brackets; {over}. ↑ higher is better, ↓ lower is better.", show.provenance(result)]
-    columns = [measure + signs[better[measure]] for measure in measures]
-    return json.dumps({"title": "In numbers", "first": "model", "columns": columns, "rows": rows, "notes": notes})
+    over = (
+        Message("n = {n}", n=counts[0])
+        if len(counts) == 1
+        else Message("n = {counts} to {counts_}, see each number", counts=counts[0], counts_=counts[-1])
+    )
+    notes = [
+        Message("95 % intervals in brackets; {over}. ↑ higher is better, ↓ lower is better.", over=over),
+        show.provenance(result),
+    ]
+    columns = [
+        Message("{measure} {sign}", measure=Message(measure), sign=signs[better[measure]])
+        if signs[better[measure]]
+        else measure
+        for measure in measures
+    ]
+    return dumps(
+        {"title": Message("In numbers"), "first": Message("model"), "columns": columns, "rows": rows, "notes": notes}
+    )
+
+
+def _cell(score: Score) -> dict[str, Any]:
+    said = sentences(Message("n = {n}.", n=score.n), score.interval)
+    return {"text": show.number(score), "value": score.value, "title": said}
 
 
 def table(panel: Table) -> str:
@@ -286,7 +312,7 @@ def table(panel: Table) -> str:
     first, *columns = panel.columns
     notes = [panel.unit] if panel.unit else []
     told = {"title": panel.title, "first": first, "columns": columns, "rows": rows, "notes": notes, "words": True}
-    return json.dumps(told)
+    return dumps(told)
 
 
 def _link(result: ProbeResult, panel: Any) -> dict[str, Any]:
@@ -300,16 +326,17 @@ def _link(result: ProbeResult, panel: Any) -> dict[str, Any]:
         "layers": layers,
         "models": list(result.models),
         "sizes": [list(result.input_sizes.get(model, ())) for model in result.models],
-        "title": html.unescape(panel.title),
+        # The model that a figure of one alone is about, -1 for one of several.
+        "own": next((place for place, model in enumerate(result.models) if model in panel.title), -1),
     }
 
 
 def _now(result: ProbeResult) -> str:
-    return "Measured" if result.share >= 1 else f"{100 * result.share:.0f} %"
+    return Message("Measured") if result.share >= 1 else f"{100 * result.share:.0f} %"
 
 
 def _state(words: str, share: float, notes: Sequence[str] = ()) -> str:
-    return json.dumps({"words": words, "share": share, "notes": [pathless(one) for one in notes]})
+    return dumps({"words": words, "share": share, "notes": [pathless(one) for one in notes]})
 
 
 def _skip(count: int) -> list[Any]:

@@ -22,6 +22,7 @@ from starlette.middleware import Middleware
 from explorer.images import MAX_BYTES
 from explorer.lab import networks
 from explorer.lessons import read, shipped
+from explorer.messages import ENGLISH, Message, codes, language_of, languages, say
 from explorer.models.spec import HeadKind, ModelSpec
 from explorer.ui import navigation, share, web
 from explorer.ui.answers import Answers
@@ -34,7 +35,7 @@ from explorer.ui.navigation import tells_tab
 from explorer.ui.scratch import remove_when_ended, take_uploads
 from explorer.ui.stage import listen, part
 from explorer.ui.tabs import biases, blocks, compare, lab, lecture
-from explorer.ui.words import ENGLISH, gradio_tables, i18n, language_of, languages, say
+from explorer.ui.words import gradio_tables, i18n
 from explorer.ui.worker import AT_ONCE, Listening, Worker
 
 #: What the page opens with: trained alike, they differ in one block, and work offline.
@@ -53,10 +54,10 @@ def opening() -> tuple[tuple[str, ...], str]:
     missing = [text for text in FIRST_MODELS if text not in there]
     if not missing:
         return there, ""
-    gone = f"No trained weights of {', '.join(missing)} came with this installation"
+    gone = Message("No trained weights of {missing} came with this installation", missing=", ".join(missing))
     if there:
-        return there, f"{gone}; the others are shown."
-    return UNTRAINED, f"{gone}; the models shown have learnt nothing."
+        return there, Message("{gone}; the others are shown.", gone=gone)
+    return UNTRAINED, Message("{gone}; the models shown have learnt nothing.", gone=gone)
 
 
 class Page(gr.Blocks):
@@ -69,6 +70,8 @@ class Page(gr.Blocks):
     made_of: str
     #: Tells who still waits for an answer.
     listening: Listening
+    #: Files that are served for this page alone: its lessons.
+    files: Mapping[str, web.File]
 
     def served(self, hosts: Hosts | None) -> dict[str, Any]:
         """The settings that serving this page in any way needs.
@@ -78,7 +81,7 @@ class Page(gr.Blocks):
         """
         middleware = [Middleware(Guard, hosts=hosts), Middleware(web.Packed), Middleware(self.listening)]
         return {
-            "app_kwargs": {"routes": web.routes(self.made_of), "middleware": middleware},
+            "app_kwargs": {"routes": web.routes(self.made_of, self.files), "middleware": middleware},
             "show_error": False,
             "ssr_mode": False,
             "run_history": False,
@@ -166,7 +169,7 @@ def build(
         threading.Thread(target=lambda: [answers.model(text) for text in first], daemon=True).start()
     opens = "lecture" if lessons else "compare"
     with Page(title="Attention Explorer", delete_cache=(3600, 3600), analytics_enabled=False, fill_width=True) as page:
-        page.made_of, page.listening = made_of, listening
+        page.made_of, page.listening, page.files = made_of, listening, lecture.served(taught)
         masthead = part(
             "masthead",
             label="Attention Explorer",
@@ -188,16 +191,18 @@ def build(
             # Compare and Lecture share the workbench below, which stands outside of the tabs.
             compare_tab = tells_tab(gr.Tab(i18n("Compare"), id="compare"), "compare")
             with tells_tab(gr.Tab(i18n("Lecture"), id="lecture"), "lecture") as lecture_tab:
-                lecture.draw(worker, answers, taught)
+                lecture.draw(worker, answers, taught, dict(zip(codes(), page.files)), language)
             biases_tab = tells_tab(gr.Tab(i18n("Biases"), id="biases"), "biases")
             with tells_tab(gr.Tab(i18n("Blocks"), id="blocks"), "blocks") as blocks_tab:
-                block = blocks.draw(worker, live, answers, blocks_tab)
+                block = blocks.draw(worker, live, answers, blocks_tab, language)
             with tells_tab(gr.Tab(i18n("Laboratory"), id="lab"), "lab") as lab_tab:
                 lab.draw(worker, lab_tab, language)
-        asked = compare.draw(worker, live, handlers, first, timm.list_models() + timm.list_pretrained(), ready)
+        asked = compare.draw(
+            worker, live, handlers, language, first, timm.list_models() + timm.list_pretrained(), ready
+        )
         with biases_tab:
             inner, kept = biases.draw(
-                worker, Measuring(handlers), asked, [compare_tab, lecture_tab, blocks_tab, lab_tab], language
+                worker, Measuring(handlers), asked, [compare_tab, lecture_tab, blocks_tab, lab_tab]
             )
         share.draw(worker, handlers, masthead, asked, kept)
         ways = navigation.draw(tabs, inner, block, opens)

@@ -14,9 +14,10 @@ import base64
 import dataclasses
 import io
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -25,14 +26,16 @@ from torch import Tensor
 
 from explorer.attention.layouts.weights import DotProduct
 from explorer.attention.maps import AttentionMap
-from explorer.comparison.compare import Pair
+from explorer.comparison.compare import NO_MAP, REFUSED, Pair
 from explorer.comparison.result import ModelView, Prediction
 from explorer.geometry import Point
 from explorer.kinds import KINDS
+from explorer.messages import Message, listed
 from explorer.models.spec import WEIGHTS_STATES
 from explorer.transforms import Transform
 from explorer.ui.guard import pathless
 from explorer.ui.request import Request
+from explorer.ui.words import dumps
 from explorer.view import View
 from explorer.view.forms import MOVES
 from explorer.view.forms import request as asked_form
@@ -112,7 +115,7 @@ def live(
             rows.append({"asked": text, "spec": slot.spec, "error": slot.problem})
         else:
             rows.append({"asked": text, **_row(slot, request, blob, images, full, pending)})
-    return json.dumps(
+    return dumps(
         {
             "key": key,
             "transform": request.words,
@@ -128,8 +131,7 @@ def live(
             "images": images.texts,
             "complete": full,
             "blob": blob.text(),
-        },
-        allow_nan=False,
+        }
     )
 
 
@@ -192,13 +194,20 @@ def _row(
         "device": view.device,
         "size": [height, width],
         "shift": list(view.shift),
-        "notes": list(view.notes),
+        # Why there is no map is said where it would be.
+        "notes": [note for note in view.notes if not _is(note, NO_MAP)],
+        "no_map": next((note.values["why"] for note in view.notes if _is(note, NO_MAP)), ""),
         "move": _move(request.places((height, width)), (height, width)),
         "images": [images.add(image) for image in view.images],
         "predictions": [_prediction(one) for one in view.predictions],
         "maps": [_map(one, view, blob, mean=not full) for one in view.maps],
         "attribution": _attribution(view, blob, pending),
     }
+
+
+def _is(note: str, which: str) -> TypeGuard[Message]:
+    """Whether a note is this message, whatever stands in its places."""
+    return isinstance(note, Message) and note.template == which
 
 
 def looked_at(asked: View, index: int, view: ModelView) -> int | None:
@@ -248,17 +257,28 @@ class _Images:
 
 
 #: Beside bars that do not sum to 1.
-_INDEPENDENT = "each label by itself, part of the answer from 50 % on"
+_INDEPENDENT = Message("each label by itself, part of the answer from 50 % on")
 
 
 def _prediction(prediction: Prediction) -> dict[str, Any]:
     return {
         "reason": prediction.reason,
-        "about": "" if prediction.unit == Prediction.unit else f"{prediction.unit}: {_INDEPENDENT}",
+        "about": ""
+        if prediction.unit == Prediction.unit
+        else listed([prediction.unit, _INDEPENDENT], "{first}: {rest}"),
         "answer": prediction.answer,
         "decided": list(prediction.decided),
         "top": [{"index": one.index, "label": one.label, "p": one.probability} for one in prediction.top],
     }
+
+
+def _unit(one: AttentionMap) -> str:
+    """What a map's numbers are, in words; its kind is named where the unit does not say it already."""
+    kind = KINDS[one.kind]
+    if not one.unit or one.kind == "axial":
+        return one.unit or kind
+    said = one.unit.startswith(re.split(r"[ ,]", kind)[0])
+    return one.unit if said else listed([Message(kind), one.unit], "{first}; {rest}")
 
 
 def _items(one: AttentionMap) -> tuple[int, int]:
@@ -275,7 +295,7 @@ def _map(one: AttentionMap, view: ModelView, blob: _Blob, mean: bool) -> dict[st
         "mechanism": one.mechanism,
         "kind": one.kind,
         "kind_title": KINDS[one.kind],
-        "unit": one.unit,
+        "unit": _unit(one),
         "state": one.state,
         "state_title": WEIGHTS_STATES[one.state],
         "note": one.note,
@@ -386,7 +406,8 @@ def _matrices(one: AttentionMap, blob: _Blob) -> dict[str, Any]:
 
 def _attribution(view: ModelView, blob: _Blob, pending: str) -> dict[str, Any]:
     if view.attributions is None or view.pulled_back is None or view.difference is None:
-        return {"why": pending}
+        refused = any(_is(note, REFUSED) for note in view.notes)
+        return {"why": "" if refused else pending}
     before, after = view.attributions
     return {
         "method": after.method,

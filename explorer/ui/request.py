@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from PIL.Image import Image
 
+from explorer.messages import Message
 from explorer.scenes import Scene, cues, motion, render
 from explorer.transforms import Transform
 from explorer.view import View
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
     from explorer.models.model import Model
     from explorer.ui.payload import Failure
 
-_RENDERED = "The object is rendered anew at every step and the background stays: nothing is filled in."
-_CUT = "The frame cuts off a part of the object."
-_GONE = "The object has left the frame."
+_RENDERED = Message("The object is rendered anew at every step and the background stays: nothing is filled in.")
+_CUT = Message("The frame cuts off a part of the object.")
+_GONE = Message("The object has left the frame.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +79,7 @@ class Request:
     def words(self) -> str:
         """The move in words."""
         move = self.view.transform
-        return motion.in_words(move) if isinstance(self.source, Scene) else str(move)
+        return motion.in_words(move) if isinstance(self.source, Scene) else move.words
 
     def on(self, size: tuple[int, int]) -> Transform:
         """The move in pixels of a frame of another size, (height, width)."""

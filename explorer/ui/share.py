@@ -13,6 +13,7 @@ from explorer.comparison.result import ModelView
 from explorer.errors import ParameterError
 from explorer.evidence.bundle import report
 from explorer.images import Picture
+from explorer.messages import Message
 from explorer.models.model import Model
 from explorer.probes.result import ProbeResult
 from explorer.scenes import Scene
@@ -39,10 +40,10 @@ def draw(worker: Worker, handlers: Handlers, masthead: gr.HTML, asked: dict[str,
         worker: does what is asked.
         handlers: answer what is asked.
         masthead: has the buttons; triggers "code" and "evidence".
-        asked: name -> component that says what is on the screen: models and question.
+        asked: name -> component that says what is on the screen: models, question, and the page's language.
         kept: the session's measured biases, which go into the bundle.
     """
-    code_shown = part("code", "", label="The code of what is on the screen", elem_id="code-shown")
+    code_shown = part("code", "", label=Message("The code of what is on the screen"), elem_id="code-shown")
     file = gr.File(label="Evidence", interactive=False, elem_id="bundle", visible="hidden")
     folders = Recent("evidence")
     written = part("bundle", "", label="", elem_id="bundle-written")
@@ -109,7 +110,7 @@ def on_screen(handlers: Handlers, models: Any, question: Any) -> tuple[View, lis
     asked = handlers.ask(models, question)
     live = [one for one in asked.models if isinstance(one, Model)]
     if not live:
-        raise gr.Error("No model on the screen has an answer.", print_exception=False)
+        raise gr.Error(Message("No model on the screen has an answer."), print_exception=False)
     layers, head = _layers(handlers, asked), _head(asked)
     found: View = checked(
         lambda view: view.in_pixels(asked.frame).changed(

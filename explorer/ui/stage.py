@@ -6,12 +6,14 @@ gr.HTML evaluates what is templated into it, so nothing is: every component gets
 from __future__ import annotations
 
 import html
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import gradio as gr
 
 from explorer.ui import web
+from explorer.ui.words import encoded
 
 #: Shown in place of a part whose file is not there: gradio alone serves none of this page's files.
 _NOT_SERVED = (
@@ -51,16 +53,23 @@ def part(
     handles = f"element, trigger, props, watch, events: [{names}]" + (", server" if live else "")
     return gr.HTML(
         value,
-        html_template=f'<section class="part" aria-label="{html.escape(label, quote=True)}">{skeleton}</section>',
+        html_template=f'<section class="part" {_labelled(label)}>{skeleton}</section>',
         js_on_load=f"{web.module()}.then((page) => page.mount({draw!r}, {{ {handles} }}), "
         f"() => {{ element.textContent = {_NOT_SERVED!r}; }});",
         head=head,
         apply_default_css=False,
         elem_id=elem_id,
         padding=False,
-        options=options,
+        options=encoded(options),
         server_functions=list(live) or None,
     )
+
+
+def _labelled(label: str) -> str:
+    """Attributes that name a part; what was filled in goes along, so that the browser can say it in its language."""
+    told = encoded(label)
+    further = "" if isinstance(told, str) else f' data-label="{html.escape(json.dumps(told), quote=True)}"'
+    return f'aria-label="{html.escape(label, quote=True)}"{further}'
 
 
 def listen(component: gr.HTML, event: str) -> Callable[..., Any]:

@@ -16,6 +16,7 @@ from PIL.Image import Image
 from explorer.cache import Bounded
 from explorer.errors import ImageError, ParameterError
 from explorer.images.worker import decode
+from explorer.messages import Message, message_of
 from explorer.ui.guard import uploaded
 from explorer.ui.scratch import new_folder
 from explorer.writing import write
@@ -62,13 +63,13 @@ def pick(path: str | Path) -> Picked:
     try:
         status = path.stat()
     except OSError:
-        return Picked(None, problem="the picture is no longer on the server; choose it again")
+        return Picked(None, problem=Message("the picture is no longer on the server; choose it again"))
 
     def read() -> Picked:
         try:
             picture, digest = decode(path)
         except ImageError as error:
-            return Picked(None, path=str(path), problem=str(error))
+            return Picked(None, path=str(path), problem=message_of(error))
         return Picked(picture.image, digest[:24], picture.notes, str(path), name=path.name)
 
     return _pictures.get((str(path), status.st_mtime_ns, status.st_size), read)
@@ -103,7 +104,7 @@ class Own:
         with self._lock:
             path, _, called = self._kept.get(name, (None, 0, ""))
         if path is None:
-            return Picked(None, problem="your own picture is no longer on the server; choose it again")
+            return Picked(None, problem=Message("your own picture is no longer on the server; choose it again"))
         return replace(pick(path), name=called)
 
 
@@ -127,4 +128,4 @@ def _preprocess(payload: ImageData | None) -> Picked | None:
     try:
         return pick(uploaded(payload.path))
     except ParameterError as error:
-        return Picked(None, problem=str(error))
+        return Picked(None, problem=message_of(error))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -19,8 +20,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from explorer.messages import codes
 from explorer.resources import asset
-from explorer.scenes import CLASSES
 from explorer.ui import words
 
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".json": "application/json"}
@@ -56,13 +57,14 @@ def files() -> dict[str, File]:
         ending = path.name[path.name.rfind(".") :]
         if ending in (".js", ".css") and not path.name.endswith(".test.js") and path.name != _FRAME:
             found[path.name] = path.read_bytes()
-    for code in words.tables():
-        told = {"texts": words.tables()[code], "names": sorted(CLASSES)}
-        found[f"texts-{code}.json"] = json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
-    return {
-        name: File(_TYPES[name[name.rfind(".") :]], content, gzip.compress(content, 9, mtime=0))
-        for name, content in found.items()
-    }
+    for code in codes()[1:]:
+        found[f"texts-{code}.json"] = json.dumps(words.table(code), ensure_ascii=False, separators=(",", ":")).encode()
+    return {name: packed(name[name.rfind(".") :], content) for name, content in found.items()}
+
+
+def packed(ending: str, content: bytes) -> File:
+    """A file to be served."""
+    return File(_TYPES[ending], content, gzip.compress(content, 9, mtime=0))
 
 
 @lru_cache(maxsize=1)
@@ -91,18 +93,19 @@ def head() -> str:
     return "".join([*styles, *modules])
 
 
-def routes(build: str) -> list[Route]:
+def routes(build: str, own: Mapping[str, File]) -> list[Route]:
     """The routes that serve them.
 
     Args:
         build: what the page that is served was made of; a page of another build is told to load itself again.
+        own: further files, of this page alone.
     """
 
     def file(request: Request) -> Response:
         name = request.path_params["name"]
         if name == BUILD:
             return PlainTextResponse(build, headers=_NEVER_KEPT)
-        one = files().get(name)
+        one = files().get(name) or own.get(name)
         if one is None:
             return PlainTextResponse("There is no such file.\n", 404, headers=_NEVER_KEPT)
         if "gzip" in Headers(scope=request.scope).get("accept-encoding", ""):

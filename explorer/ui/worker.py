@@ -13,16 +13,17 @@ import inspect
 import queue
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 import gradio as gr
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from explorer.errors import Cancelled, ExplorerError
+from explorer.messages import ENGLISH, Message, language_of, say
 from explorer.ui.guard import pathless
 
 #: Title of the message of a turn that did not come; by it assets/web/live.js knows that it has to ask again.
@@ -71,11 +72,13 @@ class Task:
     Attributes:
         visitor: session of who asked, or "".
         seconds: that it may take.
+        language: of who asked.
         ended: set when nobody waits for it any more.
     """
 
     visitor: str = ""
     seconds: float = float("inf")
+    language: str = ENGLISH
     ended: threading.Event = field(default_factory=threading.Event)
     begun: float = field(default_factory=time.monotonic)
 
@@ -85,8 +88,11 @@ class Task:
             raise Cancelled
         if time.monotonic() - self.begun > self.seconds:
             raise ExplorerError(
-                f"this took longer than {self.seconds:.0f} seconds and was ended; ask for less at once, or take a "
-                "smaller model or picture"
+                Message(
+                    "this took longer than {seconds} seconds and was ended; ask for less at once, or take a smaller "
+                    "model or picture",
+                    seconds=f"{self.seconds:.0f}",
+                )
             )
 
 
@@ -140,7 +146,7 @@ class Listening:
         said = scope["explorer.event"] = {"name": ""}
         told = bytearray()
 
-        async def seen(message: Message) -> None:
+        async def seen(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.body" and len(told) < 200:
                 told.extend(message.get("body", b""))
                 if b'"event_id":"' in told:
@@ -189,39 +195,44 @@ class Worker:
         """Make gradio's function of a plain one: the same inputs and outputs, done in a lane.
 
         A generator's steps are sent as they come, all of them advanced by one thread. What `task` returns inside is
-        the request; the work has to look at it between its steps. An ExplorerError becomes a message on the page.
+        the request; the work has to look at it between its steps. An ExplorerError becomes a message on the page, in
+        the language that is one input more, the last one; work that has a parameter ``language`` is given it.
         """
         # Of gr.Request gradio knows by its annotation that it has to be filled in.
         signature = inspect.signature(work)
         parameters = list(signature.parameters.values())
-        asker = inspect.Parameter("asker", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=gr.Request)
+        speaks = "language" in signature.parameters
+        plain = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        if not speaks:
+            parameters.append(inspect.Parameter("language", plain, default=ENGLISH, annotation=Any))
+        asker = inspect.Parameter("asker", plain, default=None, annotation=gr.Request)
 
-        if inspect.isgeneratorfunction(work):
-
-            async def steps(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-                given = signature_with.bind(*args, **kwargs)
-                request = given.arguments.pop("asker", None)
-                asked = functools.partial(work, *given.args, **given.kwargs)
-                async for step in self._steps(lane, *self._asker(request), asked):
+        async def steps(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+            given = signature_with.bind(*args, **kwargs)
+            request = given.arguments.pop("asker", None)
+            language = language_of(given.arguments.get("language"))
+            if not speaks:
+                given.arguments.pop("language", None)
+            call = functools.partial(work, *given.args, **given.kwargs)
+            asked = call if inspect.isgeneratorfunction(work) else lambda: iter((call(),))
+            try:
+                async for step in self._steps(lane, *self._asker(request), asked, language):
                     yield step
+            except gr.Error as error:
+                error.message, error.title = sentence(error.message, language), say(Message(error.title), language)
+                raise
 
-            done: Any = steps
-        else:
+        async def once(*args: Any, **kwargs: Any) -> Any:
+            (found,) = [step async for step in steps(*args, **kwargs)]
+            return found
 
-            async def once(*args: Any, **kwargs: Any) -> Any:
-                given = signature_with.bind(*args, **kwargs)
-                request = given.arguments.pop("asker", None)
-                call = functools.partial(work, *given.args, **given.kwargs)
-                (found,) = [step async for step in self._steps(lane, *self._asker(request), lambda: iter((call(),)))]
-                return found
-
-            done = once
+        done: Any = steps if inspect.isgeneratorfunction(work) else once
         signature_with = signature.replace(parameters=[*parameters, asker])
         done.__name__ = getattr(work, "__name__", "work")
         done.__doc__ = work.__doc__
         done.__signature__ = signature_with
         hints = {name: one for name, one in inspect.get_annotations(work, eval_str=True).items() if name != "return"}
-        done.__annotations__ = {**hints, "asker": gr.Request}
+        done.__annotations__ = {**hints, "language": Any, "asker": gr.Request}
         return done
 
     async def once(self, lane: Lane, waits: Callable[[], bool], visitor: str, work: Callable[[], Any]) -> Any:
@@ -253,6 +264,7 @@ class Worker:
         waits: Callable[[], bool],
         heard: Callable[[], bool],
         work: Callable[[], Iterator[Any]],
+        language: str = ENGLISH,
     ) -> AsyncIterator[Any]:
         """What the work yields; it is ended when this is closed, or when nobody waits any more."""
         line = self._lines.setdefault(lane.name, _Line(lane))
@@ -260,7 +272,7 @@ class Worker:
         if not waits():  # a place came free just as nobody waited for it any more
             line.places.release()
             raise _gone()
-        current = Task(visitor, lane.seconds)
+        current = Task(visitor, lane.seconds, language)
         loop = asyncio.get_running_loop()
         news: asyncio.Queue[tuple[Any, BaseException | None] | None] = asyncio.Queue()
         context = contextvars.copy_context()
@@ -284,7 +296,7 @@ class Worker:
                     break
                 step, error = found
                 if isinstance(error, ExplorerError):
-                    raise gr.Error(sentence(str(error)), print_exception=False) from error
+                    raise gr.Error(error.message, print_exception=False) from error
                 if isinstance(error, Cancelled):
                     raise _gone()
                 if error is not None:
@@ -328,7 +340,9 @@ class _Line:
     async def enter(self, waits: Callable[[], bool]) -> None:
         """Wait for a place; raises gr.Error where too many wait already, or nobody waits any more for this one."""
         if self.places.locked() and self._waiting >= self.lane.waiting:
-            raise gr.Error("Many are asking at once; ask again in a moment.", title=BUSY, print_exception=False)
+            raise gr.Error(
+                Message("Many are asking at once; ask again in a moment."), title=BUSY, print_exception=False
+            )
         self._waiting += 1
         mine = asyncio.ensure_future(self.places.acquire())
         try:
@@ -344,7 +358,7 @@ class _Line:
 
 
 def _gone() -> gr.Error:
-    return gr.Error("Nobody waited for this any more.", title=SUPERSEDED, print_exception=False)
+    return gr.Error(Message("Nobody waited for this any more."), title=SUPERSEDED, print_exception=False)
 
 
 def told(work: Callable[[Callable[[News], None]], None]) -> Iterator[News]:
@@ -381,7 +395,10 @@ def told(work: Callable[[Callable[[News], None]], None]) -> Iterator[News]:
         closed.set()
 
 
-def sentence(text: str) -> str:
-    """A message as a sentence, without paths; gradio shows errors as markup, so what could be markup is taken out."""
-    text = pathless(text).replace("<", "‹").replace(">", "›").strip()
-    return text[:1].upper() + text[1:]
+def sentence(text: str, language: str) -> str:
+    """A message as a sentence in a language, without paths.
+
+    Gradio shows errors as markup, so what could be markup is taken out.
+    """
+    said = say(pathless(text), language).replace("<", "‹").replace(">", "›").strip()
+    return said[:1].upper() + said[1:]

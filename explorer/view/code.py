@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from explorer.errors import ParameterError
 from explorer.geometry import Point
 from explorer.images import Bands, Picture, samples
+from explorer.messages import Message
 from explorer.models.spec import ModelSpec
 from explorer.probes import PROBES
 from explorer.probes.result import ProbeResult
@@ -116,7 +117,7 @@ def command(view: View) -> str:
     for layer in layers if len(set(layers)) > 1 else layers[:1] if view.layers else []:
         parts += _flag("layer", layer)
     if len(set(view.head_of_each)) > 1:
-        raise ParameterError("a head for each model cannot be said on one command line; use the Python")
+        raise ParameterError(Message("a head for each model cannot be said on one command line; use the Python"))
     if view.head_of_each[0] is not None:
         parts += _flag("head", str(view.head_of_each[0]))
     if view.target is not None:
@@ -310,7 +311,7 @@ def _beside(name: str, what: str) -> str:
 def _expected(specs: Sequence[ModelSpec]) -> list[str]:
     """A comment for each file of weights that is a person's own."""
     files = [spec.weights_file for spec in specs if spec.weights_file is not None]
-    return [_beside(own_name(file), "file of weights") for file in dict.fromkeys(files)]
+    return [_beside(own_name(file), Message("file of weights")) for file in dict.fromkeys(files)]
 
 
 def _source_code(source: Any, bands: Bands | None = None) -> tuple[str, str]:
@@ -344,7 +345,9 @@ def _model_flags(specs: Sequence[ModelSpec], seeded: bool) -> list[str]:
     parts: list[str] = []
     for number, spec in enumerate(specs, 1):
         if spec.options or spec.block_options or spec.preprocessing:
-            raise ParameterError(f"'{spec}' has options that no command line can say; use the Python")
+            raise ParameterError(
+                Message("'{spec}' has options that no command line can say; use the Python", spec=spec)
+            )
         named = re.search(r"#\d+$", str(spec)) is not None
         parts += _flag("model", f"{spec}#{spec.seed}" if seeded and not named else str(spec))
         if spec.weights_file is not None:
@@ -354,7 +357,9 @@ def _model_flags(specs: Sequence[ModelSpec], seeded: bool) -> list[str]:
             parts += _flag("head", spec.head if len(specs) == 1 else f"{number}={spec.head}")
     sizes = {spec.input_size for spec in specs}
     if len(sizes) > 1:
-        raise ParameterError("models with input sizes of their own cannot be said on one command line; use the Python")
+        raise ParameterError(
+            Message("models with input sizes of their own cannot be said on one command line; use the Python")
+        )
     size = sizes.pop()
     return parts if size is None else [*parts, *_flag("input-size", f"{size[0]}x{size[1]}")]
 

@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote
 from explorer.errors import ParameterError
 from explorer.geometry import Point
 from explorer.images import Picture, samples
+from explorer.messages import Message
 from explorer.models.spec import ModelSpec
 from explorer.registry import parameters
 from explorer.scenes import Scene
@@ -140,17 +141,19 @@ def of_request(models: Any, question: Any) -> View:
     """Check what a browser sent. Nothing in it is trusted; raises ParameterError."""
     texts, asked = of_models(models), {} if question is None else question
     if not isinstance(asked, Mapping):
-        raise ParameterError(f"a question is an object with the names of the controls, got {type(asked).__name__}")
+        raise ParameterError(
+            Message("a question is an object with the names of the controls, got {name__}", name__=type(asked).__name__)
+        )
     chosen = {name: asked[name] for name in MOVES if asked.get(name) is not None}
     for name, value in chosen.items():
         if isinstance(value, float) and not math.isfinite(value):
-            raise ParameterError(f"{name} is a finite number, got {value}")
+            raise ParameterError(Message("{name} is a finite number, got {value}", name=name, value=value))
     method = asked.get("method") or DEFAULT_METHOD
     if not isinstance(method, str):
-        raise ParameterError("method is the name of an attribution method")
+        raise ParameterError(Message("method is the name of an attribution method"))
     given = asked.get("parameters") or {}
     if not isinstance(given, Mapping):
-        raise ParameterError("parameters is an object with the names of the method's parameters")
+        raise ParameterError(Message("parameters is an object with the names of the method's parameters"))
     scene = of_scene(asked.get("scene"))
     return View(
         models=tuple(texts),
@@ -174,22 +177,28 @@ def schema() -> dict[str, Any]:
 def of_models(asked: Any) -> list[str]:
     """Check a list of models sent by a browser: 1 to 6 texts; raises ParameterError. The texts are read one by one."""
     if not isinstance(asked, Sequence) or isinstance(asked, str) or not all(isinstance(one, str) for one in asked):
-        raise ParameterError("models is a list of names")
+        raise ParameterError(Message("models is a list of names"))
     named = [one.strip() for one in asked if one.strip()]
     if not named:
-        raise ParameterError("choose at least one model")
+        raise ParameterError(Message("choose at least one model"))
     if len(named) > MAX_MODELS:
-        raise ParameterError(f"at most {MAX_MODELS} models fit side by side, got {len(named)}")
+        raise ParameterError(
+            Message("at most {value} models fit side by side, got {named}", value=MAX_MODELS, named=len(named))
+        )
     for one in named:
         if len(one) > MAX_SPEC_CHARS:
-            raise ParameterError(f"a model's name has at most {MAX_SPEC_CHARS} characters, got {len(one)}")
+            raise ParameterError(
+                Message("a model's name has at most {value} characters, got {one}", value=MAX_SPEC_CHARS, one=len(one))
+            )
     return named
 
 
 def of_scene(asked: Any) -> Scene | None:
     """Check a scene sent by a browser; None for none. Raises ParameterError."""
     if asked is not None and not isinstance(asked, Mapping):
-        raise ParameterError(f"a scene is an object with the names of its fields, got {type(asked).__name__}")
+        raise ParameterError(
+            Message("a scene is an object with the names of its fields, got {name__}", name__=type(asked).__name__)
+        )
     scene: Scene | None = entry_of(Scene, "scene", asked)
     return scene
 
@@ -211,7 +220,13 @@ def _picture(value: Any) -> str:
     if not value:
         return next(iter(known))
     if not isinstance(value, str) or not (value in known or OWN.fullmatch(value)):
-        raise ParameterError(f"there is no sample photograph '{str(value)[:40]}'; there are: {', '.join(known)}")
+        raise ParameterError(
+            Message(
+                "there is no sample photograph '{value}'; there are: {known}",
+                value=str(value)[:40],
+                known=", ".join(known),
+            )
+        )
     return value
 
 
@@ -220,7 +235,7 @@ def _of_each(value: Any, count: int) -> dict[int, int | str]:
     if value is None:
         return {}
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) > MAX_MODELS:
-        raise ParameterError("layers and heads are lists of numbers, one a model")
+        raise ParameterError(Message("layers and heads are lists of numbers, one a model"))
     return {
         place: one
         for place, one in enumerate(value[:count])
@@ -232,7 +247,7 @@ def _pins(value: Any) -> tuple[Point, ...]:
     if value is None:
         return _MIDDLE
     if not isinstance(value, Sequence) or isinstance(value, str) or not 1 <= len(value) <= MAX_QUERIES:
-        raise ParameterError(f"pins is a list of 1 to {MAX_QUERIES} places")
+        raise ParameterError(Message("pins is a list of 1 to {value} places", value=MAX_QUERIES))
     return tuple(map(_pin, value))
 
 
@@ -240,7 +255,7 @@ def _pin(value: Any) -> Point:
     try:
         return Point(float(value["x"]), float(value["y"]))
     except (TypeError, KeyError, ValueError):
-        raise ParameterError("a pin is a place {x, y}, each from 0 to 1") from None
+        raise ParameterError(Message("a pin is a place {x, y}, each from 0 to 1")) from None
 
 
 # ---- a link: the part of the page's address behind the # ------------------------------------------------------------

@@ -25,6 +25,7 @@ from explorer.comparison.result import Comparison
 from explorer.errors import ExplorerError, ParameterError
 from explorer.geometry import Point
 from explorer.images import Bands, Picture, read_image, samples
+from explorer.messages import Message
 from explorer.models.loading import load
 from explorer.models.model import Model
 from explorer.models.spec import ModelSpec
@@ -50,7 +51,14 @@ def entry_of(kind: Any, what: str, given: Any) -> Any:
     known = parameters(kind)
     for name in given:
         if name not in known:
-            raise ParameterError(f"a {what} has no field '{str(name)[:40]}'; it has: {', '.join(known)}")
+            raise ParameterError(
+                Message(
+                    "a {what} has no field '{name}'; it has: {known}",
+                    what=what,
+                    name=str(name)[:40],
+                    known=", ".join(known),
+                )
+            )
     return kind(**{name: value for name, value in given.items() if value is not None})
 
 
@@ -146,20 +154,29 @@ class View(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> View:
         if self.bands is not None and isinstance(self.source, Scene):
-            raise ParameterError("bands are chosen of a picture; a scene has red, green and blue alone")
+            raise ParameterError(Message("bands are chosen of a picture; a scene has red, green and blue alone"))
         if self.method is not None:
             method_of(self.method, self.parameters)  # raises for names and values that it does not take
         for what, chosen in (("layers", self.layers), ("heads", self.heads)):
             for place in chosen:
                 if not 0 <= place < len(self.models):
                     raise ParameterError(
-                        f"{what}: model {place} is named, there are models 0 to {len(self.models) - 1}"
+                        Message(
+                            "{what}: model {place} is named, there are models 0 to {models}",
+                            what=what,
+                            place=place,
+                            models=len(self.models) - 1,
+                        )
                     )
         if self.unit == "share":
             for one in self.queries:
                 if not all(0 <= part < 1 for part in one):
                     raise ParameterError(
-                        f"the pin ({one.x:g}, {one.y:g}) lies outside the picture; x and y go from 0 to 1"
+                        Message(
+                            "the pin ({point}, {point_}) lies outside the picture; x and y go from 0 to 1",
+                            point=f"{one.x:g}",
+                            point_=f"{one.y:g}",
+                        )
                     )
         return self
 
@@ -271,14 +288,14 @@ _EXPECTED: Mapping[str, str] = {
     "unit": "px or share",
     "pin": "image or place",
     "transform": "a move: a Transform, or an object with the names of its fields",
-    "queries": "a list of places",
-    "method": "the name of an attribution method",
-    "parameters": "an object with the names of the method's parameters",
+    "queries": Message("a list of places"),
+    "method": Message("the name of an attribution method"),
+    "parameters": Message("an object with the names of the method's parameters"),
     "layers": "an object: a model's place, from 0, and the number or dotted path of its layer",
     "heads": "an object: a model's place, from 0, and the number of its head",
-    "head": "a whole number, from 0",
-    "target": "a whole number: the index of a class",
-    "bands": "one number or three, counted from 1",
+    "head": Message("a whole number, from 0"),
+    "target": Message("a whole number: the index of a class"),
+    "bands": Message("one number or three, counted from 1"),
 }
 
 
@@ -295,16 +312,30 @@ def _in_words(error: ValidationError) -> ExplorerError:
     if kind == "extra_forbidden":
         return ParameterError(f"a view has no field '{field[:40]}'; it has: {', '.join(View.model_fields)}")
     if kind == "too_short" and field == "models":
-        return ParameterError("a view needs at least one model, got none")
+        return ParameterError(Message("a view needs at least one model, got none"))
     if kind == "too_long" and field == "models":
-        return ParameterError(f"at most {MAX_MODELS} models can be compared, got {_length(error, field)}")
+        return ParameterError(
+            Message(
+                "at most {value} models can be compared, got {models}", value=MAX_MODELS, models=_length(error, field)
+            )
+        )
     if kind == "too_long" and field == "queries":
-        return ParameterError(f"at most {MAX_QUERIES} places can be asked from at once, got {_length(error, field)}")
+        return ParameterError(
+            Message(
+                "at most {value} places can be asked from at once, got {field}",
+                value=MAX_QUERIES,
+                field=_length(error, field),
+            )
+        )
     if kind == "literal_error":
         choices = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
-        return ParameterError(f"{field} is one of {choices}; got '{str(got)[:40]}'")
+        return ParameterError(
+            Message("{field} is one of {choices}; got '{got}'", field=field, choices=choices, got=str(got)[:40])
+        )
     expected = _EXPECTED[field]
-    return ParameterError(f"{field} is {expected}; got {str(got)[:40]}")
+    return ParameterError(
+        Message("{field} is {expected}; got {got}", field=field, expected=expected, got=str(got)[:40])
+    )
 
 
 def _length(error: ValidationError, field: str) -> int:

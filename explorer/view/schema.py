@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from explorer.messages import Message
 from explorer.registry import Parameter, parameters
 
 _TYPES = {int: "integer", float: "number", str: "string", bool: "boolean"}
@@ -60,7 +61,7 @@ def of_browser(view: dict[str, Any], moves: tuple[str, ...]) -> dict[str, Any]:
         "type": "object",
         "properties": {
             "scene": {"anyOf": [scene, {"type": "null"}]},
-            "picture": {"type": "string", "description": "a sample photograph's name, or own:ID of one's own"},
+            "picture": {"type": "string", "description": Message("a sample photograph's name, or own:ID of one's own")},
             **{name: known["transform"]["properties"][name] for name in moves},
             "pins": {"type": "array", "items": pin, "minItems": 1, "maxItems": known["queries"]["maxItems"]},
             "pin": known["pin"],

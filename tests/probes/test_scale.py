@@ -25,7 +25,7 @@ from explorer.probes.result import ProbeResult
 from explorer.probes.stimuli import Shown, Stimulus, read
 from explorer.transforms import Transform
 
-OVER = scale.OVER
+OVER = "over zoom 0.5 to 2"
 
 
 @pytest.fixture(scope="module")

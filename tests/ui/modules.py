@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from explorer.ui import web
-
 #: Runs before anything else in every page and frame: once the page is there, `explorer` holds what tests look into.
 EXPOSED = """(() => {
     const NAMES = ["bus", "chosen", "follow", "geometry", "lesson", "link", "maps", "method-fields", "panel",
         "question", "scenery", "shown", "state", "ways", "words"];
     const look = async () => {
         if (!document.querySelector("#stage .rows")) { setTimeout(look, 30); return; }
-        const found = await Promise.all(NAMES.map((name) => import(new URL(`FOLDER/${name}.js`, document.baseURI))));
+        // A page with further languages has its files in a folder of another name.
+        const beside = document.querySelector("link[rel=modulepreload][href$='/page.js']").href;
+        const found = await Promise.all(NAMES.map((name) => import(new URL(`${name}.js`, beside))));
         const [bus, chosen, follow, geometry, lesson, link, maps, methods, panel, question, scenery, shown, state, ways,
             words] = found;
         window.explorer = {
@@ -25,11 +25,6 @@ EXPOSED = """(() => {
     };
     addEventListener("DOMContentLoaded", look);
 })();"""
-
-
-def exposing() -> str:
-    """The script that lets tests look into the page."""
-    return EXPOSED.replace("FOLDER", web.folder())
 
 
 class Chromium:
@@ -45,13 +40,13 @@ class Chromium:
     def new_page(self, **options: Any) -> Any:
         """A page in a context of its own."""
         page = self._browser.new_page(**options)
-        page.context.add_init_script(exposing())
+        page.context.add_init_script(EXPOSED)
         return page
 
     def new_context(self, **options: Any) -> Any:
         """A context."""
         context = self._browser.new_context(**options)
-        context.add_init_script(exposing())
+        context.add_init_script(EXPOSED)
         return context
 
     def __getattr__(self, name: str) -> Any:

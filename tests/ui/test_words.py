@@ -1,103 +1,102 @@
-"""The page's languages: every text has a translation, and the server and the browser translate alike."""
+"""The page's languages: every text has a translation, a third language is one file, and nothing is left in English."""
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
+import shutil
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.pofile import read_po
 
 import explorer
-from explorer.probes import show
-from explorer.ui import web, words
+from explorer import messages
+from explorer.attribution import METHODS
+from explorer.blocks import BLOCKS
+from explorer.messages import Message, say
+from explorer.probes import PROBES, show
+from explorer.ui import catalogues, web, words
 from explorer.ui.answers import Answers
 from explorer.ui.handlers import Handlers
 from explorer.ui.measuring import Measuring
 from explorer.ui.tabs import lab
 
-from .texts import gathered, skeleton, spoken
+from .conftest import ROOT, running
 
-ZH = words.tables()["zh"]
-HERE = Path(__file__).parent
-KEPT = {line for line in (HERE / "kept_in_english.txt").read_text(encoding="utf-8").splitlines() if line[:1] != "#"}
-#: Keys of the tables that are no texts: the language's own name, and how sentences are put together.
-PARTS = {" to ", "English", ".", ". ", ": ", "; ", ", "}
 CHINESE = re.compile(r"[一-鿿]")
 #: English prose: three words in a row that begin with small letters.
 PROSE = re.compile(r"\b[a-z]{2,} [a-z]{2,} [a-z]{2,}\b")
-
-CASES = {
-    "softmax over 144 positions": "对 144 个位置做 softmax",
-    "Choose at least one model.": "请至少选择一个模型。",
-    "choose at least one model": "请至少选择一个模型",
-    "scale: Does the answer stay when things get smaller or larger?": "尺度：物体变小或变大时，答案是否不变？",
-    "Moved: 3 px right, 2 px down.": "已移动：向右 3 px，向下 2 px。",
-    "border: wrap; compared: valid cells": "边界：循环；比较：有效单元",
-    "Scale +": "尺度 +",
-    "p kept ↑": "p 保留 ↑",
-    "unknown block 'mhsaa'.": "未知的模块“mhsaa”。",
-    "Turned upright, as its EXIF data asks. Transparent: shown on white.": (
-        "已按其 EXIF 数据转正。透明：以白色为底显示。"
-    ),
-    "memory at 32 x 32, d = 8 ↓": "内存，32 x 32，d = 8 ↓",
-    "0.78 (0.417 to 1.04) of p before": "0.78 (0.417 到 1.04) 占之前 p 的比例",
-    "lab/mhsa, heads": "lab/mhsa，各头",
-    "lab/mhsa": "lab/mhsa",
-    "lab/mhsa; lab/conv": "lab/mhsa; lab/conv",
-    "The shadow of a doubt, as they say, and a star": "The shadow of a doubt, as they say, and a star",
-    " and white space ": " and white space ",
-    "": "",
-}
+PLACE = re.compile(r"\{\w+\}")
 
 
-def test_every_text_has_a_translation_and_every_translation_a_text():
-    every = gathered()
-    exact, known = set(spoken()), {skeleton(key) for key in ZH}
-    # What a script says is looked up as it stands; what Python composed is found by its fixed parts.
-    missing = [
-        text for text in every if not (text in ZH if text in exact else skeleton(text) in known)
-    ]  # fmt: skip
-    assert not [text for text in missing if skeleton(text) not in KEPT], (
-        "without a translation in assets/locales/zh.json"
+def newcomers() -> set[type]:
+    """Entries that nobody has begun to translate: their question is in no catalogue. They may stay in English."""
+    known = messages.entries("zh")
+    entries = (*METHODS.values(), *PROBES.values(), *BLOCKS.values())
+    return {one for one in entries if catalogues.question(one) not in known}
+
+
+@pytest.fixture(scope="module")
+def template() -> Catalog:
+    return catalogues.extracted(ROOT, {Path(inspect.getfile(one)) for one in newcomers()})
+
+
+@pytest.mark.parametrize("code", messages.codes()[1:])
+def test_every_text_has_a_translation_and_every_translation_a_text(code, template):
+    known = messages.entries(code)
+    texts = {one.id for one in template if one.id}
+    assert len(texts) > 1500
+    translated = {one.id for one in known if one.id and one.string and all(one.string)}
+    assert not texts - translated, (
+        "without a translation; python -m explorer.ui.catalogues puts them into the catalogue"
     )
-    used = {skeleton(text) for text in every}
-    assert not [key for key in ZH if skeleton(key) not in used and key not in PARTS], (
-        "translations of texts that are gone"
-    )
-    assert not KEPT - used - {""}, "kept in English, but gone"
+    assert not translated - texts, "translations of texts that are gone; python -m explorer.ui.catalogues drops them"
 
 
-def test_translations_have_the_places_of_their_texts():
-    wrong = [key for key, text in ZH.items() if set(re.findall(r"\{\w+\}", key)) != set(re.findall(r"\{\w+\}", text))]
-    assert not wrong
+@pytest.mark.parametrize("code", messages.codes()[1:])
+def test_translations_have_the_places_of_their_texts(code):
+    for one in messages.entries(code):
+        forms = one.string if isinstance(one.string, (list, tuple)) else (one.string,)
+        wanted = set(PLACE.findall(one.id if isinstance(one.id, str) else one.id[1]))
+        assert one.id == "" or all(set(PLACE.findall(form)) == wanted for form in forms), one.id
+
+
+def test_a_catalogue_that_is_brought_up_to_date_is_the_one_that_is_there():
+    for code in messages.codes()[1:]:
+        path = messages.FOLDER / f"{code}.po"
+        known = read_po(path.open("rb"), locale=code)
+        known.update(catalogues.extracted(ROOT), no_fuzzy_matching=True)
+        assert catalogues.written(known) == path.read_bytes() or newcomers(), "run python -m explorer.ui.catalogues"
 
 
 def test_translations_are_chinese_with_chinese_signs():
-    bare = [
-        key for key, text in ZH.items() if CHINESE.search(text) and re.search(r"[一-鿿][,;:?!]|[,;?!][一-鿿]", text)
-    ]
-    assert not bare
+    texts = [one.string for one in messages.entries("zh") if isinstance(one.string, str)]
+    assert not [text for text in texts if re.search(r"[一-鿿][,;:?!]|[,;?!][一-鿿]", PLACE.sub("", text))]
 
 
-@pytest.mark.parametrize("text", CASES)
-def test_a_composed_text_is_translated(text):
-    assert words.say(text, "zh") == CASES[text]
-    assert words.say(text, "en") == text
-
-
-def test_values_are_filled_in_and_said_but_for_names():
-    assert words.say("{count} cue conflicts and {label}", "en", count=2.0, label="star") == "2 cue conflicts and star"
-    assert words.say("{bias}: what to measure", "zh", bias="Locality") == "局部性：测量什么"
-    assert words.say("A scene with a {label}.", "zh", label="star") == "含有星形的场景。"
-    # A class of ImageNet, and a stage of timm's.
-    assert words.say("{method} for {target}", "zh", method="gradcam", target="stage") == "stage 的 gradcam"
-    assert words.say("{method} for {target}", "zh", method="gradcam", target="star (1)") == "星形 (1) 的 gradcam"
-    assert words.say("{values} of nobody", "zh", values="star") == "星形 of nobody"
-    assert words.language_of("zh") == "zh"
-    assert words.language_of("xx") == words.language_of(None) == "en"
+def test_what_goes_to_the_browser_keeps_its_template():
+    one = Message("{label} ({number})", label=Message("star"), number=1)
+    told = words.encoded({"title": one, Message("k"): [Message("star"), "star", 1.5, None]})
+    assert told == {
+        "title": {
+            "template": "{label} ({number})",
+            "values": {"label": {"template": "star", "values": {}}, "number": 1},
+        },
+        "k": ["star", "star", 1.5, None],
+    }
+    many = messages.counted("{n} seed", "{n} seeds", 3)
+    assert json.loads(words.dumps(many)) == {
+        "template": "{n} seed",
+        "plural": "{n} seeds",
+        "number": 3,
+        "values": {"n": 3},
+    }
 
 
 def test_a_figure_is_translated_and_its_models_are_not():
@@ -128,14 +127,13 @@ def test_the_laboratorys_figures_are_translated():
     english, chinese = (lab.paint(set_up, lab.blocks_of(set_up)[:2], language) for language in ("en", "zh"))
     for before, after in zip(english, chinese):
         title, said = (figure.layout.annotations[0].text for figure in (before, after))
-        assert said == ZH[title]
+        assert said == say(title, "zh") != title
         for along in ("xaxis", "yaxis"):
-            words = after.layout[along].title.text or ""
-            assert CHINESE.search(words) or words == ""
+            words_ = after.layout[along].title.text or ""
+            assert CHINESE.search(words_) or words_ == ""
         assert not [one.text for one in after.layout.annotations if PROSE.search(one.text)]
         assert [len(trace.x) for trace in before.data] == [len(trace.x) for trace in after.data]
-        left = [trace.name for trace in after.data if trace.name and PROSE.search(trace.name)]
-        assert not left
+        assert not [trace.name for trace in after.data if trace.name and PROSE.search(trace.name)]
 
 
 def test_what_the_page_answers_and_measures_is_said_in_chinese():
@@ -152,17 +150,24 @@ def test_what_the_page_answers_and_measures_is_said_in_chinese():
         assert CHINESE.search(json.dumps(figure.to_plotly_json(), ensure_ascii=False, default=str))
     found = [text for part in (answered, json.loads(state), json.loads(scores)) for text in _human(part)]
     assert len(found) > 30
-    left = [text for text in found if PROSE.search(words.say(text, "zh"))]
-    assert not left
+    assert not [text for text in found if PROSE.search(_said(text))]
 
 
 #: Fields of the page's JSON that hold texts for people.
 _HUMAN = {"transform", "state_title", "kind_title", "unit", "note", "notes", "reason", "problem", "layout", "words"}
-_HUMAN |= {"title", "columns", "first", "error"}
+_HUMAN |= {"title", "columns", "first", "error", "no_map"}
 
 
-def _human(part: Any, name: str = "") -> Iterator[str]:
-    if isinstance(part, str) and name in _HUMAN:
+def _said(told: Any) -> str:
+    """What the browser makes of a text, in Chinese."""
+    if isinstance(told, str):
+        return say(told, "zh")
+    values = {name: _said(one) if isinstance(one, dict) else one for name, one in told["values"].items()}
+    return messages.filled(say(told["template"], "zh"), values)
+
+
+def _human(part: Any, name: str = "") -> Iterator[Any]:
+    if name in _HUMAN and (isinstance(part, str) or (isinstance(part, dict) and "template" in part)):
         yield part
     elif isinstance(part, dict):
         for key, value in part.items():
@@ -197,7 +202,7 @@ def _page(chromium: Any, locale: str = "zh-CN", part: str = "") -> Any:
             window.words = await import(`/words.js`);
             await words.begin(languages);
         }""",
-        words.languages(),
+        messages.languages(),
     )
     return page
 
@@ -205,19 +210,16 @@ def _page(chromium: Any, locale: str = "zh-CN", part: str = "") -> Any:
 @pytest.mark.browser
 def test_the_browser_says_what_the_server_says(chromium):
     page = _page(chromium)
-    texts = [*CASES, *gathered(), "head 3", "stage 2: its tokens do not lie on the image in raster order"]
-    said = page.evaluate("(texts) => texts.map((text) => words.say(text))", texts)
-    assert said == [words.say(text, "zh") for text in texts]
-    filled = [
-        ("{bias}: what to measure", {"bias": "Locality"}),
-        ("{method} for {target}", {"method": "gradcam", "target": "stage"}),
-        ("{number} of {count}", {"number": 2, "count": 3.5}),
-        ("{values} of nobody", {"values": "star"}),
+    texts = [one.id for one in messages.entries("zh") if isinstance(one.id, str) and one.id]
+    composed = [
+        messages.listed([Message("Map"), "lab/mhsa", Message("{n} px right", n=3)], "{first}; {rest}"),
+        messages.ranged(Message("{n} points", n="7.5"), "1", "12"),
+        messages.counted("{n} image", "{n} images", 5),
+        Message("{label} ({number})", label=Message("star"), number=1.0),
     ]
-    for text, values in filled:
-        assert page.evaluate("([text, values]) => words.say(text, values)", [text, values]) == words.say(
-            text, "zh", **values
-        )
+    told = [*texts, *map(words.encoded, composed)]
+    said = page.evaluate("(texts) => texts.map((text) => words.say(text))", told)
+    assert said == [say(text, "zh") for text in (*texts, *composed)]
     page.context.close()
 
 
@@ -248,9 +250,9 @@ def test_gradio_speaks_the_same_language_and_a_switch_keeps_the_address(chromium
     page.goto(f"{server}/#lang=zh")
     tabs = page.locator("#tabs").get_by_role("tab")
     for name in ("Compare", "Lecture", "Biases", "Blocks", "Laboratory"):
-        tabs.filter(has_text=ZH[name]).first.wait_for(timeout=60_000)
+        tabs.filter(has_text=say(name, "zh")).first.wait_for(timeout=60_000)
     assert page.evaluate("document.documentElement.lang") == "zh"
-    page.locator("#bring", has_text=ZH["Load a fitted block (.safetensors)"]).wait_for()
+    page.locator("#bring", has_text=say("Load a fitted block (.safetensors)", "zh")).wait_for()
     page.wait_for_function("window.explorer", timeout=60_000)
     page.evaluate("history.replaceState(null, '', '#x=1&lang=zh')")
     with page.expect_navigation():
@@ -259,4 +261,126 @@ def test_gradio_speaks_the_same_language_and_a_switch_keeps_the_address(chromium
     page.locator("#stage article").first.wait_for(timeout=60_000)
     assert tabs.all_inner_texts()[:2] == ["Compare", "Lecture"]
     assert "lang=en" in page.evaluate("location.hash")
+    page.context.close()
+
+
+# ---- a third language is one file
+
+
+#: Letters with signs on them: what is said in this language can be told from what is not.
+_SIGNED = str.maketrans("aeiounsczAEIOUNSCZ", "àéîöûñšçžÀÉÎÖÛÑŠÇŽ")
+
+
+def pseudo(text: str) -> str:
+    """A text in the invented language: in brackets, with signs on its letters; its places stay."""
+    pieces = re.split(r"(\{\w+\})", text)
+    return "⟦" + "".join(one if one[:1] == "{" else one.translate(_SIGNED) for one in pieces) + "⟧"
+
+
+@pytest.fixture(scope="module")
+def invented(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a page that has a further language, by nothing but one file."""
+    folder = tmp_path_factory.mktemp("locales")
+    for path in messages.FOLDER.glob("*.po"):
+        shutil.copy(path, folder)
+    made = Catalog(locale="pl", charset="utf-8")
+    for one in catalogues.extracted(ROOT):
+        if one.id:
+            made.add(one.id, pseudo(one.id) if isinstance(one.id, str) else (pseudo(one.id[1]),) * 3)
+    (folder / "pl.po").write_bytes(catalogues.written(made))
+    code = (
+        "from pathlib import Path; from explorer import messages; messages.FOLDER = Path({locales!r});"
+        "from explorer.ui.page import serve; serve(port={port})"
+    )
+    with running(code, folder, path="", locales=str(folder)) as address:
+        yield address
+
+
+#: What people read or are told, everywhere in the page: texts, names that nobody sees, and what is chosen from.
+_READ = """() => {
+    const skipped = ".katex, .katex-mathml, code, pre, kbd, style, script, [translate=no], .formula, .cm-editor";
+    const found = [];
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+        const parent = node.parentElement;
+        if (node.data.trim() && !parent.closest(skipped) && parent.checkVisibility()) found.push(node.data.trim());
+    }
+    for (const name of ["aria-label", "title", "placeholder", "alt"]) {
+        for (const one of document.querySelectorAll(`[${name}]`)) {
+            if (!one.closest(skipped) && one.checkVisibility()) found.push(one.getAttribute(name).trim());
+        }
+    }
+    return [...new Set(found.filter(Boolean))];
+}"""
+#: What gradio itself says: it knows neither this language nor how to be told.
+_GRADIOS = re.compile(
+    r"^(Drop|Click|Upload|- or -|Paste|Use via|Settings|Loading|Download|Clear|Copy|Share|processing)"
+)
+
+
+def _english(texts: list[str], catalogue: set[str]) -> list[str]:
+    """Texts, or parts of them outside of brackets, that are English: a text of the catalogue, or words of prose."""
+    left = []
+    for text in texts:
+        outside = text
+        while "⟦" in outside:
+            shorter = re.sub(r"⟦[^⟦⟧]*⟧", "", outside)
+            if shorter == outside:
+                break
+            outside = shorter
+        outside = outside.strip()
+        if (outside in catalogue and re.search("[a-z]{3}", outside)) or re.search(
+            r"[a-z]{3,} [a-z]{2,} [a-z]{2,}", outside
+        ):
+            left.append(text)
+    return left
+
+
+@pytest.mark.browser
+def test_no_english_is_left_in_a_further_language(chromium, invented):
+    """Every tab, the first step of a lesson before and after the reveal, a measurement, an error, menus opened."""
+    catalogue = {one.id for one in messages.entries("zh") if isinstance(one.id, str)}
+    names = {*BLOCKS, *METHODS, *PROBES, "lab", "file", "random", "pretrained", "identity-init", "logits"}
+    catalogue -= names
+    page = chromium.new_context(locale="pl-PL", viewport={"width": 1280, "height": 720}).new_page()
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.set_default_timeout(60_000)
+    page.goto(invented)
+    page.wait_for_function("window.explorer?.now.answer", timeout=60_000)
+    assert page.evaluate("document.documentElement.lang") == "pl"
+    read: Counter[str] = Counter()
+
+    def look(where: str) -> None:
+        page.evaluate("() => { for (const one of document.querySelectorAll('details')) one.open = true; }")
+        page.wait_for_timeout(300)
+        texts = [one for one in page.evaluate(_READ) if not _GRADIOS.search(one)]
+        read[where] = len(texts)
+        assert not _english(texts, catalogue), where
+        assert sum("⟦" in one for one in texts) > 10, where
+
+    look("compare")
+    page.evaluate("explorer.question.set({ dx: 4, angle: 10 })")
+    page.wait_for_function("explorer.now.answer.at.dx === 4")
+    look("moved")
+    tabs = page.locator("#tabs").get_by_role("tab")
+    for name in ("Lecture", "Biases", "Blocks", "Laboratory"):
+        tabs.filter(has_text=pseudo(name)).first.click()
+        if name == "Lecture":
+            page.locator("#lecture .question").filter(has_text="⟦").wait_for()
+            look("lesson")
+            page.keyboard.press("Enter")
+            page.locator("#lecture .explanation").filter(has_text="⟦").wait_for()
+        elif name == "Biases":
+            page.get_by_role("button", name=pseudo("Measure"), exact=True).first.click()
+            page.locator("#state-locality").get_by_text(pseudo("Measured")).wait_for()
+            page.locator("#plots-locality .js-plotly-plot").first.wait_for()
+        elif name == "Blocks":
+            page.locator("#blocks-text h2").filter(has_text="⟦").wait_for()
+            page.locator("#blocks-text .cost table").wait_for()
+        else:
+            page.locator("#lab-findings").filter(has_text="⟦").wait_for()
+            page.locator("#lab-panels .js-plotly-plot").last.wait_for()
+        look(name)
+    assert not complaints
     page.context.close()

@@ -22,6 +22,7 @@ from explorer.attention.layouts.table import TABLE, Row, layouts_of, mixers, row
 from explorer.attention.layouts.weights import Computed, Cross, DotProduct, Path, Spread, Strips
 from explorer.attention.maps import AttentionMap
 from explorer.kinds import KINDS
+from explorer.messages import Message, listed
 from explorer.models.spec import WeightsState
 
 __all__ = [
@@ -43,8 +44,8 @@ __all__ = [
     "why_none",
 ]
 
-NO_POSITION = "no known position on the image"
-_ON_PADDING = "near the border a part of the row lies on padding outside the image"
+NO_POSITION = Message("no known position on the image")
+_ON_PADDING = Message("near the border a part of the row lies on padding outside the image")
 
 
 def _calls(operations: Sequence[Operation], root: nn.Module, image_size: tuple[int, int]) -> Iterator[tuple[Row, Call]]:
@@ -79,12 +80,16 @@ def place(
             unit = placed.unit
             if not unit:
                 count = placed.weights.shape[-1]
-                unit = f"softmax over {count} positions" if placed.kind == "pairwise" else KINDS[placed.kind]
+                unit = (
+                    Message("softmax over {count} positions", count=count)
+                    if placed.kind == "pairwise"
+                    else KINDS[placed.kind]
+                )
             note = placed.note
             if placed.layout is None and placed.kind != "channel":
-                note = f"{NO_POSITION}; {note}" if note else NO_POSITION
+                note = listed(filter(None, (NO_POSITION, note)), "{first}; {rest}")
             elif placed.layout is not None and bool((placed.layout.key_index == -1).any()):
-                note = "; ".join(filter(None, (note, _ON_PADDING)))
+                note = listed(filter(None, (note, _ON_PADDING)), "{first}; {rest}")
             attention_map = AttentionMap(
                 layer=call.frame.path + (f" ({placed.part})" if placed.part else ""),
                 mechanism=type(call.frame.module).__name__,

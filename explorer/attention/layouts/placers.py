@@ -21,8 +21,13 @@ from explorer.attention.layouts.grids import (
 from explorer.attention.layouts.operations import Call, Operation, Placed
 from explorer.attention.layouts.weights import Computed, Cross, DotProduct, Path, Spread, Strips
 from explorer.attention.maps import Layout, Weights
+from explorer.messages import Message
 
-_POOLING = "one query, the same row for every place: what is pooled into the answer"
+_POOLING = Message("one query, the same row for every place: what is pooled into the answer")
+
+
+#: The part of a map of rows and columns that shows both.
+_CROSS = Message("cross")
 
 
 def _five(tensor: Tensor, call: Call, order: str) -> Tensor:
@@ -42,7 +47,7 @@ def _five(tensor: Tensor, call: Call, order: str) -> Tensor:
         return tensor.reshape(batch, -1, heads, queries, last)
     if order == "(b h) g":
         return tensor.reshape(batch, heads, -1, queries, last).transpose(1, 2)
-    raise ValueError(f"unknown order {order!r}")
+    raise ValueError(Message("unknown order {order}", order=f"{order!r}"))
 
 
 def _weights(call: Call, order: str | None = None, index: int = 0) -> Weights:
@@ -75,14 +80,20 @@ def tokens(call: Call, order: str | None = None, note: str = "", prefix_name: st
     grid = (key_grid[0], key_grid[1])
     key_index = with_prefix(grid, prefix)
     if queries == 1 and keys > 1:
-        layout = Layout("pooling query", grid, key_index, prefix=names)
+        layout = Layout(Message("pooling query"), grid, key_index, prefix=names)
         return [Placed(weights, layout, note=note or _POOLING)]
     # Strided attention (PVT, MViT) keeps the class token on both sides, so the prefix is the keys'.
     query_fit = key_fit if queries == keys else fit_grid(queries, call, [prefix])
     if query_fit is None:
         return [Placed(weights, None, note=note)]
     query_grid = (query_fit[0], query_fit[1])
-    name = "tokens" if query_grid == grid else "pooled keys" if query_grid[0] > grid[0] else "pooled queries"
+    name = (
+        Message("tokens")
+        if query_grid == grid
+        else Message("pooled keys")
+        if query_grid[0] > grid[0]
+        else Message("pooled queries")
+    )
     layout = Layout(name, grid, key_index, query_grid, with_prefix(query_grid, prefix), names)
     return [Placed(weights, layout, note=note)]
 
@@ -90,7 +101,7 @@ def tokens(call: Call, order: str | None = None, note: str = "", prefix_name: st
 def whole_map(call: Call) -> list[Placed]:
     """A module that is given features (B, C, H, W) attends over all their places: the grid is known, not guessed."""
     grid = _given(call)
-    return [Placed(_weights(call), Layout("tokens", grid, positions(grid), grid, positions(grid)))]
+    return [Placed(_weights(call), Layout(Message("tokens"), grid, positions(grid), grid, positions(grid)))]
 
 
 def _given(call: Call) -> tuple[int, int]:
@@ -117,14 +128,14 @@ def block_windows(call: Call, block: str, channels_last: bool = True, order: str
     if window == (0, 0):
         return tokens(call, order)
     shift = square(getattr(module, "shift_size", 0) or 0)
-    name = "shifted windows" if any(shift) else "windows"
+    name = Message("shifted windows") if any(shift) else Message("windows")
     return _windowed(call, name, grid, windows(grid, window, shift), order)
 
 
 def own_windows(call: Call) -> list[Placed]:
     """Twins' locally grouped attention: the grid is an argument of the call."""
     grid = call.frame.sizes[0]
-    return _windowed(call, "windows", grid, windows(grid, square(call.module.ws)), "b g h")
+    return _windowed(call, Message("windows"), grid, windows(grid, square(call.module.ws)), "b g h")
 
 
 def iformer_windows(call: Call) -> list[Placed]:
@@ -133,7 +144,7 @@ def iformer_windows(call: Call) -> list[Placed]:
     if not size:
         return tokens(call)
     _, _, height, width = call.frame.shapes[0]
-    return _windowed(call, "windows", (height, width), windows((height, width), square(size)))
+    return _windowed(call, Message("windows"), (height, width), windows((height, width), square(size)))
 
 
 def maxvit(call: Call) -> list[Placed]:
@@ -152,7 +163,7 @@ def maxvit(call: Call) -> list[Placed]:
         size: Any = module.partition_size
         return _windowed(
             call,
-            "windows" if block else "dilated grid",
+            Message("windows") if block else Message("dilated grid"),
             grid,
             windows(grid, square(size), dilated=not block),
         )
@@ -166,7 +177,7 @@ def cascaded_groups(call: Call) -> list[Placed]:
     _, _, height, width = parent.shapes[0]
     stacked = torch.stack([op.weights for op in call.operations if op.weights is not None], 1)
     index = windows((height, width), square(call.module.resolution))
-    layout = Layout("windows", (height, width), index, (height, width), index)
+    layout = Layout(Message("windows"), (height, width), index, (height, width), index)
     return [Placed(Computed(_five(stacked, call, "(b g) h")), layout)]
 
 
@@ -175,7 +186,7 @@ def nested_blocks(call: Call) -> list[Placed]:
     _, blocks, entries, _ = call.frame.shapes[0]
     side, edge = math.isqrt(blocks), math.isqrt(entries)
     grid = (side * edge, side * edge)
-    return _windowed(call, "windows", grid, windows(grid, (edge, edge)), "b h g")
+    return _windowed(call, Message("windows"), grid, windows(grid, (edge, edge)), "b h g")
 
 
 def sam2_windows(call: Call) -> list[Placed]:
@@ -188,11 +199,11 @@ def sam2_windows(call: Call) -> list[Placed]:
         return tokens(call)
     key_index = windows((height, width), block.window_size)
     if block.q_stride is None:
-        return _windowed(call, "windows", (height, width), key_index)
+        return _windowed(call, Message("windows"), (height, width), key_index)
     stride = square(block.q_stride)
     grid = (height // stride[0], width // stride[1])
     window = (block.window_size[0] // stride[0], block.window_size[1] // stride[1])
-    layout = Layout("windows, pooled queries", (height, width), key_index, grid, windows(grid, window))
+    layout = Layout(Message("windows, pooled queries"), (height, width), key_index, grid, windows(grid, window))
     return [Placed(_weights(call), layout)]
 
 
@@ -220,7 +231,7 @@ def mask_units(call: Call) -> list[Placed]:
         scale *= 2
         query_grid = (fine[0] // scale, fine[1] // scale)
         query_index = coarse(by_group.reshape(groups, 4, queries)[:, 0], scale)
-    name = "mask units" if call.module.use_mask_unit_attn else "tokens"
+    name = Message("mask units") if call.module.use_mask_unit_attn else Message("tokens")
     return [Placed(weights, Layout(name, grid, key_index, query_grid, query_index))]
 
 
@@ -249,8 +260,10 @@ def phase_scores(call: Call) -> list[Placed]:
     patch = square(block.patch_size)
     grid = (math.ceil(height / patch[0]) * patch[0], math.ceil(width / patch[1]) * patch[1])
     index = windows(grid, patch).T.reshape(1, -1)
-    layout = Layout("context scores", grid, index)
-    unit = f"softmax over the positions of each of {phases} pixel phases: sums to {phases}"
+    layout = Layout(Message("context scores"), grid, index)
+    unit = Message(
+        "softmax over the positions of each of {phases} pixel phases: sums to {phases_}", phases=phases, phases_=phases
+    )
     return [Placed(Computed(scores.flatten(2)[:, None, :, None]), layout, "context", unit)]
 
 
@@ -266,7 +279,7 @@ def context(call: Call, note: str = "") -> list[Placed]:
         return [Placed(Computed(flat), None, "context", note=note)]
     rows, columns, prefix = fit
     index = with_prefix((rows, columns), prefix)
-    layout = Layout("context scores", (rows, columns), index, prefix=prefix_names(call.root, prefix))
+    layout = Layout(Message("context scores"), (rows, columns), index, prefix=prefix_names(call.root, prefix))
     return [Placed(Computed(flat), layout, "context", note=note)]
 
 
@@ -277,9 +290,9 @@ def additive(call: Call) -> list[Placed]:
     """
     grid, scores = _given(call), call.operations[0].weights
     assert scores is not None
-    layout = Layout("context scores", grid, positions(grid))
-    unit = f"magnitude of the score over {grid[0] * grid[1]} positions, squares sum to 1"
-    note = "additive attention: no softmax; the same for every query, signs left out"
+    layout = Layout(Message("context scores"), grid, positions(grid))
+    unit = Message("magnitude of the score over {grid} positions, squares sum to 1", grid=grid[0] * grid[1])
+    note = Message("additive attention: no softmax; the same for every query, signs left out")
     return [Placed(Computed(scores.abs().reshape(call.batch, 1, 1, 1, -1)), layout, "context", unit, note)]
 
 
@@ -287,8 +300,8 @@ def one_context(call: Call) -> list[Placed]:
     """One score a place, softmax over all places of the features (B, C, H, W) that the module was given."""
     grid, scores = _given(call), call.operations[0].weights
     assert scores is not None
-    layout = Layout("context scores", grid, positions(grid))
-    unit = f"softmax over {grid[0] * grid[1]} positions, the same for every query"
+    layout = Layout(Message("context scores"), grid, positions(grid))
+    unit = Message("softmax over {grid} positions, the same for every query", grid=grid[0] * grid[1])
     return [Placed(Computed(scores.reshape(call.batch, 1, 1, 1, -1)), layout, "context", unit)]
 
 
@@ -304,27 +317,31 @@ def axes(call: Call) -> list[Placed]:
     rows, columns = windows(grid, (1, grid[1])), windows(grid, (grid[0], 1))
     everywhere = positions(grid)
     both: Placed
-    layout = Layout("row and column", grid, everywhere, grid, everywhere)
+    layout = Layout(Message("row and column"), grid, everywhere, grid, everywhere)
     if call.module.merge == "sequence":
-        note = "the path of two steps, along the column and then along the row; of the weights alone, without values"
-        both = Placed(Path(row, column), layout, "axial", "product of two softmaxes: sums to 1", note, "path")
+        note = Message(
+            "the path of two steps, along the column and then along the row; of the weights alone, without values"
+        )
+        both = Placed(Path(row, column), layout, "axial", Message("product of two softmaxes: sums to 1"), note, "path")
     else:
-        note = "row and column attention are added; drawn is the mean of their weights"
-        both = Placed(Cross(row, column), layout, "axial", "mean of two softmaxes: sums to 1", note, "cross")
+        note = Message("row and column attention are added; drawn is the mean of their weights")
+        both = Placed(
+            Cross(row, column), layout, "axial", Message("mean of two softmaxes: sums to 1"), note, Message("cross")
+        )
     return [
         Placed(
             column,
-            Layout("columns", grid, columns, grid, columns),
+            Layout(Message("columns"), grid, columns, grid, columns),
             "axial",
-            f"softmax over {grid[0]} positions of the column",
-            part="column",
+            Message("softmax over {grid} positions of the column", grid=grid[0]),
+            part=Message("column"),
         ),
         Placed(
             row,
-            Layout("rows", grid, rows, grid, rows),
+            Layout(Message("rows"), grid, rows, grid, rows),
             "axial",
-            f"softmax over {grid[1]} positions of the row",
-            part="row",
+            Message("softmax over {grid} positions of the row", grid=grid[1]),
+            part=Message("row"),
         ),
         both,
     ]
@@ -332,14 +349,14 @@ def axes(call: Call) -> list[Placed]:
 
 def channels(call: Call) -> list[Placed]:
     """Attention between channels: a matrix a head (XCiT, EdgeNeXt, DaViT), never a picture of the image."""
-    return [Placed(_weights(call), None, "channel", "softmax over channels")]
+    return [Placed(_weights(call), None, "channel", Message("softmax over channels"))]
 
 
 def squeezed(call: Call) -> list[Placed]:
     """A gate a channel (squeeze and excitation and its kin), shown as bars."""
     gate = call.operations[-1].weights
     assert gate is not None
-    return [Placed(Computed(gate.reshape(call.batch, 1, 1, 1, -1)), None, "channel", "gate a channel, 0 to 1")]
+    return [Placed(Computed(gate.reshape(call.batch, 1, 1, 1, -1)), None, "channel", Message("gate a channel, 0 to 1"))]
 
 
 def branches(call: Call) -> list[Placed]:
@@ -348,7 +365,7 @@ def branches(call: Call) -> list[Placed]:
     assert scores is not None
     flat = scores.movedim(call.operations[0].dim, -1)
     flat = flat.reshape(call.batch, 1, 1, -1, flat.shape[-1])
-    return [Placed(Computed(flat), None, "channel", "softmax over branches, for each channel")]
+    return [Placed(Computed(flat), None, "channel", Message("softmax over branches, for each channel"))]
 
 
 def gate_pictures(call: Call) -> list[Placed]:
@@ -356,7 +373,7 @@ def gate_pictures(call: Call) -> list[Placed]:
     gate = call.operations[-1].weights
     assert gate is not None
     _, _, height, width = gate.shape
-    layout = Layout("gate", (height, width), positions((height, width)))
+    layout = Layout(Message("gate"), (height, width), positions((height, width)))
     return [Placed(Computed(gate.flatten(2)[:, None, :, None]), layout, "gate")]
 
 
@@ -370,13 +387,17 @@ def gate_strips(call: Call) -> list[Placed]:
 
     def strip(gate: Tensor, shape: tuple[int, int], part: str) -> Placed:
         return Placed(
-            Computed(gate.flatten(2)[:, None, :, None]), Layout("gate", shape, positions(shape)), "gate", part=part
+            Computed(gate.flatten(2)[:, None, :, None]),
+            Layout(Message("gate"), shape, positions(shape)),
+            "gate",
+            part=part,
         )
 
+    whole = Layout(Message("gate"), grid, positions(grid))
     return [
-        strip(rows, (grid[0], 1), "rows"),
-        strip(columns, (1, grid[1]), "columns"),
-        Placed(Strips(rows, columns), Layout("gate", grid, positions(grid)), "gate", part="rows x columns"),
+        strip(rows, (grid[0], 1), Message("rows")),
+        strip(columns, (1, grid[1]), Message("columns")),
+        Placed(Strips(rows, columns), whole, "gate", part=Message("rows x columns")),
     ]
 
 
@@ -391,7 +412,7 @@ def halo(call: Call) -> list[Placed]:
     grid = (height // stride, width // stride)
     query_index = windows(grid, square(int(module.block_size_ds)))
     weights = _weights(call, "(b h) g")
-    return [Placed(weights, Layout("halo", (height, width), key_index, grid, query_index))]
+    return [Placed(weights, Layout(Message("halo"), (height, width), key_index, grid, query_index))]
 
 
 def outlook(call: Call) -> list[Placed]:
@@ -402,8 +423,12 @@ def outlook(call: Call) -> list[Placed]:
     # The unfold of the features, done to position numbers; 0 is the padding.
     numbers = (positions((height, width)).view(1, 1, height, width) + 1).float()
     index = F.unfold(numbers, kernel, padding=pad, stride=stride)[0].T.long() - 1
-    layout = Layout("outlook", (height, width), index, (height, width), index)
-    return [Placed(_weights(call, "b h g"), layout, unit="sum over the windows that hold the query, each a softmax")]
+    layout = Layout(Message("outlook"), (height, width), index, (height, width), index)
+    return [
+        Placed(
+            _weights(call, "b h g"), layout, unit=Message("sum over the windows that hold the query, each a softmax")
+        )
+    ]
 
 
 def gated_mixture(call: Call) -> list[Placed]:
@@ -429,7 +454,7 @@ def averaged_runs(call: Call) -> list[Placed]:
     if run == 1 or fit is None or weights.shape[4] * run != weights.shape[3]:
         return tokens(call) if run == 1 else [Placed(weights, None)]
     grid = (fit[0], fit[1])
-    layout = Layout("keys pooled along reading order", grid, positions(grid), grid, positions(grid))
+    layout = Layout(Message("keys pooled along reading order"), grid, positions(grid), grid, positions(grid))
     return [Placed(Spread(weights, run), layout)]
 
 
@@ -444,7 +469,7 @@ def inner_and_outer(call: Call) -> list[Placed]:
         return [Placed(weights, None)]
     grid = (fit[0] * edge, fit[1] * edge)
     index = windows(grid, (edge, edge))
-    return [Placed(weights, Layout("windows", grid, index, grid, index))]
+    return [Placed(weights, Layout(Message("windows"), grid, index, grid, index))]
 
 
 def several_softmaxes(call: Call) -> list[Placed]:
@@ -452,7 +477,7 @@ def several_softmaxes(call: Call) -> list[Placed]:
     out = []
     for number, operation in enumerate(call.operations, 1):
         one = Call((operation,), call.frame, call.outer, call.root, call.image_size, call.batch)
-        note = "one of two softmaxes whose weighted difference is the attention"
+        note = Message("one of two softmaxes whose weighted difference is the attention")
         out += [Placed(p.weights, p.layout, p.kind, p.unit, note, f"softmax {number}") for p in tokens(one)]
     return out
 

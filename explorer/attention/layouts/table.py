@@ -11,6 +11,7 @@ from explorer.attention.layouts import placers
 from explorer.attention.layouts.operations import Placer
 from explorer.blocks import Block
 from explorer.kinds import MapKind
+from explorer.messages import Message, listed, sentences
 
 
 @dataclass(frozen=True)
@@ -26,22 +27,22 @@ class Row:
     normalised: bool = False
 
 
-_TALKING = "talking heads: after this softmax the heads are mixed before they weigh the values"
-_LAMBDA = "softmax over keys, one picture a key channel; a lambda layer has no query map"
-_TOKENS = Row("tokens", placers.tokens)
-_POOLED = Row("pooled keys", placers.tokens)
-_CLASS = Row("pooling query", placers.tokens)
-_CHANNELS = Row("channel", placers.channels)
-_SQUEEZE = Row("channel gate", placers.squeezed, ("gate",))
+_TALKING = Message("talking heads: after this softmax the heads are mixed before they weigh the values")
+_LAMBDA = Message("softmax over keys, one picture a key channel; a lambda layer has no query map")
+_TOKENS = Row(Message("tokens"), placers.tokens)
+_POOLED = Row(Message("pooled keys"), placers.tokens)
+_CLASS = Row(Message("pooling query"), placers.tokens)
+_CHANNELS = Row(Message("channel"), placers.channels)
+_SQUEEZE = Row(Message("channel gate"), placers.squeezed, ("gate",))
 
-_SIGMOID = Row("channel gate", placers.squeezed, ("sigmoid",))
+_SIGMOID = Row(Message("channel gate"), placers.squeezed, ("sigmoid",))
 
 #: How an inserted block's own map lies on the image, by its kind; of one that is made of modules below, theirs count.
 KINDS_OF_BLOCKS: dict[MapKind, Row] = {
-    "pairwise": Row("tokens", placers.whole_map),
-    "axial": Row("rows and columns", placers.axes),
-    "context": Row("context scores", placers.one_context),
-    "gate": Row("gate", placers.gate_pictures),
+    "pairwise": Row(Message("tokens"), placers.whole_map),
+    "axial": Row(Message("rows and columns"), placers.axes),
+    "context": Row(Message("context scores"), placers.one_context),
+    "gate": Row(Message("gate"), placers.gate_pictures),
     "channel": _CHANNELS,
 }
 
@@ -53,7 +54,7 @@ TABLE: dict[str, Row] = {
     "beit.Attention": _TOKENS,
     "eva.EvaAttention": _TOKENS,
     "vision_transformer.ParallelScalingBlock": _TOKENS,
-    "vision_transformer.DiffParallelScalingBlock": Row("tokens", placers.several_softmaxes),
+    "vision_transformer.DiffParallelScalingBlock": Row(Message("tokens"), placers.several_softmaxes),
     "vision_transformer_relpos.RelPosAttention": _TOKENS,
     "volo.Attention": _TOKENS,
     "visformer.Attention": _TOKENS,
@@ -63,18 +64,18 @@ TABLE: dict[str, Row] = {
     "lowformer.ConvAttention": _TOKENS,
     "cpubone.ConvAttention": _TOKENS,
     "efficientformer.Attention": _TOKENS,
-    "efficientformer_v2.Attention2d": Row("tokens", partial(placers.tokens, note=_TALKING)),
-    "efficientformer_v2.Attention2dDownsample": Row("pooled queries", placers.tokens),
+    "efficientformer_v2.Attention2d": Row(Message("tokens"), partial(placers.tokens, note=_TALKING)),
+    "efficientformer_v2.Attention2dDownsample": Row(Message("pooled queries"), placers.tokens),
     "levit.Attention": _TOKENS,
-    "levit.AttentionDownsample": Row("pooled queries", placers.tokens),
-    "convit.GPSA": Row("tokens", placers.gated_mixture),
+    "levit.AttentionDownsample": Row(Message("pooled queries"), placers.tokens),
+    "convit.GPSA": Row(Message("tokens"), placers.gated_mixture),
     "convit.MHSA": _TOKENS,
-    "cait.TalkingHeadAttn": Row("tokens", partial(placers.tokens, note=_TALKING)),
+    "cait.TalkingHeadAttn": Row(Message("tokens"), partial(placers.tokens, note=_TALKING)),
     "attention2d.Attention2d": _TOKENS,
-    "bottleneck_attn.BottleneckAttn": Row("tokens", partial(placers.tokens, order="(b g h)")),
-    "non_local_attn.NonLocalAttn": Row("tokens", placers.whole_map),
-    "diff_attention.DiffAttention": Row("tokens", placers.several_softmaxes),
-    "tnt.Attention": Row("windows and tokens", placers.inner_and_outer),
+    "bottleneck_attn.BottleneckAttn": Row(Message("tokens"), partial(placers.tokens, order="(b g h)")),
+    "non_local_attn.NonLocalAttn": Row(Message("tokens"), placers.whole_map),
+    "diff_attention.DiffAttention": Row(Message("tokens"), placers.several_softmaxes),
+    "tnt.Attention": Row(Message("windows and tokens"), placers.inner_and_outer),
     "gemma4_vit.Gemma4Attention": _TOKENS,
     "activation.MultiheadAttention": _TOKENS,  # torch's own
     # one query that pools
@@ -83,65 +84,73 @@ TABLE: dict[str, Row] = {
     "crossvit.CrossAttention": _CLASS,
     "attention_pool.AttentionPoolLatent": _CLASS,
     "attention_pool.AttentionPoolPrr": _CLASS,
-    "attention_pool2d.RotAttentionPool2d": Row("tokens", partial(placers.tokens, prefix_name="mean of all places")),
-    "attention_pool2d.AttentionPool2d": Row("tokens", partial(placers.tokens, prefix_name="mean of all places")),
+    "attention_pool2d.RotAttentionPool2d": Row(
+        Message("tokens"), partial(placers.tokens, prefix_name=Message("mean of all places"))
+    ),
+    "attention_pool2d.AttentionPool2d": Row(
+        Message("tokens"), partial(placers.tokens, prefix_name=Message("mean of all places"))
+    ),
     # keys (or queries) on a reduced grid
     "pvt_v2.Attention": _POOLED,
     "twins.GlobalSubSampleAttn": _POOLED,
     "mvitv2.MultiScaleAttention": _POOLED,
     "mvitv2.MultiScaleAttentionPoolFirst": _POOLED,
     "attention2d.MultiQueryAttention2d": _POOLED,
-    "nextvit.EfficientAttention": Row("keys pooled along reading order", placers.averaged_runs),
+    "nextvit.EfficientAttention": Row(Message("keys pooled along reading order"), placers.averaged_runs),
     # windows
     "swin_transformer.WindowAttention": Row(
-        "windows, shifted", partial(placers.block_windows, block="SwinTransformerBlock")
+        Message("windows, shifted"), partial(placers.block_windows, block="SwinTransformerBlock")
     ),
     "swin_transformer_v2.WindowAttention": Row(
-        "windows, shifted", partial(placers.block_windows, block="SwinTransformerV2Block")
+        Message("windows, shifted"), partial(placers.block_windows, block="SwinTransformerV2Block")
     ),
     "swin_transformer_v2_cr.WindowMultiHeadAttention": Row(
-        "windows, shifted", partial(placers.block_windows, block="SwinTransformerV2CrBlock")
+        Message("windows, shifted"), partial(placers.block_windows, block="SwinTransformerV2CrBlock")
     ),
-    "davit.WindowAttention": Row("windows", partial(placers.block_windows, block="SpatialBlock", channels_last=False)),
-    "gcvit.WindowAttentionGlobal": Row("windows", partial(placers.block_windows, block="GlobalContextVitBlock")),
-    "tiny_vit.Attention": Row("windows", partial(placers.block_windows, block="TinyVitBlock")),
+    "davit.WindowAttention": Row(
+        Message("windows"), partial(placers.block_windows, block="SpatialBlock", channels_last=False)
+    ),
+    "gcvit.WindowAttentionGlobal": Row(
+        Message("windows"), partial(placers.block_windows, block="GlobalContextVitBlock")
+    ),
+    "tiny_vit.Attention": Row(Message("windows"), partial(placers.block_windows, block="TinyVitBlock")),
     "vision_transformer_sam.Attention": Row(
-        "windows and tokens", partial(placers.block_windows, block="Block", order="(b g h)")
+        Message("windows and tokens"), partial(placers.block_windows, block="Block", order="(b g h)")
     ),
-    "twins.LocallyGroupedAttn": Row("windows", placers.own_windows),
-    "iformer.SHMA": Row("windows and tokens", placers.iformer_windows),
-    "maxxvit.Attention2d": Row("windows and dilated grid", placers.maxvit),
-    "maxxvit.AttentionCl": Row("windows and dilated grid", placers.maxvit),
-    "efficientvit_msra.CascadedGroupAttention": Row("windows", placers.cascaded_groups),
-    "nest.Attention": Row("windows", placers.nested_blocks),
-    "hieradet_sam2.MultiScaleAttention": Row("windows", placers.sam2_windows),
-    "hiera.MaskUnitAttention": Row("mask units", placers.mask_units),
-    "halo_attn.HaloAttn": Row("halo", placers.halo),
-    "volo.OutlookAttention": Row("outlook", placers.outlook),
+    "twins.LocallyGroupedAttn": Row(Message("windows"), placers.own_windows),
+    "iformer.SHMA": Row(Message("windows and tokens"), placers.iformer_windows),
+    "maxxvit.Attention2d": Row(Message("windows and dilated grid"), placers.maxvit),
+    "maxxvit.AttentionCl": Row(Message("windows and dilated grid"), placers.maxvit),
+    "efficientvit_msra.CascadedGroupAttention": Row(Message("windows"), placers.cascaded_groups),
+    "nest.Attention": Row(Message("windows"), placers.nested_blocks),
+    "hieradet_sam2.MultiScaleAttention": Row(Message("windows"), placers.sam2_windows),
+    "hiera.MaskUnitAttention": Row(Message("mask units"), placers.mask_units),
+    "halo_attn.HaloAttn": Row(Message("halo"), placers.halo),
+    "volo.OutlookAttention": Row(Message("outlook"), placers.outlook),
     # patch-unfolded
     "mobilevit.MobileVitBlock": Row("patch-unfolded", placers.pixel_phases, encloses=True),
-    "mobilevit.LinearSelfAttention": Row("context scores", placers.phase_scores),
+    "mobilevit.LinearSelfAttention": Row(Message("context scores"), placers.phase_scores),
     # a score a position, no query
-    "coat.FactorAttnConvRelPosEnc": Row("context scores", placers.context),
-    "global_context.GlobalContext": Row("context scores", placers.context),
-    "lambda_layer.LambdaLayer": Row("context scores", partial(placers.context, note=_LAMBDA)),
-    "swiftformer.EfficientAdditiveAttention": Row("context scores", placers.additive, normalised=True),
+    "coat.FactorAttnConvRelPosEnc": Row(Message("context scores"), placers.context),
+    "global_context.GlobalContext": Row(Message("context scores"), placers.context),
+    "lambda_layer.LambdaLayer": Row(Message("context scores"), partial(placers.context, note=_LAMBDA)),
+    "swiftformer.EfficientAdditiveAttention": Row(Message("context scores"), placers.additive, normalised=True),
     # between channels
     "xcit.XCA": _CHANNELS,
     "davit.ChannelAttention": _CHANNELS,
     "davit.ChannelAttentionV2": _CHANNELS,
     "edgenext.CrossCovarianceAttn": _CHANNELS,
-    "selective_kernel.SelectiveKernelAttn": Row("channel", placers.branches),
-    "split_attn.RadixSoftmax": Row("channel", placers.branches),
+    "selective_kernel.SelectiveKernelAttn": Row(Message("channel"), placers.branches),
+    "split_attn.RadixSoftmax": Row(Message("channel"), placers.branches),
     # gates
-    "coord_attn.CoordAttn": Row("gate", placers.gate_strips, ("gate",)),
-    "coord_attn.EfficientLocalAttn": Row("gate", placers.gate_strips, ("gate",)),
-    "coord_attn.SimpleCoordAttn": Row("gate", placers.gate_pictures, ("gate",)),
-    "coord_attn.StripAttn": Row("gate", placers.gate_pictures, ("gate",)),
-    "cbam.SpatialAttn": Row("gate", placers.gate_pictures, ("gate",)),
-    "cbam.LightSpatialAttn": Row("gate", placers.gate_pictures, ("gate",)),
+    "coord_attn.CoordAttn": Row(Message("gate"), placers.gate_strips, ("gate",)),
+    "coord_attn.EfficientLocalAttn": Row(Message("gate"), placers.gate_strips, ("gate",)),
+    "coord_attn.SimpleCoordAttn": Row(Message("gate"), placers.gate_pictures, ("gate",)),
+    "coord_attn.StripAttn": Row(Message("gate"), placers.gate_pictures, ("gate",)),
+    "cbam.SpatialAttn": Row(Message("gate"), placers.gate_pictures, ("gate",)),
+    "cbam.LightSpatialAttn": Row(Message("gate"), placers.gate_pictures, ("gate",)),
     "cbam.ChannelAttn": _SQUEEZE,
-    "gather_excite.GatherExcite": Row("gate", placers.gate_pictures, ("gate",)),
+    "gather_excite.GatherExcite": Row(Message("gate"), placers.gate_pictures, ("gate",)),
     "squeeze_excite.SEModule": _SQUEEZE,
     "squeeze_excite.EffectiveSEModule": _SQUEEZE,
     "squeeze_excite.SqueezeExciteCl": _SQUEEZE,
@@ -175,28 +184,31 @@ def layouts_of(module: nn.Module) -> tuple[str, ...]:
 def why_none(module: nn.Module) -> str:
     """Why a model shows no attention map, in a sentence."""
     blocks = (child.no_map for child in module.modules() if isinstance(child, Block) and child.no_map)
-    if reasons := " ".join(dict.fromkeys(blocks)):
+    if reasons := sentences(*dict.fromkeys(blocks)):
         return reasons
     found = mixers(module)
     if not found:
-        return "This explorer does not know what mixes its positions."
-    ran = ["Its attention modules ran no softmax and no gate."] if layouts_of(module) else []
-    return " ".join([*ran, f"What mixes its positions, as far as this explorer knows: {', '.join(found)}."])
+        return Message("This explorer does not know what mixes its positions.")
+    ran = [Message("Its attention modules ran no softmax and no gate.")] if layouts_of(module) else []
+    known = Message("What mixes its positions, as far as this explorer knows: {found}.", found=listed(found))
+    return sentences(*ran, known)
 
 
 #: What mixes positions where no map of it is shown; key as in `TABLE`.
 MIXERS: dict[str, str] = {
-    "mlp_mixer.MixerBlock": "an MLP over positions",
-    "mlp_mixer.ResBlock": "a linear layer over positions",
-    "mlp_mixer.SpatialGatingUnit": "a linear layer over positions that acts as a gate",
-    "sequencer.LSTM2d": "LSTMs along rows and columns",
-    "rnn.RNNBase": "a recurrent network",
-    "efficientvit_mit.LiteMLA": "linear attention with ReLU (it forms no weights that could be drawn)",
-    "non_local_attn.BilinearAttnTransform": "bilinear attention (its matrices over rows and columns are not drawn)",
-    "focalnet.FocalModulation": "focal modulation",
-    "efficientvim.HSMSSD": "a state space model",
-    "metaformer.Pooling": "average pooling",
-    "efficientformer.Pooling": "average pooling",
+    "mlp_mixer.MixerBlock": Message("an MLP over positions"),
+    "mlp_mixer.ResBlock": Message("a linear layer over positions"),
+    "mlp_mixer.SpatialGatingUnit": Message("a linear layer over positions that acts as a gate"),
+    "sequencer.LSTM2d": Message("LSTMs along rows and columns"),
+    "rnn.RNNBase": Message("a recurrent network"),
+    "efficientvit_mit.LiteMLA": Message("linear attention with ReLU (it forms no weights that could be drawn)"),
+    "non_local_attn.BilinearAttnTransform": Message(
+        "bilinear attention (its matrices over rows and columns are not drawn)"
+    ),
+    "focalnet.FocalModulation": Message("focal modulation"),
+    "efficientvim.HSMSSD": Message("a state space model"),
+    "metaformer.Pooling": Message("average pooling"),
+    "efficientformer.Pooling": Message("average pooling"),
 }
 
 

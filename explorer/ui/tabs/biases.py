@@ -6,45 +6,36 @@ from typing import Any
 
 import gradio as gr
 
-from explorer.probes import BIASES, QUESTIONS
+from explorer.messages import Message, sentences
+from explorer.probes import BIASES, QUESTIONS, show
 from explorer.ui.measuring import PLOTS, Measuring, described, export, summary
 from explorer.ui.navigation import tells_bias
 from explorer.ui.stage import listen, part
-from explorer.ui.words import i18n
+from explorer.ui.words import dumps, i18n
 from explorer.ui.worker import ANSWERS, DOWNLOADS, MEASUREMENTS, Worker
 
-TITLES = {
-    "locality": "Locality",
-    "translation": "Translation",
-    "relations": "Arrangement",
-    "scale": "Scale",
-    "context": "Context",
-    "shape": "Shape",
-    "cost": "Cost",
-}
-_INTRO = "Measures the models that are chosen under Compare."
+_INTRO = Message("Measures the models that are chosen under Compare.")
 
 
 def draw(
-    worker: Worker, measuring: Measuring, asked: dict[str, Any], others: list[gr.Tab], language: gr.Textbox
+    worker: Worker, measuring: Measuring, asked: dict[str, Any], others: list[gr.Tab]
 ) -> tuple[tuple[gr.Tabs, list[gr.Tab]], gr.State]:
     """Lay the tabs out.
 
     Args:
         worker: does what is asked.
         measuring: runs the probes.
-        asked: name -> component that says what is measured: models and question.
+        asked: name -> component that says what is measured: models, question, and the page's language.
         others: the page's other tabs; opening one ends what is being measured.
-        language: holds the page's language.
 
     Returns the tabs with each of them, and the session's results.
     """
-    asked = {**asked, "language": language}
     kept = gr.State({})
     running: list[Any] = []
     with gr.Tabs(elem_id="biases") as tabs:
         inner = [
-            (bias, tells_bias(gr.Tab(i18n(TITLES[bias]), id=bias), number)) for number, bias in enumerate(BIASES, 1)
+            (bias, tells_bias(gr.Tab(i18n(show.HEADLINES[bias].heading), id=bias), number))
+            for number, bias in enumerate(BIASES, 1)
         ]
         last = tells_bias(gr.Tab(i18n("All biases"), id="all"), len(inner) + 1)
     for bias, own in inner:
@@ -61,13 +52,15 @@ def draw(
 def _bias(worker: Worker, measuring: Measuring, asked: dict[str, Any], kept: gr.State, bias: Any) -> Any:
     controls = part(
         "probe",
-        label=f"{TITLES[bias]}: what to measure",
+        label=Message("{bias}: what to measure", bias=show.HEADLINES[bias].heading),
         events=("measure", "stop"),
         options={"bias": bias, "question": QUESTIONS[bias], "intro": _INTRO, "probes": described(bias)},
         elem_id=f"probe-{bias}",
     )
-    state = part("working", "", label="State of the measurement", elem_id=f"state-{bias}", options={"bias": bias})
-    scores = part("sheet", "", label="The measurements in numbers", elem_id=f"scores-{bias}")
+    state = part(
+        "working", "", label=Message("State of the measurement"), elem_id=f"state-{bias}", options={"bias": bias}
+    )
+    scores = part("sheet", "", label=Message("The measurements in numbers"), elem_id=f"scores-{bias}")
     with gr.Row(elem_id=f"plots-{bias}", elem_classes=["bias-plots"], equal_height=False):
         plots = [
             gr.Plot(show_label=False, visible=False, min_width=300, elem_classes=["bias-plot"]) for _ in range(PLOTS)
@@ -88,18 +81,20 @@ def _bias(worker: Worker, measuring: Measuring, asked: dict[str, Any], kept: gr.
 def _all(worker: Worker, measuring: Measuring, asked: dict[str, Any], kept: gr.State, tab: gr.Tab) -> Any:
     controls = part(
         "probe",
-        label="All biases: what to measure",
+        label=Message("All biases: what to measure"),
         events=("measure", "stop"),
         options={
             "bias": "all",
-            "question": "How do the models compare over all biases?",
-            "intro": _INTRO + " One probe stands for each bias; what was measured under its own tab counts.",
+            "question": Message("How do the models compare over all biases?"),
+            "intro": sentences(
+                _INTRO, Message("One probe stands for each bias; what was measured under its own tab counts.")
+            ),
             "probes": [],
         },
         elem_id="probe-all",
     )
-    state = part("working", "", label="State of the measurement", elem_id="state-all", options={"bias": "all"})
-    scores = part("sheet", "", label="Models and biases", elem_id="scores-all")
+    state = part("working", "", label=Message("State of the measurement"), elem_id="state-all", options={"bias": "all"})
+    scores = part("sheet", "", label=Message("Models and biases"), elem_id="scores-all")
     with gr.Row(elem_classes=["bias-plots"], equal_height=False, elem_id="plots-all"):
         radar = gr.Plot(show_label=False, visible=False, min_width=300, elem_classes=["bias-plot"])
     with gr.Row():
@@ -116,7 +111,7 @@ def _all(worker: Worker, measuring: Measuring, asked: dict[str, Any], kept: gr.S
     event.failure(_failed, outputs=state, **quiet)
     listen(controls, "stop")(_stopped, outputs=state, cancels=[event], **quiet)
     tab.select(worker.event(ANSWERS, summary), [kept, asked["language"]], [scores, radar], **quiet)
-    write.click(worker.event(DOWNLOADS, _exported), kept, files, **quiet)
+    write.click(worker.event(DOWNLOADS, _exported), [kept, asked["language"]], files, **quiet)
     return event
 
 
@@ -125,8 +120,8 @@ def _exported(kept: Any) -> Any:
 
 
 def _stopped() -> str:
-    return '{"words": "Stopped. What was measured so far stays.", "share": 1, "notes": []}'
+    return dumps({"words": Message("Stopped. What was measured so far stays."), "share": 1, "notes": []})
 
 
 def _failed() -> str:
-    return '{"words": "", "share": 1, "notes": []}'
+    return dumps({"words": "", "share": 1, "notes": []})

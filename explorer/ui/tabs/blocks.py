@@ -23,6 +23,7 @@ from explorer.errors import ParameterError
 from explorer.geometry import Point
 from explorer.kinds import KINDS
 from explorer.lab import networks
+from explorer.messages import ENGLISH, Message, language_of, listed, say, sentences
 from explorer.models.model import Model
 from explorer.models.spec import WEIGHTS_STATES
 from explorer.transforms import Transform
@@ -34,7 +35,7 @@ from explorer.ui.payload import Failure
 from explorer.ui.request import Request
 from explorer.ui.scene import PRESETS, layers
 from explorer.ui.stage import part
-from explorer.ui.words import i18n
+from explorer.ui.words import dumps, i18n
 from explorer.ui.worker import ANSWERS, MEASUREMENTS, Worker
 from explorer.view import View
 
@@ -47,7 +48,7 @@ LATEX: list[dict[str, str | bool]] = [{"left": "$$", "right": "$$", "display": T
 SCENE = PRESETS["star"][0]
 
 
-def draw(worker: Worker, live: Live, answers: Answers, tab: gr.Tab) -> gr.Radio:
+def draw(worker: Worker, live: Live, answers: Answers, tab: gr.Tab, language: gr.Textbox) -> gr.Radio:
     """Lay the tab out.
 
     Args:
@@ -55,6 +56,7 @@ def draw(worker: Worker, live: Live, answers: Answers, tab: gr.Tab) -> gr.Radio:
         live: makes what the browser asks while something moves.
         answers: what all sessions share; a measurement takes its turn like a model.
         tab: measures the first block's cost when it is opened, not before.
+        language: holds the page's language.
 
     Returns the choice of the block.
     """
@@ -67,31 +69,32 @@ def draw(worker: Worker, live: Live, answers: Answers, tab: gr.Tab) -> gr.Radio:
         with gr.Column(scale=0, min_width=170, elem_id="blocks-list"):
             chosen = tells_block(gr.Radio(list(BLOCKS), value=FIRST, label=i18n("Block"), elem_id="block"))
         with gr.Column(scale=1, min_width=320, elem_id="blocks-text"):
-            formula = gr.Markdown(head(FIRST), latex_delimiters=LATEX, elem_classes=["say"])
+            formula = gr.Markdown(head(FIRST), latex_delimiters=LATEX)
             part(
                 "example",
-                label="A live example",
+                label=Message("A live example"),
                 elem_id="example",
                 live=[live.function("example", ANSWERS, answer), live.function("example_scene", ANSWERS, _scene)],
             )
-            facts = part("explanation", body(FIRST), label="What the block costs, shows and is good for")
+            facts = part("explanation", body(FIRST), label=Message("What the block costs, shows and is good for"))
             code = gr.Code(explain(FIRST).example, language="python", label=i18n("Use it"), interactive=False, lines=10)
 
-    def show(name: Any) -> Iterator[tuple[str, str, str]]:
+    def show(name: Any, language: Any = ENGLISH) -> Iterator[tuple[str, str, str]]:
         """Explain a block: (formula, the rest as JSON, lines of Python); at once, and again with its measured cost."""
         found = checked(lambda one: explain(str(one)), name)
-        yield head(found.name), body(found.name), found.example
+        language = language_of(language)
+        yield head(found.name, language), body(found.name, None, language), found.example
         costs = []
         for one in (found.name, BESIDE):
             # A turn each: nobody waits for both.
             with answers.turn_to_compute():
                 costs.append(measured(one))
-        yield head(found.name), body(found.name, (costs[0], costs[1])), found.example
+        yield head(found.name, language), body(found.name, (costs[0], costs[1]), language), found.example
 
     gr.on(
         [chosen.change, tab.select],
         worker.event(MEASUREMENTS, show),
-        inputs=chosen,
+        inputs=[chosen, language],
         outputs=[formula, facts, code],
         show_progress="hidden",
         trigger_mode="always_last",
@@ -116,14 +119,14 @@ class Tried:
     def parse(cls, asked: Any) -> Tried:
         """Check what a browser sent; raises ParameterError, UnknownNameError."""
         if not isinstance(asked, Mapping) or not isinstance(asked.get("block"), str):
-            raise ParameterError("an example is an object that names a block")
+            raise ParameterError(Message("an example is an object that names a block"))
         pin = asked.get("pin")
         if not isinstance(pin, Mapping):
-            raise ParameterError("an example's pin is a place {x, y}, each from 0 to 1")
+            raise ParameterError(Message("an example's pin is a place {x, y}, each from 0 to 1"))
         given = (asked.get("dx"), asked.get("dy"), pin.get("x"), pin.get("y"))
         numbers = [float(one) for one in given if isinstance(one, (int, float)) and math.isfinite(one)]
         if len(numbers) < 4 or max(map(abs, numbers[:2])) > 1 or not all(0 <= one < 1 for one in numbers[2:]):
-            raise ParameterError("an example's dx and dy go from -1 to 1, and its pin's x and y from 0 to 1")
+            raise ParameterError(Message("an example's dx and dy go from -1 to 1, and its pin's x and y from 0 to 1"))
         return cls(explain(asked["block"]).name, numbers[0], numbers[1], Point(*numbers[2:]))
 
 
@@ -151,19 +154,21 @@ def example(answers: Answers, asked: Any) -> str:
     model = answers.model(text)
     view = model if isinstance(model, Failure) else _seen(answers, model, tried)
     if isinstance(view, Failure):
-        return json.dumps({**told, "note": view.problem})
+        return dumps({**told, "note": view.problem})
     top = view.predictions[1].top[:1]
     told |= {"state": view.state, "state_title": WEIGHTS_STATES[view.state]}
     told["answers"] = {"label": top[0].label, "p": top[0].probability} if top else None
     maps = of_last(view.maps)
     if maps:
         told["panels"] = [_panel(one, view, several=len({one.module for one in maps}) > 1) for one in maps]
-        told["note"] = " ".join(dict.fromkeys(one.note for one in maps if one.note))
+        told["note"] = sentences(*dict.fromkeys(one.note for one in maps if one.note))
     elif view.attributions is not None:
         found = view.attributions[1]
         told["panels"] = [{"title": "Grad-CAM", "unit": found.unit, "picture": True, "of": 1, **_values(found.values)}]
-        told["note"] = "This block has no map of its own. Grad-CAM shows what the whole network's answer rests on."
-    return json.dumps(told, allow_nan=False)
+        told["note"] = Message(
+            "This block has no map of its own. Grad-CAM shows what the whole network's answer rests on."
+        )
+    return dumps(told)
 
 
 def _seen(answers: Answers, model: Model, tried: Tried) -> ModelView | Failure:
@@ -234,20 +239,20 @@ def measured(name: str) -> MeasuredCost:
     return measured_cost(name, SIDES, CHANNELS)
 
 
-def head(name: str) -> str:
+def head(name: str, language: str = ENGLISH) -> str:
     """The name, the question and the formula in Markdown."""
     found = explain(name)
-    return f"## {found.title}\n\n{found.question}\n\n$$ {found.formula} $$\n"
+    return f"## {say(found.title, language)}\n\n{say(found.question, language)}\n\n$$ {found.formula} $$\n"
 
 
-def body(name: str, costs: tuple[MeasuredCost, MeasuredCost] | None = None) -> str:
+def body(name: str, costs: tuple[MeasuredCost, MeasuredCost] | None = None, language: str = ENGLISH) -> str:
     """Everything else for the browser, as JSON; without costs while they are being measured."""
     found = explain(name)
-    return json.dumps(
+    return dumps(
         {
             "name": found.name,
-            "diagram": diagram(found.diagram, found.title),
-            "definition": found.definition.replace("``", ""),
+            "diagram": diagram(found.diagram, found.title, language),
+            "definition": found.definition,
             "facts": _facts(found),
             "strengths": found.strengths,
             "weaknesses": found.weaknesses,
@@ -260,12 +265,20 @@ def body(name: str, costs: tuple[MeasuredCost, MeasuredCost] | None = None) -> s
     )
 
 
-def _facts(found: Explanation) -> list[list[str]]:
-    kind = f"{found.kind} ({found.kind_title}): " if found.kind else ""
+def _facts(found: Explanation) -> list[tuple[str, str]]:
+    shown: str = Message(found.map)
     if found.kind and found.kind_title.startswith(found.kind):
-        kind = f"{found.kind_title}: "
-    facts = [["Map", kind + found.map], ["It means", found.means], ["It does not mean", found.means_not]]
-    return [[label, text.replace("``", "")] for label, text in [*facts, ["Source", found.source]] if text]
+        shown = listed([Message(found.kind_title), shown], "{first}: {rest}")
+    elif found.kind:
+        what = Message("{kind} ({title})", kind=found.kind, title=Message(found.kind_title))
+        shown = listed([what, shown], "{first}: {rest}")
+    facts = (
+        (Message("Map"), shown),
+        (Message("It means"), found.means),
+        (Message("It does not mean"), found.means_not),
+        (Message("Source"), found.source),
+    )
+    return [(label, text) for label, text in facts if text]
 
 
 def _table(own: MeasuredCost, other: MeasuredCost) -> dict[str, Any]:
@@ -279,7 +292,7 @@ def _table(own: MeasuredCost, other: MeasuredCost) -> dict[str, Any]:
     return {
         "blocks": [one.block for one in both],
         "rows": rows,
-        "counted": [str(one) for one in both],
+        "counted": [one.words for one in both],
         "channels": own.channels,
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gradio as gr
 
@@ -13,6 +13,7 @@ from explorer.blocks import BLOCKS
 from explorer.figures.sheet import MODEL_COLOURS, PALETTES
 from explorer.images import alt_text, samples
 from explorer.lab import networks
+from explorer.messages import Message
 from explorer.scenes import Scene
 from explorer.ui.controls import methods, moves
 from explorer.ui.handlers import Handlers
@@ -29,6 +30,7 @@ def draw(
     worker: Worker,
     live: Live,
     handlers: Handlers,
+    language: gr.Textbox,
     models: Sequence[str],
     names: Sequence[str],
     ready: bool = False,
@@ -39,11 +41,12 @@ def draw(
         worker: does what is asked.
         live: makes what the browser asks while something moves.
         handlers: the tab's events.
+        language: holds the page's language.
         models: specs on opening.
         names: model names for the search.
         ready: answer the first question now, so that the page comes with its first view.
 
-    Returns name -> component of what is asked here: models and question.
+    Returns name -> component of what is asked here: models, question and language.
     """
     opening, _ = next(iter(PRESETS.values()))
     # Models of photographs are met with a photograph.
@@ -55,14 +58,14 @@ def draw(
             part(
                 "scene",
                 layers(opening),
-                label="What is shown",
+                label=Message("What is shown"),
                 elem_id="scene",
                 skeleton=_SCENE_SKELETON,
                 live=[live.function("layers", ANSWERS, handlers.layers)],
             )
             part(
                 "samples",
-                label="Scenes and photographs",
+                label=Message("Scenes and photographs"),
                 elem_id="samples",
                 options={
                     "scenes": presets(),
@@ -123,20 +126,19 @@ def draw(
                 ],
             )
             file = gr.UploadButton(
-                "Load a fitted block (.safetensors)",
+                cast(str, i18n("Load a fitted block (.safetensors)")),
                 file_types=[".safetensors"],
                 type="filepath",
                 size="sm",
                 elem_id="bring",
-                elem_classes=["say"],
             )
     progress = part("progress", label="", elem_id="progress")
     own = part("own", "", label="", elem_id="own")
 
-    asked = {"models": chosen, "question": controls}
+    asked = {"models": chosen, "question": controls, "language": language}
     picture.input(
         worker.event(UPLOADS, handlers.choose),
-        inputs=picture,
+        inputs=[picture, language],
         outputs=[own, picture],
         trigger_mode="always_last",
         show_progress="hidden",
@@ -144,7 +146,7 @@ def draw(
     )
     bring = worker.event(UPLOADS, handlers.bring)
     # The browser asks what the model says as soon as it hears of it.
-    file.upload(bring, [file, chosen], chosen, show_progress="hidden", api_visibility="private")
+    file.upload(bring, [file, chosen, language], chosen, show_progress="hidden", api_visibility="private")
     computing = listen(controls, "compute")(
         worker.event(ATTRIBUTIONS, handlers.attribute),
         inputs_kwargs=asked,
@@ -200,6 +202,5 @@ SHORT_LIST: tuple[str, ...] = (
 
 _SCENE_SKELETON = '<div class="large"></div><div class="seen"></div>'
 _SKELETON = (
-    '<div class="skeleton" role="status">'
-    '<p>Asking the models…</p><div class="ghost-row"></div><div class="ghost-row"></div></div>'
+    '<div class="skeleton" role="status"><p></p><div class="ghost-row"></div><div class="ghost-row"></div></div>'
 )

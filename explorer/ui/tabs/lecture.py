@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -11,19 +12,25 @@ import gradio as gr
 from explorer.blocks.cost import MeasuredCost
 from explorer.figures.looks import look_of
 from explorer.lessons import Lesson, as_json
+from explorer.messages import codes
+from explorer.ui import web
 from explorer.ui.answers import Answers
 from explorer.ui.stage import listen, part
 from explorer.ui.tabs.blocks import LATEX, measured
 from explorer.ui.worker import MEASUREMENTS, Worker
 
 
-def draw(worker: Worker, answers: Answers, lessons: Sequence[Lesson]) -> None:
+def draw(
+    worker: Worker, answers: Answers, lessons: Sequence[Lesson], files: Mapping[str, str], language: gr.Textbox
+) -> None:
     """Lay the tab out.
 
     Args:
         worker: does what is asked.
         answers: what all sessions share; a measurement takes its turn like a model.
         lessons: in the order of the menu.
+        files: language -> name of the file of `served` that the browser gets them from.
+        language: holds the page's language.
     """
     blocks = charted(lessons)
     lecture = part(
@@ -33,7 +40,7 @@ def draw(worker: Worker, answers: Answers, lessons: Sequence[Lesson]) -> None:
         elem_id="lecture",
         events=("costs",),
         options={
-            "lessons": [as_json(one) for one in lessons],
+            "files": dict(files),
             "colours": {name: look_of(name).colour for name in blocks},
         },
     )
@@ -51,11 +58,21 @@ def draw(worker: Worker, answers: Answers, lessons: Sequence[Lesson]) -> None:
 
     listen(lecture, "costs")(
         worker.event(MEASUREMENTS, costs),
+        inputs=language,
         outputs=lecture,
         show_progress="hidden",
         trigger_mode="once",
         api_name="costs",
     )
+
+
+def served(lessons: Sequence[Lesson]) -> dict[str, web.File]:
+    """Name -> file of the lessons for the browser, one for each language; the names change with their content."""
+    found = {}
+    for code in codes():
+        content = json.dumps([as_json(one, code) for one in lessons], ensure_ascii=False).encode()
+        found[f"lessons-{code}-{hashlib.sha256(content).hexdigest()[:16]}.json"] = web.packed(".json", content)
+    return found
 
 
 def charted(lessons: Sequence[Lesson]) -> list[str]:
