@@ -161,7 +161,7 @@ export const asking = (call, { deliver, failed = () => {}, told = false }) => on
     } else if (["away", "full", "busy"].includes(kind)) await wait(kind);
     else {
       calm();
-      failed(sentence(reply.error.message));
+      failed(sentence(reply.error));
       return;
     }
     if (isOld()) return;

@@ -6,7 +6,7 @@ browser is gone or has asked for something newer, and replies with an envelope:
 
 - asked: ``{page, build, number, asked: {name: value}}``: the page's own token, the build it was made by, a number that
   grows, and the arguments;
-- replied: ``{build, request, ok}`` or ``{build, request, error: {kind, message}}``, never nothing.
+- replied: ``{build, request, ok}`` or ``{build, request, error: {kind, template, values}}``, never nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 import gradio as gr
 
 from explorer.messages import Message
-from explorer.ui.words import encoded
+from explorer.ui.words import apart
 from explorer.ui.worker import BUSY, SUPERSEDED, Lane, Worker
 
 log = logging.getLogger(__name__)
@@ -127,7 +127,7 @@ _KINDS = {BUSY: "busy", OLD: "old", SUPERSEDED: "superseded"}
 
 def _error(kind: str, message: str) -> dict[str, Any]:
     """An error as a value: what it says, for the browser to say in the page's language."""
-    return {"kind": _KINDS.get(kind, kind), "message": encoded(message)}
+    return {"kind": _KINDS.get(kind, kind), **apart(message)}
 
 
 def _checked(body: Any) -> tuple[str, int, Mapping[str, Any]]:

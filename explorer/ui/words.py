@@ -28,7 +28,7 @@ def encoded(value: Any) -> Any:
     A message without values is its template, which the browser looks up as it stands.
     """
     if isinstance(value, Message):
-        return _told(value) if value.values or value.plural else value.template
+        return apart(value) if value.values or value.plural else value.template
     if isinstance(value, Mapping):
         return {str(name): encoded(one) for name, one in value.items()}
     if isinstance(value, (list, tuple)):
@@ -36,10 +36,13 @@ def encoded(value: Any) -> Any:
     return value
 
 
-def _told(message: Message) -> dict[str, Any]:
-    values = {name: _told(one) if isinstance(one, Message) else one for name, one in message.values.items()}
-    counting = {"plural": message.plural, "number": message.number} if message.plural else {}
-    return {"template": message.template, "values": values, **counting}
+def apart(text: str) -> dict[str, Any]:
+    """A text as its template and its values."""
+    if not isinstance(text, Message):
+        return {"template": text, "values": {}}
+    values = {name: apart(one) if isinstance(one, Message) else one for name, one in text.values.items()}
+    counting = {"plural": text.plural, "number": text.number} if text.plural else {}
+    return {"template": text.template, "values": values, **counting}
 
 
 def dumps(value: Any) -> str:

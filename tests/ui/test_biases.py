@@ -23,6 +23,8 @@ from explorer.ui.handlers import Handlers
 from explorer.ui.measuring import PLOTS, Measuring, Wanted, described, export, scores, summary, told
 from explorer.ui.share import written_out
 
+from .unpack import read
+
 MODELS = ["lab/conv", "lab/mhsa"]
 ASKED = {"probe": "consistency", "parameters": {"passes": 1}, "shown": "several"}
 SCENE = {"scene": {"label": "star"}}
@@ -36,13 +38,13 @@ def measuring() -> Measuring:
 def test_a_measurement_streams_and_ends_with_the_librarys_numbers(measuring):
     told = list(measuring.measure({}, MODELS, SCENE, ASKED))
     assert all(len(one) == 4 + PLOTS for one in told)
-    states = [json.loads(one[0]) for one in told]
+    states = [read(one[0]) for one in told]
     assert states[0]["share"] == 0
     assert states[-1] == {"words": "Measured", "share": 1.0, "notes": []}
     kept = told[-1][1]
     own = explorer.probe("consistency", MODELS, passes=1)
     assert kept["consistency"].rows == own.rows
-    table = json.loads(told[-1][2])
+    table = read(told[-1][2])
     assert [row["name"] for row in table["rows"]] == MODELS
     value = own.summary[f"{MODELS[0]}: consistency"].value
     assert value in [cell.get("value") for cell in table["rows"][0]["cells"]]
@@ -121,7 +123,7 @@ def kept() -> dict[str, Any]:
 
 def test_the_summary_and_what_is_exported_hold_everything(kept):
     table, radar = summary(kept)
-    assert [row["name"] for row in json.loads(table)["rows"]] == MODELS
+    assert [row["name"] for row in read(table)["rows"]] == MODELS
     assert radar["visible"]
     files = {Path(path).suffix: Path(path) for path in export(kept)}
     assert set(files) == {".csv", ".json", ".png", ".html"}
@@ -154,7 +156,7 @@ def test_a_figure_is_told_in_its_own_numbers(kept):
 
 
 def test_scores_say_which_way_is_better(kept):
-    told = json.loads(scores(kept["consistency"]))
+    told = read(scores(kept["consistency"]))
     assert "consistency ↑" in told["columns"]
     assert "95 %" in told["notes"][0]
     assert show.provenance(kept["consistency"]) in told["notes"]

@@ -200,15 +200,13 @@ def test_nothing_readable_tells_the_answer_before_the_reveal(lecture: Lecture) -
             if step["cost"]:
                 page.locator("#lecture svg .name").first.wait_for()
             readable = page.evaluate(_READABLE)
-            told = [step["explanation"]["en"], step["title"]["en"], *step["sources"], *_TELLING]
-            question = step["question"]["en"] + lesson["title"]["en"] + "".join(one["en"] for one in step["choices"])
+            told = [step["explanation"], step["title"], *step["sources"], *_TELLING]
+            question = step["question"] + lesson["title"] + "".join(one for one in step["choices"])
             assert [one for one in told if one in readable and one not in question] == [], where
-            assert step["question"]["en"] in readable  # so that what is looked for would be found
+            assert step["question"] in readable  # so that what is looked for would be found
             tree = page.locator("body").aria_snapshot()
             assert [
-                one
-                for one in (step["explanation"]["en"], step["title"]["en"], *_TELLING)
-                if one in tree and one not in question
+                one for one in (step["explanation"], step["title"], *_TELLING) if one in tree and one not in question
             ] == [], where
             assert page.locator("#lecture .right, #stage .right, #stage .kept, #stage .lost").count() == 0, where
             assert page.locator("#lecture polyline").count() == 0, where
@@ -221,8 +219,8 @@ def test_nothing_readable_tells_the_answer_before_the_reveal(lecture: Lecture) -
             assert "revealed:true" not in page.evaluate("explorer.link.address()"), where
             lecture.press("PageDown")
             readable = page.evaluate(_READABLE)
-            assert step["explanation"]["en"] in readable, where
-            assert step["title"]["en"] in readable, where
+            assert step["explanation"] in readable, where
+            assert step["title"] in readable, where
             if step["right"]:
                 assert page.locator("#lecture .choices .right").count() == 1, where
             if number == 1:

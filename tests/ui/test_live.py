@@ -19,6 +19,7 @@ from explorer.ui.live import Latest, Live
 from explorer.ui.worker import BUSY, Lane, Worker, task
 
 from .asking import Asking, run_alone
+from .unpack import english
 
 LANE = Lane("tests-of-live", 1, 8, 30)
 
@@ -58,7 +59,7 @@ def test_an_answer_comes_in_an_envelope_with_the_build_and_the_number_of_its_req
 @pytest.mark.parametrize(
     ("error", "kind", "said"),
     [
-        (ParameterError("dx is a finite number, got inf"), "wrong", "Dx is a finite number, got inf"),
+        (ParameterError("dx is a finite number, got inf"), "wrong", "dx is a finite number, got inf"),
         (gr.Error("Many ask.", title=BUSY, print_exception=False), "busy", "Many ask."),
         (ZeroDivisionError("/srv/secret"), "failed", "This failed; the server's log says why."),
     ],
@@ -184,7 +185,7 @@ def test_a_served_page_answers_bounds_and_refuses(server: str):
     assert set(reply) == {"build", "request", "ok"}
     assert reply["build"] == asking.build
     wrong = asking.ask("answer", {"models": ["lab/conv"] * 7, "question": {}})
-    assert wrong["error"]["template"].startswith("At most 6 models fit side by side")
+    assert english({**wrong["error"]}).startswith("at most 6 models fit side by side")
     assert asking.ask("answer", question, build="other")["error"]["kind"] == "old"
     large = asking.post(asking.body("answer", {"models": ["x" * MAX_LIVE_BYTES]}))
     assert large.status_code == 413

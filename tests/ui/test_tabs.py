@@ -33,12 +33,12 @@ from explorer.ui.handlers import Handlers
 from explorer.ui.tabs import blocks, lab
 
 from .conftest import FITTED_SPEC
-from .unpack import Unpacked
+from .unpack import Unpacked, read
 
 
 @pytest.mark.parametrize("name", BLOCKS)
 def test_every_block_is_explained_from_its_own_declaration(name):
-    said, told = blocks.head(name), json.loads(blocks.body(name))
+    said, told = blocks.head(name), read(blocks.body(name))
     found = explain(name)
     assert found.title in said
     assert f"$$ {found.formula} $$" in said
@@ -51,11 +51,11 @@ def test_every_block_is_explained_from_its_own_declaration(name):
 
 def test_a_cost_is_measured_beside_full_attention():
     own, other = blocks.measured("conv"), blocks.measured("mhsa")
-    table = json.loads(blocks.body("conv", (own, other)))["measured"]
+    table = read(blocks.body("conv", (own, other)))["measured"]
     assert table["blocks"] == ["conv", "mhsa"]
     assert [row[1] for row in table["rows"]] == [64, 256, 576, 1024, 2304, 4096]
     assert [row[2] for row in table["rows"]] == [one.multiply_adds for one in own.points]
-    assert json.loads(blocks.body("mhsa", (other, other)))["measured"]["blocks"] == ["mhsa"]
+    assert read(blocks.body("mhsa", (other, other)))["measured"]["blocks"] == ["mhsa"]
     dearer = [row[6:] for row in table["rows"]]
     assert [one[0] for one in dearer] == [b.multiply_adds / a.multiply_adds for a, b in zip(own.points, other.points)]
     assert [one[1] for one in dearer] == [b.milliseconds / a.milliseconds for a, b in zip(own.points, other.points)]
@@ -65,7 +65,7 @@ def test_a_cost_is_measured_beside_full_attention():
 
 def test_what_costs_nothing_has_no_ratio():
     costs = blocks.measured("none"), blocks.measured("mhsa")
-    assert [row[6] for row in json.loads(blocks.body("none", costs))["measured"]["rows"]] == [None] * 6
+    assert [row[6] for row in read(blocks.body("none", costs))["measured"]["rows"]] == [None] * 6
 
 
 ASKED = {"dx": 0.125, "dy": -0.0625, "pin": {"x": 0.3, "y": 0.7}}
@@ -84,7 +84,7 @@ ASKED = {"dx": 0.125, "dy": -0.0625, "pin": {"x": 0.3, "y": 0.7}}
     ],
 )
 def test_an_example_shows_what_compare_answers(block, titles):
-    got = json.loads(blocks.example(Answers(folders=False), {"block": block, **ASKED}))
+    got = read(blocks.example(Answers(folders=False), {"block": block, **ASKED}))
     assert [panel["title"] for panel in got["panels"]] == titles
     model = load(f"lab/{block}", "cpu")
     move, query = Transform(dx=6, dy=-3), Point(0.3 * 48, 0.7 * 48)
@@ -111,7 +111,7 @@ def test_an_example_shows_what_compare_answers(block, titles):
 
 def test_a_block_without_a_trained_model_says_so(monkeypatch):
     monkeypatch.setattr(blocks.networks, "available", dict)
-    got = json.loads(blocks.example(Answers(folders=False), {"block": "mhsa", **ASKED}))
+    got = read(blocks.example(Answers(folders=False), {"block": "mhsa", **ASKED}))
     assert got["spec"].startswith("random/")
     assert got["state"] == load(got["spec"], "cpu").state == "random"
     assert got["panels"]
@@ -203,11 +203,11 @@ def test_a_set_up_is_drawn_with_its_table_and_findings():
     said, sheet, runs = lab.tell(set_up, wanted)
     assert len(lab.paint(set_up, wanted)) == len(lab.ORDER)
     assert "In distribution" in said
-    rows = json.loads(sheet)["rows"]
+    rows = read(sheet)["rows"]
     assert [row["name"] for row in rows] == wanted
     assert all(not cell["alike"] for row in rows if row["name"] == CONTROL for cell in row["cells"])
-    assert [row["name"] for row in json.loads(runs)["rows"]] == wanted
-    assert any("Recipe" in note for note in json.loads(runs)["notes"])
+    assert [row["name"] for row in read(runs)["rows"]] == wanted
+    assert any("Recipe" in note for note in read(runs)["notes"])
 
 
 @needs_table
@@ -223,8 +223,8 @@ def test_unknown_set_ups_are_refused(set_up, chosen):
 def test_blocks_that_were_not_measured_are_left_out():
     set_up = lab.there()[0]
     known = lab.blocks_of(set_up)[0]
-    assert [row["name"] for row in json.loads(lab.tell(set_up, [known, "no such block"])[1])["rows"]] == [known]
-    assert json.loads(lab.tell(set_up, None)[1])["rows"] == []
+    assert [row["name"] for row in read(lab.tell(set_up, [known, "no such block"])[1])["rows"]] == [known]
+    assert read(lab.tell(set_up, None)[1])["rows"] == []
 
 
 # ---- files that visitors bring --------------------------------------------------------------------------------------
