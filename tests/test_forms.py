@@ -25,11 +25,13 @@ from explorer.images import samples
 from explorer.lab.networks import available
 from explorer.models.spec import ModelSpec
 from explorer.registry import Parameter, parameters
+from explorer.resources import asset
 from explorer.scenes import Scene
 from explorer.transforms import Transform
 from explorer.view import MAX_MODELS, MAX_QUERIES, View
 from explorer.view.forms import lesson as lesson_of
 from explorer.view.forms import link, of_link, of_record, of_request, record, request, schema
+from explorer.view.types import declarations
 
 SEEDS = range(60)
 
@@ -312,6 +314,43 @@ def test_the_schema_says_the_limits() -> None:
     assert set(question["scene"]["anyOf"][0]["properties"]) == set(parameters(Scene))
 
 
-def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["explorer.view"])
     runpy.run_module("explorer.view", run_name="__main__")
     assert json.loads(capsys.readouterr().out) == schema()
+
+
+def test_the_types_of_the_browser_are_those_of_the_schema(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["explorer.view", "--types"])
+    runpy.run_module("explorer.view", run_name="__main__")
+    assert asset("web", "view.d.ts").read_text(encoding="utf-8") == capsys.readouterr().out, (
+        "assets/web/view.d.ts is not what View says now: write it anew with "
+        "`python -m explorer.view --types > assets/web/view.d.ts`"
+    )
+
+
+def test_types_say_what_a_schema_says() -> None:
+    place = {"title": "Place", "type": "object", "properties": {"x": {"type": "number"}}, "required": ["x"]}
+    made = declarations(
+        {
+            "title": "Asked",
+            "type": "object",
+            "properties": {
+                "pins": {"type": "array", "items": {"anyOf": [place, {"type": "null"}]}},
+                "centre": {"type": "array", "prefixItems": [{"type": "integer"}, {"type": "number"}]},
+                "pin": {"enum": ["image", "place"], "description": "what it stays on"},
+                "fields": {"type": "object", "additionalProperties": True},
+                "plain": {"type": "object", "properties": {"a": {"type": "boolean"}, "b": {"type": "string"}}},
+            },
+            "required": ["pins"],
+        }
+    )
+    assert "export interface Place {\n  x: number;\n}" in made
+    assert made.endswith(
+        "export interface Asked {\n  pins: (Place | null)[];\n  centre?: [number, number];\n  /** what it stays on */\n"
+        '  pin?: "image" | "place";\n  fields?: Record<string, unknown>;\n  plain?: { a?: boolean; b?: string };\n}'
+    )
+    with pytest.raises(KeyError):
+        declarations({"type": "date"})

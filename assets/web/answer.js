@@ -1,13 +1,18 @@
 // What a model answers: its first classes, now and before the move, and whether the answer stayed.
-import { make, write } from "./dom.js";
+/** @import { AnsweredRow, Answer } from "./modules" */
+/** @import { Prediction } from "./wire" */
+import { childrenOf, make, write } from "./dom.js";
 import { now } from "./shown.js";
 import { say, sayClass } from "./words.js";
 
+/** @param {number | null} p */
 const percent = (p) => (p === null ? say("not a number") : p < 0.001 ? "< 0.1 %" : `${(100 * p).toFixed(1)} %`);
 
 /** Show the answer of a row's model. */
+/** @param {AnsweredRow} row */
 export const showTop = (row) => {
   const { answer } = now;
+  if (!answer) return;
   // A lesson's step asks what will happen: what tells it waits for the reveal.
   const telling = !("unrevealed" in document.documentElement.dataset);
   const [before, after] = row.data.predictions;
@@ -16,29 +21,30 @@ export const showTop = (row) => {
   row.topReason.hidden = !about;
   const was = new Map(before.top.map((one) => [one.index, one.p]));
   const least = before.top.length ? before.top[before.top.length - 1].p : 0;
-  while (row.top.children.length > after.top.length) row.top.lastChild.remove();
+  while (row.top.children.length > after.top.length) row.top.lastElementChild?.remove();
   while (row.top.children.length < after.top.length) {
     row.top.append(make("li", {}, make("span", { class: "label" }), make("span", { class: "share" }),
       make("span", { class: "track" }, make("span", { class: "solid" }), make("span", { class: "thin" }))));
   }
   after.top.forEach((one, rank) => {
-    const item = row.top.children[rank];
-    const [label, share, track] = item.children;
+    const item = childrenOf(row.top, HTMLElement)[rank];
+    const [label, share, track] = childrenOf(item, HTMLElement);
+    const [solid, thin] = childrenOf(track, HTMLElement);
     const right = telling && Boolean(answer.truth) && one.label === answer.truth;
     const name = sayClass(one.label);
     item.classList.toggle("right", right);
     write(label, name);
     write(share, percent(one.p));
-    track.children[0].style.width = `${100 * one.p}%`;
+    solid.style.width = `${100 * one.p}%`;
     const earlier = was.get(one.index);
-    track.children[1].hidden = earlier === undefined || answer.identity || !telling;
-    if (earlier !== undefined) track.children[1].style.width = `${100 * earlier}%`;
     const fewer = say("not among the first five (at most {least})", { least: percent(least) });
+    thin.hidden = earlier === undefined || answer.identity || !telling;
+    if (earlier !== undefined) thin.style.width = `${100 * earlier}%`;
     item.title = (right ? `${say("What the scene shows.")} ` : "") + (answer.identity || !telling ? name
       : say("{label}: now {now}, before the move {before}", { label: name, now: percent(one.p), before: earlier === undefined ? fewer : percent(earlier) }));
   });
   row.key.classList.toggle("idle", answer.identity || !telling || !after.top.length);
-  if (telling) showVerdict(row, before, after);
+  if (telling) showVerdict(row, answer, before, after);
   else {
     row.element.classList.remove("kept", "lost");
     write(row.verdict, "");
@@ -46,8 +52,8 @@ export const showTop = (row) => {
 };
 
 /** In words: whether the answer stayed, and what of the scene it goes with where its parts say different things. */
-const showVerdict = (row, before, after) => {
-  const { answer } = now;
+/** @param {AnsweredRow} row @param {Answer} answer @param {Prediction} before @param {Prediction} after */
+const showVerdict = (row, answer, before, after) => {
   row.element.classList.remove("kept", "lost");
   if (!after.top.length) { write(row.verdict, ""); return; }
   const lines = [];

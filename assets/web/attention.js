@@ -1,9 +1,11 @@
 // The attention map of a row.
+/** @import { Decoded, Drawing, Range, Row } from "./modules" */
+/** @import { Answered, AttentionMap, MapOnPicture, MatrixMap } from "./wire" */
 import { coloured } from "./colours.js";
-import { make, write } from "./dom.js";
+import { childrenOf, make, write } from "./dom.js";
 import { headOf, layersOf, reach } from "./geometry.js";
 import { asker, askedFrom, rowsOf } from "./maps.js";
-import { numbers } from "./numbers.js";
+import { floats } from "./numbers.js";
 import { badge, blank, fit, hatch, note, paint, pinColour } from "./panel.js";
 import { choosePin } from "./pins.js";
 import * as questions from "./question.js";
@@ -11,15 +13,17 @@ import { now } from "./shown.js";
 import { MARKED, under, viewed } from "./views.js";
 import { say } from "./words.js";
 
-//: How a model's note begins that says why it has no map.
+/** @typedef {ReturnType<typeof describe>} Said what is said of a map */
+/** @typedef {NonNullable<ReturnType<typeof rowsOf>> | null} Side */
 
 /** The map to show: the layer's, or that part of it which is chosen; the last part says most. */
+/** @param {Row} row @param {Answered} data */
 const chooseMap = (row, data) => {
   const layers = layersOf(data.maps);
   if (row.layer === null || row.layer >= layers.length) row.layer = layers.length - 1;
   const own = layers[row.layer].numbers;
   const names = own.length > 1 ? own.map((number) => data.maps[number].part) : [];
-  const wanted = names.indexOf(row.part);
+  const wanted = names.indexOf(row.part ?? "");
   const number = own[wanted >= 0 ? wanted : own.length - 1];
   row.layerDial.show(row.layer, layers.length - 1, say("{number} of {count}", { number: row.layer + 1, count: layers.length }));
   row.partDial.hidden = !names.length;
@@ -33,12 +37,16 @@ const chooseMap = (row, data) => {
 };
 
 /** The maps of the other pins, small, on the same scale; a click makes one the large one. */
+/**
+ * @param {Row} row @param {Answered} data @param {MapOnPicture} map @param {Range} range
+ * @param {(pin: number) => {arrays: (Float32Array | null)[]} | undefined} sidesOf
+ */
 const showOthers = (row, data, map, range, sidesOf) => {
   const { pins } = questions.get();
   const [rows, columns] = map.grid;
   if (pins.length < 2 || !map.query_grid) return;
   row.others.hidden = false;
-  while (row.others.children.length > pins.length) row.others.lastChild.remove();
+  while (row.others.children.length > pins.length) row.others.lastElementChild?.remove();
   while (row.others.children.length < pins.length) {
     const number = row.others.children.length;
     const canvas = make("canvas");
@@ -47,14 +55,14 @@ const showOthers = (row, data, map, range, sidesOf) => {
     other.style.setProperty("--pin", pinColour(number));
     row.others.append(other);
   }
-  [...row.others.children].forEach((other, number) => {
+  childrenOf(row.others, HTMLButtonElement).forEach((other, number) => {
     other.setAttribute("aria-pressed", String(number === now.pin));
-    const canvas = other.firstChild;
+    const [canvas] = childrenOf(other, HTMLCanvasElement);
     const context = fit(canvas, data.size);
     context.clearRect(0, 0, canvas.width, canvas.height);
     const sides = sidesOf(number);
     if (sides === undefined) { row.missing = true; return; }
-    const shown = viewed(...sides.arrays, rows, columns, data.move);
+    const shown = viewed(sides.arrays[0], sides.arrays[1], rows, columns, data.move);
     if (!shown) { context.fillStyle = hatch(context); context.fillRect(0, 0, canvas.width, canvas.height); return; }
     context.imageSmoothingEnabled = now.look.smooth;
     context.drawImage(coloured(shown.values, rows, columns, range, shown.valid), 0, 0, canvas.width, canvas.height);
@@ -62,6 +70,7 @@ const showOthers = (row, data, map, range, sidesOf) => {
 };
 
 /** There is no map: say why. */
+/** @param {Row} row @param {Answered} data */
 const showNone = (row, data) => {
   const part = row.attention;
   blank(part, `${say("No attention map.")} ${say(data.no_map)}`.trim());
@@ -73,6 +82,7 @@ const showNone = (row, data) => {
 };
 
 /** Say what a map is: its layer, its kind, the state of its weights; returns {kind, unit, token, own} in words. */
+/** @param {Row} row @param {AttentionMap} map */
 const describe = (row, map) => {
   const part = row.attention;
   if (row.head >= map.heads) row.head = -1;
@@ -89,13 +99,15 @@ const describe = (row, map) => {
 };
 
 /** A matrix between channels, which has no place that could be pulled back. */
+/** @param {Row} row @param {MatrixMap} map @param {Said} said @returns {Drawing | null} */
 const matrixOf = (row, map, { unit }) => {
   const part = row.attention;
-  const { view } = now.look;
+  const { answer, look: { view } } = now;
+  if (!answer) return null;
   const sides = map.rows.matrix;
   const [heads, rows, columns] = sides[0].s;
-  const [before, after] = [sides[0], sides[sides.length - 1]].map((one) => headOf({ values: numbers(now.answer.blob, one), heads }, rows * columns, row.head));
-  const shown = view === "difference" ? after.map((value, at) => value - before[at]) : view === "before" ? before : after;
+  const [before, after] = [sides[0], sides[sides.length - 1]].map((one) => headOf({ values: floats(answer.blob, one), heads }, rows * columns, row.head));
+  const shown = view === "difference" ? Float32Array.from(after, (value, at) => value - before[at]) : view === "before" ? before : after;
   const { step, full, groups } = sides[0];
   note(part, [
     say(map.note),
@@ -114,11 +126,12 @@ const matrixOf = (row, map, { unit }) => {
 };
 
 /** What has to be said about the rows that are shown. */
+/** @param {Row} row @param {MapOnPicture} map @param {Side} main */
 const notesOf = (row, map, main) => {
   const { view } = now.look;
   const lines = [say(map.note)];
-  if (main.mean && row.head >= 0) lines.push(say("While it moves: the mean of all heads."));
-  if (main.prefix !== undefined && view !== "difference") {
+  if (main?.mean && row.head >= 0) lines.push(say("While it moves: the mean of all heads."));
+  if (main?.prefix !== undefined && view !== "difference") {
     const share = (100 * main.prefix).toFixed(1);
     lines.push(map.prefix.length > 1 ? say("{share} % more on the {count} prefix tokens.", { share, count: map.prefix.length }) : say("{share} % more on the {token} token.", { share, token: say(map.prefix[0]) }));
   }
@@ -127,14 +140,18 @@ const notesOf = (row, map, main) => {
 };
 
 /** A map that lies on the picture. */
-const mapOnPicture = (row, data, images, number, { kind, unit, token, own }) => {
+/**
+ * @param {Row} row @param {Answered} data @param {Decoded[]} images @param {number} number @param {MapOnPicture} map
+ * @param {Said} said @returns {Drawing | null}
+ */
+const mapOnPicture = (row, data, images, number, map, { kind, unit, token, own }) => {
   const part = row.attention;
-  const map = data.maps[number];
   const { view } = now.look;
   const [rows, columns] = map.grid;
   /** One pin's rows of the chosen head, before and after; undefined where they are not here. */
+  /** @param {number} pin */
   const sidesOf = (pin) => {
-    const found = ["before", "after"].map((when) => rowsOf(data, number, when, pin));
+    const found = [rowsOf(data, number, "before", pin), rowsOf(data, number, "after", pin)];
     const wanted = { before: [0], after: [1], pulled: [1], difference: [0, 1] }[view];
     if (wanted.some((side) => found[side] === undefined)) return undefined;
     return { found, arrays: found.map((one) => (one ? headOf(one, rows * columns, row.head) : null)) };
@@ -144,11 +161,13 @@ const mapOnPicture = (row, data, images, number, { kind, unit, token, own }) => 
   const shown = viewed(sides.arrays[0], sides.arrays[1], rows, columns, data.move);
   if (!shown) {
     const left = !own && map.query_grid && !askedFrom(data.move, now.pin, "after");
-    blank(part, left ? now.answer.truth ? say("The place asked from moved with the object and has left the picture. Click another, or move it back.") : say("The place asked from has left the picture. Click another, or move it back.") : say("This layer has no query at this place."));
+    blank(part, !left ? say("This layer has no query at this place.")
+      : now.answer?.truth ? say("The place asked from moved with the object and has left the picture. Click another, or move it back.")
+      : say("The place asked from has left the picture. Click another, or move it back."));
     note(part, [say(map.note)]);
     return null;
   }
-  note(part, notesOf(row, map, sides.found[view === "before" ? 0 : 1]));
+  note(part, notesOf(row, map, sides.found[view === "before" ? 0 : 1] ?? null));
   const strip = reach(map, askedFrom(data.move, now.pin, view === "after" ? "after" : "before"));
   const valid = strip && shown.valid ? shown.valid.map((one, at) => one && strip[at]) : shown.valid || strip;
   const head = row.head < 0 ? say("mean of {count} heads", { count: map.heads }) : say("head {number}", { number: row.head + 1 });
@@ -173,11 +192,13 @@ const mapOnPicture = (row, data, images, number, { kind, unit, token, own }) => 
  * The attention map that a row shows, before it is painted: {key, arrays, range, paint(range)}; null where there is
  * none. Maps of one key can share a scale.
  */
+/** @param {Row} row @param {Answered} data @param {Decoded[]} images @returns {Drawing | null} */
 export const attention = (row, data, images) => {
   row.attention.element.classList.toggle("mapless", !data.maps.length);
   row.others.hidden = true;
   if (!data.maps.length) { showNone(row, data); return null; }
   const number = chooseMap(row, data);
-  const words = describe(row, data.maps[number]);
-  return data.maps[number].grid ? mapOnPicture(row, data, images, number, words) : matrixOf(row, data.maps[number], words);
+  const map = data.maps[number];
+  const words = describe(row, map);
+  return map.grid ? mapOnPicture(row, data, images, number, map, words) : matrixOf(row, map, words);
 };

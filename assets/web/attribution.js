@@ -1,4 +1,6 @@
 // The attribution of a row.
+/** @import { Decoded, Drawing, Row, View } from "./modules" */
+/** @import { Answered } from "./wire" */
 import { write } from "./dom.js";
 import { methodName } from "./method-fields.js";
 import { digits, numbers } from "./numbers.js";
@@ -8,8 +10,10 @@ import { MARKED, under } from "./views.js";
 import { say } from "./words.js";
 
 /** The attribution that a row shows, before it is painted, as `attention` has it. */
+/** @param {Row} row @param {Answered} data @param {Decoded[]} images @returns {Drawing | null} */
 export const attribution = (row, data, images) => {
   const { answer, look } = now;
+  if (!answer) return null;
   const part = row.attribution;
   const found = data.attribution;
   row.compute.hidden = true;
@@ -24,7 +28,8 @@ export const attribution = (row, data, images) => {
     return null;
   }
   const { view } = look;
-  const arrays = Object.fromEntries(["before", "after", "pulled", "difference"].map((name) => [name, numbers(answer.blob, found[name])]));
+  const of = (/** @type {View} */ name) => numbers(answer.blob, found[name]);
+  const arrays = { before: of("before"), after: of("after"), pulled: of("pulled"), difference: of("difference") };
   const [rows, columns] = found[view].s;
   const valid = view === "pulled" || view === "difference" ? numbers(answer.blob, found.valid) : null;
   badge(part.badge, MARKED.includes(found.state) ? found.state : "", found.state_title);

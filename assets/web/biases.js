@@ -1,39 +1,58 @@
 // The tabs of the biases: what to measure, how far it is, and clicks in figures that move what is under Compare.
+/** @import { Handles, ProbeWanted } from "./modules" */
+/** @import { EntryParameter, MeasuringState, ProbeOptions, WorkingOptions } from "./wire" */
 import { hear, tell } from "./bus.js";
-import { make, write } from "./dom.js";
+import { childrenOf, make, need, write } from "./dom.js";
 import { there as thereOf } from "./figures.js";
 import { msg, say } from "./words.js";
 
+/** @typedef {(one: EntryParameter, id: string, change: (value: unknown) => void) => HTMLElement} Maker */
+
+/** @type {Maker} */
+const choiceOf = (one, id, change) => {
+  const input = make("select", { id }, ...one.choices.map((choice) => make("option", { value: choice, text: say(choice), selected: choice === one.default })));
+  input.addEventListener("change", () => change(input.value));
+  return input;
+};
+/** @type {Maker} */
+const tickOf = (one, id, change) => {
+  const input = make("input", { id, type: "checkbox" });
+  input.checked = Boolean(one.default);
+  input.addEventListener("change", () => change(input.checked));
+  return input;
+};
+/** @type {Maker} */
+const entryOf = (one, id, change) => {
+  const input = make("input", one.words
+    ? { id, type: "text", value: one.default ?? "", maxlength: 200 }
+    : { id, type: "number", min: one.low, max: one.high, step: one.whole ? 1 : "any", value: one.default ?? "", placeholder: say("own choice") });
+  input.addEventListener("change", () => {
+    if (input.value === "" || !input.checkValidity()) {
+      input.value = String(one.default ?? "");
+      change(undefined);
+    } else change(one.words ? input.value : Number(input.value));
+  });
+  return input;
+};
+
 /** A control for one parameter of a probe; `change` gets its value, or undefined for the probe's own. */
+/** @param {EntryParameter} one @param {string} id @param {(value: unknown) => void} change */
 const control = (one, id, change) => {
   const label = one.name.replaceAll("_", " ");
-  let input;
-  if (one.choices.length) {
-    input = make("select", { id }, ...one.choices.map((choice) => make("option", { value: choice, text: say(choice), selected: choice === one.default })));
-    input.addEventListener("change", () => change(input.value));
-  } else if (one.yes) {
-    input = make("input", { id, type: "checkbox" });
-    input.checked = Boolean(one.default);
-    input.addEventListener("change", () => change(input.checked));
-  } else {
-    input = make("input", one.words
-      ? { id, type: "text", value: one.default ?? "", maxlength: 200 }
-      : { id, type: "number", min: one.low, max: one.high, step: one.whole ? 1 : "any", value: one.default ?? "", placeholder: say("own choice") });
-    input.addEventListener("change", () => {
-      if (input.value === "" || !input.checkValidity()) {
-        input.value = one.default ?? "";
-        change(undefined);
-      } else change(one.words ? input.value : Number(input.value));
-    });
-  }
+  const input = one.choices.length ? choiceOf(one, id, change) : one.yes ? tickOf(one, id, change) : entryOf(one, id, change);
   const hint = one.low === null || one.low === undefined ? say(one.text) : say("{text}, {low} to {high}", { text: say(one.text), low: one.low, high: one.high });
   return make("div", { class: "field plain", title: say(one.text) },
     make("label", { for: id, text: say(label) }), input, make("span", { class: "unit", text: say(one.unit) }), make("p", { class: "hint", text: hint }));
 };
 
+/** @type {Record<string, 1 | -1 | undefined>} */
+const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
+
 /** Draw what can be measured of a bias. */
+/** @param {HTMLElement} element @param {Pick<Handles<ProbeWanted, ProbeOptions>, "trigger" | "props">} handles */
 export const probe = (element, { trigger, props }) => {
   const { bias, question, intro, probes } = props.options;
+  /** @type {ProbeWanted} */
   const wanted = { probe: probes.length ? probes[0].name : "", parameters: {}, shown: "several" };
   const publish = () => { props.value = JSON.parse(JSON.stringify(wanted)); };
   // What would be measured, for whoever wants its code; where all biases are, no single probe is.
@@ -50,6 +69,7 @@ export const probe = (element, { trigger, props }) => {
   const looks = make("div", { class: "field plain" }, make("label", { for: `shown-${bias}`, text: say("measured on") }), shown);
   const folded = make("details", { class: "probe-more" }, make("summary", { text: say("Parameters") }), parameters);
   const source = make("details", { class: "probe-more" }, make("summary", { text: say("Formula and source") }), about);
+  /** @type {Record<string, string>} */
   const linked = { shift: msg("Click in a figure to move the picture under Compare there."), zoom: msg("Click in a figure to rescale the picture under Compare."),
     layer: msg("Click a point to choose its layer under Compare.") };
   const link = make("p", { class: "hint" });
@@ -65,7 +85,7 @@ export const probe = (element, { trigger, props }) => {
   });
   const measure = make("button", { type: "button", class: "main", text: probes.length ? say("Measure") : say("Measure all biases"), onclick: () => run(true) });
   const stop = make("button", { type: "button", class: "quiet", text: say("Stop"), hidden: true, onclick: () => { run(false); trigger("stop"); } });
-  const run = (on) => {
+  const run = (/** @type {boolean} */ on) => {
     measure.disabled = on;
     stop.hidden = !on;
     tell(`measuring-${bias}`, on);
@@ -79,7 +99,7 @@ export const probe = (element, { trigger, props }) => {
   const show = () => {
     const one = probe();
     if (!one) return;
-    for (const button of choice.children) {
+    for (const button of childrenOf(choice, HTMLButtonElement)) {
       button.setAttribute("aria-checked", String(button.dataset.name === one.name));
       button.tabIndex = button.dataset.name === one.name ? 0 : -1;
     }
@@ -95,17 +115,17 @@ export const probe = (element, { trigger, props }) => {
       publish();
     })));
   };
-  const choose = (name) => { wanted.probe = name; wanted.parameters = {}; show(); publish(); };
+  const choose = (/** @type {string} */ name) => { wanted.probe = name; wanted.parameters = {}; show(); publish(); };
   choice.append(...probes.map(({ name }) => make("button", { type: "button", role: "radio", "data-name": name, text: say(name.replaceAll("-", " ")), onclick: () => choose(name) })));
   choice.addEventListener("keydown", (event) => {
-    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    const step = STEPS[event.key];
     if (!step) return;
     event.preventDefault();
     const names = probes.map(({ name }) => name);
     choose(names[(names.indexOf(wanted.probe) + step + names.length) % names.length]);
-    choice.querySelector("[aria-checked=true]").focus();
+    need(choice, "[aria-checked=true]").focus();
   });
-  element.querySelector(".part").replaceChildren(make("div", { class: "probe" },
+  need(element, ".part").replaceChildren(make("div", { class: "probe" },
     make("h2", { text: say(question) }), make("p", { class: "hint", text: say(intro) }),
     ...(probes.length ? [choice, title, make("div", { class: "probe-row" }, looks, measure, stop), folded, source, limits, link, there] : [make("div", { class: "probe-row" }, measure, stop)])));
   show();
@@ -113,8 +133,9 @@ export const probe = (element, { trigger, props }) => {
 };
 
 /** How far a measurement is, and what has to be said about it. */
+/** @param {HTMLElement} element @param {Pick<Handles<unknown, WorkingOptions>, "props" | "watch">} handles */
 export const working = (element, { props, watch }) => {
-  const root = element.querySelector(".part");
+  const root = need(element, ".part");
   const { bias } = props.options;
   const bar = make("progress", { max: 1, value: 0, "aria-label": say("measurement under way") });
   const words = make("span", { role: "status" });
@@ -126,6 +147,7 @@ export const working = (element, { props, watch }) => {
     const text = typeof props.value === "string" ? props.value : "";
     root.hidden = !text && !stopped;
     if (!text) return;
+    /** @type {MeasuringState} */
     const { words: said, share, notes: told } = JSON.parse(text);
     // What was stopped may still tell how far it had come.
     if (stopped && (share < 1 || !said)) return;

@@ -1,6 +1,8 @@
 // What there is to say of a block beyond its formula.
+/** @import { Handles } from "./modules" */
+/** @import { Explanation, MeasuredCosts } from "./wire" */
 import { hear, tell } from "./bus.js";
-import { make } from "./dom.js";
+import { make, need } from "./dom.js";
 import { chosenBlock } from "./ways.js";
 import { msg, say } from "./words.js";
 
@@ -9,17 +11,22 @@ let shown = "";
 export const shownBlock = () => shown;
 
 
+/** @param {number} value */
 const many = (value) => (value >= 1e9 ? `${(value / 1e9).toPrecision(3)} G` : value >= 1e6 ? `${(value / 1e6).toPrecision(3)} M` : value >= 1e3 ? `${(value / 1e3).toPrecision(3)} k` : String(value));
 /** Text with its powers raised: n^1.5. */
+/** @param {string} text */
 const raised = (text) => text.split(/\^([\d.]*\d)/).map((piece, at) => (at % 2 ? make("sup", { text: piece }) : piece));
+/** @param {string} title @param {string[]} items */
 const points = (title, items) => (items.length
   ? make("section", {}, make("h3", { text: say(title) }), make("ul", { class: "points" }, ...items.map((text) => make("li", { text: say(text) })))) : null);
 
+/** @param {number | null} value */
 const times = (value) => (value === null ? "–" : `${Number(value.toPrecision(2))} ×`);
 
+/** @param {MeasuredCosts} measured */
 const costs = ({ blocks, rows, counted, channels }) => {
   const compared = blocks.length > 1;
-  const cell = (text) => make("th", { scope: "col", text });
+  const cell = (/** @type {string} */ text) => make("th", { scope: "col", text });
   const head = make("tr", {}, cell(say("grid")), cell(say("n")),
     ...blocks.flatMap((name) => [cell(say("{block}: multiply-adds", { block: name })), cell(say("{block}: ms", { block: name }))]),
     ...(compared ? [
@@ -27,7 +34,7 @@ const costs = ({ blocks, rows, counted, channels }) => {
       cell(say("{other} ÷ {block}: time", { block: blocks[0], other: blocks[1] })),
     ] : []));
   const body = rows.map(([grid, n, ...values]) => make("tr", {}, make("th", { scope: "row", text: grid }), make("td", { text: n }),
-    ...values.map((value, at) => make("td", { class: at > 3 ? "times" : "", text: at > 3 ? times(value) : at % 2 ? value.toPrecision(2) : many(value) }))));
+    ...values.map((value, at) => make("td", { class: at > 3 ? "times" : "", text: at > 3 || value === null ? times(value) : at % 2 ? value.toPrecision(2) : many(value) }))));
   const last = rows[rows.length - 1];
   const answer = !compared || last[6] === null ? null : make("p", { class: "answer" }, make("strong", { text: say(
     msg("At {grid}, full attention ({other}) takes {times} the multiply-adds of {block} and {ms} its time."),
@@ -40,10 +47,12 @@ const costs = ({ blocks, rows, counted, channels }) => {
 };
 
 /** Draw the explanation of a block. */
+/** @param {HTMLElement} element @param {Pick<Handles, "props" | "watch">} handles */
 export const explanation = (element, { props, watch }) => {
-  const root = element.querySelector(".part");
+  const root = need(element, ".part");
   const show = () => {
     if (typeof props.value !== "string") return;
+    /** @type {Explanation} */
     const found = JSON.parse(props.value);
     const drawing = make("div", { class: "diagram" });
     drawing.innerHTML = found.diagram; // drawn by the library from its own declarations

@@ -1,20 +1,26 @@
 // Which models are chosen: 1 to 6 texts such as "random/resnet18+mhsa@3#1", the first of which says in whose pixels a move is.
+/** @import { ModelsOptions } from "./wire" */
 import { tell } from "./bus.js";
 import * as state from "./state.js";
 import { say } from "./words.js";
 
 let most = 0;
+/** @type {string[]} */
 let colours = [];
+/** @type {string[]} */
 let texts = [];
+/** @type {(texts: string[]) => void} */
 let publish = () => {};
 
 /** The texts of the chosen models. */
 export const models = () => texts;
 export const mostModels = () => most;
 /** The colour of the model in a place. */
+/** @param {number} index */
 export const colour = (index) => colours[index];
 
 /** Choose models, and ask them. */
+/** @param {string[]} chosen */
 export const set = (chosen) => {
   if (JSON.stringify(chosen) === JSON.stringify(texts)) return;
   texts = chosen.slice(0, most);
@@ -22,9 +28,11 @@ export const set = (chosen) => {
   tell("models", texts);
 };
 /** Put another model in a place. */
+/** @param {number} index @param {string} text */
 export const replace = (index, text) => set(texts.map((one, at) => (at === index ? text : one)));
 
 /** Begin with these models; `out` hands them on to gradio. */
+/** @param {{first: string[], options: ModelsOptions, out: (texts: string[]) => void}} start */
 export const begin = ({ first, options, out }) => {
   ({ most, colours } = options);
   texts = [...first];

@@ -1,11 +1,16 @@
 // Numbers to colours: perceptually uniform maps only, so that equal steps of a value look equally large.
+/** @import { Range, Values } from "./modules" */
+import { penOf } from "./dom.js";
 import { now } from "./shown.js";
 
+/** @type {Record<string, Uint8Array>} */
 const tables = {};
 /** The table of a range's map; which one unsigned maps are drawn in is the visitor's choice. */
+/** @param {string} map */
 const tableOf = (map) => tables[map === "sequential" ? now.look.map : map];
 
 /** Learn the maps: {name: anchors "#rrggbb", evenly spaced}. They come from the library, so that every face agrees. */
+/** @param {Record<string, string[]>} maps */
 export const learnPalettes = (maps) => {
   for (const [name, anchors] of Object.entries(maps)) {
     const rgb = anchors.map((hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)));
@@ -20,11 +25,15 @@ export const learnPalettes = (maps) => {
 };
 
 /** A picture of rows x columns values, one pixel a cell; `valid` 0 and not-a-number are left transparent. */
+/**
+ * @param {ArrayLike<number>} values @param {number} rows @param {number} columns @param {Range} range
+ * @param {ArrayLike<number> | null} valid
+ */
 export const coloured = (values, rows, columns, { map, low, high }, valid = null) => {
   const canvas = document.createElement("canvas");
   canvas.width = columns;
   canvas.height = rows;
-  const context = canvas.getContext("2d");
+  const context = penOf(canvas);
   const image = context.createImageData(columns, rows);
   const table = tableOf(map);
   const scale = high > low ? 255 / (high - low) : 0;
@@ -42,6 +51,7 @@ export const coloured = (values, rows, columns, { map, low, high }, valid = null
 };
 
 /** A map's colours as a CSS gradient, left to right. */
+/** @param {string} map */
 export const gradient = (map) => {
   const table = tableOf(map);
   const stops = [];
@@ -53,6 +63,7 @@ export const gradient = (map) => {
 };
 
 /** The range of a map: signed values about zero, others from zero or from `fixed`. */
+/** @param {Values[]} arrays @param {[number, number] | null} fixed @returns {Range} */
 export const range = (arrays, fixed = null) => {
   if (fixed) return { map: "sequential", low: fixed[0], high: fixed[1] };
   let low = Infinity;

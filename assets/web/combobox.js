@@ -2,10 +2,13 @@
 import { make } from "./dom.js";
 import { say } from "./words.js";
 
+/** @typedef {{search: (typed: string) => string[], commit: (text: string) => void, current: () => string}} Field */
+
 /**
  * Make the field: {element, input, show(text)}.
  *   search(typed): names to offer.  commit(text): takes what was chosen or typed.  current(): the text in force.
  */
+/** @param {number} index @param {Field} field */
 export const combobox = (index, { search, commit, current }) => {
   const id = `model-${index}`;
   const input = make("input", {
@@ -22,12 +25,14 @@ export const combobox = (index, { search, commit, current }) => {
     input.setAttribute("aria-expanded", "false");
     input.removeAttribute("aria-activedescendant");
   };
+  /** @param {string} typed */
   const take = (typed) => {
     close();
     const text = typed.trim();
     input.value = text || current();
     if (text && text !== current()) commit(text);
   };
+  /** @param {string} text */
   const open = (text) => {
     list.replaceChildren(...search(text).map((name, number) => make("li", {
       id: `${id}-option-${number}`, role: "option", "aria-selected": "false", text: name,
@@ -39,6 +44,7 @@ export const combobox = (index, { search, commit, current }) => {
     input.setAttribute("aria-expanded", String(!list.hidden));
     active = -1;
   };
+  /** @param {number} step */
   const point = (step) => {
     const options = list.children;
     if (list.hidden || !options.length) { open(input.value); return; }
@@ -56,6 +62,7 @@ export const combobox = (index, { search, commit, current }) => {
     else if (event.key === "Enter") { event.preventDefault(); take(active >= 0 ? list.children[active].textContent || "" : input.value); }
     else if (event.key === "Escape") { input.value = current(); close(); }
   });
+  /** @param {string} text */
   const show = (text) => {
     if (document.activeElement !== input) input.value = text;
     input.title = text;

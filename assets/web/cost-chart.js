@@ -1,8 +1,21 @@
 // The chart of what blocks cost over the number of positions, drawn by hand so that it fits a wall.
+/** @import { BlockCosts } from "./wire" */
 import { digits } from "./numbers.js";
 import { say } from "./words.js";
 
+/** @typedef {{width: number, height: number, size: number}} Size of the picture and of its letters, px */
+/** @typedef {Size & {left: number, right: number, top: number, bottom: number}} Box with the room beside the chart */
+/** @typedef {BlockCosts["points"][number]} Point */
+/** @typedef {{name: string, points: [number, number, Point][]}} Line logarithms of positions and cost, and the point */
+/** @typedef {ReturnType<typeof axesOf>} Axes */
+
 /** Make an element of SVG. */
+/**
+ * @template {keyof SVGElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Record<string, string | number>} attributes
+ * @param {string | number} [label]
+ */
 export const svg = (tag, attributes, label) => {
   const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, String(value));
@@ -10,24 +23,28 @@ export const svg = (tag, attributes, label) => {
   return made;
 };
 
+/** @param {number} exponent */
 const powerOfTen = (exponent) => {
   if (exponent >= -3 && exponent <= 3) return String(Number((10 ** exponent).toPrecision(1)));
   return `10${[...String(exponent)].map((sign) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(sign)] || "⁻").join("")}`;
 };
 
 /** Where things stand: {toX, toY} for logarithms, and the ends of the axis upwards. */
+/** @param {Line[]} lines @param {Box} box */
 const axesOf = (lines, { width, height, left, right, top, bottom }) => {
   const xs = lines[0].points.map(([x]) => x);
   const ys = lines.flatMap(({ points }) => points.map(([, y]) => y));
   const [low, high] = [Math.floor(Math.min(...ys)), Math.ceil(Math.max(...ys))];
   return {
     low, high,
-    toX: (x) => left + ((x - xs[0]) / (xs[xs.length - 1] - xs[0])) * (width - left - right),
-    toY: (y) => height - bottom - ((y - low) / (high - low)) * (height - top - bottom),
+    toX: (/** @type {number} */ x) => left + ((x - xs[0]) / (xs[xs.length - 1] - xs[0])) * (width - left - right),
+    toY: (/** @type {number} */ y) => height - bottom - ((y - low) / (high - low)) * (height - top - bottom),
   };
 };
 
+/** @param {Line[]} lines @param {Axes} axes @param {Box} box */
 const grid = (lines, axes, { width, height, left, right, top, bottom, size }) => {
+  /** @type {SVGElement[]} */
   const made = [];
   for (let y = axes.low; y <= axes.high; y++) {
     made.push(svg("line", { class: "grid", x1: left, x2: width - right, y1: axes.toY(y), y2: axes.toY(y) }),
@@ -41,12 +58,15 @@ const grid = (lines, axes, { width, height, left, right, top, bottom, size }) =>
 };
 
 /** The names alone, in the lesson's order: a curve's first points tell its slope. */
+/** @param {Line[]} lines @param {Record<string, string>} colours @param {Box} box */
 const legend = (lines, colours, { width, right, top, size }) => lines.flatMap(({ name }, number) => [
   svg("circle", { cx: width - right + size * 0.95, cy: top + size * (1 + 1.3 * number), r: size * 0.3, fill: colours[name] }),
   svg("text", { x: width - right + size * 1.45, y: top + size * (1.35 + 1.3 * number), class: "name" }, name),
 ]);
 
+/** @param {Line[]} lines @param {Record<string, string>} colours @param {Axes} axes @param {Box} box */
 const curves = (lines, colours, axes, { height, bottom, size }) => {
+  /** @type {SVGElement[]} */
   const made = [];
   // The names stand apart where lines end close to each other.
   const labels = lines.map(({ name, points }) => ({ name, at: points[points.length - 1], y: axes.toY(points[points.length - 1][1]) })).sort((a, b) => a.y - b.y);
@@ -64,9 +84,14 @@ const curves = (lines, colours, axes, { height, bottom, size }) => {
 };
 
 /** Draw the costs of a step's blocks; the curves wait for the reveal. `box`: {width, height, size of letters}, px. */
+/**
+ * @param {{blocks: string[], show: string}} cost @param {Record<string, BlockCosts>} costs
+ * @param {Record<string, string>} colours @param {boolean} revealed @param {Size} box
+ */
 export const costChart = (cost, costs, colours, revealed, { width, height, size }) => {
   const at = cost.show === "milliseconds" ? 2 : 1;
   const box = { width, height, size, left: size * 5.2, right: size * 6.2, top: size * 1.9, bottom: size * 3 };
+  /** @type {Line[]} */
   const lines = cost.blocks.map((name) => ({ name, points: costs[name].points.map((point) => [Math.log10(point[0]), Math.log10(Math.max(point[at], 1e-9)), point]) }));
   const axes = axesOf(lines, box);
   const unit = at === 2 ? say("time of one picture, ms") : say("multiply-adds");

@@ -1,19 +1,52 @@
-// Making elements. Text is always text: nothing that came from elsewhere is ever read as markup.
+// Making and finding elements. Text is always text: nothing that came from elsewhere is ever read as markup.
+/** @import { Attributes } from "./modules" */
 
 /** Make an element: {text, class, on…: listener, …} and its children. */
+/**
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Attributes} attributes
+ * @param {...(Node | string | null | undefined)} children
+ */
 export const make = (tag, attributes = {}, ...children) => {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
-    if (name === "text") element.textContent = value;
-    else if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    if (name === "text") element.textContent = /** @type {string} */ (value);
+    else if (typeof value === "function") element.addEventListener(name.slice(2), /** @type {EventListener} */ (value));
     else if (value === true) element.setAttribute(name, "");
-    else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value);
+    else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, String(value));
   }
   element.append(...children.filter((child) => child !== null && child !== undefined));
   return element;
 };
 
 /** Set an element's text without touching the page where it is the same. */
+/** @param {Element} element @param {string} text */
 export const write = (element, text) => {
   if (element.textContent !== text) element.textContent = text;
+};
+
+/** The first element inside another that a selector finds. Throws where the page has none. */
+/** @param {Element} element @param {string} selector @returns {HTMLElement} */
+export const need = (element, selector) => {
+  const found = element.querySelector(selector);
+  if (found instanceof HTMLElement) return found;
+  throw new Error(`The page has no “${selector}” here.`);
+};
+
+/** An element's children of a kind. */
+/**
+ * @template {Element} Kind
+ * @param {Element} element
+ * @param {new () => Kind} kind
+ * @returns {Kind[]}
+ */
+export const childrenOf = (element, kind) => [...element.children].flatMap((one) => (one instanceof kind ? [one] : []));
+
+/** What draws on a canvas. */
+/** @param {HTMLCanvasElement} canvas @param {CanvasRenderingContext2DSettings} [settings] */
+export const penOf = (canvas, settings) => {
+  const pen = canvas.getContext("2d", settings);
+  if (pen) return pen;
+  throw new Error("This browser does not draw on a canvas.");
 };

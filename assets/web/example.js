@@ -1,23 +1,31 @@
 // A block at work: one scene whose object can be dragged, a place to ask from, and what the block makes of it beside it.
+/** @import { Call } from "./modules" */
+/** @import { Place } from "./view" */
+/** @import { ExampleAnswer, ExamplePanel, ExampleScene, Size } from "./wire" */
 import { shownBlock } from "./blocks.js";
 import { hear } from "./bus.js";
 import { coloured, gradient } from "./colours.js";
-import { make, write } from "./dom.js";
+import { make, need, write } from "./dom.js";
 import { between, clampShare, lines } from "./geometry.js";
 import { asking } from "./live.js";
 import { digits } from "./numbers.js";
 import { cross, fit } from "./panel.js";
-import { placeOf } from "./pointing.js";
+import { ARROWS, LETTERS, placeOf } from "./pointing.js";
 import { say, sayClass } from "./words.js";
 
 const DRAG_PX = 4;
 const STEP = 1 / 48;
 const HOME = { dx: 0, dy: 0, pin: { x: 0.5, y: 0.5 } };
+/** @type {Size} */
 const SQUARE = [1, 1];
 
+/** @typedef {{dx: number, dy: number, pin: Place}} Tried how far the object is moved, and where is asked from */
+
 /** Cells that a map along lines speaks of, seen from a place; null for all of them. */
+/** @param {ExamplePanel} panel @param {Place} place */
 const reach = ({ line, rows, columns }, place) => (line ? lines(line, [rows, columns], place) : null);
 
+/** @param {CanvasRenderingContext2D} context @param {ExamplePanel} panel */
 const bars = (context, { values, high }) => {
   const { width, height } = context.canvas;
   const style = getComputedStyle(context.canvas);
@@ -32,7 +40,9 @@ const bars = (context, { values, high }) => {
 };
 
 /** Let a canvas move the object and the pin: get() gives {dx, dy, pin}, set(change) changes them. */
+/** @param {HTMLCanvasElement} canvas @param {() => Tried} get @param {(change: Partial<Tried>) => void} set */
 const steer = (canvas, get, set) => {
+  /** @type {{x: number, y: number, dx: number, dy: number, moved: boolean} | null} */
   let start = null;
   canvas.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
@@ -54,8 +64,8 @@ const steer = (canvas, get, set) => {
   canvas.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const { dx, dy, pin: at } = get();
-    const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-    const pin = { a: [-1, 0], d: [1, 0], w: [0, -1], s: [0, 1] }[event.key];
+    const step = ARROWS[event.key];
+    const pin = LETTERS[event.key];
     const pace = event.shiftKey ? 8 * STEP : STEP;
     if (step) set({ dx: dx + step[0] * pace, dy: dy + step[1] * pace });
     else if (pin) set({ pin: { x: clampShare(at.x + 2 * pin[0] * STEP), y: clampShare(at.y + 2 * pin[1] * STEP) } });
@@ -66,6 +76,7 @@ const steer = (canvas, get, set) => {
 };
 
 /** What is said of the value in a place of a panel; `pin` where its query asks from. */
+/** @param {ExamplePanel} panel @param {Place} place @param {Place} pin */
 const reads = (panel, { x, y }, pin) => {
   const [row, column] = [Math.floor(y * panel.rows), Math.floor(x * panel.columns)];
   const at = row * panel.columns + column;
@@ -78,6 +89,7 @@ const reads = (panel, { x, y }, pin) => {
 };
 
 /** A panel with its map: {panel, view, figure}; `pinOf()` gives the place that was asked from, `ask(place)` asks from another. */
+/** @param {ExamplePanel} panel @param {() => Place} pinOf @param {(place: Place) => void} ask */
 const panelOf = (panel, pinOf, ask) => {
   const view = make("canvas", { role: "img" });
   const reading = make("p", { class: "reading" });
@@ -98,15 +110,18 @@ const panelOf = (panel, pinOf, ask) => {
 };
 
 /** Draw the example, once its scene is here: it is sent to those alone who open the tab. */
+/** @param {HTMLElement} element @param {{server: {example: Call, example_scene: Call}}} handles */
 export const example = (element, { server }) => {
-  asking(server.example_scene, { deliver: (scene) => draw(element, server, scene) })(() => ({}));
+  asking(server.example_scene, { deliver: (/** @type {ExampleScene} */ scene) => draw(element, server, scene) })(() => ({}));
 };
 
+/** @param {HTMLElement} element @param {{example: Call}} server @param {ExampleScene} scene */
 const draw = (element, server, scene) => {
-  const root = element.querySelector(".part");
+  const root = need(element, ".part");
   const [background, object] = [scene.background, scene.object].map((uri) => { const image = new Image(); image.src = uri; return image; });
   let asked = { ...HOME };
   let block = "";
+  /** @type {ExampleAnswer | null} */
   let answer = null;
 
   const canvas = make("canvas", { role: "img", tabindex: 0, class: "scene" });
@@ -122,6 +137,7 @@ const draw = (element, server, scene) => {
   panels.append(seen);
   root.replaceChildren(make("div", { class: "example-head" }, heading, model, badge), panels, said);
 
+  /** @param {CanvasRenderingContext2D} context */
   const drawScene = (context) => {
     const { width } = context.canvas;
     context.globalCompositeOperation = "source-over";
@@ -134,11 +150,12 @@ const draw = (element, server, scene) => {
     context.drawImage(object, x * width - across / 2, y * width - across / 2, across, across);
   };
 
+  /** @param {ReturnType<typeof panelOf>} drawn */
   const paint = ({ panel, view }) => {
     const context = fit(view, SQUARE);
     if (panel.rows === 1 && !panel.picture) { bars(context, panel); return; }
     const range = { map: panel.low < 0 ? "diverging" : "sequential", low: panel.low, high: panel.high };
-    const valid = panel.asked ? reach(panel, answer.pin) : null;
+    const valid = panel.asked && answer ? reach(panel, answer.pin) : null;
     if (panel.picture) {
       drawScene(context);
       context.globalCompositeOperation = "saturation";
@@ -154,7 +171,8 @@ const draw = (element, server, scene) => {
     if (panel.asked) cross(context, asked.pin);
   };
 
-  let drawn = []; // {panel, view, figure}
+  /** @type {ReturnType<typeof panelOf>[]} */
+  let drawn = [];
   const paintAll = () => {
     root.classList.toggle("stale", !isCurrent(answer));
     if (!canvas.clientWidth) return;
@@ -172,7 +190,7 @@ const draw = (element, server, scene) => {
   const ask = () => {
     if (block && element.offsetParent !== null) send(() => ({ question: { block, ...asked } }));
   };
-  const set = (change) => {
+  const set = (/** @type {Partial<Tried>} */ change) => {
     asked = { ...asked, ...change };
     asked.dx = between(asked.dx, -0.5, 0.5);
     asked.dy = between(asked.dy, -0.5, 0.5);
@@ -181,34 +199,37 @@ const draw = (element, server, scene) => {
   };
 
   /** Whether an answer is to what is asked now. */
-  const isCurrent = (one) => Boolean(one) && one.block === block && one.dx === asked.dx && one.dy === asked.dy && one.pin.x === asked.pin.x && one.pin.y === asked.pin.y;
+  /** @param {ExampleAnswer | null} one */
+  const isCurrent = (one) => one !== null && one.block === block && one.dx === asked.dx && one.dy === asked.dy && one.pin.x === asked.pin.x && one.pin.y === asked.pin.y;
+  /** @param {string} text */
   const receive = (text) => {
+    /** @type {ExampleAnswer} */
     const next = JSON.parse(text);
     // A late one is not drawn over what was asked after it, and no block's maps stand under another's name.
     if (next.block !== block || (isCurrent(answer) && !isCurrent(next))) return;
     answer = next;
-    write(model, answer.spec || "");
-    badge.hidden = !answer.state;
-    badge.className = `badge ${answer.state || ""}`;
-    write(badge, say(answer.state || ""));
-    badge.title = say(answer.state_title || "");
-    const { answers: found } = answer;
+    write(model, next.spec || "");
+    badge.hidden = !next.state;
+    badge.className = `badge ${next.state || ""}`;
+    write(badge, say(next.state || ""));
+    badge.title = say(next.state_title || "");
+    const { answers: found } = next;
     write(answered, found ? say("answers {label}, {share} %", { label: sayClass(found.label), share: (100 * found.p).toFixed(0) }) : "");
-    write(said, say(answer.note || ""));
-    const shown = (panel) => panelOf(panel, () => answer.pin, (pin) => set({ pin }));
+    write(said, say(next.note || ""));
+    const shown = (/** @type {ExamplePanel} */ panel) => panelOf(panel, () => answer?.pin ?? next.pin, (pin) => set({ pin }));
     // What is under the pointer stays while values change.
-    const named = ({ title, rows, columns }) => `${title} ${rows} ${columns}`;
-    if (drawn.map(({ panel }) => named(panel)).join() !== answer.panels.map(named).join()) {
-      drawn = answer.panels.map(shown);
+    const named = (/** @type {ExamplePanel} */ { title, rows, columns }) => `${title} ${rows} ${columns}`;
+    if (drawn.map(({ panel }) => named(panel)).join() !== next.panels.map(named).join()) {
+      drawn = next.panels.map(shown);
       panels.replaceChildren(seen, ...drawn.map(({ figure }) => figure));
     } else {
       drawn.forEach((one, at) => {
-        const made = shown(answer.panels[at]);
+        const made = shown(next.panels[at]);
         one.figure.replaceWith(made.figure);
         drawn[at] = made;
       });
     }
-    root.dataset.block = answer.block;
+    root.dataset.block = next.block;
     soon();
   };
 

@@ -2,10 +2,17 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { backward, carried, cell, forward, headOf, inverse, layersOf, lines, moveIn, pullBack, reach } from "./geometry.js";
 
+/** @import { Place } from "./view" */
+/** @import { Move } from "./wire" */
+
+/** @type {Move} */
 const STILL = { linear: [[1, 0], [0, 1]], offset: [0, 0], cyclic: false };
+/** @param {Partial<Parameters<typeof moveIn>[0]>} change */
 const asked = (change) => ({ scene: null, dx: 0, dy: 0, zoom: 1, angle: 0, flip: false, border: "zero", ...change });
+/** @param {number} one @param {number} two */
 const close = (one, two) => assert.ok(Math.abs(one - two) < 1e-9, `${one} is not ${two}`);
-const closePlace = (one, two) => { close(one.x, two.x); close(one.y, two.y); };
+/** @param {Place | null} one @param {Place | null} two */
+const closePlace = (one, two) => { assert.ok(one && two); close(one.x, two.x); close(one.y, two.y); };
 
 test("a shift carries a place by its share of the frame, and out of it", () => {
   const move = moveIn(asked({ dx: 56, dy: -28 }), [224, 224]);
@@ -32,6 +39,7 @@ test("backward undoes forward, for every kind of move", () => {
     const move = moveIn(asked(change), [48, 64]);
     for (const place of [{ x: 0.4, y: 0.6 }, { x: 0.55, y: 0.45 }]) {
       const there = forward(move, place);
+      assert.ok(there);
       closePlace(backward(move, there), place);
       closePlace(carried(inverse(move), there), place);
     }
@@ -86,7 +94,7 @@ test("one head, and the mean of all", () => {
 });
 
 test("an axial map speaks of its row, its column or both; others of all", () => {
-  const sum = (cells) => cells.reduce((total, one) => total + one, 0);
+  const sum = (/** @type {Uint8Array} */ cells) => cells.reduce((total, one) => total + one, 0);
   const at = { x: 0.4, y: 0.1 };
   assert.deepEqual([...lines("row", [2, 3], at)], [1, 1, 1, 0, 0, 0]);
   assert.deepEqual([...lines("column", [2, 3], at)], [0, 1, 0, 0, 1, 0]);

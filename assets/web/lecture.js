@@ -1,21 +1,26 @@
 // The panel of a lesson: what a step asks, the bet, its reveal, two sentences and a formula.
+/** @import { Handles, Trigger } from "./modules" */
+/** @import { BlockCosts, LectureOptions, Lesson } from "./wire" */
 import { hear } from "./bus.js";
 import { costChart, svg } from "./cost-chart.js";
-import { make, write } from "./dom.js";
+import { childrenOf, make, need, write } from "./dom.js";
 import * as lesson from "./lesson.js";
 import { language, msg, say } from "./words.js";
 
 const root = document.documentElement;
 
+/** @param {string} path @param {string} fill */
 const sign = (path, fill = "none") => {
   const drawn = svg("svg", { viewBox: "0 0 16 16", width: "1em", height: "1em", "aria-hidden": "true" });
   drawn.append(svg("path", { d: path, fill: "none", stroke: "currentColor", "stroke-width": 1.6 }));
   if (fill !== "none") drawn.append(svg("path", { d: path.slice(path.indexOf("M", 1)), fill }));
   return drawn;
 };
+/** @param {string} label @param {string} title @param {string} keys @param {() => void} onclick @param {string} name */
 const button = (label, title, keys, onclick, name) => make("button", { type: "button", class: name, text: say(label), title: `${say(title)} (${keys})`, "aria-keyshortcuts": keys, onclick });
 
 /** The line of buttons: {element, show()}. */
+/** @param {Lesson[]} lessons */
 const buttons = (lessons) => {
   const menu = make("select", { "aria-label": say("Lesson"), onchange: () => { lesson.openLesson(Number(menu.value)); menu.blur(); } },
     ...lessons.map(({ title }, at) => make("option", { value: at, text: title })));
@@ -29,13 +34,14 @@ const buttons = (lessons) => {
   const full = button("", msg("Full screen"), "F", lesson.fullscreen, "sign");
   dark.append(sign("M8 1.5a6.5 6.5 0 1 0 0 13a6.5 6.5 0 1 0 0-13M8 1.5v13a6.5 6.5 0 0 0 0-13", "currentColor"));
   full.append(sign("M2 6V2h4M10 2h4v4M14 10v4h-4M6 14H2v-4"));
-  for (const [one, name] of [[previous, "Back"], [next, "Next"], [dark, msg("Light or dark")], [full, msg("Full screen")]]) one.setAttribute("aria-label", say(name));
+  const named = { [msg("Back")]: previous, [msg("Next")]: next, [msg("Light or dark")]: dark, [msg("Full screen")]: full };
+  for (const [name, one] of Object.entries(named)) one.setAttribute("aria-label", say(name));
   return {
     element: make("div", { class: "bar" }, menu, progress, title, previous, uncover, next, tried, dark, full),
     show: () => {
       const { lesson: at, step: number, revealed } = lesson.here();
       const count = lessons[at].steps.length;
-      menu.value = at;
+      menu.value = String(at);
       write(progress, say("{number} of {count}", { number: number + 1, count }));
       write(title, lesson.step().title);
       uncover.disabled = revealed;
@@ -53,18 +59,18 @@ const bets = () => {
   let taken = 0;
   const marks = () => {
     const { revealed } = lesson.here();
-    [...element.children].forEach((one, at) => {
+    childrenOf(element, HTMLButtonElement).forEach((one, at) => {
       one.setAttribute("aria-pressed", String(taken === at + 1));
       one.classList.toggle("right", revealed && lesson.step().right === at + 1);
       one.disabled = revealed;
     });
   };
-  const bet = (number) => {
+  const bet = (/** @type {number} */ number) => {
     if (lesson.here().revealed || number > lesson.step().choices.length) return;
     taken = number;
     marks();
   };
-  return { element, bet, show: (anew) => {
+  return { element, bet, show: (/** @type {boolean} */ anew) => {
     if (anew) {
       taken = 0;
       element.replaceChildren(...lesson.step().choices.map((choice, at) => make("button", { type: "button", onclick: () => bet(at + 1) },
@@ -75,6 +81,7 @@ const bets = () => {
 };
 
 /** The formula of a step: {element, show()}. Formulas are set by gradio, unseen, in the order of lessons and steps. */
+/** @param {Lesson[]} lessons */
 const formulas = (lessons) => {
   const element = make("div", { class: "formula" });
   let count = 0;
@@ -82,9 +89,9 @@ const formulas = (lessons) => {
   /** A formula that is wider than its place is set smaller. */
   const fit = () => {
     const inner = element.querySelector(".katex");
-    if (!inner) return;
+    if (!(inner instanceof HTMLElement)) return;
     inner.style.fontSize = "";
-    const wide = inner.querySelector(".katex-html").scrollWidth;
+    const wide = need(inner, ".katex-html").scrollWidth;
     if (element.clientWidth && wide > element.clientWidth) inner.style.fontSize = `${Math.max(0.55, element.clientWidth / wide)}em`;
   };
   const show = () => {
@@ -109,8 +116,10 @@ const formulas = (lessons) => {
 };
 
 /** The chart of a step that has one: {element, show(), learn(costs)}. */
+/** @param {Record<string, string>} colours @param {Element} letters @param {Trigger} trigger */
 const charts = (colours, letters, trigger) => {
   const element = make("div", { class: "chart" });
+  /** @type {Record<string, BlockCosts> | null} */
   let costs = null;
   let asking = false;
   const show = () => {
@@ -127,14 +136,15 @@ const charts = (colours, letters, trigger) => {
     const size = parseFloat(getComputedStyle(letters).fontSize) * 0.72;
     element.replaceChildren(costChart(cost, costs, colours, lesson.here().revealed, { width: element.clientWidth, height, size }));
   };
-  return { element, show, learn: (text) => {
+  return { element, show, learn: (/** @type {unknown} */ text) => {
     if (typeof text !== "string" || !text) return;
     costs = JSON.parse(text);
     if (lesson.isInside()) show();
   } };
 };
 
-/** The lessons in the language of the page, from beside this file. */
+/** The lessons in the language of the page, from beside this file.
+ * @param {Record<string, string>} files @returns {Promise<Lesson[]>} */
 const fetched = async (files) => {
   const answer = await fetch(new URL(files[language()] ?? files.en, import.meta.url));
   if (!answer.ok) throw new Error(`lessons: ${answer.status}`);
@@ -142,8 +152,9 @@ const fetched = async (files) => {
 };
 
 /** Draw the panel. */
+/** @param {HTMLElement} element @param {Pick<Handles<unknown, LectureOptions>, "options" | "trigger" | "props" | "watch">} handles */
 export const lecture = async (element, { options, trigger, props, watch }) => {
-  const panel = element.querySelector(".part");
+  const panel = need(element, ".part");
   const { files, colours } = options;
   const lessons = await fetched(files).catch(() => null);
   if (!lessons) {
@@ -164,12 +175,12 @@ export const lecture = async (element, { options, trigger, props, watch }) => {
   panel.replaceChildren(line.element, make("div", { class: "line" }, done), question, choices.element,
     make("div", { class: "slot" }, waiting, answer), problem, chart.element);
   // Who clicks goes on with the keys: Enter reveals, whatever was clicked last.
-  panel.addEventListener("click", (event) => { if (event.detail > 0 && document.activeElement && document.activeElement.tagName === "BUTTON") document.activeElement.blur(); });
+  panel.addEventListener("click", (event) => { if (event.detail > 0 && document.activeElement instanceof HTMLButtonElement) document.activeElement.blur(); });
   root.style.setProperty("--predict", JSON.stringify(say("Predict first")));
 
   let drawn = "";
   let told = { at: "", words: "" }; // what was said of this step's link
-  const update = (problems = []) => {
+  const update = (/** @type {string[]} */ problems = []) => {
     const { lesson: at, step: number, revealed } = lesson.here();
     const one = lesson.step();
     const key = `${at} ${number}`;

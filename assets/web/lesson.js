@@ -1,8 +1,10 @@
 // Where we are in the lessons, what the workbench shows there, and the keys that lead through them.
+/** @import { Asked, Look, Numeric } from "./modules" */
+/** @import { AnswerRow, Lesson, StepState, Words } from "./wire" */
 import { hear, tell } from "./bus.js";
 import { make } from "./dom.js";
 import * as questions from "./question.js";
-import { LOOK, now } from "./shown.js";
+import { isAnswered, LOOK, now } from "./shown.js";
 import * as state from "./state.js";
 import * as ways from "./ways.js";
 import { say } from "./words.js";
@@ -10,18 +12,28 @@ import { say } from "./words.js";
 const root = document.documentElement;
 //: How long a reveal's move takes, and how often it is asked for on the way.
 const SLIDE = { ms: 1000, every: 2 };
+/** @type {Numeric[]} */
 const SLID = ["dx", "dy", "zoom", "angle"];
 
+/** @typedef {{lesson: number, step: number, revealed: boolean}} At counted from 0 */
+/** @typedef {{models: string[], question: Partial<Asked>, look: Partial<Look>}} Shown what the workbench shows */
+
+/** @type {Lesson[]} */
 let lessons = [];
+/** @type {At} */
 let place = { lesson: 0, step: 0, revealed: false };
-let wanted = null; // where a link leads, until the lessons are here
+/** @type {object | null} where a link leads, until the lessons are here */
+let wanted = null;
 let inside = false; // whether the lecture has the workbench
-let own = null; // what the workbench showed before the lecture took it
+/** @type {Shown | null} what the workbench showed before the lecture took it */
+let own = null;
 let trying = false; // whether Compare was opened to try a step out
 let sliding = 0;
 let fresh = false;
-let update = (_problems = []) => {}; // the panel shows where we are
-let bet = (_number) => {};
+/** @type {(problems?: string[]) => void} the panel shows where we are */
+let update = () => {};
+/** @type {(number: number) => void} */
+let bet = () => {};
 
 /** {lesson, step, revealed}, counted from 0. */
 export const here = () => place;
@@ -31,11 +43,12 @@ export const isInside = () => inside;
 
 // ---- where we are
 
+/** @param {{lesson?: unknown, step?: unknown, revealed?: unknown}} place as a link says it */
 const find = ({ lesson, step: number = 1, revealed = false }) => {
   const at = lesson === undefined ? 0 : lessons.findIndex(({ name }) => name === String(lesson));
   if (at < 0) return say("There is no lesson “{name}”.", { name: String(lesson) });
   const count = lessons[at].steps.length;
-  if (!Number.isInteger(number) || number < 1 || number > count) return say("This lesson has steps 1 to {count}, not “{number}”.", { count, number: String(number) });
+  if (typeof number !== "number" || !Number.isInteger(number) || number < 1 || number > count) return say("This lesson has steps 1 to {count}, not “{number}”.", { count, number: String(number) });
   place = { lesson: at, step: number - 1, revealed: revealed === true };
   return "";
 };
@@ -54,9 +67,11 @@ const keepPlace = () => state.keep("lecture",
 // ---- what the workbench shows
 
 /** Show a step; it begins with maps drawn alike, whatever was chosen under Compare. */
+/** @param {Shown | StepState} shown */
 const put = ({ models, question, look }) => [
   ...state.apply({ models }), ...state.apply({ question, look: { ...LOOK, layout: "below", ...look } }),
 ];
+/** @returns {Shown} */
 const snapshot = () => {
   const { models, question, look } = state.get();
   return { models, question, look };
@@ -66,22 +81,22 @@ const stop = () => { cancelAnimationFrame(sliding); sliding = 0; };
 /** Let the step as it stands be seen. */
 const show = () => {
   stop();
-  const { before, after, panels, cost } = step();
-  root.dataset.lecture = cost ? "chart" : "bench";
+  const { panels, ...at } = step();
+  root.dataset.lecture = at.cost ? "chart" : "bench";
   root.dataset.panels = panels.join(" ");
   cover();
-  const problems = cost ? [] : put(place.revealed ? after : before);
-  fresh = !cost;
+  const problems = at.cost ? [] : put(place.revealed ? at.after : at.before);
+  fresh = !at.cost;
   update(problems);
   tell("looked");
 };
 const cover = () => {
-  const { before, after, cost } = step();
+  const at = step();
   if (place.revealed) delete root.dataset.unrevealed;
   else root.dataset.unrevealed = "";
   tell("revealed");
-  root.dataset.cover = place.revealed ? "" : step().cover.join(" ");
-  if (!cost) root.dataset.models = String((place.revealed ? after : before).models.length);
+  root.dataset.cover = place.revealed ? "" : at.cover.join(" ");
+  if (!at.cost) root.dataset.models = String((place.revealed ? at.after : at.before).models.length);
 };
 
 export const reveal = () => {
@@ -90,16 +105,19 @@ export const reveal = () => {
   cover();
   update();
   tell("looked");
-  if (!step().cost) slide(step().after);
+  const { after } = step();
+  if (after) slide(after);
 };
 
 /** Go to a state; what is a move is made before everybody's eyes. */
+/** @param {StepState} to */
 const slide = ({ models, question, look }) => {
   const from = { ...questions.get() };
   const moved = SLID.some((name) => question[name] !== from[name]);
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches || document.hidden;
   if (still || !moved) { update(put({ models, question, look })); return; }
-  const begin = Object.fromEntries(SLID.map((name) => [name, from[name]]));
+  const ends = SLID.map((name) => ({ name, begin: from[name], end: question[name] ?? from[name] }));
+  const begin = Object.fromEntries(ends.map((one) => [one.name, one.begin]));
   update(put({ models, look, question: { ...question, ...begin } }));
   const since = performance.now();
   let frame = 0;
@@ -107,8 +125,7 @@ const slide = ({ models, question, look }) => {
     const share = Math.min((performance.now() - since) / SLIDE.ms, 1);
     const eased = share * share * (3 - 2 * share);
     // The last one is exact.
-    const moving = share < 1 ? Object.fromEntries(SLID.map((name) => [name, begin[name] + eased * (question[name] - begin[name])]))
-      : Object.fromEntries(SLID.map((name) => [name, question[name]]));
+    const moving = Object.fromEntries(ends.map((one) => [one.name, share < 1 ? one.begin + eased * (one.end - one.begin) : one.end]));
     if (share === 1 || frame++ % SLIDE.every === 0) questions.set(moving);
     if (share < 1) sliding = requestAnimationFrame(onward);
   };
@@ -119,18 +136,20 @@ const slide = ({ models, question, look }) => {
 const chooseLast = () => {
   if (!inside || root.dataset.lecture !== "bench" || !fresh || "stale" in root.dataset) return;
   fresh = false;
-  const layers = Object.fromEntries(now.answer.rows.map((row, at) => [at, row]).filter(([, row]) => !row.error && row.maps.length)
-    .map(([at, row]) => [at, row.maps[row.maps.length - 1].layer]));
+  const last = (/** @type {AnswerRow} */ row) => (isAnswered(row) ? row.maps[row.maps.length - 1] : undefined);
+  const layers = Object.fromEntries((now.answer?.rows ?? []).flatMap((row, at) => { const map = last(row); return map ? [[at, map.layer]] : []; }));
   state.apply({ layers });
 };
 
 // ---- onward and back
 
 /** Open a lesson at its beginning. */
+/** @param {number} lesson */
 export const openLesson = (lesson) => {
   place = { lesson, step: 0, revealed: false };
   show();
 };
+/** @param {number} by */
 const go = (by) => {
   let { lesson, step: number } = place;
   number += by;
@@ -159,12 +178,14 @@ const enter = () => {
   trying = false;
   back.hidden = true;
   // The keys are the lecture's from now on.
-  if (document.activeElement?.matches("[role=tab]")) document.activeElement.blur();
+  const focused = document.activeElement;
+  if (focused instanceof HTMLElement && focused.matches("[role=tab]")) focused.blur();
   const problem = wanted ? find(wanted) : "";
   wanted = null;
   show();
   if (problem) tell("unrestored", [problem]);
 };
+/** @param {string} tab */
 const leave = (tab) => {
   if (inside) {
     inside = false;
@@ -188,11 +209,13 @@ export const fullscreen = () => { if (document.fullscreenElement) document.exitF
 
 // ---- keys
 
+/** @type {Record<string, (() => void) | undefined>} */
 const KEYS = {
   ArrowRight: forward, PageDown: forward, " ": forward, ArrowLeft: backward, PageUp: backward,
   Enter: reveal, r: reveal, t: tryIt, f: fullscreen, d: theme,
 };
 /** Whether a key belongs to what has the focus. */
+/** @param {Element} target @param {string} key */
 const isTaken = (target, key) => {
   if (target.closest("input, select, textarea, [contenteditable=true], dialog, [role=listbox]")) return true;
   // What a picture makes of these keys is its own.
@@ -200,16 +223,18 @@ const isTaken = (target, key) => {
   if (target.closest("button, a, summary") && (key === "Enter" || key === " ")) return true;
   return Boolean(target.closest("[role=tab]")) && key.startsWith("Arrow");
 };
+/** @param {KeyboardEvent} event */
 const press = (event) => {
   if (!inside || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
   const { target } = event;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  if (target.tagName === "CANVAS" && key === "Escape") { target.blur(); return; }
-  if (target.closest && isTaken(target, key)) return;
+  if (target instanceof HTMLCanvasElement && key === "Escape") { target.blur(); return; }
+  if (target instanceof Element && isTaken(target, key)) return;
   if (/^[1-9]$/.test(key)) { bet(Number(key)); return; }
-  if (!KEYS[key]) return;
+  const act = KEYS[key];
+  if (!act) return;
   event.preventDefault();
-  KEYS[key]();
+  act();
 };
 
 /** Keep the place in the state, before the lessons are here. */
@@ -224,6 +249,7 @@ export const keep = () => {
 };
 
 /** Begin with the lessons; `panel` {update(problems), bet(number)} shows where we are. */
+/** @param {Lesson[]} all @param {{update: typeof update, bet: typeof bet}} panel */
 export const begin = (all, panel) => {
   lessons = all;
   ({ update, bet } = panel);

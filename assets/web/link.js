@@ -10,6 +10,7 @@ const QUERY = ["__theme", "__lang"];
 //: Where a Space is shown in a frame; it puts what it is told into the address that is seen.
 const HOST_PAGE = "https://huggingface.co";
 
+/** @param {string[]} problems */
 const notice = (problems) => {
   if (problems.length) tell("notice", `${say("This link could not restore everything.")} ${problems.join(" ")}`);
 };
@@ -37,7 +38,8 @@ export const address = () => `${location.origin}${location.pathname}${query()}${
 /** Whether the page's address asks for something else than the page opens with. */
 export const asks = () => ["models", "question"].some((name) => name in read(location.hash).state);
 
-let timer = 0;
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let timer;
 const later = () => {
   clearTimeout(timer);
   timer = setTimeout(() => {
@@ -52,7 +54,7 @@ const later = () => {
 export const begin = () => {
   hear("unrestored", notice);
   restore();
-  for (const news of ["asked", "pins", "looked", "models", "tab", "answered", "state"]) hear(news, later);
+  for (const news of /** @type {const} */ (["asked", "pins", "looked", "models", "tab", "answered", "state"])) hear(news, later);
   addEventListener("hashchange", restore);
   later();
 };

@@ -1,5 +1,7 @@
 // Asking the server while something moves, by gradio's server functions; and what becomes of it when the server is away,
 // starts anew, is full or takes long. explorer/ui/live.py says what goes over and what comes back.
+/** @import { Call } from "./modules" */
+/** @import { Asking, Reply } from "./wire" */
 import { hear } from "./bus.js";
 import { make, write } from "./dom.js";
 import { oneAtATime, pauseAfter } from "./order.js";
@@ -15,6 +17,7 @@ const BLIP_MS = 300;
 //: What a proxy answers where the server behind it is away.
 const AWAY = [502, 503, 504];
 
+/** @type {Record<string, string>} */
 const TOLD = {
   away: msg("The server cannot be reached. The page keeps what you see and asks again in {n} s."),
   full: msg("Many are asking at once. The page asks again in {n} s."),
@@ -27,15 +30,18 @@ const page = [...crypto.getRandomValues(new Uint8Array(16))].map((one) => one.to
 let build = "";
 let number = 0;
 const now = () => performance.now();
+/** @param {number} ms */
 const sleep = (ms) => new Promise((done) => { setTimeout(done, ms); });
 
 // ---- what is said
 
-let trouble = null; // {kind, since, until}
+/** @type {{kind: string, since: number, until: number} | null} */
+let trouble = null;
 let tries = 0;
 let blipped = false; // whether a request failed since the last that did not
 let hurry = () => {};
-const slow = new Set(); // since when each answer is awaited
+/** @type {Set<{since: number}>} since when each answer is awaited */
+const slow = new Set();
 
 const text = make("p", { "aria-hidden": "true" });
 // The counting down is for the eye; it would be read out every second.
@@ -88,6 +94,7 @@ const reason = async () => {
   } catch { return "away"; }
 };
 
+/** @param {string} kind @returns {Promise<void>} */
 const countDown = (kind) => new Promise((done) => {
   const seconds = pauseAfter(tries++);
   trouble = { kind, since: now(), until: now() + 1000 * seconds };
@@ -104,8 +111,10 @@ const ended = () => {
   return new Promise(() => {});
 };
 
+/** @type {Promise<void> | null} */
 let waiting = null;
 /** Wait until it makes sense to ask again; all that fail meanwhile wait for the same. */
+/** @param {string} kind */
 const wait = (kind) => waiting ??= (async () => {
   while (kind === "away") {
     await countDown(kind);
@@ -120,6 +129,7 @@ const wait = (kind) => waiting ??= (async () => {
 // ---- asking
 
 /** What a call comes to; undefined where it fails, or nobody is at the other end any more. */
+/** @param {Call} call @param {Asking} body @returns {Promise<Reply | null | undefined>} */
 const called = async (call, body) => {
   let settled = false;
   const lost = async () => {
@@ -131,7 +141,7 @@ const called = async (call, body) => {
     return undefined;
   };
   try {
-    return await Promise.race([call(body), lost()]);
+    return await Promise.race([/** @type {Promise<Reply | null>} */ (call(body)), lost()]);
   } catch { return undefined; } finally { settled = true; }
 };
 
@@ -141,6 +151,12 @@ const called = async (call, body) => {
  *   told: whether the page says that it is still computed.
  * The result is called with a function that composes the arguments when they are sent.
  */
+/**
+ * @template Ok
+ * @param {Call} call
+ * @param {{deliver: (ok: Ok) => unknown, failed?: (sentence: string) => void, told?: boolean}} how
+ * @returns {(compose: () => object) => Promise<void>}
+ */
 export const asking = (call, { deliver, failed = () => {}, told = false }) => oneAtATime(async (compose, isOld) => {
   for (;;) {
     const awaited = { since: now() };
@@ -149,10 +165,10 @@ export const asking = (call, { deliver, failed = () => {}, told = false }) => on
     slow.delete(awaited);
     if (reply && !reply.error) {
       calm();
-      await deliver(reply.ok);
+      await deliver(/** @type {Ok} */ (reply.ok));
       return;
     }
-    const kind = reply ? reply.error.kind : await reason();
+    const kind = reply?.error ? reply.error.kind : await reason();
     if (kind === "superseded") { show(); return; }
     if (kind === "old") await ended();
     if (kind === "full" && !blipped) {
@@ -161,7 +177,7 @@ export const asking = (call, { deliver, failed = () => {}, told = false }) => on
     } else if (["away", "full", "busy"].includes(kind)) await wait(kind);
     else {
       calm();
-      failed(sentence(reply.error));
+      if (reply?.error) failed(sentence(reply.error));
       return;
     }
     if (isOld()) return;
@@ -169,6 +185,7 @@ export const asking = (call, { deliver, failed = () => {}, told = false }) => on
 });
 
 /** Begin on a page of this build. */
+/** @param {string} made */
 export const begin = (made) => {
   build = made;
   // Who drags wants to know now whether the server is back.

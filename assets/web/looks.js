@@ -1,4 +1,5 @@
 // How maps are looked at: the toolbar over the answers, and the part of the state that keeps it.
+/** @import { Look } from "./modules" */
 import { tell } from "./bus.js";
 import { make, write } from "./dom.js";
 import { LOOK, now } from "./shown.js";
@@ -7,13 +8,24 @@ import { VIEWS } from "./views.js";
 import { msg, say } from "./words.js";
 
 /** Change how things are looked at; nothing is asked for that. */
+/** @param {Partial<Look>} change */
 const look = (change) => {
   Object.assign(now.look, change);
   tell("look");
   tell("looked");
 };
 
+/** @typedef {{show: () => void, element: HTMLElement}} Control */
+/** @typedef {{[Name in keyof Look]: Look[Name] extends string ? Name : never}[keyof Look]} Chosen names of texts */
+/** @typedef {{[Name in keyof Look]: Look[Name] extends boolean ? Name : never}[keyof Look]} Ticked names of what is or is not */
+/** @typedef {"opacity" | "threshold"} Shares */
+
 /** Buttons of which one is pressed: {value: text}. */
+/**
+ * @param {string} label @param {Record<string, string>} values @param {() => string} get
+ * @param {(value: string) => void} set @param {Record<string, string>} titles
+ * @returns {Control}
+ */
 const choice = (label, values, get, set, titles = {}) => {
   const buttons = Object.entries(values).map(([value, title]) => make("button", {
     type: "button", text: say(title), "data-value": value, title: titles[value] ? say(titles[value]) : null,
@@ -22,36 +34,44 @@ const choice = (label, values, get, set, titles = {}) => {
   const show = () => { for (const one of buttons) one.setAttribute("aria-pressed", String(one.dataset.value === get())); };
   return { show, element: make("div", { class: "choice", role: "group", "aria-label": say(label) }, make("span", { text: say(label) }), ...buttons) };
 };
+/** @param {string} label @param {Chosen} name @param {Record<string, string>} values @param {Record<string, string>} titles */
 const chooser = (label, name, values, titles) => choice(label, values, () => now.look[name], (value) => look({ [name]: value }), titles);
 
+/** @param {string} label @param {Ticked} name @param {string} title @returns {Control} */
 const check = (label, name, title) => {
   const box = make("input", { type: "checkbox", onchange: () => look({ [name]: box.checked }) });
   return { show: () => { box.checked = now.look[name]; }, element: make("label", { class: "check", title: say(title) }, box, say(label)) };
 };
 
+/** @param {string} label @param {Shares} name @param {string} title @returns {Control} */
 const share = (label, name, title) => {
   const input = make("input", { type: "range", min: 0, max: 1, step: 0.01, "aria-label": say(title), oninput: () => look({ [name]: Number(input.value) }) });
   const output = make("output");
   return {
-    show: () => { input.value = now.look[name]; write(output, `${Math.round(100 * now.look[name])} %`); },
+    show: () => { input.value = String(now.look[name]); write(output, `${Math.round(100 * now.look[name])} %`); },
     element: make("label", { class: "share", title: say(title) }, make("span", { text: say(label) }), input, output),
   };
 };
 
+/** @param {string[]} palettes @returns {Control} */
 const colourMap = (palettes) => {
   const select = make("select", { "aria-label": say("Colour map"), onchange: () => look({ map: select.value }) },
     ...palettes.filter((name) => name !== "diverging").map((name) => make("option", { value: name, text: say(name) })));
   return { show: () => { select.value = now.look.map; }, element: make("label", { class: "share" }, make("span", { text: say("Colours") }), select) };
 };
 
+/** @param {string[]} palettes */
 const keepLook = (palettes) => {
+  /** @type {Record<string, string[]>} */
   const allowed = { view: Object.keys(VIEWS), map: palettes, scale: ["kind", "all", "own"], layout: ["", "side", "below"] };
-  const changed = () => Object.fromEntries(Object.entries(now.look).filter(([name, value]) => value !== LOOK[name]));
+  const usual = /** @type {Record<string, unknown>} */ (/** @type {unknown} */ (LOOK));
+  const changed = () => Object.fromEntries(Object.entries(now.look).filter(([name, value]) => value !== usual[name]));
   state.keep("look", changed, (change) => {
     const problems = [];
+    /** @type {Record<string, unknown>} */
     const good = {};
-    for (const [name, one] of Object.entries({ ...LOOK, ...change })) {
-      const fits = name in LOOK && typeof one === typeof LOOK[name] && (!allowed[name] || allowed[name].includes(one))
+    for (const [name, one] of Object.entries({ ...usual, .../** @type {object} */ (change) })) {
+      const fits = name in LOOK && typeof one === typeof usual[name] && (!allowed[name] || (typeof one === "string" && allowed[name].includes(one)))
         && (typeof one !== "number" || (one >= 0 && one <= 1));
       if (fits) good[name] = one;
       else problems.push(say("Maps cannot be drawn with {name} “{value}”.", { name, value: String(one) }));
@@ -62,6 +82,7 @@ const keepLook = (palettes) => {
 };
 
 /** The toolbar: {element, show(token)}, `token` whether any map has a class token. isSide() says how rows stand now. */
+/** @param {string[]} palettes @param {() => boolean} isSide */
 export const toolbar = (palettes, isSide) => {
   const view = chooser(msg("View"), "view", VIEWS, {
     pulled: msg("the moved picture and its maps, brought back to where things were before the move"),
@@ -87,7 +108,7 @@ export const toolbar = (palettes, isSide) => {
     element: make("div", { class: "toolbar" },
       make("div", { class: "views", role: "toolbar", "aria-label": say("What is shown of the move") }, view.element),
       make("details", { class: "looks" }, make("summary", { text: say("How maps are drawn") }), make("div", { class: "looking" }, ...drawn.map((one) => one.element)))),
-    show: (hasToken) => {
+    show: (/** @type {boolean} */ hasToken) => {
       for (const one of [view, ...drawn]) one.show();
       token.element.hidden = !hasToken;
     },

@@ -1,25 +1,35 @@
 // The numbers of the maps that are shown: rows of attention out of answers and banks.
+/** @import { AttentionMap, Answered, MapOnPicture, Move, RowsOfQueries, Size, Weights } from "./wire" */
+/** @import { Blob } from "./modules" */
+/** @import { Place } from "./view" */
 import { cell, forward } from "./geometry.js";
-import { numbers } from "./numbers.js";
+import { floats, numbers } from "./numbers.js";
 import * as questions from "./question.js";
 import { now } from "./shown.js";
+
+/** @typedef {"before" | "after"} When */
+/** @typedef {{values: Float32Array, heads: number, prefix?: number, mean?: boolean}} Rows */
 
 const pins = () => questions.get().pins;
 const stays = () => questions.get().pin === "place";
 
 /** Name of the token that asks in this map: a pin's number, or a prefix token where that is wanted and there. */
+/** @param {AttentionMap} map @param {number} pin */
 export const asker = (map, pin) => (now.look.token && map.prefix.length ? map.prefix[0] : String(map.query_grid ? pin : 0));
 
 /** Where a pin asks from, "before" or "after" a move; null where the place has left the picture. */
+/** @param {Move} move @param {number} pin @param {When} when @returns {Place | null} */
 export const askedFrom = (move, pin, when) => {
   const place = pins()[pin] || pins()[0];
   return when === "before" || stays() ? place : forward(move, place);
 };
 
 /** The rows of every head of one map in one frame: {values, heads, prefix, mean}; null for none, undefined for not here. */
+/** @param {Answered} row @param {number} number @param {When} when @param {number} pin @returns {Rows | null | undefined} */
 export const rowsOf = (row, number, when, pin) => {
   const { answer, bank } = now;
   const map = row.maps[number];
+  if (!answer || !map.grid) return undefined;
   const name = asker(map, pin);
   const index = when === "before" ? 0 : 1;
   const late = bank && bank.key === answer.key ? bank.rows[answer.rows.indexOf(row)].maps[number] : null;
@@ -30,21 +40,20 @@ export const rowsOf = (row, number, when, pin) => {
     || (asked && answer.pin === questions.get().pin && cell(here, map.query_grid) === cell(asked, map.query_grid)
       && (when === "before" || sameCell(row.move, here, asked, map.query_grid)));
   if (same) {
-    if (late?.rows?.[name]) {
-      const reference = late.rows[name][index];
-      if (reference) return { values: numbers(bank.blob, reference), heads: reference.s[0], prefix: reference.prefix };
-    }
+    const banked = late?.rows && /** @type {RowsOfQueries} */ (late.rows)[name]?.[index];
+    if (bank && banked) return { values: floats(bank.blob, banked), heads: banked.s[0], prefix: banked.prefix };
     const reference = map.rows[name]?.[index];
     if (!reference) return null;
-    return { values: numbers(answer.blob, reference), heads: reference.s[0], prefix: reference.prefix, mean: reference.s[0] < map.heads };
+    return { values: floats(answer.blob, reference), heads: reference.s[0], prefix: reference.prefix, mean: reference.s[0] < map.heads };
   }
   const place = askedFrom(row.move, pin, when);
   if (!place) return null;
-  if (!late || !(late.weights || late.q) || (when === "before" && !answer.identity)) return undefined;
-  return banked(map, late, place);
+  if (!bank || !map.query_grid || !late?.keys || (when === "before" && !answer.identity)) return undefined;
+  return everyRow(map, map.query_grid, late, bank.blob, place);
 };
 
 /** Whether two places ask from the same cell of the moved picture too. */
+/** @param {Move} move @param {Place} one @param {Place} two @param {Size} grid */
 const sameCell = (move, one, two, grid) => {
   if (stays()) return true;
   const [a, b] = [forward(move, one), forward(move, two)];
@@ -52,16 +61,16 @@ const sameCell = (move, one, two, grid) => {
 };
 
 /** One query's weights of one head: as they were computed, or the softmax of its product with every key. */
-const weigh = (late, group, head, position) => {
-  const { blob } = now.bank;
+/** @param {Weights} late @param {Blob} blob @param {number} group @param {number} head @param {number} position */
+const weigh = (late, blob, group, head, position) => {
   if (late.weights) {
     const [, heads, count, width] = late.weights.s;
-    return numbers(blob, late.weights, ((group * heads + head) * count + position) * width, width);
+    return floats(blob, late.weights, ((group * heads + head) * count + position) * width, width);
   }
   const [, heads, count, depth] = late.q.s;
   const [, keyHeads, width] = late.k.s;
-  const query = numbers(blob, late.q, ((group * heads + head) * count + position) * depth, depth);
-  const keys = numbers(blob, late.k, (group * keyHeads + (keyHeads > 1 ? head : 0)) * width * depth, width * depth);
+  const query = floats(blob, late.q, ((group * heads + head) * count + position) * depth, depth);
+  const keys = floats(blob, late.k, (group * keyHeads + (keyHeads > 1 ? head : 0)) * width * depth, width * depth);
   const row = new Float32Array(width);
   let most = -Infinity;
   for (let i = 0, at = 0; i < width; i++) {
@@ -76,11 +85,13 @@ const weigh = (late, group, head, position) => {
   return row;
 };
 
-const banked = (map, late, place) => {
+/** Every head's row of a place out of a bank. */
+/** @param {MapOnPicture} map @param {Size} grid @param {Weights} late @param {Blob} blob @param {Place} place */
+const everyRow = (map, grid, late, blob, place) => {
   const { keys, queries } = late;
-  const wanted = cell(place, map.query_grid);
+  const wanted = cell(place, grid);
   const [, heads, count] = (late.weights || late.q).s;
-  const table = numbers(now.bank.blob, queries);
+  const table = numbers(blob, queries);
   const [keyGroups, width] = keys.s;
   const cells = map.grid[0] * map.grid[1];
   const values = new Float32Array(heads * cells);
@@ -90,9 +101,9 @@ const banked = (map, late, place) => {
   for (let at = table.indexOf(wanted); at >= 0; at = table.indexOf(wanted, at + 1)) {
     found = true;
     const group = Math.floor(at / count);
-    const code = numbers(now.bank.blob, keys, keyGroups > 1 ? group * width : 0, width);
+    const code = numbers(blob, keys, keyGroups > 1 ? group * width : 0, width);
     for (let head = 0; head < heads; head++) {
-      const row = weigh(late, group, head, at % count);
+      const row = weigh(late, blob, group, head, at % count);
       for (let i = 0; i < width; i++) {
         if (code[i] >= 0) values[head * cells + code[i]] += row[i];
         else if (code[i] <= -2) prefix += row[i] / heads;

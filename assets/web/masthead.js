@@ -1,13 +1,16 @@
 // The head of the page: what to do here, and ways to take away what is on the screen.
+/** @import { Handles, ProbeWanted } from "./modules" */
+/** @import { CodeShown, MastheadOptions, OfferedFile } from "./wire" */
 import { hear, tell } from "./bus.js";
-import { make, write } from "./dom.js";
+import { make, need, write } from "./dom.js";
 import * as link from "./link.js";
 import * as questions from "./question.js";
 import * as ways from "./ways.js";
 import { language, languageNames, say, setLanguage } from "./words.js";
 
+/** @param {string} text @param {HTMLElement} button */
 const copied = async (text, button) => {
-  const before = button.textContent;
+  const before = button.textContent || "";
   try {
     await navigator.clipboard.writeText(text);
     write(button, say("Copied"));
@@ -23,17 +26,25 @@ const tongues = () => make("div", { class: "languages choice", role: "group", "a
   ...Object.entries(languageNames()).map(([code, name]) => make("button", { type: "button", lang: code, text: name,
     "aria-pressed": String(code === language()), onclick: () => setLanguage(code) })));
 
+/** The probe of the bias that is open, null where there is none. */
+const probeWanted = () => {
+  /** @type {ProbeWanted[]} */
+  const found = [];
+  tell("code", (wanted) => { found.push(wanted); });
+  return found[0] ?? null;
+};
+
 /** Draw the head of the page. */
+/** @param {HTMLElement} element @param {Pick<Handles<null, MastheadOptions>, "options" | "trigger">} handles */
 export const masthead = (element, { options, trigger }) => {
   const text = make("span");
   const said = make("p", { class: "notice", role: "status", hidden: true }, text,
     make("button", { type: "button", class: "quiet", text: say("Close"), onclick: () => { said.hidden = true; } }));
-  const notice = (words) => { write(text, words); said.hidden = !words; };
+  const notice = (/** @type {string} */ words) => { write(text, words); said.hidden = !words; };
   hear("notice", notice);
   const share = make("button", { type: "button", id: "share", text: say("Copy link"), title: say("The address of exactly this view"), onclick: () => copied(link.address(), share) });
   const code = make("button", { type: "button", id: "code", text: say("Show the code"), title: say("The Python and the command line for what is on the screen"), onclick: () => {
-    let probe = null;
-    if (ways.current() === "biases") tell("code", (wanted) => { probe = wanted; });
+    const probe = ways.current() === "biases" ? probeWanted() : null;
     questions.set({}, false);
     trigger("code", { probe, number: openCode() });
   } });
@@ -44,7 +55,7 @@ export const masthead = (element, { options, trigger }) => {
     trigger("evidence");
   } });
   hear("written", () => { evidence.disabled = false; write(evidence, say("Evidence")); });
-  element.querySelector(".part").replaceChildren(make("header", {},
+  need(element, ".part").replaceChildren(make("header", {},
     make("h1", { text: "Attention Explorer" }),
     make("p", { text: `${say("Drag the object: every model answers anew.")} ${say("The maps show where each one looks and what its answer rests on.")} ${say("Click a place to ask from there.")}` }),
     make("div", { class: "actions" }, share, code, evidence, tongues())), said);
@@ -57,15 +68,16 @@ let asked = 0;
 let openCode = () => asked;
 
 /** Shows code to copy: {python, command}. */
+/** @param {HTMLElement} element @param {Pick<Handles, "props" | "watch">} handles */
 export const code = (element, { props, watch }) => {
-  const blocks = ["python", "command"].map((name) => {
+  const blocks = /** @type {const} */ (["python", "command"]).map((name) => {
     const text = make("pre", { tabindex: 0 });
-    const copy = make("button", { type: "button", text: say("Copy"), onclick: () => copied(text.textContent, copy) });
+    const copy = make("button", { type: "button", text: say("Copy"), onclick: () => copied(text.textContent || "", copy) });
     return { name, text, element: make("section", {}, make("header", {}, make("h3", { text: name === "python" ? "Python" : say("Command line") }), copy), text) };
   });
   const dialog = make("dialog", { class: "part code", "aria-label": say("The code of what is on the screen") },
     ...blocks.map((one) => one.element), make("button", { type: "button", class: "main", text: say("Close"), onclick: () => dialog.close() }));
-  element.querySelector(".part").append(dialog);
+  need(element, ".part").append(dialog);
   // Waits for code; returns the number of the request, by which its reply is told from an earlier one's.
   openCode = () => {
     for (const { text } of blocks) write(text, say("Writing…"));
@@ -74,6 +86,7 @@ export const code = (element, { props, watch }) => {
   };
   watch("value", () => {
     if (typeof props.value !== "string" || !props.value) return;
+    /** @type {CodeShown} */
     const found = JSON.parse(props.value);
     if (found.number !== asked) return;
     for (const { name, text } of blocks) write(text, found[name]);
@@ -83,9 +96,11 @@ export const code = (element, { props, watch }) => {
 // ---- the evidence bundle
 
 /** The writing of a bundle is over, well or not. */
+/** @param {HTMLElement} _element @param {Pick<Handles, "watch">} handles */
 export const bundle = (_element, { watch }) => watch("value", () => tell("written"));
 
 /** Save a file that gradio offers: {url, orig_name}. */
+/** @param {OfferedFile | null} file */
 export const save = (file) => {
   if (file?.url) make("a", { href: file.url, download: file.orig_name || "" }).click();
 };

@@ -1,4 +1,6 @@
 // Which attribution, with its parameters; a costly one is computed when it is asked for, and can be stopped.
+/** @import { Trigger } from "./modules" */
+/** @import { AskedOf, EntryParameter, Method } from "./wire" */
 import { hear } from "./bus.js";
 import * as chosen from "./chosen.js";
 import { make, write } from "./dom.js";
@@ -6,13 +8,16 @@ import * as questions from "./question.js";
 import { say } from "./words.js";
 
 // Names of methods as the field writes them, where that is not the name with spaces.
+/** @type {Record<string, string>} */
 const NAMES = {
   gradcam: "Grad-CAM", smoothgrad: "SmoothGrad", deeplift: "DeepLIFT", guided_gradcam: "guided Grad-CAM", input_x_gradient: "input × gradient",
 };
 
 /** A method's name for people. */
+/** @param {string} name */
 export const methodName = (name) => NAMES[name] || name.replaceAll("_", " ");
 
+/** @param {EntryParameter} one */
 const parameterField = (one) => {
   const { parameters } = questions.get();
   const id = `parameter-${one.name}`;
@@ -24,7 +29,7 @@ const parameterField = (one) => {
     const own = { ...questions.get().parameters };
     if (input.value === "" || !input.checkValidity()) {
       delete own[one.name];
-      if (input.value !== "") input.value = current ?? "";
+      if (input.value !== "") input.value = String(current ?? "");
     } else own[one.name] = one.choices.length ? input.value : Number(input.value);
     questions.set({ parameters: own });
   });
@@ -37,19 +42,21 @@ let begin = () => {};
 export const compute = () => begin();
 
 /** The button of a costly method, and how far it is; hears "progress" {share, of}. */
+/** @param {Trigger} trigger */
 const computing = (trigger) => {
   const button = make("button", { type: "button", class: "main", text: say("Compute"), onclick: () => begin() });
   const bar = make("progress", { max: 1, value: 0, "aria-label": say("attribution under way") });
   const stop = make("button", { type: "button", class: "quiet", text: say("Cancel"), onclick: () => { run(false); trigger("cancel"); } });
   const running = make("div", { class: "running", hidden: true }, bar, stop);
+  /** @type {AskedOf | null} */
   let of = null; // what the attribution that is under way was asked for
-  const run = (on) => {
+  const run = (/** @type {boolean} */ on) => {
     running.hidden = !on;
     button.hidden = on;
     bar.value = 0;
     of = null;
   };
-  const isOf = (asked) => questions.isAnsweredBy(asked) && JSON.stringify(asked.models) === JSON.stringify(chosen.models());
+  const isOf = (/** @type {AskedOf} */ asked) => questions.isAnsweredBy(asked) && JSON.stringify(asked.models) === JSON.stringify(chosen.models());
   begin = () => { run(true); trigger("compute"); };
   hear("progress", ({ share, of: asked }) => {
     if (running.hidden || (asked && !isOf(asked))) return;
@@ -67,6 +74,7 @@ const computing = (trigger) => {
 };
 
 /** The fields of the attribution: {show, element}. */
+/** @param {Method[]} methods @param {Trigger} trigger */
 export const methodFields = (methods, trigger) => {
   const title = make("p", { class: "hint" });
   const summary = make("summary", { text: say("Parameters") });
@@ -81,6 +89,7 @@ export const methodFields = (methods, trigger) => {
     if (wanted === shown || parameters.contains(document.activeElement)) return;
     shown = wanted;
     const method = methods.find(({ name }) => name === question.method);
+    if (!method) return;
     select.value = method.name;
     write(title, say(method.title));
     costly.hidden = method.live;

@@ -1,4 +1,5 @@
 // Editors of the models that are chosen; they live in the heads of the answers' rows.
+/** @import { ModelsOptions } from "./wire" */
 import { hear } from "./bus.js";
 import * as chosen from "./chosen.js";
 import { combobox } from "./combobox.js";
@@ -6,30 +7,42 @@ import { make } from "./dom.js";
 import { join, search, split, splitLab } from "./model-names.js";
 import { msg, say } from "./words.js";
 
+/** @typedef {NonNullable<ReturnType<typeof splitLab>>} Parts */
 const TITLES = { block: msg("Block"), setup: msg("Set-up"), seed: msg("Seed") };
+/** @type {(keyof Parts)[]} */
 const PARTS = ["block", "setup", "seed"];
 
+/** @type {string[]} */
 let names = [];
+/** @type {string[]} */
 let short = [];
+/** @type {[string, string][]} */
 let blocks = [];
-let trained = []; // the laboratory's models: {text, setup, block, seed}
+/** @type {(Parts & {text: string})[]} the laboratory's models */
+let trained = [];
+/** @type {ReturnType<typeof editor>[]} */
 const editors = [];
 
 /** Selects for the parts of a model of the laboratory: {element, show(parts)}. */
+/** @param {number} index @param {() => string} current @param {(text: string) => void} commit */
 const laboratory = (index, current, commit) => {
   /** The trained model with one property changed, and as many others kept as there are models for. */
+  /** @param {keyof Parts} name @param {string} value */
   const relabel = (name, value) => {
     const own = splitLab(current());
     const rest = PARTS.filter((other) => other !== name);
-    const likeness = (one) => rest.reduce((sum, other, rank) => sum + Number(one[other] === own[other]) * (4 >> rank), 0);
+    const likeness = (/** @type {Parts} */ one) => rest.reduce((sum, other, rank) => sum + Number(one[other] === own?.[other]) * (4 >> rank), 0);
     const found = trained.filter((one) => one[name] === value).sort((a, b) => likeness(b) - likeness(a));
     if (found.length) commit(found[0].text);
   };
-  const choices = PARTS.map((name) => make("select", {
-    "aria-label": say("{property} of model {number}", { property: say(TITLES[name]), number: index + 1 }), title: say(TITLES[name]),
-    onchange: (event) => relabel(name, event.target.value),
-  }));
-  const show = (own) => PARTS.forEach((name, at) => {
+  const choices = PARTS.map((name) => {
+    const select = make("select", {
+      "aria-label": say("{property} of model {number}", { property: say(TITLES[name]), number: index + 1 }), title: say(TITLES[name]),
+      onchange: () => relabel(name, select.value),
+    });
+    return select;
+  });
+  const show = (/** @type {Parts} */ own) => PARTS.forEach((name, at) => {
     const values = [...new Set(trained.map((one) => one[name]))];
     const select = choices[at];
     if (select.dataset.values !== values.join()) {
@@ -41,15 +54,16 @@ const laboratory = (index, current, commit) => {
   return { element: make("div", { class: "laboratory" }, ...choices), show };
 };
 
+/** @param {number} index */
 const editor = (index) => {
   const number = index + 1;
   const current = () => chosen.models()[index];
-  const commit = (text) => {
+  const commit = (/** @type {string} */ text) => {
     chosen.replace(index, text);
     show();
   };
-  const edit = (change) => commit(join({ ...split(current()), ...change }));
-  const field = combobox(index, { search: (text) => search(text, names, short), commit, current });
+  const edit = (/** @type {Partial<ReturnType<typeof split>>} */ change) => commit(join({ ...split(current()), ...change }));
+  const field = combobox(index, { search: (/** @type {string} */ text) => search(text, names, short), commit, current });
   const lab = laboratory(index, current, commit);
   const weights = make("select", { "aria-label": say("Weights of model {number}", { number }), onchange: () => edit({ origin: weights.value }) },
     make("option", { value: "", text: say("pretrained") }), make("option", { value: "random/", text: say("random") }));
@@ -67,7 +81,7 @@ const editor = (index) => {
     const text = current();
     const parts = split(text);
     field.show(text);
-    const own = trained.some((one) => one.text === text) && splitLab(text);
+    const own = trained.some((one) => one.text === text) ? splitLab(text) : null;
     lab.element.hidden = !own;
     if (own) lab.show(own);
     const fixed = parts.origin === "lab/" || / file:[0-9a-f]+$/.test(text);
@@ -83,9 +97,10 @@ const editor = (index) => {
 };
 
 /** The editor of the model in a place: {element, remove}. */
+/** @param {number} index */
 export const editorOf = (index) => editors[index];
 
-let add = null;
+const add = make("button", { type: "button", class: "add" });
 /** The button for one more model. */
 export const addButton = () => add;
 
@@ -97,16 +112,18 @@ const draw = () => {
 };
 
 /** Make the editors of what is chosen. */
+/** @param {ModelsOptions} options */
 export const begin = (options) => {
   ({ short, blocks } = options);
   names = options.names.split("\n");
-  trained = options.lab.map((text) => ({ text, ...splitLab(text) }));
-  add = make("button", { type: "button", class: "add", text: say("+ Add a model"), onclick: () => {
+  trained = options.lab.flatMap((text) => { const parts = splitLab(text); return parts ? [{ text, ...parts }] : []; });
+  add.textContent = say("+ Add a model");
+  add.addEventListener("click", () => {
     const texts = chosen.models();
     if (texts.length >= chosen.mostModels()) return;
     chosen.set([...texts, short.find((name) => !texts.includes(name)) || short[0]]);
     editors[texts.length].input.focus();
-  } });
+  });
   hear("models", draw);
   draw();
 };

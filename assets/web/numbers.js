@@ -43,6 +43,10 @@ export const numbers = (blob, reference, from = 0, count = size(reference.s) - f
   return new Uint8Array(blob.buffer, blob.byteOffset + reference.o + from, count);
 };
 
+/** The same of a reference to float16 or float32, as attention goes over. */
+/** @param {[Uint8Array<ArrayBuffer>, {o: number, s: number[], t: string}, number?, number?]} part */
+export const floats = (...part) => /** @type {Float32Array} */ (numbers(...part));
+
 /** Three significant digits, short. */
 /** @param {number} value */
 export const digits = (value) => {

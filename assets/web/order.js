@@ -4,10 +4,13 @@
  * Ask one at a time; of what is asked meanwhile only the latest is sent, once the present one is over.
  *   send(asked, isOld): sends it, and is over when its promise is; isOld() says whether something newer waits.
  */
-/** @param {(asked: any, isOld: () => boolean) => Promise<void>} send */
+/**
+ * @template Asked
+ * @param {(asked: Asked, isOld: () => boolean) => Promise<void>} send
+ */
 export const oneAtATime = (send) => {
   let busy = false;
-  /** @type {{asked: any} | null} */
+  /** @type {{asked: Asked} | null} */
   let next = null;
   const run = async () => {
     busy = true;
@@ -21,7 +24,7 @@ export const oneAtATime = (send) => {
       busy = false;
     }
   };
-  return (/** @type {any} */ asked) => {
+  return (/** @type {Asked} */ asked) => {
     next = { asked };
     return busy ? Promise.resolve() : run();
   };

@@ -4,7 +4,9 @@ import { oneAtATime, pauseAfter } from "./order.js";
 
 /** A sender whose requests end when they are told to. */
 const sender = () => {
+  /** @type {{asked: unknown, isOld: () => boolean, done: () => void, fail: (why: Error) => void}[]} */
   const sent = [];
+  /** @param {unknown} asked @param {() => boolean} isOld @returns {Promise<void>} */
   const send = (asked, isOld) => new Promise((done, fail) => { sent.push({ asked, isOld, done, fail }); });
   return { sent, ask: oneAtATime(send) };
 };

@@ -1,4 +1,5 @@
 // The page is put together here: each part of it is drawn once gradio has made its place.
+/** @import { Bench, Handles } from "./modules" */
 import { bundle, code, masthead, save } from "./masthead.js";
 import { probe, working } from "./biases.js";
 import { explanation } from "./blocks.js";
@@ -27,12 +28,16 @@ export { save };
 //: Parts that need each other: they are drawn together, in an order of their own.
 const BENCH = ["masthead", "ways", "models", "controls", "scene", "samples", "stage"];
 
+/** @typedef {Pick<Handles, "props" | "watch">} Told */
+
 /** How far a costly attribution is. */
+/** @param {HTMLElement} _element @param {Pick<Handles<any>, "props" | "watch">} handles the server writes the value */
 const progress = (_element, { props, watch }) => watch("value", () => {
   if (props.value && typeof props.value === "object") tell("progress", props.value);
 });
 
 /** A visitor's own picture that has reached the server is what is shown. */
+/** @param {HTMLElement} _element @param {Told} handles */
 const own = (_element, { props, watch }) => watch("value", () => {
   if (typeof props.value !== "string" || !props.value) return;
   questions.shows({ scene: null, picture: props.value });
@@ -41,13 +46,15 @@ const own = (_element, { props, watch }) => watch("value", () => {
 });
 
 //: Parts that are drawn when they come, by the names that explorer/ui gives them.
+/** @type {Record<string, (element: HTMLElement, handles: any) => void>} each says what its own handles are */
 const PARTS = { code, bundle, progress, own, lecture, probe, working, sheet, explanation, example };
 
 /** Wait for the styles: nothing is drawn that would be laid out anew. */
-const styled = () => Promise.all([...document.querySelectorAll("link[rel=stylesheet]")]
+const styled = () => Promise.all([.../** @type {NodeListOf<HTMLLinkElement>} */ (document.querySelectorAll("link[rel=stylesheet]"))]
   .filter((one) => one.href.startsWith(new URL(".", import.meta.url).href) && !one.sheet)
   .map((one) => new Promise((done) => { one.addEventListener("load", done); one.addEventListener("error", done); })));
 
+/** @param {Bench} part */
 const start = async (part) => {
   const { languages, build } = part.masthead.props.options;
   await Promise.all([words.begin(languages), styled()]);
@@ -83,15 +90,18 @@ const start = async (part) => {
 };
 
 let begun = () => {};
+/** @type {Promise<void>} */
 const started = new Promise((done) => { begun = done; });
+/** @type {Partial<Record<string, Handles>>} */
 const waiting = {};
 
 /** Draw a part in the place that gradio has made for it; `handles` are gradio's: {element, trigger, props, watch, server}. */
+/** @param {string} name @param {Handles} handles */
 export const mount = async (name, handles) => {
   if (BENCH.includes(name)) {
     waiting[name] = handles;
     if (BENCH.every((one) => one in waiting)) {
-      await start(waiting);
+      await start(/** @type {Bench} */ (/** @type {unknown} */ (waiting)));
       begun();
     }
     return;
@@ -104,7 +114,8 @@ export const mount = async (name, handles) => {
 /** Gradio hears its parts from now on; returns the page's language, which figures of the server are drawn in. */
 export const loaded = async () => {
   await started;
-  ways.heard(waiting.ways.trigger);
-  if (words.language() !== words.gradiosLanguage()) waiting.ways.trigger("language", { name: words.language() });
+  const { trigger } = /** @type {Handles} */ (waiting.ways);
+  ways.heard(trigger);
+  if (words.language() !== words.gradiosLanguage()) trigger("language", { name: words.language() });
   return words.language();
 };

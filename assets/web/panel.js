@@ -1,7 +1,10 @@
 // A panel: a picture or a map on a canvas, with what its numbers mean and a way to read them.
+/** @import { Cells, Decoded, PaintedMap, Panel } from "./modules" */
+/** @import { Place } from "./view" */
+/** @import { Move, Size } from "./wire" */
 import { tell } from "./bus.js";
 import { coloured, gradient } from "./colours.js";
-import { make, write } from "./dom.js";
+import { make, penOf, write } from "./dom.js";
 import { carried } from "./geometry.js";
 import { askedFrom } from "./maps.js";
 import { digits } from "./numbers.js";
@@ -12,17 +15,20 @@ import { say } from "./words.js";
 //: Pictures of at most this many pixels a side are shown pixel by pixel: so few is what the model has to go on.
 const FEW = 112;
 
-const pictures = new Map(); // data URI -> {colour, grey}
+/** @type {Map<string, Decoded>} by data URI */
+const pictures = new Map();
 /** A picture in colour and in grey, decoded once. */
+/** @param {string} uri */
 export const picture = async (uri) => {
-  if (!pictures.has(uri)) {
+  let found = pictures.get(uri);
+  if (!found) {
     const colour = new Image();
     colour.src = uri;
     await colour.decode();
     const grey = document.createElement("canvas");
     grey.width = colour.naturalWidth;
     grey.height = colour.naturalHeight;
-    const context = grey.getContext("2d", { willReadFrequently: true });
+    const context = penOf(grey, { willReadFrequently: true });
     context.drawImage(colour, 0, 0);
     const pixels = context.getImageData(0, 0, grey.width, grey.height);
     for (let i = 0; i < pixels.data.length; i += 4) {
@@ -30,33 +36,39 @@ export const picture = async (uri) => {
       pixels.data[i] = pixels.data[i + 1] = pixels.data[i + 2] = level;
     }
     context.putImageData(pixels, 0, 0);
-    pictures.set(uri, { colour, grey });
-    if (pictures.size > 24) pictures.delete(pictures.keys().next().value);
+    found = { colour, grey };
+    pictures.set(uri, found);
+    if (pictures.size > 24) pictures.delete([...pictures.keys()][0]);
   }
-  return pictures.get(uri);
+  return found;
 };
 
 // Asking a canvas for its width makes the browser lay the page out at once, so it is told instead.
+/** @type {WeakMap<Element, number>} */
 const widths = new WeakMap();
 const sizes = new ResizeObserver((entries) => {
   let changed = false;
   for (const { target, contentRect } of entries) {
-    changed ||= Math.round(contentRect.width) !== Math.round(widths.get(target));
+    changed ||= Math.round(contentRect.width) !== Math.round(widths.get(target) ?? 0);
     widths.set(target, contentRect.width);
   }
   if (changed) tell("resized");
 });
 
 /** How wide a canvas stands on the screen, px; 0 where it is hidden. */
+/** @param {HTMLCanvasElement} canvas */
 export const widthOf = (canvas) => {
-  if (!widths.has(canvas)) {
-    widths.set(canvas, canvas.clientWidth);
+  let width = widths.get(canvas);
+  if (width === undefined) {
+    width = canvas.clientWidth;
+    widths.set(canvas, width);
     sizes.observe(canvas);
   }
-  return widths.get(canvas);
+  return width;
 };
 
 /** Give a canvas as many pixels as it covers on the screen. */
+/** @param {HTMLCanvasElement} canvas @param {Size} size */
 export const fit = (canvas, [height, width]) => {
   const across = Math.max(1, Math.round(widthOf(canvas) * Math.min(window.devicePixelRatio || 1, 2)));
   const down = Math.max(1, Math.round((across * height) / width));
@@ -65,10 +77,11 @@ export const fit = (canvas, [height, width]) => {
     canvas.height = down;
   }
   canvas.style.aspectRatio = `${width} / ${height}`;
-  return canvas.getContext("2d");
+  return penOf(canvas);
 };
 
 /** Fill a canvas with what a model sees: few pixels as they are, many smoothly. */
+/** @param {CanvasRenderingContext2D} context @param {CanvasImageSource} source @param {number} side */
 export const fill = (context, source, side) => {
   const { width, height } = context.canvas;
   context.imageSmoothingEnabled = side > FEW;
@@ -76,21 +89,24 @@ export const fill = (context, source, side) => {
 };
 
 /** A pattern of fine diagonal lines: nothing of the picture is here. */
+/** @param {CanvasRenderingContext2D} context @param {string | null} ground @param {string} ink */
 export const hatch = (context, ground = "#8a8d92", ink = "#b9bcc1") => {
   const scale = Math.min(window.devicePixelRatio || 1, 2);
   const tile = document.createElement("canvas");
   tile.width = tile.height = 8 * scale;
-  const pen = tile.getContext("2d");
+  const pen = penOf(tile);
   if (ground) { pen.fillStyle = ground; pen.fillRect(0, 0, tile.width, tile.height); }
   pen.strokeStyle = ink;
   pen.lineWidth = 1.4 * scale;
   pen.beginPath();
   for (const start of [-1, 0, 1]) { pen.moveTo(start * tile.width, tile.height); pen.lineTo((start + 1) * tile.width, 0); }
   pen.stroke();
-  return context.createPattern(tile, "repeat");
+  // There is no pattern of a picture that has not been loaded alone; a canvas always is.
+  return /** @type {CanvasPattern} */ (context.createPattern(tile, "repeat"));
 };
 
 /** The picture's outline after a move, as a path. */
+/** @param {CanvasRenderingContext2D} context @param {Move} move */
 export const outline = (context, move) => {
   const { width, height } = context.canvas;
   [[0, 0], [1, 0], [1, 1], [0, 1]].forEach(([x, y], number) => {
@@ -101,6 +117,7 @@ export const outline = (context, move) => {
 };
 
 /** Hatch what a moved picture shows of its border: it is no part of the picture. */
+/** @param {CanvasRenderingContext2D} context @param {Move} move */
 export const hatchBorder = (context, move) => {
   if (move.cyclic) return;
   const { width, height } = context.canvas;
@@ -115,9 +132,11 @@ export const hatchBorder = (context, move) => {
 
 //: Bright, unlike each other and unlike any colour of the maps; each pin has its number too.
 const PINS = ["#ffffff", "#ffd400", "#3fe0ff", "#ff7ad9"];
+/** @param {number} number */
 export const pinColour = (number) => PINS[number % PINS.length];
 
 /** Every pin where it asks from; the one whose maps are shown is the large one. */
+/** @param {CanvasRenderingContext2D} context @param {Move} move @param {"before" | "after"} when */
 export const drawPins = (context, move, when = "after") => {
   const { pins } = questions.get();
   const active = now.pin;
@@ -127,6 +146,10 @@ export const drawPins = (context, move, when = "after") => {
   });
 };
 
+/**
+ * @param {CanvasRenderingContext2D} context @param {Place} place @param {string} colour @param {number} name
+ * @param {boolean} large
+ */
 export const cross = (context, place, colour = "white", name = 0, large = true) => {
   const { width, height } = context.canvas;
   const scale = Math.min(window.devicePixelRatio || 1, 2);
@@ -136,12 +159,13 @@ export const cross = (context, place, colour = "white", name = 0, large = true) 
     context.textBaseline = "middle";
     context.lineWidth = 3 * scale;
     context.strokeStyle = "rgb(0 0 0 / 75%)";
+    /** @type {[number, number]} */
     const at = [x + radius * 1.7, y - radius * 1.4];
     context.strokeText(String(name), ...at);
     context.fillStyle = colour;
     context.fillText(String(name), ...at);
   }
-  for (const [stroke, thick] of [["rgb(0 0 0 / 70%)", 4], [colour, 2]]) {
+  for (const { stroke, thick } of [{ stroke: "rgb(0 0 0 / 70%)", thick: 4 }, { stroke: colour, thick: 2 }]) {
     context.strokeStyle = stroke;
     context.lineWidth = thick * scale;
     context.beginPath();
@@ -154,6 +178,7 @@ export const cross = (context, place, colour = "white", name = 0, large = true) 
   }
 };
 
+/** @param {string} name @param {string} title @returns {Panel} */
 export const panel = (name, title) => {
   const canvas = make("canvas", { role: "img", tabindex: 0, "aria-label": title });
   const blank = make("p", { class: "blank", hidden: true });
@@ -172,10 +197,11 @@ export const panel = (name, title) => {
   const element = make("figure", { class: `panel ${name}` },
     make("figcaption", {}, make("span", { class: "title", text: title }), make("span", { class: "where" }, where), badge),
     make("div", { class: "frame" }, canvas, blank, tip), scale, unit, reading, about, note);
-  return { element, canvas, blank, tip, low, high, strip, unit, scale, reading, where, about, badge, note, shown: null };
+  return { element, canvas, blank, tip, low, high, strip, unit, scale, reading, where, about, badge, note, shown: null, rest: "" };
 };
 
 /** Show a sentence in place of the canvas; none shows the canvas. */
+/** @param {Panel} part @param {string} text */
 export const blank = (part, text) => {
   write(part.blank, text);
   part.blank.hidden = !text;
@@ -184,6 +210,7 @@ export const blank = (part, text) => {
   if (text) part.shown = null;
 };
 
+/** @param {HTMLElement} element @param {string} [state] @param {string} [title] */
 export const badge = (element, state, title) => {
   element.hidden = !state;
   element.className = `badge ${state || ""}`;
@@ -191,6 +218,7 @@ export const badge = (element, state, title) => {
   element.title = say(title || "");
 };
 
+/** @param {Panel} part @param {string[]} lines */
 export const note = (part, lines) => {
   const text = lines.filter(Boolean).join(" ");
   write(part.note, text);
@@ -200,6 +228,10 @@ export const note = (part, lines) => {
 /**
  * Draw a map: {values, rows, columns, range, valid} over a picture, and say what its numbers are.
  *   pins: {move, when} where pins are drawn too. hatched: whether what is not valid shows nothing of the picture.
+ */
+/**
+ * @param {Panel} part @param {PaintedMap} map @param {Size} size @param {Decoded | null} under
+ * @param {{pins?: {move: Move, when: "before" | "after"} | null, unit: string, words: string, hatched?: boolean}} how
  */
 export const paint = (part, map, size, under, { pins, unit, words, hatched = false }) => {
   const { look } = now;
@@ -216,7 +248,7 @@ export const paint = (part, map, size, under, { pins, unit, words, hatched = fal
   context.imageSmoothingEnabled = look.smooth;
   context.drawImage(cells, 0, 0, width, height);
   context.globalAlpha = 1;
-  if (hatched && map.valid) hatchCells(context, map);
+  if (hatched && map.valid) hatchCells(context, map, map.valid);
   if (pins) drawPins(context, pins.move, pins.when);
   write(part.low, digits(map.range.low));
   write(part.high, digits(map.range.high));
@@ -234,6 +266,7 @@ export const paint = (part, map, size, under, { pins, unit, words, hatched = fal
 };
 
 /** Which cells are drawn: the valid ones whose value reaches a share of the scale's end. */
+/** @param {PaintedMap} map @param {number} share */
 const above = ({ values, rows, columns, range, valid }, share) => {
   if (!share) return valid;
   const least = share * Math.max(Math.abs(range.low), Math.abs(range.high));
@@ -242,7 +275,8 @@ const above = ({ values, rows, columns, range, valid }, share) => {
   return drawn;
 };
 
-const hatchCells = (context, { rows, columns, valid }) => {
+/** @param {CanvasRenderingContext2D} context @param {Cells} cells @param {ArrayLike<number>} valid */
+const hatchCells = (context, { rows, columns }, valid) => {
   const { width, height } = context.canvas;
   context.fillStyle = hatch(context);
   for (let i = 0; i < rows * columns; i++) {
@@ -252,6 +286,7 @@ const hatchCells = (context, { rows, columns, valid }) => {
   }
 };
 
+/** @param {PaintedMap} map */
 const summarise = ({ values, rows, columns, valid, signed }) => {
   let best = -1;
   for (let i = 0; i < rows * columns; i++) {
@@ -267,13 +302,14 @@ const summarise = ({ values, rows, columns, valid, signed }) => {
 };
 
 /** Say the value under the pointer. */
+/** @param {Panel} part @param {PointerEvent} event */
 export const read = (part, event) => {
   const { shown } = part;
   if (!shown) return;
   const { x, y } = placeOf(part.canvas, event);
   const [row, column] = [Math.floor(y * shown.rows), Math.floor(x * shown.columns)];
   const at = row * shown.columns + column;
-  const value = shown.valid && !shown.valid[at] ? shown.outside : digits(shown.values[at]);
+  const value = shown.valid && !shown.valid[at] ? shown.outside || "" : digits(shown.values[at]);
   write(part.reading, say("row {row}, column {column}: {value}", { row: row + 1, column: column + 1, value }));
   // Beside the pointer, on the side where there is room.
   write(part.tip, `${value} · ${shown.unit}`);

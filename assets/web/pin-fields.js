@@ -1,4 +1,5 @@
 // Where attention is asked from: the pins as chips, what they stay on, and the present one in pixels.
+/** @import { Place } from "./view" */
 import { tell } from "./bus.js";
 import { make } from "./dom.js";
 import { pinColour } from "./panel.js";
@@ -7,6 +8,7 @@ import * as questions from "./question.js";
 import { now } from "./shown.js";
 import { msg, say } from "./words.js";
 
+/** @param {keyof Place} axis @param {0 | 1} index */
 const number = (axis, index) => {
   const id = `query-${axis}`;
   const input = make("input", { type: "number", id, min: 0, step: 1, "aria-label": say("Pin, {axis}, px", { axis }) });
@@ -45,10 +47,11 @@ const chips = () => {
 };
 
 /** The fields of the pins: {show, element}; `fold(title, ...content)` makes what can be folded away. */
+/** @param {(title: string, ...content: Node[]) => HTMLElement} fold */
 export const pinFields = (fold) => {
   const all = chips();
   const stays = { image: say("what it is on"), place: say("its place") };
-  const staying = Object.entries(stays).map(([value, text]) => make("button", {
+  const staying = /** @type {["image" | "place", string][]} */ (Object.entries(stays)).map(([value, text]) => make("button", {
     type: "button", text, "data-value": value, title: value === "image" ? say("The pin moves with the object or the picture.") : say("The pin stays where it is in the frame."),
     onclick: () => { questions.set({ pin: value }); tell("pins"); },
   }));

@@ -1,4 +1,6 @@
 // The places that attention is asked from: pins, of which the one whose maps are shown is the present one.
+/** @import { Place } from "./view" */
+/** @import { Move } from "./wire" */
 import { tell } from "./bus.js";
 import { backward, clampShare } from "./geometry.js";
 import * as questions from "./question.js";
@@ -6,6 +8,7 @@ import { now } from "./shown.js";
 import { say } from "./words.js";
 
 /** Put another pin somewhere and show its maps. */
+/** @param {Place | null} at */
 export const addPin = (at = null) => {
   const { pins } = questions.get();
   if (pins.length >= questions.MOST_PINS) return;
@@ -24,6 +27,7 @@ export const takeOut = () => {
 };
 
 /** Show the maps of another pin. */
+/** @param {number} number */
 export const choosePin = (number) => {
   now.pin = number;
   questions.set({}, false);
@@ -31,6 +35,7 @@ export const choosePin = (number) => {
 };
 
 /** Ask from a place of the moved picture, `move` null for one of the picture as it was. */
+/** @param {Move | null} move @param {Place} place @param {PointerEvent} [event] */
 export const askFrom = (move, place, event) => {
   const { pin, scene } = questions.get();
   const before = move && pin !== "place" ? backward(move, place) : place;

@@ -1,15 +1,26 @@
 // Moving and asking with pointer, fingers, wheel and keys: the same on every picture.
+/** @import { Asked } from "./modules" */
+/** @import { Place } from "./view" */
 import { tell } from "./bus.js";
 import { between, clampShare } from "./geometry.js";
 import * as questions from "./question.js";
 import { now } from "./shown.js";
 const DRAG_PX = 4;
 const ZOOM = { least: 0.25, most: 4, key: 1.1, wheel: 0.0015, pinch: 0.01 };
+//: Which way a key goes, across and down: the picture, and the pin.
+/** @type {Record<string, [number, number] | undefined>} */
+export const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+/** @type {Record<string, [number, number] | undefined>} */
+export const LETTERS = { a: [-1, 0], d: [1, 0], w: [0, -1], s: [0, 1] };
 //: Pins move by this share of the frame at a key.
 const PACE = 1 / 24;
 
 
+/** @typedef {{clientX: number, clientY: number}} Pointer */
+/** @typedef {{x: number, y: number, dx: number, dy: number, zoom: number, moved: boolean}} Grasp where it began, and the move there */
+
 /** Where a pointer is, in shares of a canvas. */
+/** @param {HTMLCanvasElement} canvas @param {Pointer} event @returns {Place} */
 export const placeOf = (canvas, event) => {
   const box = canvas.getBoundingClientRect();
   return {
@@ -19,31 +30,35 @@ export const placeOf = (canvas, event) => {
 };
 
 /** What everything is rescaled and turned about, in shares of the frame: a scene's object, a picture's middle. */
+/** @param {Asked} question */
 const centre = ({ scene }) => ({ x: 0.5 + (scene ? scene.dx || 0 : 0), y: 0.5 + (scene ? scene.dy || 0 : 0) });
 
 /** Change the move. A scene is rendered anew wherever its object is; a picture goes by whole pixels, which is exact. */
+/** @param {{dx?: number, dy?: number, zoom?: number}} change */
 const move = (change) => {
   const question = questions.get();
   const { scene } = question;
   const [height, width] = questions.frame();
   const grid = scene ? 8 : 1;
-  const shift = (value, size) => Math.round((scene ? between(value, -size, size) : value) * grid) / grid;
+  const shift = (/** @type {number} */ value, /** @type {number} */ size) => Math.round((scene ? between(value, -size, size) : value) * grid) / grid;
+  /** @type {{dx?: number, dy?: number, zoom?: number}} */
   const next = {};
-  if ("dx" in change) next.dx = shift(change.dx, width);
-  if ("dy" in change) next.dy = shift(change.dy, height);
-  if ("zoom" in change) next.zoom = Number(between(change.zoom, ZOOM.least, scene ? Math.min(ZOOM.most, 4 / scene.scale) : ZOOM.most).toFixed(2));
-  if (Object.entries(next).some(([name, value]) => question[name] !== value)) questions.set(next);
+  if (change.dx !== undefined) next.dx = shift(change.dx, width);
+  if (change.dy !== undefined) next.dy = shift(change.dy, height);
+  if (change.zoom !== undefined) next.zoom = Number(between(change.zoom, ZOOM.least, scene ? Math.min(ZOOM.most, 4 / scene.scale) : ZOOM.most).toFixed(2));
+  if (Object.entries(next).some(([name, value]) => question[/** @type {keyof typeof next} */ (name)] !== value)) questions.set(next);
 };
 
 /** Rescale about a place of the frame: what is there stays there, but for the rounding to whole pixels. */
+/** @param {number} zoom @param {Place | null} place @param {{zoom: number, dx: number, dy: number}} from */
 const rescale = (zoom, place, from = questions.get()) => {
   const question = questions.get();
   const [height, width] = questions.frame();
   const most = question.scene ? Math.min(ZOOM.most, 4 / question.scene.scale) : ZOOM.most;
   const factor = between(zoom, ZOOM.least, most) / from.zoom;
-  const about = place ? centre(question) : null;
   if (!place) { move({ zoom: from.zoom * factor }); return; }
-  const keep = (at, middle, shift) => at - middle - factor * (at - middle - shift);
+  const about = centre(question);
+  const keep = (/** @type {number} */ at, /** @type {number} */ middle, /** @type {number} */ shift) => at - middle - factor * (at - middle - shift);
   move({
     zoom: from.zoom * factor,
     dx: keep(place.x, about.x, from.dx / width) * width,
@@ -57,24 +72,36 @@ const rescale = (zoom, place, from = questions.get()) => {
  *   hover(event): the pointer is over it. movable(): whether a drag moves anything now.
  *   wheel: whether a plain wheel rescales; elsewhere it scrolls the page, and a pinch or ctrl + wheel rescales.
  */
+/**
+ * @param {HTMLCanvasElement} canvas
+ * @param {{
+ *   ask?: ((place: Place, event: PointerEvent) => void) | null, hover?: ((event: PointerEvent) => void) | null,
+ *   movable?: () => boolean, wheel?: boolean,
+ * }} how
+ */
 export const steer = (canvas, { ask = null, hover = null, movable = () => true, wheel = false }) => {
-  const fingers = new Map(); // pointer id -> where it is
+  /** @type {Map<number, Pointer>} pointer id -> where it is */
+  const fingers = new Map();
+  /** @type {Grasp | null} */
   let start = null;
+  /** @type {Grasp & {apart: number} | null} */
   let pinch = null;
 
   const middle = () => {
     const [one, two] = [...fingers.values()];
     return { clientX: (one.clientX + two.clientX) / 2, clientY: (one.clientY + two.clientY) / 2, apart: Math.hypot(one.clientX - two.clientX, one.clientY - two.clientY) };
   };
+  /** @param {Pointer} pointer @returns {Grasp} */
   const grasp = ({ clientX, clientY }) => {
     const { dx, dy, zoom } = questions.get();
     return { x: clientX, y: clientY, dx, dy, zoom, moved: false };
   };
+  /** @param {PointerEvent} event */
   const letGo = (event) => {
     fingers.delete(event.pointerId);
     pinch = null;
     // A finger that stays drags on from where it is.
-    if (fingers.size === 1) { start = grasp([...fingers.values()][0]); start.moved = true; } else start = null;
+    start = fingers.size === 1 ? { ...grasp([...fingers.values()][0]), moved: true } : null;
   };
 
   canvas.addEventListener("pointerdown", (event) => {
@@ -120,8 +147,8 @@ export const steer = (canvas, { ask = null, hover = null, movable = () => true, 
   canvas.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const { dx, dy, zoom, pins } = questions.get();
-    const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-    const pin = { a: [-1, 0], d: [1, 0], w: [0, -1], s: [0, 1] }[event.key];
+    const step = ARROWS[event.key];
+    const pin = LETTERS[event.key];
     if (step) {
       const pace = event.shiftKey ? 8 : 1;
       move({ dx: dx + step[0] * pace, dy: dy + step[1] * pace });

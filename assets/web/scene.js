@@ -1,6 +1,8 @@
 // What is shown, large, and as the models see it: it follows the pointer at once.
+/** @import { Call } from "./modules" */
+/** @import { Size } from "./wire" */
 import { hear, tell } from "./bus.js";
-import { make, write } from "./dom.js";
+import { make, need, write } from "./dom.js";
 import { asking } from "./live.js";
 import { drawPins, fill, fit, hatch, hatchBorder, widthOf } from "./panel.js";
 import { askFrom } from "./pins.js";
@@ -8,29 +10,30 @@ import { steer } from "./pointing.js";
 import * as questions from "./question.js";
 import { named } from "./question.js";
 import { draw, drawPicture, known, learn, moveOf, preview } from "./scenery.js";
-import { now } from "./shown.js";
+import { isAnswered, now } from "./shown.js";
 import { say, sayClass } from "./words.js";
 
 /** What is shown as it is now, large, and as the models see it. */
+/** @param {HTMLElement} element @param {{first: string, server: {layers: Call}}} handles */
 export const scene = (element, { first, server }) => {
   const canvas = make("canvas", { role: "img", tabindex: 0, "aria-label": say("What is shown") });
   const seen = make("canvas", { role: "img", "aria-label": say("The same as the models see it") });
   const words = make("p");
   const hint = make("p", { class: "nudge", "aria-hidden": "true", text: say("Drag me") });
-  const root = element.querySelector(".part");
+  const root = need(element, ".part");
   root.replaceChildren(make("div", { class: "large" }, canvas, hint), make("div", { class: "seen" }, seen, words));
-  let asked = null;
+  let asked = "";
 
   const show = () => {
     const question = questions.get();
     if (!widthOf(canvas)) return;
     const { answer, images } = now;
-    const row = answer?.rows.find((one) => !one.error);
+    const row = answer?.rows.find(isAnswered);
+    /** @type {Size} */
     const size = row ? row.size : [48, 48];
     const context = fit(canvas, question.scene ? [1, 1] : size);
-    const current = row && questions.isAnsweredBy(answer);
-    const exact = current ? images[row.images[1]].colour : null;
-    if (exact && !question.scene) {
+    const exact = answer && row && questions.isAnsweredBy(answer) ? images[row.images[1]].colour : null;
+    if (exact && row && !question.scene) {
       fill(context, exact, Infinity);
       hatchBorder(context, row.move);
     } else if (!(question.scene ? draw(context, question) : drawPicture(context, question))) {
@@ -40,7 +43,7 @@ export const scene = (element, { first, server }) => {
     const source = exact || preview(question, size);
     if (source) fill(fit(seen, size), source, Math.max(...size));
     drawPins(context, moveOf(question));
-    const first = answer?.rows.some((one) => !one.error && one.size[0] !== size[0]);
+    const first = answer?.rows.some((one) => isAnswered(one) && one.size[0] !== size[0]);
     const sides = { width: size[1], height: size[0] };
     write(words, first ? say("{width} × {height} px: what the first model sees", sides) : say("{width} × {height} px: what the models see", sides));
     const what = question.scene
@@ -58,11 +61,12 @@ export const scene = (element, { first, server }) => {
     cancelAnimationFrame(frame);
     frame = requestAnimationFrame(show);
   };
+  /** @param {string} text */
   const receive = async (text) => {
     await learn(text);
     soon();
   };
-  const ask = asking(server.layers, { deliver: (text) => (text ? receive(text) : undefined) });
+  const ask = asking(server.layers, { deliver: (/** @type {string} */ text) => (text ? receive(text) : undefined) });
 
   steer(canvas, { wheel: true, hover: () => tell("hover"), ask: (place, event) => askFrom(moveOf(questions.get()), place, event) });
   hear("asked", () => {

@@ -1,31 +1,40 @@
 // A scene's layers and a photograph, drawn here as they are now, so that what is shown follows the pointer at once.
+/** @import { Asked } from "./modules" */
+/** @import { Scene } from "./view" */
+/** @import { SceneLayers, Size } from "./wire" */
+import { penOf } from "./dom.js";
 import { moveIn } from "./geometry.js";
 import { hatch } from "./panel.js";
 import * as questions from "./question.js";
 import { named } from "./question.js";
-import { now } from "./shown.js";
+import { isAnswered, now } from "./shown.js";
 
 const KEPT = 12;
 
-const layers = new Map(); // a scene as text -> {scene, share, background, object}
+/** @type {Map<string, {scene: Required<Scene>, share: number, background: HTMLImageElement, object: HTMLImageElement}>} by the scene as a text */
+const layers = new Map();
 
 /** Learn a scene's layers from the server's text. */
+/** @param {string} text */
 export const learn = async (text) => {
+  /** @type {SceneLayers} */
   const { scene, share, ...uris } = JSON.parse(text);
-  const [background, object] = await Promise.all(["background", "object"].map(async (name) => {
+  const [background, object] = await Promise.all([uris.background, uris.object].map(async (uri) => {
     const image = new Image();
-    image.src = uris[name];
+    image.src = uri;
     await image.decode();
     return image;
   }));
   layers.set(named(scene), { scene, share, background, object });
-  if (layers.size > KEPT) layers.delete(layers.keys().next().value);
+  if (layers.size > KEPT) layers.delete([...layers.keys()][0]);
 };
 
 /** A scene's layers, where they are here. */
+/** @param {Scene | null} scene */
 export const known = (scene) => scene && layers.get(named(scene));
 
 /** Draw the question's scene as it is now; false where its layers are not here yet. */
+/** @param {CanvasRenderingContext2D} context @param {Asked} question */
 export const draw = (context, question) => {
   const found = known(question.scene);
   if (!found) return false;
@@ -45,9 +54,10 @@ export const draw = (context, question) => {
 };
 
 /** Draw the photograph as it is now, from what the models saw of it before the move; false where that is not here. */
+/** @param {CanvasRenderingContext2D} context @param {Asked} question */
 export const drawPicture = (context, question) => {
   const { answer, images } = now;
-  const row = answer && !answer.at.scene && answer.at.picture === question.picture && answer.rows.find((one) => !one.error);
+  const row = answer && !answer.at.scene && answer.at.picture === question.picture && answer.rows.find(isAnswered);
   if (!row) return false;
   const { width, height } = context.canvas;
   const { linear: [[a, b], [c, d]], offset } = moveOf(question);
@@ -64,21 +74,23 @@ export const drawPicture = (context, question) => {
 
 const small = document.createElement("canvas");
 /** The same as a model of this input size would see it, nearly; the answer brings what it does see. Null: not known yet. */
+/** @param {Asked} question @param {Size} size */
 export const preview = (question, [height, width]) => {
   const scale = width > 112 ? 1 : Math.max(1, Math.floor(384 / width));
   small.width = width * scale;
   small.height = height * scale;
-  const context = small.getContext("2d");
+  const context = penOf(small);
   if (!(question.scene ? draw(context, question) : drawPicture(context, question))) return null;
   if (scale === 1) return small;
   const out = document.createElement("canvas");
   out.width = width;
   out.height = height;
-  const shrunk = out.getContext("2d");
+  const shrunk = penOf(out);
   shrunk.imageSmoothingQuality = "high";
   shrunk.drawImage(small, 0, 0, width, height);
   return out;
 };
 
 /** What becomes of places by the move as it is now. */
+/** @param {Asked} question */
 export const moveOf = (question) => moveIn(question, questions.frame());

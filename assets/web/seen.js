@@ -1,5 +1,8 @@
 // What a model sees in the present view: moved, as it was, pulled back, or how the last two differ.
-import { write } from "./dom.js";
+/** @import { Decoded, Row } from "./modules" */
+/** @import { Place } from "./view" */
+/** @import { Answered, Move } from "./wire" */
+import { penOf, write } from "./dom.js";
 import { inverse } from "./geometry.js";
 import { askedFrom } from "./maps.js";
 import { badge, blank, drawPins, fill, fit, hatch, hatchBorder, outline } from "./panel.js";
@@ -10,6 +13,7 @@ import { say } from "./words.js";
 
 const work = { pulled: document.createElement("canvas"), plain: document.createElement("canvas") };
 /** Draw the moved picture back where it was. */
+/** @param {CanvasRenderingContext2D} pen @param {CanvasImageSource} moved @param {Move} move */
 const drawBack = (pen, moved, move) => {
   const { width, height } = pen.canvas;
   const { linear: [[e, f], [g, h]], offset: [x, y] } = inverse(move);
@@ -25,6 +29,7 @@ const drawBack = (pen, moved, move) => {
 };
 
 /** Hatch what of the frame is not in the moved picture. */
+/** @param {CanvasRenderingContext2D} pen @param {Move} move */
 const hatchLost = (pen, move) => {
   if (move.cyclic) return;
   pen.save();
@@ -37,12 +42,16 @@ const hatchLost = (pen, move) => {
 };
 
 /** Draw how the moved picture, drawn back, differs from the one before: white where it does not. */
+/**
+ * @param {CanvasRenderingContext2D} context @param {CanvasImageSource} before @param {CanvasImageSource} after
+ * @param {Move} move
+ */
 const drawDifference = (context, before, after, move) => {
   const { width, height } = context.canvas;
   const [one, two] = [work.pulled, work.plain].map((canvas) => {
     canvas.width = width;
     canvas.height = height;
-    return canvas.getContext("2d", { willReadFrequently: true });
+    return penOf(canvas, { willReadFrequently: true });
   });
   drawBack(one, after, move);
   two.imageSmoothingEnabled = true;
@@ -57,6 +66,10 @@ const drawDifference = (context, before, after, move) => {
 };
 
 /** Draw what a model sees in the present view; `ahead` what it is about to see, or null. */
+/**
+ * @param {CanvasRenderingContext2D} context @param {Answered} data @param {Decoded[]} images
+ * @param {HTMLCanvasElement | null} ahead
+ */
 const drawSeen = (context, data, images, ahead) => {
   const [before, after] = data.images.map((number) => images[number].colour);
   const side = Math.max(...data.size);
@@ -64,7 +77,7 @@ const drawSeen = (context, data, images, ahead) => {
   if (view === "before") fill(context, before, side);
   else if (view === "after") {
     fill(context, ahead || after, side);
-    if (!ahead && !now.answer.at.scene) hatchBorder(context, data.move);
+    if (!ahead && !now.answer?.at.scene) hatchBorder(context, data.move);
   } else {
     if (view === "pulled") {
       context.clearRect(0, 0, context.canvas.width, context.canvas.height);
@@ -75,11 +88,12 @@ const drawSeen = (context, data, images, ahead) => {
 };
 
 /** What the model sees; of what moves on, what it is about to see. */
+/** @param {Row} row @param {Answered} data @param {Decoded[]} images */
 export const showSeen = (row, data, images) => {
   const { answer } = now;
   const question = questions.get();
   const part = row.seen;
-  if (row.element.parentElement.classList.contains("alike")) return;
+  if (!answer || row.element.parentElement?.classList.contains("alike")) return;
   blank(part, "");
   part.scale.hidden = part.unit.hidden = true;
   const current = questions.isAnsweredBy(answer);
@@ -93,7 +107,7 @@ export const showSeen = (row, data, images) => {
   const place = askedFrom(move, now.pin, when);
   const [height, width] = data.size;
   // What lies on a pixel's edge but for rounding belongs to the pixel that begins there.
-  const at = (point) => `(${Math.floor(point.x * width + 1e-6)}, ${Math.floor(point.y * height + 1e-6)})`;
+  const at = (/** @type {Place} */ point) => `(${Math.floor(point.x * width + 1e-6)}, ${Math.floor(point.y * height + 1e-6)})`;
   const from = place ? say("asked from {place} px", { place: at(place) }) : say("the place asked from has left the picture");
   write(part.reading, from);
   write(part.where, `${width} × ${height} px`);

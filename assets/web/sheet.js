@@ -1,15 +1,20 @@
 // A table: a row a block or a model, sorted by the column that is clicked.
-import { make } from "./dom.js";
+/** @import { Handles } from "./modules" */
+/** @import { TableCell, TableSheet, Text } from "./wire" */
+import { make, need } from "./dom.js";
 import { say } from "./words.js";
 
 
 /** Draw a table, and draw it anew when its value changes. */
+/** @param {HTMLElement} element @param {Pick<Handles, "props" | "watch">} handles */
 export const sheet = (element, { props, watch }) => {
-  const root = element.querySelector(".part");
+  const root = need(element, ".part");
   let by = -1;
   let upwards = true;
   /** What a cell is sorted by: its number, said or read. */
+  /** @param {TableCell} cell */
   const worth = (cell) => (cell.value !== undefined ? cell.value : parseFloat(say(cell.text).replace(/^~ ?/, "")));
+  /** @param {TableSheet["rows"]} rows */
   const ordered = (rows) => {
     if (by < 0) return rows;
     const known = rows.filter(({ cells }) => cells[by] && !Number.isNaN(worth(cells[by])));
@@ -19,7 +24,9 @@ export const sheet = (element, { props, watch }) => {
   };
   const show = () => {
     if (typeof props.value !== "string" || !props.value) { root.replaceChildren(); return; }
+    /** @type {TableSheet} */
     const { title, first = "block", columns, rows, notes, words } = JSON.parse(props.value);
+    /** @param {Text} text @param {number} at */
     const sorter = (text, at) => {
       const mark = at === by ? (upwards ? " ▲" : " ▼") : "";
       const button = make("button", { type: "button", class: "sorter", title: say("sort by this column"), text: say(text) + mark, onclick: () => {

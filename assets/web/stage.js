@@ -1,10 +1,13 @@
 // The answers: a row a model, drawn on canvases from raw numbers that were sent once.
+/** @import { Answer, AnsweredRow, Call, Decoded, DecodedBank, Row } from "./modules" */
+/** @import { Place } from "./view" */
+/** @import { Bank, LiveAnswer, StageOptions } from "./wire" */
 import { attention } from "./attention.js";
 import { attribution } from "./attribution.js";
 import { hear, tell } from "./bus.js";
 import * as chosen from "./chosen.js";
 import { learnPalettes } from "./colours.js";
-import { make, write } from "./dom.js";
+import { make, need, write } from "./dom.js";
 import { chooseLayers, keepLayers } from "./layers.js";
 import { asking } from "./live.js";
 import { toolbar } from "./looks.js";
@@ -14,7 +17,7 @@ import { picture } from "./panel.js";
 import * as questions from "./question.js";
 import { makeRow, present } from "./row.js";
 import { showSeen } from "./seen.js";
-import { looked, now, rows, shownRows } from "./shown.js";
+import { hasAnswered, isAnswered, looked, now, rows, shownRows } from "./shown.js";
 import { paintAll } from "./views.js";
 import { msg, say } from "./words.js";
 
@@ -27,8 +30,10 @@ const list = make("div", { class: "rows" });
 const foot = make("div", { class: "foot" });
 const status = make("span", { class: "status", role: "status" });
 const notes = make("span", { class: "picture-notes" });
-let bar = null; // the toolbar
-let root = null;
+/** @type {ReturnType<typeof toolbar> | null} */
+let bar = null;
+/** @type {DOMStringMap} what the part says of itself */
+let dataset = {};
 let width = 0; // of the list, px
 
 // ---- what is drawn
@@ -39,35 +44,37 @@ const isSide = () => now.look.layout === "side"
 const arrange = () => {
   list.classList.toggle("side", isSide());
   list.classList.toggle("narrow", width < SIDE_BY_SIDE.ample);
-  const answered = now.answer ? now.answer.rows.filter((row) => !row.error) : [];
+  const answered = now.answer ? now.answer.rows.filter(isAnswered) : [];
   // What all see alike is shown once, beside its controls; until they have answered they may.
   list.classList.toggle("alike", isSide() && now.look.view === "after" && Boolean(questions.get().scene) && answered.every((row) => row.images[1] === answered[0].images[1]));
-  bar.show(answered.some((row) => row.maps.some((map) => map.prefix.length)));
+  bar?.show(answered.some((row) => row.maps.some((map) => map.prefix.length)));
 };
 
 /** Whether a row shows the answer of its model to the present question. */
-const isFresh = (row) => Boolean(row.data) && !row.missing && row.data.asked === chosen.models()[row.index] && questions.isAnsweredBy(row.answer);
+/** @param {Row} row */
+const isFresh = (row) => row.data !== null && row.answer !== null && !row.missing && row.data.asked === chosen.models()[row.index]
+  && questions.isAnsweredBy(row.answer);
 /** Dim what is no answer to the present question, until that comes. */
 const mark = () => {
   const late = shownRows().filter((row) => !isFresh(row));
   for (const row of shownRows()) {
     row.element.classList.toggle("stale", late.includes(row));
-    row.element.classList.toggle("moving", late.includes(row) && Boolean(row.answer) && questions.isAnsweredBy(row.answer, false));
+    row.element.classList.toggle("moving", late.includes(row) && row.answer !== null && questions.isAnsweredBy(row.answer, false));
   }
   if (!late.length && shownRows().length) delete document.documentElement.dataset.stale;
   else document.documentElement.dataset.stale = "";
 };
 
 /** Rows of the present answer: what a row keeps of an earlier one has its numbers and pictures there. */
-const live = () => shownRows().filter((row) => now.answer && row.data && !row.data.error && now.answer.rows.includes(row.data));
+const live = () => shownRows().filter(hasAnswered).filter((row) => now.answer?.rows.includes(row.data));
 /** Draw again what is here; ask the server only for numbers that are not. */
 const draw = () => {
   if (!now.answer) return;
   for (const row of live()) { row.missing = false; showSeen(row, row.data, now.images); }
   const shared = now.look.scale === "kind";
-  paintAll(live().map((row) => attention(row, row.data, now.images)).filter(Boolean), shared);
+  paintAll(live().map((row) => attention(row, row.data, now.images)).filter((one) => one !== null), shared);
   // Activations of different networks have no unit in common.
-  paintAll(live().map((row) => attribution(row, row.data, now.images)).filter(Boolean), now.look.scale === "all");
+  paintAll(live().map((row) => attribution(row, row.data, now.images)).filter((one) => one !== null), now.look.scale === "all");
   mark();
 };
 const redraw = () => {
@@ -107,16 +114,19 @@ const place = () => {
 
 // ---- what is answered
 
+/** @param {Place[]} pins */
 const places = (pins) => JSON.stringify(pins.map(({ x, y }) => [x, y]));
 /** How much of the present question an answer answers: 0 for nothing; `here` where it is shown already. */
+/** @param {Answer | null} answer @param {boolean} here */
 const worth = (answer, here) => {
   if (!answer || JSON.stringify(answer.models) !== JSON.stringify(chosen.models()) || !questions.isAnsweredBy(answer)) return 0;
   const { pins, pin } = questions.get();
   if (here ? shownRows().some((row) => row.missing) : answer.pin !== pin || places(answer.pins) !== places(pins)) return 1;
-  return 2 + answer.rows.filter((row) => !row.error).length + answer.rows.filter((row) => row.attribution?.after).length;
+  return 2 + answer.rows.filter(isAnswered).length + answer.rows.filter((row) => isAnswered(row) && row.attribution.after).length;
 };
 
 /** Give each row its model's part of an answer. */
+/** @param {Answer} answer */
 const handOut = (answer) => chosen.models().forEach((name, index) => {
   const own = answer.rows[index];
   const data = own && own.asked === name ? own : answer.rows.find((one) => one.asked === name);
@@ -126,12 +136,16 @@ const handOut = (answer) => chosen.models().forEach((name, index) => {
   present(rows[index]);
 });
 
-let coming = null; // an answer whose pictures are being decoded
+/** @type {Answer | null} whose pictures are being decoded */
+let coming = null;
 /** Take an answer, unless what is shown or coming answers more of what is asked now. */
+/** @param {unknown} text */
 const receive = async (text) => {
   if (typeof text !== "string" || !text) return;
-  const next = JSON.parse(text);
-  next.blob = bytes(next.blob);
+  /** @type {LiveAnswer} */
+  const told = JSON.parse(text);
+  /** @type {Answer} */
+  const next = { ...told, blob: bytes(told.blob) };
   if (next.gone && !questions.get().scene && questions.get().picture === next.lost) {
     questions.set({ picture: next.at.picture }, false);
     tell("notice", say(next.gone));
@@ -148,26 +162,28 @@ const receive = async (text) => {
   chooseLayers();
   write(status, next.identity ? say("Not moved.") : say("Moved: {move}.", { move: say(next.transform) }));
   const lines = next.notes.map((line) => say(line));
-  if (next.rows.some((row) => row.state === "random")) lines.push(say(UNTRAINED));
+  if (next.rows.some((row) => isAnswered(row) && row.state === "random")) lines.push(say(UNTRAINED));
   write(notes, lines.join(" "));
   arrange();
   // Numbers that are still missing were asked for already: another answer is under way.
   draw();
   tell("answered");
-  root.dataset.key = next.key;
-  root.dataset.transform = next.transform;
-  root.dataset.painted = String(performance.now());
+  dataset.key = next.key;
+  dataset.transform = say(next.transform);
+  dataset.painted = String(performance.now());
   settle();
 };
 
 // ---- whole maps, so that asking from elsewhere is instant
 
-let timer = 0;
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let timer;
 let hovered = false;
 let askBank = () => {};
+/** @param {number | null} number @param {number} index */
 const inBank = (number, index) => {
-  const row = now.answer.rows[index];
-  if (number === null || !row || row.error || !row.maps[number] || row.maps[number].kind !== "pairwise") return true;
+  const row = now.answer?.rows[index];
+  if (number === null || !now.bank || !isAnswered(row) || !row.maps[number] || row.maps[number].kind !== "pairwise") return true;
   return now.bank.tried.has(`${index} ${number}`) || Boolean(now.bank.rows[index].maps[number]);
 };
 /** Once nothing has moved for a while and somebody is about to ask, fetch what makes asking instant. */
@@ -177,13 +193,13 @@ const settle = () => {
     if (now.answer && hovered && questions.isAnsweredBy(now.answer) && (!now.bank || now.bank.key !== now.answer.key || !looked().layers.every(inBank))) askBank();
   }, SETTLED_MS);
 };
+/** @param {string} text */
 const receiveBank = (text) => {
-  const next = JSON.parse(text);
-  if (!now.answer || next.key !== now.answer.key) return;
-  next.blob = bytes(next.blob);
-  next.tried = new Set(next.layers.map((number, index) => `${index} ${number}`));
-  now.bank = next;
-  root.dataset.bank = next.key;
+  /** @type {Bank} */
+  const told = JSON.parse(text);
+  if (!now.answer || told.key !== now.answer.key) return;
+  now.bank = { ...told, blob: bytes(told.blob), tried: new Set(told.layers.map((number, index) => `${index} ${number}`)) };
+  dataset.bank = told.key;
   if (!now.answer.complete) soon();
 };
 
@@ -191,8 +207,9 @@ const receiveBank = (text) => {
 
 const asked = () => ({ models: [...chosen.models()], question: { ...questions.copy(), ...looked() } });
 
+/** @param {{answer: Call, bank: Call}} server */
 const listen = (server) => {
-  const failed = (words) => tell("notice", words);
+  const failed = (/** @type {string} */ words) => tell("notice", words);
   const ask = asking(server.answer, { deliver: receive, failed, told: true });
   const bank = asking(server.bank, { deliver: receiveBank });
   askBank = () => bank(asked);
@@ -224,8 +241,13 @@ const listen = (server) => {
 };
 
 /** Draw the stage; `given` the answers that the page came with, or "". */
+/**
+ * @param {HTMLElement} element
+ * @param {{options: StageOptions, server: {answer: Call, bank: Call}, given: string | null}} handles
+ */
 export const stage = (element, { options, server, given }) => {
-  root = element.querySelector(".part");
+  const root = need(element, ".part");
+  dataset = root.dataset;
   learnPalettes(options.palettes);
   bar = toolbar(Object.keys(options.palettes), isSide);
   keepLayers();

@@ -1,16 +1,25 @@
 // The page's whole state as one object: taken from its parts, given back to them, and kept in the address.
+/** @import { State } from "./modules" */
 import { say } from "./words.js";
 
-//: Who keeps which part of the state: name -> {get(), set(value) -> a sentence where it could not be restored}.
+//: Who keeps which part of the state; set(value) gives a sentence where it could not be restored.
+/** @type {Map<string, {get: () => unknown, set: (value: unknown) => string}>} */
 const keepers = new Map();
 
-/** Let a part of the page keep a part of the state. */
+/** Let a part of the page keep a part of the state; what it is given may come from a link, and be anything. */
+/**
+ * @template {keyof State} Name
+ * @param {Name} name
+ * @param {() => State[Name]} get
+ * @param {(value: unknown) => string} set
+ */
 export const keep = (name, get, set) => { keepers.set(name, { get, set }); };
 
-/** {models, question, look, layers, tab, ...} as it is now. */
-export const get = () => Object.fromEntries([...keepers].map(([name, { get: own }]) => [name, own()]));
+/** The state as it is now. */
+export const get = () => /** @type {State} */ (/** @type {unknown} */ (Object.fromEntries([...keepers].map(([name, { get: own }]) => [name, own()]))));
 
 /** Put a state, or a part of one, on the page; returns a sentence for each thing that could not be restored. */
+/** @param {Record<string, unknown>} state */
 export const apply = (state) => {
   const problems = [];
   for (const [name, value] of Object.entries(state)) {

@@ -1,32 +1,41 @@
 // The ways about the page: which tab is open, and opening one where a link leads there. Gradio is asked to open it.
+/** @import { Trigger } from "./modules" */
+/** @import { WaysOptions } from "./wire" */
 import { tell } from "./bus.js";
 import * as state from "./state.js";
 import { say } from "./words.js";
 
 const root = document.documentElement;
 
+/** @type {string[]} */
 let tabNames = [];
+/** @type {string[]} */
 let blockNames = [];
 let biasCount = 0;
 let tab = "";
 let bias = 1;
 let block = "";
-let trigger = null; // asks gradio; null until it hears
-const early = []; // what was wanted before
+/** @type {Trigger | null} asks gradio; null until it hears */
+let trigger = null;
+/** @type {[string, unknown][]} what was wanted before */
+const early = [];
 
 /** The name of the tab that is open. */
 export const current = () => tab;
 /** The block that is chosen in its tab, "" before that was opened. */
 export const chosenBlock = () => block;
 
+/** @param {string} event @param {unknown} data */
 const ask = (event, data) => {
   if (trigger) trigger(event, data);
   else early.push([event, data]);
 };
 /** Open a tab by its name. */
+/** @param {string} name */
 export const open = (name) => { if (name !== tab) ask("tab", { name }); };
 
 /** A tab is open now. */
+/** @param {string} name */
 export const opened = (name) => {
   if (name === tab) return;
   tab = name;
@@ -35,35 +44,40 @@ export const opened = (name) => {
   tell("tab", name);
 };
 /** A bias's tab is open now. */
+/** @param {number} number */
 export const openedBias = (number) => { bias = number; tell("state"); };
 /** A block is chosen now. */
+/** @param {string} name */
 export const chose = (name) => { block = name; tell("chose", name); tell("state"); };
 
+/** @param {unknown} name */
 const noTab = (name) => say("There is no tab “{name}”.", { name: String(name) });
 
 /** Begin with what the page opens with. */
+/** @param {WaysOptions} options */
 export const begin = (options) => {
   ({ tabs: tabNames, blocks: blockNames, biases: biasCount } = options);
   tab = options.opens;
   root.dataset.tab = tab;
   state.keep("tab", current, (name) => {
-    if (!tabNames.includes(name)) return noTab(name);
+    if (typeof name !== "string" || !tabNames.includes(name)) return noTab(name);
     open(name);
     return "";
   });
   state.keep("bias", () => (tab === "biases" ? bias : ""), (number) => {
-    if (!Number.isInteger(number) || number < 1 || number > biasCount) return noTab(number);
+    if (typeof number !== "number" || !Number.isInteger(number) || number < 1 || number > biasCount) return noTab(number);
     ask("bias", { number });
     return "";
   });
   state.keep("block", () => (tab === "blocks" ? block : ""), (name) => {
-    if (!blockNames.includes(name)) return say("There is no block “{name}”.", { name: String(name) });
+    if (typeof name !== "string" || !blockNames.includes(name)) return say("There is no block “{name}”.", { name: String(name) });
     ask("block", { name });
     return "";
   });
 };
 
 /** Gradio hears its parts from now on. */
+/** @param {Trigger} ways */
 export const heard = (ways) => {
   trigger = ways;
   for (const [event, data] of early.splice(0)) trigger(event, data);

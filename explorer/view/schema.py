@@ -48,6 +48,7 @@ def of_browser(view: dict[str, Any], moves: tuple[str, ...]) -> dict[str, Any]:
     scene, _ = known["source"]["anyOf"]
     share = {"type": "number", "minimum": 0, "exclusiveMaximum": 1}
     pin = {
+        "title": "Place",
         "type": "object",
         "properties": {"x": share, "y": share},
         "required": ["x", "y"],

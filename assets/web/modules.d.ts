@@ -1,0 +1,198 @@
+// What the page's modules hand to each other. Never served.
+import type { Place, Question, Scene } from "./view.d.ts";
+import type {
+  Answered, AnswerRow, Bank, ControlsOptions, FigureMeta, LinkedFigure, LiveAnswer, MastheadOptions, ModelsOptions,
+  Move, Progress, SamplesOptions, Size, StageOptions, WaysOptions,
+} from "./wire.d.ts";
+
+// ---- gradio's handles of a part, as js_on_load gets them
+
+export interface Handles<Value = unknown, Options = unknown, Server = unknown> {
+  element: HTMLElement;
+  trigger: Trigger;
+  props: { value: Value; options: Options };
+  watch: (name: "value", listener: () => void) => void;
+  server: Server;
+  options: Options;
+}
+export type Trigger = (event: string, data?: unknown) => void;
+/** A server function as gradio gives it: what goes over and comes back is told in wire.d.ts. */
+export type Call = (body: unknown) => Promise<unknown>;
+
+/** The parts that are drawn together. */
+export interface Bench {
+  masthead: Handles<null, MastheadOptions>;
+  ways: Handles<null, WaysOptions>;
+  models: Handles<string[], ModelsOptions>;
+  controls: Handles<Question, ControlsOptions>;
+  scene: Handles<string, null, { layers: Call }>;
+  samples: Handles<null, SamplesOptions>;
+  stage: Handles<string | null, StageOptions, { answer: Call; bank: Call }>;
+}
+
+// ---- making elements
+
+/** What a listener of an element gets. */
+type Listeners = { [Name in keyof HTMLElementEventMap as `on${Name}`]?: (event: HTMLElementEventMap[Name]) => void };
+export type Attributes = Listeners & { text?: string | number | null; [name: string]: unknown };
+
+// ---- what is asked
+
+/** The question as the page holds it: every part has a value. */
+export type Asked = Required<Omit<Question, "scene" | "layers" | "heads">> & { scene: Required<Scene> | null };
+/** What of it is a number, and moves. */
+export type Numeric = "dx" | "dy" | "zoom" | "angle";
+
+export type View = "after" | "before" | "pulled" | "difference";
+export interface Look {
+  view: View;
+  overlay: boolean;
+  opacity: number;
+  smooth: boolean;
+  threshold: number;
+  map: string;
+  scale: string;
+  token: boolean;
+  layout: string;
+}
+
+/** The page's whole state. */
+export interface State {
+  models: string[];
+  question: Partial<Asked>;
+  look: Partial<Look>;
+  layers: Record<string, string>;
+  tab: string;
+  bias: number | "";
+  block: string;
+  lecture: { lesson: string; step: number; revealed: boolean } | null;
+}
+
+// ---- what is shown
+
+export type Blob = Uint8Array<ArrayBuffer>;
+/** An answer with its numbers decoded. */
+export type Answer = Omit<LiveAnswer, "blob"> & { blob: Blob };
+/** A bank likewise; tried: "model layer" of what was asked for. */
+export type DecodedBank = Omit<Bank, "blob"> & { blob: Blob; tried: Set<string> };
+export interface Decoded { colour: HTMLImageElement; grey: HTMLCanvasElement }
+
+/** Colours of a scale: which map, and the values at its ends. */
+export interface Range { map: string; low: number; high: number }
+export type Values = ArrayLike<number> & Iterable<number>;
+/** A map before it is painted; maps of one key can share a scale. */
+export interface Drawing {
+  key: string;
+  arrays: Values[];
+  fixed?: [number, number] | null;
+  signed: boolean;
+  paint: (range: Range) => void;
+}
+/** Cells with values; what `valid` says 0 of shows nothing of the picture. */
+export interface Cells { values: Values; rows: number; columns: number; valid: ArrayLike<number> | null }
+export interface PaintedMap extends Cells { range: Range; signed?: boolean; outside?: string }
+
+export interface Panel {
+  element: HTMLElement;
+  canvas: HTMLCanvasElement;
+  blank: HTMLElement;
+  tip: HTMLElement;
+  low: HTMLElement;
+  high: HTMLElement;
+  strip: HTMLElement;
+  unit: HTMLElement;
+  scale: HTMLElement;
+  reading: HTMLElement;
+  where: HTMLElement;
+  about: HTMLElement;
+  badge: HTMLElement;
+  note: HTMLElement;
+  shown: (PaintedMap & { unit: string }) | null;
+  /** what the reading says while nothing is pointed at */
+  rest: string;
+}
+
+export interface Dial { element: HTMLElement; show: (value: number, most: number, text: string) => void }
+
+/** A model's row. */
+export interface Row {
+  index: number;
+  /** the model's part of an answer, and that answer */
+  data: AnswerRow | null;
+  answer: Answer | null;
+  /** which layer, which of its maps, which head (-1: their mean), and the number of the map that this comes to */
+  layer: number | null;
+  part: string | null;
+  head: number;
+  map: number | null;
+  /** whether numbers that are wanted are not here */
+  missing: boolean;
+  element: HTMLElement;
+  headline: HTMLElement;
+  badge: HTMLElement;
+  device: HTMLElement;
+  notes: HTMLElement;
+  problem: HTMLElement;
+  top: HTMLElement;
+  topReason: HTMLElement;
+  verdict: HTMLElement;
+  key: HTMLElement;
+  seen: Panel;
+  attention: Panel;
+  attribution: Panel;
+  layerDial: Dial;
+  headDial: Dial;
+  parts: HTMLSelectElement;
+  partDial: HTMLElement;
+  others: HTMLElement;
+  compute: HTMLButtonElement;
+}
+/** A row whose model has answered. */
+export type AnsweredRow = Row & { data: Answered };
+
+// ---- news, told and heard over bus.js
+
+export interface Figure { meta: LinkedFigure; places: number[] }
+/** What of a question is answered is told by `at`, in question.js. */
+export interface ProbeWanted { probe: string; parameters: Record<string, unknown>; shown: string }
+
+export interface News {
+  answered: undefined;
+  ask: Place;
+  asked: Asked;
+  block: string;
+  chose: string;
+  code: (wanted: ProbeWanted) => void;
+  due: undefined;
+  frame: Size;
+  hover: undefined;
+  layer: { model: number; path: string };
+  look: undefined;
+  looked: undefined;
+  models: string[];
+  notice: string;
+  pins: undefined;
+  progress: Partial<Progress> & { share: number };
+  question: Asked;
+  resized: undefined;
+  revealed: undefined;
+  said: string;
+  source: Asked;
+  state: undefined;
+  tab: string;
+  theme: undefined;
+  unrestored: string[];
+  written: undefined;
+  [figure: `figure-${string}`]: Figure;
+  [measuring: `measuring-${string}`]: boolean;
+  [working: `working-${string}`]: { share: number };
+}
+
+/** A figure of plotly in the page. */
+export interface PlotlyFigure extends HTMLElement {
+  on?: (event: "plotly_click", listener: (event: { points: PlotlyPoint[] }) => void) => void;
+  layout?: { meta?: FigureMeta };
+  data?: { x?: ArrayLike<unknown> }[];
+}
+export interface PlotlyPoint { x: number; y: number; z?: number; data: { name: string } }
+export type { Move };

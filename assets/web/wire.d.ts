@@ -1,0 +1,329 @@
+// What the server sends: explorer/ui/payload.py and its neighbours write it, tests/ui/test_wire.py holds real answers
+// against it. Never served.
+import type { Place, Question, Scene } from "./view.d.ts";
+import type { Message } from "./words.js";
+
+/** A text for people: `say` of words.js says it in the language of the page. */
+export type Text = string | Message;
+
+// ---- the envelope of a server function, explorer/ui/live.py
+
+/** kind: "busy", "old" or "superseded"; any other is what is wrong with what was asked. */
+export interface Trouble extends Message { kind: string }
+export type Reply = { build: string; request: number | null } & ({ ok: unknown; error?: undefined } | { error: Trouble });
+/** What is asked: arguments by their names. */
+export interface Asking { page: string; build: string; number: number; asked: object }
+
+// ---- an answer: explorer/ui/payload.py, live
+
+/** Height and width, px; or rows and columns. */
+export type Size = [number, number];
+/** Numbers in a blob: offset in bytes, shape, type of a number. */
+export interface Numbers { o: number; s: number[]; t: "f2" | "f4" | "i4" | "u1" }
+export interface QueryRows extends Numbers { prefix?: number }
+export interface MatrixNumbers extends Numbers { full: Size; step: number; groups: number; heads: number }
+/** Rows before and after a move, null where there is no such query: of each pin, by its number, and of each prefix token. */
+export type RowsOfQueries = Record<string, (QueryRows | null)[]>;
+/** A matrix without a place on the image, before and after a move; one stands for both where nothing moved. */
+export interface RowsOfMatrix { matrix: MatrixNumbers[] }
+
+export interface Prediction {
+  reason: Text;
+  about: Text;
+  answer: string;
+  decided: (string | number)[];
+  top: { index: number; label: string; p: number }[];
+}
+
+interface MapFields {
+  layer: string;
+  module: string;
+  part: string;
+  mechanism: string;
+  kind: string;
+  kind_title: Text;
+  unit: Text;
+  state: string;
+  state_title: string;
+  note: Text;
+  heads: number;
+  layout: Text;
+  query_grid: Size | null;
+  prefix: string[];
+}
+export interface MapOnPicture extends MapFields { grid: Size; rows: RowsOfQueries }
+export interface MatrixMap extends MapFields { grid: null; rows: RowsOfMatrix }
+export type AttentionMap = MapOnPicture | MatrixMap;
+
+export interface Attribution {
+  method: string;
+  layer: string;
+  target: Text;
+  delta: [number | null, number | null];
+  unit: Text;
+  note: Text;
+  state: string;
+  state_title: string;
+  before: Numbers;
+  after: Numbers;
+  pulled: Numbers;
+  valid: Numbers;
+  difference: Numbers;
+}
+/** Why there is no attribution: "press" where it is computed on demand, "" where the method cannot serve the model. */
+export interface NoAttribution { why: string; after?: undefined }
+
+/** linear (x, y) + offset on shares of the frame; cyclic where what leaves on one side comes in on the other. */
+export interface Move { linear: [[number, number], [number, number]]; offset: [number, number]; cyclic: boolean }
+
+/** What one model answered. */
+export interface Answered {
+  asked: string;
+  error?: undefined;
+  spec: string;
+  state: string;
+  state_title: string;
+  device: string;
+  size: Size;
+  shift: [number, number];
+  notes: Text[];
+  /** why there is no map, "" where there is one */
+  no_map: Text;
+  move: Move;
+  /** numbers of the answer's pictures, before and after the move */
+  images: [number, number];
+  predictions: [Prediction, Prediction];
+  maps: AttentionMap[];
+  attribution: Attribution | NoAttribution;
+}
+/** Why one model did not. */
+export interface Unanswered { asked: string; spec: string; error: Text }
+export type AnswerRow = Answered | Unanswered;
+
+/** What was asked, as a reply carries it. */
+export interface AskedOf {
+  models: string[];
+  at: Required<Omit<Question, "pins" | "pin" | "method" | "parameters" | "layers" | "heads">>;
+  pins: Place[];
+  pin: "image" | "place";
+  method: string;
+  parameters: Record<string, unknown>;
+}
+export interface LiveAnswer extends AskedOf {
+  key: string;
+  transform: Text;
+  identity: boolean;
+  frame: Size;
+  truth: string;
+  cues: { texture?: string; background?: string };
+  notes: Text[];
+  gone: Text;
+  lost: string;
+  rows: AnswerRow[];
+  images: string[];
+  complete: boolean;
+  blob: string;
+}
+
+// ---- whole maps: explorer/ui/payload.py, bank
+
+interface Tables { keys: Numbers; queries: Numbers }
+/** Every weight, or the queries and keys that these are the softmax of; tables say where queries and keys lie. */
+export type Weights = ({ weights: Numbers } | { weights?: undefined; q: Numbers; k: Numbers; scale: number }) & Tables;
+export type BankMap = { rows?: RowsOfQueries | RowsOfMatrix } & ({ keys?: undefined } | Weights);
+export interface Bank {
+  key: string;
+  layers: (number | string | null)[];
+  rows: { maps: Record<string, BankMap> }[];
+  blob: string;
+}
+
+// ---- a scene's layers and the progress of an attribution
+
+export interface SceneLayers { scene: Required<Scene>; background: string; object: string; share: number }
+export interface Progress { share: number; model: string; of: AskedOf }
+
+// ---- the example of a block and its explanation: explorer/ui/tabs/blocks.py
+
+export interface ExampleScene { background: string; object: string; share: number; label: string; dx: number; dy: number }
+export interface ExamplePanel {
+  title: Text;
+  unit: Text;
+  picture: boolean;
+  asked?: boolean;
+  line?: "row" | "column" | "cross" | "";
+  of: number;
+  rows: number;
+  columns: number;
+  values: number[];
+  low: number;
+  high: number;
+}
+export interface ExampleAnswer {
+  block: string;
+  spec: string;
+  dx: number;
+  dy: number;
+  pin: Place;
+  panels: ExamplePanel[];
+  note?: Text;
+  state?: string;
+  state_title?: string;
+  answers?: { label: string; p: number } | null;
+}
+export interface MeasuredCosts {
+  blocks: string[];
+  /** grid, positions, then multiply-adds and ms of each block, then how many times dearer the second is */
+  rows: [string, number, ...(number | null)[]][];
+  counted: Text[];
+  channels: number;
+}
+export interface Explanation {
+  name: string;
+  diagram: string;
+  definition: string;
+  facts: [Text, Text][];
+  strengths: string[];
+  weaknesses: string[];
+  correction: string;
+  options: [string, string, string][];
+  order: string;
+  cost: string;
+  measured: MeasuredCosts | null;
+}
+
+// ---- measurements: explorer/ui/measuring.py
+
+export interface MeasuringState { words: Text; share: number; notes: Text[] }
+export interface TableCell { text: Text; value?: number; title?: Text; alike?: boolean }
+export interface TableSheet {
+  title: Text;
+  first?: Text;
+  columns: Text[];
+  rows: { name: string; colour: string; cells: TableCell[] }[];
+  notes: Text[];
+  words?: boolean;
+}
+/** A point of a curve: x, value, and the ends of its interval. */
+export type ToldPoint = [number | Text, number, number | null, number | null];
+export interface ToldFigure {
+  title: Text;
+  unit?: Text;
+  ends?: number[];
+  axes?: Text[];
+  lines?: { name: Text; points: ToldPoint[] }[];
+}
+/** What a click in a figure goes to, and the figure in words. */
+export interface FigureMeta {
+  told?: ToldFigure;
+  link?: "shift" | "zoom" | "layer";
+  layers?: string[][];
+  models?: string[];
+  sizes?: (Size | [])[];
+  own?: number;
+}
+export interface LinkedFigure extends FigureMeta {
+  link: "shift" | "zoom" | "layer";
+  layers: string[][];
+  models: string[];
+  sizes: (Size | [])[];
+  /** the place of the model that the figure is about, -1 for one of several */
+  own: number;
+}
+
+// ---- to take away: explorer/ui/share.py
+
+export interface CodeShown { python: string; command: string; number: number | null }
+/** A file that gradio offers. */
+export interface OfferedFile { url?: string; orig_name?: string }
+
+// ---- what parts of the page are made of
+
+/** A declared parameter: its control is made from it. */
+export interface Parameter {
+  name: string;
+  default: string | number | boolean | null;
+  text: string;
+  low: number | null;
+  high: number | null;
+  unit: string;
+  choices: string[];
+}
+export interface EntryParameter extends Parameter { whole: boolean; words: boolean; yes: boolean }
+export interface SceneParameter extends Parameter { name: keyof Scene; whole: boolean; step: number | null; arrangements: boolean }
+/** The fields of a move that the page has. */
+export type MoveName = "dx" | "dy" | "zoom" | "angle" | "flip" | "border";
+export interface MoveParameter extends Parameter {
+  name: MoveName;
+  label: string;
+  share?: number;
+  step?: number;
+  log?: boolean;
+  advanced?: boolean;
+  picture?: boolean;
+}
+export interface Method { name: string; title: string; live: boolean; unit: string; parameters: EntryParameter[] }
+export interface Probe {
+  name: string;
+  title: string;
+  formula: string;
+  source: string;
+  limits: string;
+  looks: boolean;
+  link: "" | "shift" | "zoom" | "layer";
+  parameters: EntryParameter[];
+}
+
+export interface MastheadOptions { notice: Text; languages: Record<string, string>; build: string }
+export interface WaysOptions { tabs: string[]; opens: string; blocks: string[]; biases: number }
+export interface ModelsOptions {
+  most: number;
+  colours: string[];
+  /** one a line */
+  names: string;
+  short: string[];
+  lab: string[];
+  blocks: [string, string][];
+}
+export interface ControlsOptions {
+  moves: MoveParameter[];
+  methods: Method[];
+  method: string;
+  scene: SceneParameter[];
+  blank: Required<Scene>;
+}
+export interface SceneSample { name: string; alt: string; scene: Required<Scene>; image: string }
+export interface PhotographSample { name: string; alt: string; image: string }
+export interface SamplesOptions { scenes: SceneSample[]; photographs: PhotographSample[] }
+export interface StageOptions { palettes: Record<string, string[]> }
+export interface ProbeOptions { bias: string; question: Text; intro: Text; probes: Probe[] }
+export interface WorkingOptions { bias: string }
+
+// ---- lessons: explorer/lessons and explorer/ui/tabs/lecture.py
+
+/** A state that the page can apply. */
+export interface StepState {
+  models: string[];
+  question: Omit<Question, "scene" | "layers" | "heads"> & { scene: Required<Scene> | null };
+  look: Record<string, string | number | boolean>;
+}
+interface StepFields {
+  title: string;
+  question: string;
+  explanation: string;
+  choices: string[];
+  right: number;
+  panels: string[];
+  cover: string[];
+  formula: string;
+  sources: string[];
+}
+export type Step = StepFields & (
+  | { cost: { blocks: string[]; show: string }; before: null; after: null }
+  | { cost: null; before: StepState; after: StepState }
+);
+export interface Lesson { name: string; title: string; steps: Step[] }
+/** files: language -> name of the file of the lessons in it */
+export interface LectureOptions { files: Record<string, string>; colours: Record<string, string> }
+/** Positions, multiply-adds and ms of each point. */
+export interface BlockCosts { points: [number, number, number][]; channels: number; order: number }
