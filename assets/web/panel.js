@@ -36,7 +36,8 @@ export const picture = async (uri) => {
   return pictures.get(uri);
 };
 
-// Asking a canvas for its width makes the browser lay the page out at once, so it is told instead.
+// Asking a canvas for its width makes the browser lay the page out at once, so all new ones are asked together, and are
+// told from then on.
 const widths = new WeakMap();
 const sizes = new ResizeObserver((entries) => {
   let changed = false;
@@ -49,9 +50,12 @@ const sizes = new ResizeObserver((entries) => {
 
 /** How wide a canvas stands on the screen, px; 0 where it is hidden. */
 export const widthOf = (canvas) => {
-  if (!widths.has(canvas)) {
-    widths.set(canvas, canvas.clientWidth);
-    sizes.observe(canvas);
+  if (widths.has(canvas)) return widths.get(canvas);
+  for (const one of new Set([canvas, ...document.querySelectorAll(".part canvas")])) {
+    // One that is hidden is asked when it is drawn on.
+    if (widths.has(one) || !(one === canvas || one.clientWidth)) continue;
+    widths.set(one, one.clientWidth);
+    sizes.observe(one);
   }
   return widths.get(canvas);
 };

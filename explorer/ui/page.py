@@ -93,6 +93,7 @@ class Page(gr.Blocks):
             ),
             "i18n": gradio_tables(),
             "css": web.frame(),
+            "head": web.head(),
         }
 
     def launch(self, *arguments: Any, **options: Any) -> Any:
@@ -174,7 +175,6 @@ def build(
             events=("code", "evidence"),
             options={"notice": notice, "languages": languages(), "build": made_of},
             skeleton="<header><h1>Attention Explorer</h1></header>",
-            head=web.head(),
         )
         language = gr.Textbox(ENGLISH, visible="hidden", elem_id="language")
         page.load(

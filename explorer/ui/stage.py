@@ -30,7 +30,6 @@ def part(
     skeleton: str = "",
     elem_id: str | None = None,
     live: Sequence[Callable[..., Any]] = (),
-    head: str | None = None,
 ) -> gr.HTML:
     """Make a part of the page that is drawn by one function of assets/web/page.js.
 
@@ -45,7 +44,6 @@ def part(
         skeleton: markup shown until the function has run; constant, never made from input.
         elem_id: id in the page.
         live: functions of the server that it can call, made by `explorer.ui.live.Live`.
-        head: markup for the head of the page.
     """
     names = ", ".join(f'"{name}"' for name in events)
     handles = f"element, trigger, props, watch, events: [{names}]" + (", server" if live else "")
@@ -54,7 +52,6 @@ def part(
         html_template=f'<section class="part" aria-label="{html.escape(label, quote=True)}">{skeleton}</section>',
         js_on_load=f"{web.module()}.then((page) => page.mount({draw!r}, {{ {handles} }}), "
         f"() => {{ element.textContent = {_NOT_SERVED!r}; }});",
-        head=head,
         apply_default_css=False,
         elem_id=elem_id,
         padding=False,
