@@ -32,8 +32,8 @@ const control = (one, id, change) => {
 };
 
 /** Draw what can be measured of a bias. */
-export const probe = (element, { trigger, props }) => {
-  const { bias, question, intro, probes } = props.options;
+export const probe = (element, { options, trigger, props }) => {
+  const { bias, question, intro, probes } = options;
   const wanted = { probe: probes.length ? probes[0].name : "", parameters: {}, shown: "several" };
   const publish = () => { props.value = JSON.parse(JSON.stringify(wanted)); };
   // What would be measured, for whoever wants its code; where all biases are, no single probe is.
@@ -113,9 +113,9 @@ export const probe = (element, { trigger, props }) => {
 };
 
 /** How far a measurement is, and what has to be said about it. */
-export const working = (element, { props, watch }) => {
+export const working = (element, { options, props, watch }) => {
   const root = element.querySelector(".part");
-  const { bias } = props.options;
+  const { bias } = options;
   const bar = make("progress", { max: 1, value: 0, "aria-label": say("measurement under way") });
   const words = make("span", { role: "status" });
   const notes = make("ul", { class: "points" });

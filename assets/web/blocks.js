@@ -1,5 +1,6 @@
 // What there is to say of a block beyond its formula.
 import { hear, tell } from "./bus.js";
+import { copyButton } from "./copy-button.js";
 import { make } from "./dom.js";
 import { chosenBlock } from "./ways.js";
 import { say, sayWithin } from "./words.js";
@@ -62,7 +63,9 @@ export const explanation = (element, { props, watch }) => {
         found.measured ? costs(found.measured) : make("p", { class: "hint", text: say("Measuring…") })),
       found.options.length ? make("section", {},
         make("h3", { text: say("Parameters") }),
-        make("dl", {}, ...found.options.flatMap(([name, help, value]) => [make("dt", { text: name }), make("dd", { text: `${say(help)} (${say(value)})` })]))) : make("span"));
+        make("dl", {}, ...found.options.flatMap(([name, help, value]) => [make("dt", { text: name }), make("dd", { text: `${say(help)} (${say(value)})` })]))) : make("span"),
+      make("section", { class: "code" }, make("header", {}, make("h3", { text: say("Use it") }), copyButton(() => found.example)),
+        make("pre", { tabindex: 0, role: "group", "aria-label": say("Use it"), text: found.example })));
   };
   const { dataset } = document.documentElement;
   /** Dim an explanation while it is of another block than the one that is chosen. */

@@ -6,6 +6,7 @@ gr.HTML evaluates what is templated into it, so nothing is: every component gets
 from __future__ import annotations
 
 import html
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -55,7 +56,8 @@ def part(
         apply_default_css=False,
         elem_id=elem_id,
         padding=False,
-        options=options,
+        # As a text: gradio copies, walks and wraps each value within a property, on the server and in the browser.
+        options=json.dumps(options, ensure_ascii=False, separators=(",", ":")),
         server_functions=list(live) or None,
     )
 

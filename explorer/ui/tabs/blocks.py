@@ -75,24 +75,23 @@ def draw(worker: Worker, live: Live, answers: Answers, tab: gr.Tab) -> gr.Radio:
                 live=[live.function("example", ANSWERS, answer), live.function("example_scene", ANSWERS, _scene)],
             )
             facts = part("explanation", body(FIRST), label="What the block costs, shows and is good for")
-            code = gr.Code(explain(FIRST).example, language="python", label=i18n("Use it"), interactive=False, lines=10)
 
-    def show(name: Any) -> Iterator[tuple[str, str, str]]:
-        """Explain a block: (formula, the rest as JSON, lines of Python); at once, and again with its measured cost."""
+    def show(name: Any) -> Iterator[tuple[str, str]]:
+        """Explain a block: (formula, the rest as JSON); at once, and again with its measured cost."""
         found = checked(lambda one: explain(str(one)), name)
-        yield head(found.name), body(found.name), found.example
+        yield head(found.name), body(found.name)
         costs = []
         for one in (found.name, BESIDE):
             # A turn each: nobody waits for both.
             with answers.turn_to_compute():
                 costs.append(measured(one))
-        yield head(found.name), body(found.name, (costs[0], costs[1])), found.example
+        yield head(found.name), body(found.name, (costs[0], costs[1]))
 
     gr.on(
         [chosen.change, tab.select],
         worker.event(MEASUREMENTS, show),
         inputs=chosen,
-        outputs=[formula, facts, code],
+        outputs=[formula, facts],
         show_progress="hidden",
         trigger_mode="always_last",
         api_name="explain",
@@ -255,6 +254,7 @@ def body(name: str, costs: tuple[MeasuredCost, MeasuredCost] | None = None) -> s
             "options": [[key, one.text, str(one.default)] for key, one in found.options.items()],
             "order": found.order,
             "cost": found.cost,
+            "example": found.example,
             "measured": None if costs is None else _table(*costs),
         }
     )
