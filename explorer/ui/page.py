@@ -106,6 +106,8 @@ class Page(gr.Blocks):
             "max_threads": AT_ONCE,
             "state_session_capacity": SESSIONS,
         }
+        # The page's files and somebody's own markup stand beside each other.
+        ours["head"] += options.pop("head", None) or ""
         own = dict(options.pop("app_kwargs", None) or {})
         for name, values in ours.pop("app_kwargs").items():
             own[name] = [*values, *own.get(name, ())]
