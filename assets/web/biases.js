@@ -49,9 +49,9 @@ const control = (one, id, change) => {
 const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
 
 /** Draw what can be measured of a bias. */
-/** @param {HTMLElement} element @param {Pick<Handles<ProbeWanted, ProbeOptions>, "trigger" | "props">} handles */
-export const probe = (element, { trigger, props }) => {
-  const { bias, question, intro, probes } = props.options;
+/** @param {HTMLElement} element @param {Pick<Handles<ProbeWanted, ProbeOptions>, "options" | "trigger" | "props">} handles */
+export const probe = (element, { options, trigger, props }) => {
+  const { bias, question, intro, probes } = options;
   /** @type {ProbeWanted} */
   const wanted = { probe: probes.length ? probes[0].name : "", parameters: {}, shown: "several" };
   const publish = () => { props.value = JSON.parse(JSON.stringify(wanted)); };
@@ -133,10 +133,10 @@ export const probe = (element, { trigger, props }) => {
 };
 
 /** How far a measurement is, and what has to be said about it. */
-/** @param {HTMLElement} element @param {Pick<Handles<unknown, WorkingOptions>, "props" | "watch">} handles */
-export const working = (element, { props, watch }) => {
+/** @param {HTMLElement} element @param {Pick<Handles<unknown, WorkingOptions>, "options" | "props" | "watch">} handles */
+export const working = (element, { options, props, watch }) => {
   const root = need(element, ".part");
-  const { bias } = props.options;
+  const { bias } = options;
   const bar = make("progress", { max: 1, value: 0, "aria-label": say("measurement under way") });
   const words = make("span", { role: "status" });
   const notes = make("ul", { class: "points" });

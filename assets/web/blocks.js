@@ -2,6 +2,7 @@
 /** @import { Handles } from "./modules" */
 /** @import { Explanation, MeasuredCosts } from "./wire" */
 import { hear, tell } from "./bus.js";
+import { copyButton } from "./copy-button.js";
 import { make, need } from "./dom.js";
 import { chosenBlock } from "./ways.js";
 import { msg, say } from "./words.js";
@@ -70,7 +71,9 @@ export const explanation = (element, { props, watch }) => {
         found.measured ? costs(found.measured) : make("p", { class: "hint", text: say("Measuring…") })),
       found.options.length ? make("section", {},
         make("h3", { text: say("Parameters") }),
-        make("dl", {}, ...found.options.flatMap(([name, help, value]) => [make("dt", { text: name }), make("dd", { text: `${say(help)} (${say(value)})` })]))) : make("span"));
+        make("dl", {}, ...found.options.flatMap(([name, help, value]) => [make("dt", { text: name }), make("dd", { text: `${say(help)} (${say(value)})` })]))) : make("span"),
+      make("section", { class: "code" }, make("header", {}, make("h3", { text: say("Use it") }), copyButton(() => found.example)),
+        make("pre", { tabindex: 0, role: "group", "aria-label": say("Use it"), text: found.example })));
   };
   const { dataset } = document.documentElement;
   /** Dim an explanation while it is of another block than the one that is chosen. */

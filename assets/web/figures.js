@@ -47,17 +47,15 @@ const look = () => {
     if (row) tell(`figure-${row.id.slice("plots-".length)}`, { meta, places: [...new Set(data)].sort((a, b) => a - b) });
   }
 };
-/** Gradio's formulas and code scroll sideways where they have no room: with the keyboard too. */
+/** Gradio's formulas scroll sideways where they have no room: with the keyboard too. */
 const reachable = () => {
-  for (const [place, name] of [["#blocks-text .katex-display", "Formula"], ["#blocks-text .cm-scroller", "Code"]]) {
-    for (const one of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(`${place}:not([tabindex="0"])`))) {
-      one.tabIndex = 0;
-      one.setAttribute("role", "group");
-      one.setAttribute("aria-label", say(name));
-    }
+  for (const one of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll('#blocks-text .katex-display:not([tabindex="0"])'))) {
+    one.tabIndex = 0;
+    one.setAttribute("role", "group");
+    one.setAttribute("aria-label", say("Formula"));
   }
 };
-/** Look after every figure, formula and piece of code that gradio draws from now on. */
+/** Look after every figure and formula that gradio draws from now on. */
 export const begin = () => new MutationObserver(() => { look(); reachable(); }).observe(document.documentElement, { childList: true, subtree: true });
 
 /** What a click in a figure does, for the keyboard: controls that go to a shift, a size or a layer under Compare. */

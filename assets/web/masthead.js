@@ -2,24 +2,12 @@
 /** @import { Handles, ProbeWanted } from "./modules" */
 /** @import { CodeShown, MastheadOptions, OfferedFile } from "./wire" */
 import { hear, tell } from "./bus.js";
+import { copy, copyButton } from "./copy-button.js";
 import { make, need, write } from "./dom.js";
 import * as link from "./link.js";
 import * as questions from "./question.js";
 import * as ways from "./ways.js";
 import { language, languageNames, say, setLanguage } from "./words.js";
-
-/** @param {string} text @param {HTMLElement} button */
-const copied = async (text, button) => {
-  const before = button.textContent || "";
-  try {
-    await navigator.clipboard.writeText(text);
-    write(button, say("Copied"));
-  } catch {
-    // Without leave to write to the clipboard the text stands there to be copied by hand.
-    tell("notice", text);
-  }
-  setTimeout(() => write(button, before), 1600);
-};
 
 /** English | 中文 */
 const tongues = () => make("div", { class: "languages choice", role: "group", "aria-label": say("Language") },
@@ -42,7 +30,7 @@ export const masthead = (element, { options, trigger }) => {
     make("button", { type: "button", class: "quiet", text: say("Close"), onclick: () => { said.hidden = true; } }));
   const notice = (/** @type {string} */ words) => { write(text, words); said.hidden = !words; };
   hear("notice", notice);
-  const share = make("button", { type: "button", id: "share", text: say("Copy link"), title: say("The address of exactly this view"), onclick: () => copied(link.address(), share) });
+  const share = make("button", { type: "button", id: "share", text: say("Copy link"), title: say("The address of exactly this view"), onclick: () => copy(link.address(), share) });
   const code = make("button", { type: "button", id: "code", text: say("Show the code"), title: say("The Python and the command line for what is on the screen"), onclick: () => {
     const probe = ways.current() === "biases" ? probeWanted() : null;
     questions.set({}, false);
@@ -72,8 +60,7 @@ let openCode = () => asked;
 export const code = (element, { props, watch }) => {
   const blocks = /** @type {const} */ (["python", "command"]).map((name) => {
     const text = make("pre", { tabindex: 0 });
-    const copy = make("button", { type: "button", text: say("Copy"), onclick: () => copied(text.textContent || "", copy) });
-    return { name, text, element: make("section", {}, make("header", {}, make("h3", { text: name === "python" ? "Python" : say("Command line") }), copy), text) };
+    return { name, text, element: make("section", {}, make("header", {}, make("h3", { text: name === "python" ? "Python" : say("Command line") }), copyButton(() => text.textContent ?? "")), text) };
   });
   const dialog = make("dialog", { class: "part code", "aria-label": say("The code of what is on the screen") },
     ...blocks.map((one) => one.element), make("button", { type: "button", class: "main", text: say("Close"), onclick: () => dialog.close() }));

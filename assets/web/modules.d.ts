@@ -10,11 +10,13 @@ import type {
 export interface Handles<Value = unknown, Options = unknown, Server = unknown> {
   element: HTMLElement;
   trigger: Trigger;
-  props: { value: Value; options: Options };
+  props: { value: Value };
   watch: (name: "value", listener: () => void) => void;
   server: Server;
   options: Options;
 }
+/** The same as gradio gives them: what a part needs to know is a text. */
+export interface GradiosHandles extends Omit<Handles, "options" | "props"> { props: { value: unknown; options: string } }
 export type Trigger = (event: string, data?: unknown) => void;
 /** A server function as gradio gives it: what goes over and comes back is told in wire.d.ts. */
 export type Call = (body: unknown) => Promise<unknown>;

@@ -1,5 +1,5 @@
 // The page is put together here: each part of it is drawn once gradio has made its place.
-/** @import { Bench, Handles } from "./modules" */
+/** @import { Bench, GradiosHandles, Handles } from "./modules" */
 import { bundle, code, masthead, save } from "./masthead.js";
 import { probe, working } from "./biases.js";
 import { explanation } from "./blocks.js";
@@ -56,30 +56,30 @@ const styled = () => Promise.all([.../** @type {NodeListOf<HTMLLinkElement>} */ 
 
 /** @param {Bench} part */
 const start = async (part) => {
-  const { languages, build } = part.masthead.props.options;
+  const { languages, build } = part.masthead.options;
   await Promise.all([words.begin(languages), styled()]);
   for (const { element } of Object.values(part)) words.sayLabels(element);
   live.begin(build);
-  ways.begin(part.ways.props.options);
+  ways.begin(part.ways.options);
   lesson.keep();
-  chosen.begin({ first: part.models.props.value, options: part.models.props.options, out: (texts) => { part.models.props.value = texts; } });
+  chosen.begin({ first: part.models.props.value, options: part.models.options, out: (texts) => { part.models.props.value = texts; } });
   // The server adds the model of a file that was brought.
   part.models.watch("value", () => chosen.set([...part.models.props.value]));
   questions.begin({
     first: part.controls.props.value,
-    options: part.controls.props.options,
-    photographs: part.samples.props.options.photographs.map(({ name }) => name),
+    options: part.controls.options,
+    photographs: part.samples.options.photographs.map(({ name }) => name),
     // What is asked by events of gradio's takes it from here.
     out: (question) => { part.controls.props.value = { ...question, ...looked() }; },
   });
-  models.begin(part.models.props.options);
-  masthead(part.masthead.element, { options: part.masthead.props.options, trigger: part.masthead.trigger });
-  controls(part.controls.element, { options: part.controls.props.options, trigger: part.controls.trigger });
+  models.begin(part.models.options);
+  masthead(part.masthead.element, { options: part.masthead.options, trigger: part.masthead.trigger });
+  controls(part.controls.element, { options: part.controls.options, trigger: part.controls.trigger });
   scene(part.scene.element, { first: part.scene.props.value, server: part.scene.server });
-  samples(part.samples.element, { options: part.samples.props.options });
+  samples(part.samples.element, { options: part.samples.options });
   // The page comes with the answers of its first view, unless a link asks for another.
   const given = link.asks() ? "" : part.stage.props.value;
-  const { receive } = stage(part.stage.element, { options: part.stage.props.options, server: part.stage.server, given });
+  const { receive } = stage(part.stage.element, { options: part.stage.options, server: part.stage.server, given });
   // A costly attribution is an event of gradio's, and answers here.
   part.stage.watch("value", () => receive(part.stage.props.value));
   // One request asks for models and question; the rows of the models are there by then.
@@ -95,9 +95,10 @@ const started = new Promise((done) => { begun = done; });
 /** @type {Partial<Record<string, Handles>>} */
 const waiting = {};
 
-/** Draw a part in the place that gradio has made for it; `handles` are gradio's: {element, trigger, props, watch, server}. */
-/** @param {string} name @param {Handles} handles */
-export const mount = async (name, handles) => {
+/** Draw a part in the place that gradio has made for it; gradio's handles are {element, trigger, props, watch, server}. */
+/** @param {string} name @param {GradiosHandles} gradios */
+export const mount = async (name, gradios) => {
+  const handles = { ...gradios, options: JSON.parse(gradios.props.options) };
   if (BENCH.includes(name)) {
     waiting[name] = handles;
     if (BENCH.every((one) => one in waiting)) {
@@ -108,7 +109,7 @@ export const mount = async (name, handles) => {
   }
   await started;
   words.sayLabels(handles.element);
-  PARTS[name](handles.element, { ...handles, options: handles.props.options });
+  PARTS[name](handles.element, handles);
 };
 
 /** Gradio hears its parts from now on; returns the page's language, which figures of the server are drawn in. */

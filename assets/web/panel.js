@@ -43,7 +43,8 @@ export const picture = async (uri) => {
   return found;
 };
 
-// Asking a canvas for its width makes the browser lay the page out at once, so it is told instead.
+// Asking a canvas for its width makes the browser lay the page out at once, so all new ones are asked together, and are
+// told from then on.
 /** @type {WeakMap<Element, number>} */
 const widths = new WeakMap();
 const sizes = new ResizeObserver((entries) => {
@@ -58,13 +59,15 @@ const sizes = new ResizeObserver((entries) => {
 /** How wide a canvas stands on the screen, px; 0 where it is hidden. */
 /** @param {HTMLCanvasElement} canvas */
 export const widthOf = (canvas) => {
-  let width = widths.get(canvas);
-  if (width === undefined) {
-    width = canvas.clientWidth;
-    widths.set(canvas, width);
-    sizes.observe(canvas);
+  const known = widths.get(canvas);
+  if (known !== undefined) return known;
+  for (const one of new Set([canvas, ...document.querySelectorAll(".part canvas")])) {
+    // One that is hidden is asked when it is drawn on.
+    if (widths.has(one) || !(one === canvas || one.clientWidth)) continue;
+    widths.set(one, one.clientWidth);
+    sizes.observe(one);
   }
-  return width;
+  return widths.get(canvas) ?? 0;
 };
 
 /** Give a canvas as many pixels as it covers on the screen. */

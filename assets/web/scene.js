@@ -22,7 +22,8 @@ export const scene = (element, { first, server }) => {
   const hint = make("p", { class: "nudge", "aria-hidden": "true", text: say("Drag me") });
   const root = need(element, ".part");
   root.replaceChildren(make("div", { class: "large" }, canvas, hint), make("div", { class: "seen" }, seen, words));
-  let asked = "";
+  // The layers of the first scene come with the page, and are decoded by and by.
+  let asked = named(JSON.parse(first).scene);
 
   const show = () => {
     const question = questions.get();

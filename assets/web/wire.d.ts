@@ -189,6 +189,8 @@ export interface Explanation {
   options: [string, string, string][];
   order: string;
   cost: string;
+  /** lines of Python that use it */
+  example: string;
   measured: MeasuredCosts | null;
 }
 

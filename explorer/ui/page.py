@@ -96,6 +96,7 @@ class Page(gr.Blocks):
             ),
             "i18n": gradio_tables(),
             "css": web.frame(),
+            "head": web.head(),
         }
 
     def launch(self, *arguments: Any, **options: Any) -> Any:
@@ -108,6 +109,8 @@ class Page(gr.Blocks):
             "max_threads": AT_ONCE,
             "state_session_capacity": SESSIONS,
         }
+        # The page's files and somebody's own markup stand beside each other.
+        ours["head"] += options.pop("head", None) or ""
         own = dict(options.pop("app_kwargs", None) or {})
         for name, values in ours.pop("app_kwargs").items():
             own[name] = [*values, *own.get(name, ())]
@@ -177,7 +180,6 @@ def build(
             events=("code", "evidence"),
             options={"notice": notice, "languages": languages(), "build": made_of},
             skeleton="<header><h1>Attention Explorer</h1></header>",
-            head=web.head(),
         )
         language = gr.Textbox(ENGLISH, visible="hidden", elem_id="language")
         page.load(

@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 
 from explorer.ui import web
-from explorer.ui.words import encoded
+from explorer.ui.words import dumps, encoded
 
 #: Shown in place of a part whose file is not there: gradio alone serves none of this page's files.
 _NOT_SERVED = (
@@ -32,7 +32,6 @@ def part(
     skeleton: str = "",
     elem_id: str | None = None,
     live: Sequence[Callable[..., Any]] = (),
-    head: str | None = None,
 ) -> gr.HTML:
     """Make a part of the page that is drawn by one function of assets/web/page.js.
 
@@ -47,7 +46,6 @@ def part(
         skeleton: markup shown until the function has run; constant, never made from input.
         elem_id: id in the page.
         live: functions of the server that it can call, made by `explorer.ui.live.Live`.
-        head: markup for the head of the page.
     """
     names = ", ".join(f'"{name}"' for name in events)
     handles = f"element, trigger, props, watch, events: [{names}]" + (", server" if live else "")
@@ -56,11 +54,11 @@ def part(
         html_template=f'<section class="part" {_labelled(label)}>{skeleton}</section>',
         js_on_load=f"{web.module()}.then((page) => page.mount({draw!r}, {{ {handles} }}), "
         f"() => {{ element.textContent = {_NOT_SERVED!r}; }});",
-        head=head,
         apply_default_css=False,
         elem_id=elem_id,
         padding=False,
-        options=encoded(options),
+        # As a text: gradio copies, walks and wraps each value within a property, on the server and in the browser.
+        options=dumps(options),
         server_functions=list(live) or None,
     )
 

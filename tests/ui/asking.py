@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import uuid
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +33,7 @@ class Asking:
         config = self.client.get("/config").json()
         self.places = {name: one["id"] for one in config["components"] for name in one["props"].get("server_fns") or ()}
         masthead = next(one for one in config["components"] if one["props"].get("elem_id") == "masthead")
-        self.build = masthead["props"]["props"]["options"]["build"]
+        self.build = json.loads(masthead["props"]["props"]["options"])["build"]
         self.page, self.numbers = uuid.uuid4().hex, itertools.count(1)
 
     def body(self, name: str, asked: Any, **changed: Any) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """How long does the page take from hand to eye? ``python -m tests.ui.latency`` prints p50 and p95 of each, ms.
 
+With ``--first`` only how long the page takes to open.
+
 Everything is measured inside one Chromium, with its own clock, from the input event to the end of the frame in which
 the canvases were drawn. Not a test: a shared machine keeps no limits.
 """
@@ -73,8 +75,12 @@ def _quantiles(times: list[float]) -> dict[str, float]:
     return {"p50": round(statistics.median(ordered), 1), "p95": round(ordered[int(0.95 * (len(ordered) - 1))], 1)}
 
 
-def measure() -> dict[str, Any]:
-    """Measure everything; returns name -> {"p50", "p95"} in ms, and the first view's ratio to an empty page."""
+def measure(first_only: bool = False) -> dict[str, Any]:
+    """Measure everything; returns name -> {"p50", "p95"} in ms, and the first view's ratio to an empty page.
+
+    Args:
+        first_only: leave out what happens once the page is open.
+    """
     ports = free_port(), free_port()
     logs = tempfile.TemporaryDirectory()
     folder = Path(logs.name)
@@ -108,57 +114,8 @@ def measure() -> dict[str, Any]:
                         link = page.evaluate("explorer.link.address()")
                     page.close()
             found |= {name: _quantiles(times) for name, times in opened.items()}
-            page = browser.new_page(viewport={"width": 1440, "height": 900})
-            page.goto(f"http://127.0.0.1:{ports[1]}")
-            page.wait_for_function(_SHOWN)
-            page.wait_for_timeout(1500)
-            page.evaluate(f"window.point = {_POINTER}; point('pointerdown', 0.5, 0.5); point('pointermove', 0.53, 0.5)")
-
-            def timed(name: str, act: str, done: str, runs: int = RUNS) -> None:
-                found[name] = _quantiles(page.evaluate(_MEASURE, [act, done, runs]))
-
-            sweep = "0.5 + 0.3 * Math.sin(step / 5), 0.5 + 0.2 * Math.cos(step / 3)"
-            found["pointer move to picture moved"] = _quantiles(_followed(page))
-            timed(
-                "pointer move to maps and answers of 4 models",
-                f"(step) => {{ point('pointermove', {sweep}); }}",
-                "() => explorer.question.isAnsweredBy(explorer.now.answer)",
-            )
-            page.evaluate("point('pointerup', 0.5, 0.5); explorer.question.set({ dx: 0, dy: 0 })")
-            page.wait_for_timeout(1000)
-            timed(
-                "layer slider to map",
-                """(step) => {
-                    const slider = document.querySelector('[aria-label="Layer of model 2"]');
-                    slider.value = step % 3;
-                    slider.dispatchEvent(new Event("input"));
-                    return explorer.now.answer.rows[1].maps[step % 3].layer;
-                }""",
-                "(layer) => document.querySelectorAll('#stage .attention .where')[1].textContent === layer",
-            )
-            page.locator("#stage article:nth-of-type(2) .attention canvas").first.hover()
-            page.wait_for_selector("#stage .part[data-bank]", state="attached")
-            page.wait_for_timeout(500)
-            timed(
-                "click to the query's row",
-                """(step) => {
-                    const before = explorer.question.get().pins[0];
-                    const canvas = document.querySelectorAll("#stage .attention canvas")[1];
-                    const box = canvas.getBoundingClientRect();
-                    canvas.setPointerCapture = () => {};
-                    const [x, y] = [0.1 + 0.8 * ((step * 7 + 3) % 11) / 11, 0.1 + 0.8 * ((step * 5 + 2) % 13) / 13];
-                    const at = { clientX: box.left + x * box.width, clientY: box.top + y * box.height };
-                    for (const kind of ["pointerdown", "pointerup"]) {
-                        canvas.dispatchEvent(new PointerEvent(kind, { bubbles: true, button: 0, pointerId: 1, ...at }));
-                    }
-                    return before;
-                }""",
-                """(before) => {
-                    const row = explorer.now.answer.rows[1];
-                    return explorer.question.get().pins[0] !== before
-                        && Boolean(explorer.maps.rowsOf(row, row.maps.length - 1, "after", 0));
-                }""",
-            )
+            if not first_only:
+                found |= _moved(browser, f"http://127.0.0.1:{ports[1]}")
             browser.close()
     finally:
         for server in servers:
@@ -175,6 +132,63 @@ _SHOWN = (
     "document.querySelectorAll('#stage .model:not(.waiting) .attribution canvas').length === 4"
     " && window.explorer && explorer.now.answer"
 )
+
+
+def _moved(browser: Any, address: str) -> dict[str, Any]:
+    """What takes how long once the page is open, ms."""
+    found: dict[str, Any] = {}
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.goto(address)
+    page.wait_for_function(_SHOWN)
+    page.wait_for_timeout(1500)
+    page.evaluate(f"window.point = {_POINTER}; point('pointerdown', 0.5, 0.5); point('pointermove', 0.53, 0.5)")
+
+    def timed(name: str, act: str, done: str, runs: int = RUNS) -> None:
+        found[name] = _quantiles(page.evaluate(_MEASURE, [act, done, runs]))
+
+    sweep = "0.5 + 0.3 * Math.sin(step / 5), 0.5 + 0.2 * Math.cos(step / 3)"
+    found["pointer move to picture moved"] = _quantiles(_followed(page))
+    timed(
+        "pointer move to maps and answers of 4 models",
+        f"(step) => {{ point('pointermove', {sweep}); }}",
+        "() => explorer.question.isAnsweredBy(explorer.now.answer)",
+    )
+    page.evaluate("point('pointerup', 0.5, 0.5); explorer.question.set({ dx: 0, dy: 0 })")
+    page.wait_for_timeout(1000)
+    timed(
+        "layer slider to map",
+        """(step) => {
+            const slider = document.querySelector('[aria-label="Layer of model 2"]');
+            slider.value = step % 3;
+            slider.dispatchEvent(new Event("input"));
+            return explorer.now.answer.rows[1].maps[step % 3].layer;
+        }""",
+        "(layer) => document.querySelectorAll('#stage .attention .where')[1].textContent === layer",
+    )
+    page.locator("#stage article:nth-of-type(2) .attention canvas").first.hover()
+    page.wait_for_selector("#stage .part[data-bank]", state="attached")
+    page.wait_for_timeout(500)
+    timed(
+        "click to the query's row",
+        """(step) => {
+            const before = explorer.question.get().pins[0];
+            const canvas = document.querySelectorAll("#stage .attention canvas")[1];
+            const box = canvas.getBoundingClientRect();
+            canvas.setPointerCapture = () => {};
+            const [x, y] = [0.1 + 0.8 * ((step * 7 + 3) % 11) / 11, 0.1 + 0.8 * ((step * 5 + 2) % 13) / 13];
+            const at = { clientX: box.left + x * box.width, clientY: box.top + y * box.height };
+            for (const kind of ["pointerdown", "pointerup"]) {
+                canvas.dispatchEvent(new PointerEvent(kind, { bubbles: true, button: 0, pointerId: 1, ...at }));
+            }
+            return before;
+        }""",
+        """(before) => {
+            const row = explorer.now.answer.rows[1];
+            return explorer.question.get().pins[0] !== before
+                && Boolean(explorer.maps.rowsOf(row, row.maps.length - 1, "after", 0));
+        }""",
+    )
+    return found
 
 
 def _followed(page: Any) -> list[float]:
@@ -223,4 +237,4 @@ def _forward() -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(), indent=1))
+    print(json.dumps(measure(first_only="--first" in sys.argv[1:]), indent=1))

@@ -177,6 +177,23 @@ def answers_anew(visit: Visit) -> None:
 
 
 @pytest.mark.browser
+def test_the_first_view_asks_nothing_of_the_server(chromium: Any, server: str):
+    page = chromium.new_page(viewport={"width": 1440, "height": 900})
+    asked: list[str] = []
+    page.on("request", lambda one: asked.append(one.url) if one.method == "POST" else None)
+    page.goto(server)
+    page.wait_for_selector("#stage .part[data-painted]")
+    page.wait_for_timeout(500)
+    assert not [one for one in asked if "component_server" in one]
+    # Another scene is asked for: the list would have shown it.
+    page.wait_for_function("window.explorer")
+    with page.expect_request(lambda one: "component_server" in one.url):
+        page.evaluate("explorer.question.shows({ scene: { ...explorer.question.get().scene, angle: 30 } })")
+    assert [one for one in asked if "component_server" in one]
+    page.close()
+
+
+@pytest.mark.browser
 def test_the_page_is_launched_as_any_page_of_gradio(chromium: Any, tmp_path: Path):
     with running(ALONE, tmp_path, root=None) as address:
         assert httpx.get(address, headers={"host": "evil.example"}).status_code == 421

@@ -44,8 +44,7 @@ def draw(
     with last:
         running.append(_all(worker, measuring, asked, kept, last))
     quiet: dict[str, Any] = {"cancels": running, "show_progress": "hidden", "api_visibility": "private"}
-    for one in (*(own for _, own in inner), last, *others):
-        one.select(None, **quiet)
+    gr.on([one.select for one in (*(own for _, own in inner), last, *others)], None, **quiet)
     return (tabs, [*(own for _, own in inner), last]), kept
 
 

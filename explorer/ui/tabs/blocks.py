@@ -77,25 +77,24 @@ def draw(worker: Worker, live: Live, answers: Answers, tab: gr.Tab, language: gr
                 live=[live.function("example", ANSWERS, answer), live.function("example_scene", ANSWERS, _scene)],
             )
             facts = part("explanation", body(FIRST), label=Message("What the block costs, shows and is good for"))
-            code = gr.Code(explain(FIRST).example, language="python", label=i18n("Use it"), interactive=False, lines=10)
 
-    def show(name: Any, language: Any = ENGLISH) -> Iterator[tuple[str, str, str]]:
-        """Explain a block: (formula, the rest as JSON, lines of Python); at once, and again with its measured cost."""
+    def show(name: Any, language: Any = ENGLISH) -> Iterator[tuple[str, str]]:
+        """Explain a block: (formula, the rest as JSON); at once, and again with its measured cost."""
         found = checked(lambda one: explain(str(one)), name)
         language = language_of(language)
-        yield head(found.name, language), body(found.name, None, language), found.example
+        yield head(found.name, language), body(found.name, None, language)
         costs = []
         for one in (found.name, BESIDE):
             # A turn each: nobody waits for both.
             with answers.turn_to_compute():
                 costs.append(measured(one))
-        yield head(found.name, language), body(found.name, (costs[0], costs[1]), language), found.example
+        yield head(found.name, language), body(found.name, (costs[0], costs[1]), language)
 
     gr.on(
         [chosen.change, tab.select],
         worker.event(MEASUREMENTS, show),
         inputs=[chosen, language],
-        outputs=[formula, facts, code],
+        outputs=[formula, facts],
         show_progress="hidden",
         trigger_mode="always_last",
         api_name="explain",
@@ -260,6 +259,7 @@ def body(name: str, costs: tuple[MeasuredCost, MeasuredCost] | None = None, lang
             "options": [[key, one.text, str(one.default)] for key, one in found.options.items()],
             "order": found.order,
             "cost": found.cost,
+            "example": found.example,
             "measured": None if costs is None else _table(*costs),
         }
     )
