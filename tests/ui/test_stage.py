@@ -317,6 +317,17 @@ def test_a_broken_link_says_what_it_could_not_restore(chromium: Any, server: str
     page.close()
 
 
+def test_a_link_whose_question_is_none_says_so_and_the_page_goes_on(chromium: Any, server: str):
+    page = chromium.new_page()
+    page.goto(f"{server}#question=null")
+    page.locator("#masthead .notice").wait_for()
+    assert "“question” cannot be read" in page.locator("#masthead .notice").inner_text()
+    page.locator("#stage .model:not(.waiting) .top li").first.wait_for()
+    # What comes last when a page begins: its address is kept.
+    page.wait_for_function("() => location.hash.includes('models=')")
+    page.close()
+
+
 def test_a_link_to_a_tab_alone_has_the_first_view_behind_it(chromium: Any, server: str):
     page = chromium.new_page()
     page.goto(f"{server}#tab=blocks&block=coord")
