@@ -83,7 +83,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("stage", 0, "Toy: stage is 1 or more, got 0"),
     ("stage", "1", "Toy: stage is a whole number, got '1'"),
     ("least", 6, "Toy: least is 5 or less, got 6"),
-    ("share", 1.5, "Toy: share lies from 0.0 to 1.0 of the frame, got 1.5"),
+    ("share", 1.5, "Toy: share lies from 0 to 1 of the frame, got 1.5"),
     ("share", math.nan, "Toy: share is a number, got nan"),
     ("share", None, "Toy: share is a number, got None"),
     ("free", math.nan, "Toy: free is a number, got nan"),

@@ -40,7 +40,7 @@ ARRANGEMENTS = {
     "triangle left of circle": ("triangle", (-1.0, 0.0), "circle"),
     "circle left of triangle": ("circle", (-1.0, 0.0), "triangle"),
 }
-CLASSES: tuple[str, ...] = tuple(map(Message, (*SHAPES[:8], *ARRANGEMENTS)))
+CLASSES = (*SHAPES[:8], *ARRANGEMENTS)
 #: Places of the arrangements among the classes.
 PAIRS = tuple(CLASSES.index(name) for name in ARRANGEMENTS)
 #: Radius of an object of scale 1: its circumscribed circle, roughly, or half the extent of an arrangement.
