@@ -53,7 +53,7 @@ def load(spec: ModelSpec, device: torch.device) -> Model:
         std=std,
         interpolation=data["interpolation"],
         crop_pct=data["crop_pct"],
-        # The classes of scenes are words of ours: they are said in the page's language, where those of others are names.
+        # Words of ours: they are said in the page's language, where the classes of other models are names.
         labels=tuple(map(Message, scenes.CLASSES)),
         num_classes=len(scenes.CLASSES),
         headless_reason="",
