@@ -25,6 +25,7 @@ from explorer.attribution.result import Attribution
 from explorer.comparison.result import ClassScore, Comparison, ModelView, Prediction
 from explorer.errors import ParameterError
 from explorer.figures import interactive, static
+from explorer.figures.looks import LOOKS, colours_of
 from explorer.figures.plan import bar_boxes, coloured, cut, measure, pixels, plan_of
 from explorer.figures.results import (
     attention_sheet,
@@ -169,6 +170,33 @@ def test_steps_of_the_sequential_map_look_equal_and_the_diverging_one_is_symmetr
     assert np.abs(light - light[::-1]).max() < 10
 
 
+def test_a_model_has_the_colour_of_what_it_is() -> None:
+    lab = ["lab/mhsa", "lab/conv", "lab/c2f", "lab/ca_c2f"]
+    assert list(colours_of(lab)) == [LOOKS[one.removeprefix("lab/")].colour for one in lab]
+    assert colours_of(lab[::-1]) == colours_of(lab)[::-1]
+    for text in ("lab/mhsa#5", "lab/mhsa-aug", "lab/resnet+mhsa", "random/resnet18+mhsa@3", "mhsa"):
+        assert colours_of([text]) == (LOOKS["mhsa"].colour,), text
+    # Any other has one by its name, whatever stands beside it.
+    wild = ["resnet50.a1_in1k", "vit_tiny_patch16_224", "hf-hub:org/name", "no such model at all!"]
+    alone = {text: colours_of([text])[0] for text in wild}
+    assert set(alone.values()) <= set(MODEL_COLOURS)
+    for text in wild:
+        assert (
+            dict(zip(["lab/none", text, "lab/conv"], colours_of(["lab/none", text, "lab/conv"])))[text] == alone[text]
+        )
+
+
+def test_models_that_are_shown_together_have_colours_of_their_own() -> None:
+    same = ["lab/mhsa", "lab/mhsa#1", "lab/mhsa#2", "random/resnet18+mhsa@3", "lab/axial", "lab/coord"]
+    found = colours_of(same)
+    assert len(set(found)) == 6
+    assert (found[0], found[4], found[5]) == tuple(LOOKS[one].colour for one in ("mhsa", "axial", "coord"))
+    assert len(set(colours_of([f"model{n}" for n in range(6)]))) == 6
+    # One that is shown twice is one model; nobody has to be told apart from itself.
+    assert len(set(colours_of(["lab/mhsa", "resnet18", "lab/mhsa"]))) == 2
+    assert colours_of([]) == ()
+
+
 def test_model_colours_can_be_told_apart_by_the_colour_blind() -> None:
     assert len(MODEL_COLOURS) == 6
     # Machado 2009, severity 1.0: protan, deutan, tritan; on linear RGB.
@@ -275,7 +303,8 @@ def test_signed_attributions_are_symmetric_about_zero() -> None:
 def test_a_comparison_shows_before_and_after_on_one_scale() -> None:
     row = view()
     sheet = comparison_sheet(comparison(row, view(spec="resnet", state="random")), head=2)
-    assert [section.colour for section in sheet.sections] == list(MODEL_COLOURS[:2])
+    colours = colours_of([row.spec, "resnet"])
+    assert [section.colour for section in sheet.sections] == list(colours)
     before, after = panels(sheet)[:2]
     for item, line in enumerate((before, after)):
         picture, bars, attention, explained, _ = line
@@ -285,7 +314,7 @@ def test_a_comparison_shows_before_and_after_on_one_scale() -> None:
         assert isinstance(bars, Bars)
         assert bars.values == (0.75, 0.25)
         assert bars.labels == ("cup", "goldfish")
-        assert bars.colour == MODEL_COLOURS[0]
+        assert bars.colour == colours[0]
         assert isinstance(attention, Map)
         assert torch.equal(attention.values, row.maps[1].row(row.queries[item], 2, item))
         assert isinstance(explained, Map)
@@ -343,9 +372,10 @@ def test_the_layer_asked_for_is_shown(layer: int | None, expected: str) -> None:
 
 def test_sheets_of_several_models_stand_below_each_other() -> None:
     sheets = [prediction_sheet(TOP, random(3, 8, 8), name, "pretrained") for name in ("vit", "resnet")]
-    both = joined("two", sheets, "torch 2.8")
-    assert [section.colour for section in both.sections] == list(MODEL_COLOURS[:2])
-    assert [row[1].colour for row in panels(both)] == list(MODEL_COLOURS[:2])  # type: ignore[union-attr]
+    both = joined("two", sheets, ["vit", "resnet"], "torch 2.8")
+    colours = list(colours_of(["vit", "resnet"]))
+    assert [section.colour for section in both.sections] == colours
+    assert [row[1].colour for row in panels(both)] == colours  # type: ignore[union-attr]
     for said in ("two", "vit: prediction (pretrained", "resnet: prediction (pretrained", "torch 2.8"):
         assert said in words(both)
     assert "line two" in words(lines_sheet("list", ["line one", "line two"]))

@@ -6,8 +6,6 @@ import { say } from "./words.js";
 
 let most = 0;
 /** @type {string[]} */
-let colours = [];
-/** @type {string[]} */
 let texts = [];
 /** @type {(texts: string[]) => void} */
 let publish = () => {};
@@ -15,9 +13,6 @@ let publish = () => {};
 /** The texts of the chosen models. */
 export const models = () => texts;
 export const mostModels = () => most;
-/** The colour of the model in a place. */
-/** @param {number} index */
-export const colour = (index) => colours[index];
 
 /** Choose models, and ask them. */
 /** @param {string[]} chosen */
@@ -34,7 +29,7 @@ export const replace = (index, text) => set(texts.map((one, at) => (at === index
 /** Begin with these models; `out` hands them on to gradio. */
 /** @param {{first: string[], options: ModelsOptions, out: (texts: string[]) => void}} start */
 export const begin = ({ first, options, out }) => {
-  ({ most, colours } = options);
+  ({ most } = options);
   texts = [...first];
   publish = out;
   state.keep("models", () => [...texts], (given) => {

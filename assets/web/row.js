@@ -91,7 +91,6 @@ export const makeRow = (index, redraw) => {
     row.seen.element,
     make("section", { class: "panel answers" }, make("h3", { class: "title", text: say("Answer") }), row.topReason, row.top, row.verdict, row.key),
     row.attention.element, row.attribution.element));
-  row.element.style.setProperty("--model", chosen.colour(index));
   for (const part of [row.seen, row.attention, row.attribution]) {
     const moved = () => now.look.view === "after";
     steer(part.canvas, {
@@ -112,6 +111,7 @@ export const makeRow = (index, redraw) => {
 export const present = (row) => {
   const { data } = row;
   if (!data) return;
+  row.element.style.setProperty("--model", data.colour);
   row.element.classList.remove("waiting");
   row.element.classList.toggle("failed", !isAnswered(data));
   row.problem.hidden = isAnswered(data);

@@ -79,6 +79,7 @@ export interface Move { linear: [[number, number], [number, number]]; offset: [n
 /** What one model answered. */
 export interface Answered {
   asked: string;
+  colour: string;
   error?: undefined;
   spec: string;
   state: string;
@@ -97,7 +98,7 @@ export interface Answered {
   attribution: Attribution | NoAttribution;
 }
 /** Why one model did not. */
-export interface Unanswered { asked: string; spec: string; error: Text }
+export interface Unanswered { asked: string; colour: string; spec: string; error: Text }
 export type AnswerRow = Answered | Unanswered;
 
 /** What was asked, as a reply carries it. */
@@ -280,7 +281,6 @@ export interface MastheadOptions { notice: Text; languages: Record<string, strin
 export interface WaysOptions { tabs: string[]; opens: string; blocks: string[]; biases: number }
 export interface ModelsOptions {
   most: number;
-  colours: string[];
   /** one a line */
   names: string;
   short: string[];

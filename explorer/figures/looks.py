@@ -1,12 +1,15 @@
-"""How each block is drawn everywhere: by what it is, not by where it stands in a list."""
+"""How each block and model is drawn everywhere: by what it is, not by where it stands in a list."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from explorer.figures.sheet import Dash, Symbol
+from explorer.errors import ExplorerError
+from explorer.figures.sheet import MODEL_COLOURS, Dash, Symbol
+from explorer.models.spec import ModelSpec
 
 
 @dataclass(frozen=True)
@@ -43,3 +46,46 @@ _UNKNOWN = Look("#777777", "dash", "circle")
 def look_of(block: str) -> Look:
     """How a block is drawn."""
     return LOOKS.get(block, _UNKNOWN)
+
+
+def colours_of(models: Sequence[str]) -> tuple[str, ...]:
+    """The colours of models that are shown together, one each.
+
+    A model of the laboratory, and one with an inserted block, has its block's colour; any other has one by its name.
+    Where that is taken, by an equal block or by chance, the later one has the next that is free.
+
+    Args:
+        models: texts of specs, or names of blocks.
+    """
+    found: dict[str, str] = {}
+    blocks = {text: _block_of(text) for text in models}
+    firsts = {block: text for text, block in reversed(blocks.items())}
+    # The first of a block has its colour, whatever stands before it; then come its equals, and then all others.
+    for text in sorted(blocks, key=lambda one: (blocks[one] not in LOOKS, firsts[blocks[one]] != one)):
+        known = LOOKS.get(blocks[text])
+        found[text] = _free(known.colour if known else _by_name(text), found.values())
+    return tuple(found[text] for text in models)
+
+
+def _block_of(text: str) -> str:
+    if text in LOOKS:
+        return text
+    try:
+        spec = ModelSpec.parse(text)
+    except ExplorerError:
+        return ""
+    return spec.block or (spec.backbone.removesuffix("-aug") if spec.origin == "lab" else "")
+
+
+def _by_name(text: str) -> str:
+    return MODEL_COLOURS[hashlib.sha256(text.encode()).digest()[0] % len(MODEL_COLOURS)]
+
+
+def _free(wanted: str, taken: Collection[str]) -> str:
+    """The colour, or the next one of those for models that no other model has."""
+    if wanted not in taken:
+        return wanted
+    start = MODEL_COLOURS.index(wanted) if wanted in MODEL_COLOURS else 0
+    others = (MODEL_COLOURS[(start + step) % len(MODEL_COLOURS)] for step in range(len(MODEL_COLOURS)))
+    free = [*others, *(look.colour for look in LOOKS.values())]
+    return next((one for one in free if one not in taken), wanted)

@@ -12,7 +12,8 @@ from explorer.attention.maps import AttentionMap
 from explorer.attribution.result import Attribution
 from explorer.comparison.result import Comparison, ModelView, Prediction
 from explorer.errors import ParameterError
-from explorer.figures.sheet import MODEL_COLOURS, Bars, Map, Panel, Picture, Section, Sheet, Words, colour_of, frame_of
+from explorer.figures.looks import colours_of
+from explorer.figures.sheet import Bars, Map, Panel, Picture, Section, Sheet, Words, frame_of
 from explorer.geometry import Point
 from explorer.kinds import KINDS
 from explorer.models.spec import WEIGHTS_STATES, WeightsState
@@ -20,7 +21,7 @@ from explorer.models.spec import WEIGHTS_STATES, WeightsState
 
 def prediction_sheet(prediction: Prediction, image: Tensor, spec: str, state: WeightsState) -> Sheet:
     """What does a model answer? ``image`` (3, H, W) in 0..1 is what it saw."""
-    panels = (Picture("What the model sees", image), _bars(prediction, MODEL_COLOURS[0]))
+    panels = (Picture("What the model sees", image), _bars(prediction, colours_of((spec,))[0]))
     return Sheet(f"{spec}: prediction", (Section(_state_in_words(state), (panels,)),))
 
 
@@ -66,11 +67,10 @@ def attribution_sheet(attribution: Attribution, image: Tensor, spec: str = "") -
     return Sheet(f"{spec}: {attribution.method} of {attribution.target}", (section,))
 
 
-def joined(title: str, sheets: Sequence[Sheet], footer: str = "") -> Sheet:
+def joined(title: str, sheets: Sequence[Sheet], models: Sequence[str], footer: str = "") -> Sheet:
     """Put several models' sheets below each other, each in its model's colour."""
     sections: list[Section] = []
-    for number, sheet in enumerate(sheets):
-        colour = colour_of(number)
+    for sheet, colour in zip(sheets, colours_of(models)):
         for section in sheet.sections:
             heading = f"{sheet.title} ({section.heading})" if section.heading else sheet.title
             rows = tuple(
@@ -103,18 +103,18 @@ def comparison_sheet(
     """
     one_each = [layer] * len(comparison.rows) if layer is None or isinstance(layer, (int, str)) else list(layer)
     moved = any(row.images[0] is not row.images[1] and not torch.equal(*row.images) for row in comparison.rows)
+    colours = colours_of([row.spec for row in comparison.rows])
     sections = tuple(
-        _section(row, number, moved, layer, head, query)
-        for number, (row, layer) in enumerate(zip(comparison.rows, one_each))
+        _section(row, colour, moved, layer, head, query)
+        for row, layer, colour in zip(comparison.rows, one_each, colours)
     )
     footer = ", ".join(f"{name} {version}" for name, version in comparison.versions.items())
     return Sheet(f"Picture: {comparison.transform}. Attribution: {comparison.method}", sections, footer)
 
 
 def _section(
-    row: ModelView, number: int, moved: bool, layer: int | str | None, head: int | None, query: str | None
+    row: ModelView, colour: str, moved: bool, layer: int | str | None, head: int | None, query: str | None
 ) -> Section:
-    colour = colour_of(number)
     chosen = row.map(layer)
     limits = _limits([one.values for one in row.attributions]) if row.attributions else (0.0, 1.0)
     rows = []

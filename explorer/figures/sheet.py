@@ -13,7 +13,8 @@ from torch import Tensor
 
 from explorer.geometry import Point
 
-#: One colour a model, told apart by the colour-blind too (Wong 2011, Nature Methods 8:441; without black and yellow).
+#: Colours of models that have no block of ours, told apart by the colour-blind too (Wong 2011, Nature Methods 8:441;
+#: without black and yellow).
 MODEL_COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 #: Cividis (Nunez 2018), from 0 to the largest value.
 SEQUENTIAL: Final = (
@@ -208,11 +209,6 @@ class Sheet:
     title: str
     sections: tuple[Section, ...]
     footer: str = ""
-
-
-def colour_of(number: int) -> str:
-    """The colour of the model in this place of a list, from 0."""
-    return MODEL_COLOURS[number % len(MODEL_COLOURS)]
 
 
 def frame_of(image: Tensor) -> tuple[int, int]:

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from explorer.figures.sheet import Axis, Chart, Line, colour_of
+from explorer.figures.sheet import Axis, Chart, Line
 from explorer.images import Picture
 from explorer.models.model import Model
 from explorer.probes.base import Run, Step
@@ -91,7 +91,7 @@ def points(
             column(one, "value"),
             column(one, "low"),
             column(one, "high"),
-            colour=colour_of(number),
+            colour=result.colours[number],
             joined=False,
         )
         for number, (model, one) in enumerate(zip(result.models, rows))

@@ -12,7 +12,7 @@ from torch import Tensor
 from explorer.attention.maps import AttentionMap
 from explorer.attention.watch import capture
 from explorer.errors import MethodError, NoAttentionError
-from explorer.figures.sheet import Axis, Chart, Line, Section, colour_of
+from explorer.figures.sheet import Axis, Chart, Line, Section
 from explorer.messages import Message
 from explorer.models.model import Model
 from explorer.probes.base import PROBES, Bias, Probe, Run, Step
@@ -129,10 +129,10 @@ class AttentionDistance(Probe):
                 middle = [one for one in rows if one["head"] == "mean"]
                 heads = [one for one in rows if one["head"] != "mean"]
                 if middle:
-                    lines.append(curve(model, number, middle, "depth"))
+                    lines.append(curve(model, result.colours[number], middle, "depth"))
                     x, y = (tuple(float(one[name]) for one in heads) for name in ("depth", "value"))
                     lines.append(
-                        Line(Message("{model}, heads", model=model), x, y, colour=colour_of(number), joined=False)
+                        Line(Message("{model}, heads", model=model), x, y, colour=result.colours[number], joined=False)
                     )
             if lines:
                 axes = Axis(Message("depth, share of the attention layers")), Axis(axis, low=0.0)

@@ -93,7 +93,9 @@ class AttributionRadius(Probe):
             rows = result.of(model)
             if rows:
                 named = [{**one, "held": percent(one["share"])} for one in rows]
-                lines.append(curve(listed([model, rows[0]["input"]]), number, named, "held", joined=False))
+                lines.append(
+                    curve(listed([model, rows[0]["input"]]), result.colours[number], named, "held", joined=False)
+                )
         chart = Chart(
             Message(
                 "Radius around the centre of mass of |attribution| ({method})",

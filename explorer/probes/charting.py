@@ -6,15 +6,15 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from explorer.figures.sheet import Dash, Line, colour_of
+from explorer.figures.sheet import Dash, Line
 from explorer.messages import Message
 from explorer.models.model import Model
 from explorer.probes.result import ProbeResult
 from explorer.probes.rows import Row
 
 
-def curve(name: str, number: int, rows: Sequence[Row], x: str, dash: Dash = "solid", joined: bool = True) -> Line:
-    """Rows over their condition ``x``, numbers in ascending order, in the colour of the model in this place.
+def curve(name: str, colour: str, rows: Sequence[Row], x: str, dash: Dash = "solid", joined: bool = True) -> Line:
+    """Rows over their condition ``x``, numbers in ascending order, in its model's colour.
 
     A row without an interval has its value as both ends; where none has one, the line has none.
     """
@@ -27,7 +27,7 @@ def curve(name: str, number: int, rows: Sequence[Row], x: str, dash: Dash = "sol
 
     some = any(one["low"] is not None for one in rows)
     low, high = (column("low"), column("high")) if some else (None, None)
-    return Line(name, tuple(one[x] for one in rows), column("value"), low, high, colour_of(number), dash, joined)
+    return Line(name, tuple(one[x] for one in rows), column("value"), low, high, colour, dash, joined)
 
 
 def lines(result: ProbeResult, over: str, measure: str, **conditions: Any) -> tuple[Line, ...]:
@@ -35,7 +35,7 @@ def lines(result: ProbeResult, over: str, measure: str, **conditions: Any) -> tu
     found = [
         (number, name, result.of(name, measure=measure, **conditions)) for number, name in enumerate(result.models)
     ]
-    return tuple(curve(name, number, rows, over) for number, name, rows in found if rows)
+    return tuple(curve(name, result.colours[number], rows, over) for number, name, rows in found if rows)
 
 
 def percent(share: float) -> str:

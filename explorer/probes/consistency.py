@@ -203,7 +203,7 @@ class Consistency(Probe):
             for number, model in enumerate(result.models):
                 rows = [one for name in names for one in result.of(model, measure=name)]
                 if rows:
-                    lines.append(curve(model, number, rows, "measure", joined=False))
+                    lines.append(curve(model, result.colours[number], rows, "measure", joined=False))
             charts.append(
                 Chart(
                     title,

@@ -11,7 +11,7 @@ import torch
 from explorer.blocks import BLOCKS, cost
 from explorer.blocks.explain import explain
 from explorer.errors import MethodError, ParameterError
-from explorer.figures.sheet import Axis, Chart, Line, Section, Table, colour_of
+from explorer.figures.sheet import Axis, Chart, Line, Section, Table
 from explorer.messages import Message, listed, ranged
 from explorer.models.device import out_of_memory
 from explorer.models.model import Model
@@ -334,7 +334,7 @@ def _chart(result: ProbeResult, quantity: str, axis: AxisName, said: str) -> Cha
         if not points:
             continue
         x, y = (tuple(map(float, part)) for part in zip(*points))
-        colour = colour_of(number)
+        colour = result.colours[number]
         lines.append(Line(model, x, y, colour=colour))
         for fit in result.of(model, measure=Message("{quantity} exponent in {axis}", quantity=quantity, axis=axis)):
             if fit["theory"] is not None:
@@ -397,7 +397,7 @@ def _comparison(result: ProbeResult) -> tuple[tuple[tuple[str, ...], ...], tuple
         words.append(
             (model, about.title, about.order, *measured, about.memory, about.reach, about.use, about.difficulty)
         )
-        colours.append(colour_of(number))
+        colours.append(result.colours[number])
     return tuple(words), tuple(colours)
 
 

@@ -165,7 +165,7 @@ class EffectiveReceptiveField(Probe):
         for number, model in enumerate(result.models):
             rows = result.of(model, measure=Message("share of mass"))
             if rows:
-                lines.append(curve(listed([model, rows[0]["input"]]), number, rows, "side"))
+                lines.append(curve(listed([model, rows[0]["input"]]), result.colours[number], rows, "side"))
         chart = Chart(
             Message("Share of the effective receptive field inside a centred square"),
             tuple(lines),

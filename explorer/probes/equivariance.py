@@ -192,13 +192,13 @@ class Equivariance(Probe):
                 rows = result.of(model, measure=measure)
                 last = [one for one in rows if one["stage"] == _deepest(rows)]
                 if last:
-                    shifts.append(curve(model, number, last, "strides"))
+                    shifts.append(curve(model, result.colours[number], last, "strides"))
                 drawn: tuple[tuple[float, Dash], ...] = ((1.0, "solid"), (0.5, "dot"))
                 for strides, dash in drawn:
                     some = [one for one in rows if one["strides"] == strides]
                     if some:
                         name = model if strides == 1 else Message("{model}, half a stride", model=model)
-                        stages.append(curve(name, number, some, "stage", dash))
+                        stages.append(curve(name, result.colours[number], some, "stage", dash))
             unit = Message("{how}. Bands: 95 % over images.", how=listed(how, "{first}; {rest}"))
             charts.append(
                 (

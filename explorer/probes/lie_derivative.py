@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from explorer.figures.sheet import Axis, Chart, Section, Table, colour_of
+from explorer.figures.sheet import Axis, Chart, Section, Table
 from explorer.messages import Message
 from explorer.models.model import Model
 from explorer.probes.base import PROBES, Probe, Run, Step, need_classes
@@ -136,7 +136,7 @@ class LieDerivative(Probe):
         for number, model in enumerate(result.models):
             rows = result.of(model, measure="Lie derivative per px")
             if rows:
-                lines.append(curve(model, number, rows, "step"))
+                lines.append(curve(model, result.colours[number], rows, "step"))
             for one in result.of(model):
                 ends = (
                     ""
@@ -145,7 +145,7 @@ class LieDerivative(Probe):
                 )
                 words = (model, f"{one['step']:g} px", f"{one['value']:.3g}", ends, one["unit"], one["scheme"])
                 table.append(words)
-                colours.append(colour_of(number))
+                colours.append(result.colours[number])
         if not lines:
             return ()
         chart = Chart(

@@ -231,7 +231,7 @@ class PatchShuffle(Probe):
                 for one in result.of(name, measure=Message("accuracy among arrangements"), grid="1x1", group=group)
             ]
             if rows:
-                own.append(curve(name, number, rows, "condition", joined=False))
+                own.append(curve(name, result.colours[number], rows, "condition", joined=False))
         y = Axis(Message("accuracy among the four (chance 0.25)"), low=0, high=1)
         further = Chart(Message("Arrangements, not shuffled"), tuple(own), Axis(Message("how the two parts stand")), y)
         says = Message("Freshly drawn scenes; accuracy with all twelve classes to choose from (chance 0.083).")

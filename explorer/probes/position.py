@@ -195,7 +195,7 @@ class Position(Probe):
             curves = tuple(
                 curve(
                     name,
-                    number,
+                    result.colours[number],
                     [{**one, "what": _CHANGED[one["kind"], one["position"]]} for one in rows],
                     "what",
                     joined=False,

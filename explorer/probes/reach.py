@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from explorer.figures.looks import colours_of
 from explorer.figures.sheet import Axis, Chart, Section
 from explorer.messages import Message
 from explorer.probes.charting import curve
@@ -15,18 +16,17 @@ def on_one_axis(results: Sequence[ProbeResult]) -> Section:
     """How far could a model look, how far does it look, and how far apart is its evidence? All in px of the input.
 
     Args:
-        results: of the four probes of locality, in any number; what is missing is left out. Models have the colours of
-            their places in the order in which the results name them.
+        results: of the four probes of locality, in any number; what is missing is left out. Models have their colours.
 
     Squares are shown by half their side, beside distances and radii.
     """
     models = list(dict.fromkeys(model for result in results for model in result.models))
     lines = []
-    for number, model in enumerate(models):
+    for model, colour in zip(models, colours_of(models)):
         points = {name: one for result in results for name, one in _radii_of(result, model).items()}
         rows = [{**points[name], "category": name} for name in CATEGORIES if name in points]
         if rows:
-            lines.append(curve(model, number, rows, "category", joined=False))
+            lines.append(curve(model, colour, rows, "category", joined=False))
     chart = Chart(
         Message("Receptive fields, attention and evidence on one axis"),
         tuple(lines),

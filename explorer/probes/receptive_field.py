@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from explorer.figures.sheet import Axis, Chart, Line, Section, colour_of
+from explorer.figures.sheet import Axis, Chart, Line, Section
 from explorer.messages import Message, listed
 from explorer.models.device import out_of_memory
 from explorer.models.model import Model
@@ -91,7 +91,7 @@ class ReceptiveField(Probe):
             if not rows:
                 continue
             x, y = (tuple(float(one[name]) for one in rows) for name in ("stage", "value"))
-            lines.append(Line(model, x, y, colour=colour_of(number)))
+            lines.append(Line(model, x, y, colour=result.colours[number]))
             open_ = [one for one in rows if one["reach"] != "bounded"]
             if open_:
                 said.append(

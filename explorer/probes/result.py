@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from explorer.errors import ParameterError
+from explorer.figures.looks import colours_of
 from explorer.writing import write
 
 #: Which way a score is better; "none" where more is neither.
@@ -55,7 +56,7 @@ class ProbeResult:
             the probe's own conditions.
         summary: "MODEL: MEASURE" -> the number that stands for its rows.
         notes: what has to be said beside it: models that it cannot serve and why, conditions that were left out.
-        models: text form of every model asked for, in order; a model's colour is that of its place.
+        models: text form of every model asked for, in order.
         parameters: the probe's parameters as used.
         stimuli: model -> what it was shown, border policy included.
         mode: "paper" (the protocol's fixed sizes) or "model" (the model's own crop, interpolation, mean and std).
@@ -82,6 +83,11 @@ class ProbeResult:
     versions: Mapping[str, str]
     share: float = 1.0
     input_sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def colours(self) -> tuple[str, ...]:
+        """The colour of each model."""
+        return colours_of(self.models)
 
     def of(self, model: str, **conditions: Any) -> list[dict[str, Any]]:
         """The rows of one model that have these values, in order."""

@@ -415,5 +415,5 @@ def _curves(result: ProbeResult, measure: str) -> tuple[Line, ...]:
         for place, size in enumerate(sizes):
             called = name if len(sizes) == 1 else Message("{name}, input {size} px", name=name, size=size)
             some = [one for one in rows if one["input"] == size]
-            curves.append(curve(called, number, some, "zoom", dashes[place % len(dashes)]))
+            curves.append(curve(called, result.colours[number], some, "zoom", dashes[place % len(dashes)]))
     return tuple(curves)

@@ -6,7 +6,8 @@ import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from explorer.figures.sheet import Line, Radar, Section, Sheet, Table, colour_of
+from explorer.figures.looks import colours_of
+from explorer.figures.sheet import Line, Radar, Section, Sheet, Table
 from explorer.messages import Message, listed, ranged
 from explorer.probes.base import BIASES, PROBES, Bias, Probe
 from explorer.probes.reach import on_one_axis
@@ -80,7 +81,7 @@ def scores_table(result: ProbeResult) -> Table:
         (model, *(number(found[model, measure]) if (model, measure) in found else "-" for measure in measures))
         for model in result.models
     )
-    colours = tuple(colour_of(place) for place in range(len(result.models)))
+    colours = result.colours
     counts = sorted({score.n for score in result.summary.values()})
     n = counts[0] if len(counts) == 1 else Message("{low} to {high}", low=counts[0], high=counts[-1])
     said = Message("95 % intervals in brackets; n = {n}", n=n)
@@ -160,7 +161,7 @@ def summary_sheet(results: Sequence[ProbeResult]) -> Sheet:
     models = list(results[-1].models) if results else []
     every = {bias: standing_for(bias, results, models) for bias in BIASES}
     found = {bias: scores for bias, scores in every.items() if scores}
-    colours = tuple(colour_of(place) for place in range(len(models)))
+    colours = colours_of(models)
     rows = tuple(
         (model, *(number(scores[model]) if model in scores else "-" for scores in found.values())) for model in models
     )
@@ -207,8 +208,8 @@ def _radar(models: Sequence[str], found: Mapping[Bias, Mapping[str, Score]]) -> 
         return min(1.0, scores[model].value / (largest or 1.0))
 
     lines = tuple(
-        Line(model, names, tuple(share(model, bias) for bias in found), colour=colour_of(place))
-        for place, model in enumerate(models)
+        Line(model, names, tuple(share(model, bias) for bias in found), colour=colour)
+        for model, colour in zip(models, colours_of(models))
     )
     relative = [HEADLINES[bias].heading for bias in found if HEADLINES[bias].relative]
     unit = Message("shares, 0 to 1; + higher is better, - lower is better")

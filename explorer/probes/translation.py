@@ -144,7 +144,7 @@ class Translation(Probe):
             frame, axes = (side * step, side * step), ("dx, px", "dy, px")
             maps.append(Map(model, values, frame, 0.0, top, f"mean {CHANGED}", origin=corner, axes=axes))
             profile = [one for one in rows if one["dy"] == 0]
-            lines.append(curve(model, number, profile, "dx"))
+            lines.append(curve(model, result.colours[number], profile, "dx"))
             strides |= {int(one["value"]) for one in result.of(model, measure="stride")[-2:]}
         if not maps:
             return ()
@@ -240,7 +240,7 @@ def _right(said: Tensor, truth: Sequence[int | None], whole: Any, shifts: Any) -
 def _right_answers(result: ProbeResult) -> list[Chart]:
     """The chart of right answers over the distance, where labels are known."""
     lines = tuple(
-        curve(model, number, rows, "distance")
+        curve(model, result.colours[number], rows, "distance")
         for number, model in enumerate(result.models)
         if (rows := [one for one in result.of(model, measure="accuracy") if "distance" in one])
     )

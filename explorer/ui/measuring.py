@@ -16,7 +16,7 @@ import gradio as gr
 from explorer.errors import ExplorerError, ParameterError
 from explorer.figures.interactive import separate
 from explorer.figures.saving import save
-from explorer.figures.sheet import Chart, Map, Radar, Table, colour_of
+from explorer.figures.sheet import Chart, Map, Radar, Table
 from explorer.messages import ENGLISH, Message, language_of, listed, sentences
 from explorer.models.model import Model
 from explorer.probes import PROBES, show, steps
@@ -269,7 +269,7 @@ def scores(result: ProbeResult) -> str:
     rows = [
         {
             "name": model,
-            "colour": colour_of(place),
+            "colour": result.colours[place],
             "cells": [
                 {"text": "–"} if (one := found.get((model, measure))) is None else _cell(one) for measure in measures
             ],

@@ -28,6 +28,7 @@ from explorer.attention.layouts.weights import DotProduct
 from explorer.attention.maps import AttentionMap
 from explorer.comparison.compare import NO_MAP, REFUSED, Pair
 from explorer.comparison.result import ModelView, Prediction
+from explorer.figures.looks import colours_of
 from explorer.geometry import Point
 from explorer.kinds import KINDS
 from explorer.messages import Message, listed
@@ -110,11 +111,11 @@ def live(
     blob, images = _Blob(), _Images()
     rows: list[dict[str, Any]] = []
     view, full = request.view, is_complete(slots, request.view)
-    for text, slot in zip(view.texts, slots):
+    for text, slot, colour in zip(view.texts, slots, colours_of(view.texts)):
         if isinstance(slot, Failure):
-            rows.append({"asked": text, "spec": slot.spec, "error": slot.problem})
+            rows.append({"asked": text, "colour": colour, "spec": slot.spec, "error": slot.problem})
         else:
-            rows.append({"asked": text, **_row(slot, request, blob, images, full, pending)})
+            rows.append({"asked": text, "colour": colour, **_row(slot, request, blob, images, full, pending)})
     return dumps(
         {
             "key": key,

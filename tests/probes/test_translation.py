@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from explorer.errors import MethodError, ParameterError
-from explorer.figures.sheet import MODEL_COLOURS, Chart, Map
+from explorer.figures.sheet import Chart, Map
 from explorer.geometry import Point
 from explorer.models.loading import load
 from explorer.models.model import Model
@@ -274,7 +274,7 @@ def test_strides_are_marked_and_models_have_their_colours() -> None:
     maps, (chart,) = section.rows
     assert [one.title for one in maps] == ["m0", "m2"]
     assert isinstance(chart, Chart)
-    assert [line.colour for line in chart.lines] == [MODEL_COLOURS[0], MODEL_COLOURS[2]]
+    assert [line.colour for line in chart.lines] == [result.colours[0], result.colours[2]]
     assert chart.marks == ((-8.0, "8 px"), (-4.0, "4 px"), (4.0, "4 px"), (8.0, "8 px"))
     assert Translation().sections(_result("translation", [], ("m0",), {"side": 3, "step": 8})) == ()
 

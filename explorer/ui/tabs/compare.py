@@ -10,7 +10,7 @@ from typing import Any, cast
 import gradio as gr
 
 from explorer.blocks import BLOCKS
-from explorer.figures.sheet import MODEL_COLOURS, PALETTES
+from explorer.figures.sheet import PALETTES
 from explorer.images import alt_text, samples
 from explorer.lab import networks
 from explorer.messages import Message
@@ -106,7 +106,6 @@ def draw(
                 elem_id="models",
                 options={
                     "most": MAX_MODELS,
-                    "colours": list(MODEL_COLOURS),
                     "names": "\n".join([*trained, *names]),
                     "short": [*(name for name in trained if "#" not in name), *SHORT_LIST],
                     "lab": list(trained),
