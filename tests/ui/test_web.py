@@ -121,6 +121,39 @@ def test_no_script_reaches_into_gradio_or_changes_what_is_the_browsers():
         assert _FORBIDDEN.search(bad), bad
 
 
+#: Of gradio's elements, those that the style sheets name because it has no other way to say it, and what for. Its
+#: version is bounded, and the tests of layout fail where a name is gone.
+OF_GRADIO = {
+    "gradio-container": "the page's colours and width",
+    "main": "the page's margins",
+    "fillable": "the page's margins",
+    "contain": "the gap between the page's parts; a lecture that fills the window",
+    "column": "the same",
+    "html-container": "no margin around the parts that are ours",
+    "tab-wrapper": "the line of tabs: its height, hidden on a full screen",
+    "tab-container": "the line below the tabs",
+    "tabitem": "no frame around a tab",
+    "form": "no frame around the list of blocks and the laboratory's choice",
+    "block": "the same",
+    "wrap": "the list of blocks stands upright, on a telephone in lines",
+    "selected": "what is chosen in it",
+}
+
+
+def test_style_sheets_name_no_more_of_gradios_elements_than_is_said_here():
+    own = " ".join(
+        path.read_text(encoding="utf-8")
+        for path in (*asset("web").glob("*.js"), *(ROOT / "explorer" / "ui").rglob("*.py"))
+    )
+    ours = set(re.findall(r"[\w-]+", own)) - set(OF_GRADIO)
+    for path in asset("web").glob("*.css"):
+        plain = re.sub(r"/\*.*?\*/|\{[^{}]*\}", "{}", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+        names = set(re.findall(r"\.(-?[A-Za-z_][\w-]*)", plain))
+        strangers = {name for name in names - ours if not name.startswith(("katex", "js-plotly"))}
+        # Plotly's own names, in its figures.
+        assert path.name == "figures.css" or strangers <= set(OF_GRADIO), (path.name, strangers - set(OF_GRADIO))
+
+
 def test_modules_import_each_other_by_name_and_no_function_is_long():
     for path in sorted(WEB.glob("*.js")):
         code = path.read_text(encoding="utf-8")
