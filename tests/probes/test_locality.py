@@ -500,7 +500,7 @@ def test_sections_show_all_models_in_their_colours(results: list[ProbeResult]) -
     for result in results:
         (section,) = PROBES[result.probe](**result.parameters).sections(result)
         chart = section.rows[0][0]
-        assert {line.colour for line in chart.lines} <= {"#0072B2", "#D55E00"}  # type: ignore[union-attr]
+        assert {line.colour for line in chart.lines} <= set(result.colours)  # type: ignore[union-attr]
         named = " ".join(line.name for line in chart.lines)  # type: ignore[union-attr]
         assert "lab/mhsa" in named
         assert ("lab/conv" in named) == (result.probe != "attention-distance")
