@@ -222,7 +222,7 @@ class Answers:
         while not self.turn.acquire(timeout=0.25):
             task().check()
             if time.monotonic() > deadline:
-                raise BusyError(Message("Many are asking at once; ask again in a moment"))
+                raise BusyError(Message("Many are asking at once; ask again in a moment."))
         try:
             task().check()
             yield
