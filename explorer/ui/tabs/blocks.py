@@ -69,7 +69,7 @@ def draw(worker: Worker, live: Live, answers: Answers, tab: gr.Tab, language: gr
         with gr.Column(scale=0, min_width=170, elem_id="blocks-list"):
             chosen = tells_block(gr.Radio(list(BLOCKS), value=FIRST, label=i18n("Block"), elem_id="block"))
         with gr.Column(scale=1, min_width=320, elem_id="blocks-text"):
-            formula = gr.Markdown(head(FIRST), latex_delimiters=LATEX)
+            formula = gr.Markdown(head(FIRST), latex_delimiters=LATEX, elem_id="block-head")
             part(
                 "example",
                 label=Message("A live example"),
