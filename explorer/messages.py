@@ -106,22 +106,6 @@ def counted(one: str, many: str, n: int, /, **values: Any) -> Message:
     return Message._made(one, many, n, {"n": n, **{name: _value(value) for name, value in values.items()}})
 
 
-def listed(parts: Iterable[Any], pair: str = "{first}, {rest}") -> str:
-    """Texts one after another.
-
-    Args:
-        parts: texts, or errors.
-        pair: how two of them are put together, a template: one of those in `PAIRS`.
-    """
-    found = [_value(one) for one in parts]
-    if not found:
-        return ""
-    said = found[-1]
-    for one in reversed(found[:-1]):
-        said = Message(pair, first=one, rest=said)
-    return said if isinstance(said, Message) else str(said)
-
-
 #: How two texts are put together.
 PAIRS = (
     Message("{first}, {rest}"),
@@ -130,7 +114,29 @@ PAIRS = (
     Message("{first} {rest}"),
     Message("{first} · {rest}"),
     Message("{first}. {rest}"),
+    Message("{first} or {rest}"),
+    Message("{first} and {rest}"),
 )
+
+
+def listed(parts: Iterable[Any], pair: str = "{first}, {rest}") -> str:
+    """Texts one after another.
+
+    Args:
+        parts: texts, or errors.
+        pair: how two of them are put together, one of `PAIRS`.
+
+    Raises ValueError for another pair: no catalogue would have it.
+    """
+    if pair not in PAIRS:
+        raise ValueError(f"two texts are put together by one of {', '.join(map(repr, PAIRS))}; got {pair!r}")
+    found = [_value(one) for one in parts]
+    if not found:
+        return ""
+    said = found[-1]
+    for one in reversed(found[:-1]):
+        said = Message(pair, first=one, rest=said)
+    return said if isinstance(said, Message) else str(said)
 
 
 def ranged(value: str, low: str | None, high: str | None) -> str:
