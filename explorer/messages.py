@@ -157,6 +157,44 @@ def message_of(error: BaseException) -> str:
     return said if isinstance(said, Message) else str(error)
 
 
+# ---- on the way to another process, or to a browser
+
+
+def encoded(value: Any) -> Any:
+    """A value for JSON that keeps its messages: {template, values}, and for those that count {plural, number} too.
+
+    A message without values is its template, which the browser looks up as it stands.
+    """
+    if isinstance(value, Message):
+        return apart(value) if value.values or value.plural else value.template
+    if isinstance(value, Mapping):
+        return {str(name): encoded(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [encoded(one) for one in value]
+    return value
+
+
+def apart(text: str) -> dict[str, Any]:
+    """A text as its template and its values."""
+    if not isinstance(text, Message):
+        return {"template": text, "values": {}}
+    values = {name: apart(one) if isinstance(one, Message) else one for name, one in text.values.items()}
+    counting = {"plural": text.plural, "number": text.number} if text.plural else {}
+    return {"template": text.template, "values": values, **counting}
+
+
+def decoded(value: Any) -> Any:
+    """What `encoded` made of a value; a message that had no values stays its template."""
+    if isinstance(value, list):
+        return [decoded(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if "template" not in value:
+        return {name: decoded(one) for name, one in value.items()}
+    values = {name: decoded(one) for name, one in value["values"].items()}
+    return Message._made(value["template"], value.get("plural", ""), value.get("number", 1), values)
+
+
 # ---- catalogues
 
 

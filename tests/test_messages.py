@@ -123,3 +123,12 @@ def test_what_is_changed_in_a_message_are_its_plain_texts_alone():
     one = Message("{path} of {inner}: {n}", path="/a/b", inner=Message("{path}", path="/c/d"), n=3)
     assert one.each(lambda text: re.sub(".*/", "", text)) == "b of d: 3"
     assert one == "/a/b of /c/d: 3"
+
+
+def test_a_message_goes_as_json_and_comes_back():
+    one = counted("{n} seed of {what}", "{n} seeds of {what}", 3, what=Message("star"))
+    told = {"error": one, "notes": (Message("{x} px", x=1.5), "plain"), "size": [3, 4]}
+    back = messages.decoded(json.loads(json.dumps(messages.encoded(told))))
+    assert back == {"error": "3 seeds of star", "notes": ["1.5 px", "plain"], "size": [3, 4]}
+    assert (back["error"].plural, back["error"].number) == (one.plural, 3)
+    assert isinstance(back["error"].values["what"], Message)

@@ -26,7 +26,7 @@ from explorer.attention import layouts
 from explorer.attention.maps import AttentionMap
 from explorer.errors import NoAttentionError
 from explorer.images import read_image
-from explorer.messages import Message
+from explorer.messages import Message, listed
 
 if TYPE_CHECKING:
     from explorer.models.model import Model
@@ -270,11 +270,16 @@ def capture(model: Model, image: Any) -> list[AttentionMap]:
             else Message("insert a block, as in '{backbone}+mhsa@2'", backbone=model.spec.backbone)
         )
         raise NoAttentionError(
-            Message(
-                "{spec}: no attention was seen in its forward pass. {module} Use an attribution, or {advice}.",
-                spec=model.spec,
-                module=layouts.why_none(model.module),
-                advice=advice,
+            listed(
+                [
+                    model.spec,
+                    Message(
+                        "no attention was seen in its forward pass. {why} Use an attribution, or {advice}.",
+                        why=layouts.why_none(model.module),
+                        advice=advice,
+                    ),
+                ],
+                "{first}: {rest}",
             )
         )
     return maps

@@ -26,7 +26,7 @@ from typing import Final
 from explorer.errors import ParameterError
 from explorer.images.first import format_of
 from explorer.images.picture import SUFFIXES
-from explorer.messages import Message
+from explorer.messages import Message, message_of
 
 #: Folders whose folders are classes, in any case.
 SPLITS: Final = ("train", "val", "valid", "validation", "test")
@@ -118,7 +118,7 @@ class Folder:
 
     def leave_out(self, path: Path, error: Exception | str) -> None:
         """Remember a picture that could not be read."""
-        self.left_out.setdefault(self._key(path), str(error))
+        self.left_out.setdefault(self._key(path), message_of(error) if isinstance(error, Exception) else error)
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from PIL import Image
 from explorer.errors import ImageError
 from explorer.images.picture import Picture
 from explorer.images.reading import read_image
-from explorer.messages import Message
+from explorer.messages import Message, decoded, encoded
 
 #: Seconds that one picture may take to decode; the largest photographs accepted take one.
 TIME_LIMIT: Final = 6.0
@@ -87,7 +87,7 @@ class _Process:
             if not (one := self._out.read(1)):
                 raise _Gone
             line += one
-        found: dict[str, Any] = json.loads(line)
+        found: dict[str, Any] = decoded(json.loads(line))
         return found
 
     def _limited(self, seconds: float, work: Any) -> Any:
@@ -221,7 +221,7 @@ def _answer(answers: IO[bytes], path: str) -> None:
             {
                 "error": Message("{name} is no longer there; choose it again", name=Path(path).name)
                 if gone
-                else str(error)
+                else error.message
             },
         )
         return
@@ -245,7 +245,7 @@ def _answer(answers: IO[bytes], path: str) -> None:
 
 
 def _tell(answers: IO[bytes], what: dict[str, Any]) -> None:
-    answers.write(json.dumps(what).encode() + b"\n")
+    answers.write(json.dumps(encoded(what)).encode() + b"\n")
     answers.flush()
 
 

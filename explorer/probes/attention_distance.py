@@ -146,7 +146,9 @@ def _placed(model: Model, x01: Tensor) -> list[AttentionMap]:
     try:
         maps = capture(model, x01)
     except NoAttentionError as error:
-        raise MethodError(str(error).removeprefix(f"{model.spec}: ")) from None
+        said = error.message
+        # Without the model, which stands before it already.
+        raise MethodError(said.values["rest"] if isinstance(said, Message) else said) from None
     # Of attention by rows and by columns, what a place reads from both.
     whole = [one for one in maps if one.kind == "pairwise" or (one.layout and one.layout.name == "row and column")]
     found = [one for one in whole if one.per_query and one.kind in ("pairwise", "axial")]

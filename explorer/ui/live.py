@@ -21,8 +21,7 @@ from typing import Any
 
 import gradio as gr
 
-from explorer.messages import Message
-from explorer.ui.words import apart
+from explorer.messages import Message, apart
 from explorer.ui.worker import BUSY, SUPERSEDED, Lane, Worker
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from explorer.errors import ExplorerError, ParameterError
 from explorer.figures.interactive import separate
 from explorer.figures.saving import save
 from explorer.figures.sheet import Chart, Map, Radar, Table
-from explorer.messages import ENGLISH, Message, language_of, listed, sentences
+from explorer.messages import ENGLISH, Message, encoded, language_of, listed, sentences
 from explorer.models.model import Model
 from explorer.probes import PROBES, show, steps
 from explorer.probes.base import Bias
@@ -27,7 +27,7 @@ from explorer.ui.guard import pathless
 from explorer.ui.handlers import Handlers, checked
 from explorer.ui.payload import Failure
 from explorer.ui.scratch import Recent
-from explorer.ui.words import dumps, encoded, translated_panel
+from explorer.ui.words import dumps, translated_panel
 from explorer.writing import write
 
 log = logging.getLogger(__name__)

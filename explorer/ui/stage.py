@@ -12,8 +12,9 @@ from typing import Any
 
 import gradio as gr
 
+from explorer.messages import encoded
 from explorer.ui import web
-from explorer.ui.words import dumps, encoded
+from explorer.ui.words import dumps
 
 #: Shown in place of a part whose file is not there: gradio alone serves none of this page's files.
 _NOT_SERVED = (

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
 from gettext import c2py
 from typing import Any, TypeVar
 
@@ -15,34 +14,11 @@ import gradio as gr
 from gradio.i18n import I18nData
 
 from explorer.figures.sheet import Axis, Bars, Chart, Line, Map, Panel, Radar, Section, Sheet, Table, Words
-from explorer.messages import ENGLISH, Message, entries, languages, say
+from explorer.messages import ENGLISH, encoded, entries, languages, say
 from explorer.scenes import CLASSES
 
 #: How far the browser's table of plural forms goes; beyond it they repeat every hundred.
 _PLURALS = 200
-
-
-def encoded(value: Any) -> Any:
-    """A value for JSON that keeps its messages: {template, values}, and for those that count {plural, number} too.
-
-    A message without values is its template, which the browser looks up as it stands.
-    """
-    if isinstance(value, Message):
-        return apart(value) if value.values or value.plural else value.template
-    if isinstance(value, Mapping):
-        return {str(name): encoded(one) for name, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [encoded(one) for one in value]
-    return value
-
-
-def apart(text: str) -> dict[str, Any]:
-    """A text as its template and its values."""
-    if not isinstance(text, Message):
-        return {"template": text, "values": {}}
-    values = {name: apart(one) if isinstance(one, Message) else one for name, one in text.values.items()}
-    counting = {"plural": text.plural, "number": text.number} if text.plural else {}
-    return {"template": text.template, "values": values, **counting}
 
 
 def dumps(value: Any) -> str:

@@ -82,7 +82,7 @@ def test_translations_are_chinese_with_chinese_signs():
 
 def test_what_goes_to_the_browser_keeps_its_template():
     one = Message("{label} ({number})", label=Message("star"), number=1)
-    told = words.encoded({"title": one, Message("k"): [Message("star"), "star", 1.5, None]})
+    told = messages.encoded({"title": one, Message("k"): [Message("star"), "star", 1.5, None]})
     assert told == {
         "title": {
             "template": "{label} ({number})",
@@ -217,7 +217,7 @@ def test_the_browser_says_what_the_server_says(chromium):
         messages.counted("{n} image", "{n} images", 5),
         Message("{label} ({number})", label=Message("star"), number=1.0),
     ]
-    told = [*texts, *map(words.encoded, composed)]
+    told = [*texts, *map(messages.encoded, composed)]
     said = page.evaluate("(texts) => texts.map((text) => words.say(text))", told)
     assert said == [say(text, "zh") for text in (*texts, *composed)]
     page.context.close()

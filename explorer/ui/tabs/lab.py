@@ -17,13 +17,13 @@ from explorer.lab.networks import LabModel, manifest
 from explorer.lab.sheets import charts
 from explorer.lab.summary import CONTROL, set_ups, shipped
 from explorer.lab.table import FILE, load_table
-from explorer.messages import ENGLISH, Message, language_of, ranged, say
+from explorer.messages import ENGLISH, Message, encoded, language_of, ranged, say
 from explorer.models.spec import ModelSpec
 from explorer.probes.charting import percent
 from explorer.resources import asset
 from explorer.ui.measuring import told
 from explorer.ui.stage import part
-from explorer.ui.words import dumps, encoded, i18n, translated_panel
+from explorer.ui.words import dumps, i18n, translated_panel
 from explorer.ui.worker import ANSWERS, Worker
 
 #: Set-ups in words: (backbone, augmented) -> what stands on its button.
