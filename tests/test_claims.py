@@ -18,8 +18,8 @@ from explorer.lab.summary import set_ups
 from explorer.lab.summary import shipped as laboratory
 from explorer.lab.table import load_table
 from explorer.lessons import Step, shipped
+from explorer.messages import codes, say
 from explorer.scenes import BACKGROUNDS, CENTRED, CLASSES, SHAPES, TEXTURES, Scene, draw, render
-from explorer.ui.words import say
 
 WIDTH, SIDE = 64, 14
 #: Blocks that multiply by a gate: no place receives another's features.
@@ -130,11 +130,11 @@ def test_numbers_that_lessons_quote_are_those_of_the_table() -> None:
     quoted = [float(number) for number in re.findall(r"-?\d+\.\d", step.formula)]
     assert quoted == [round(value * 100, 1) for value in (one.mean, one.low, one.high)]
     assert f"loses {one.mean * 100:.0f} points" in step.explanation["en"]
-    assert f"{one.mean * 100:.0f} 个百分点" in step.explanation["zh"]
+    assert f"{one.mean * 100:.0f} 个百分点" in say(step.explanation["en"], "zh")
 
     learnt = _step("scale", "Sizes can be learnt").explanation
     share = f"{_mean('ca_c2f', 'half size', augmented=True):.0f} %"
-    assert all(share in words for words in learnt.values())
+    assert all(share in say(learnt["en"], code) for code in codes())
     assert "more than half its accuracy" in _step("scale", "Larger is another matter").explanation["en"]
     assert _mean("ca_c2f", "1.5 x size") < _mean("ca_c2f", "in distribution") / 2
     assert "though not in most" in _step("texture-and-shape", "Attention is no vaccine").explanation["en"]

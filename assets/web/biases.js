@@ -106,7 +106,7 @@ export const probe = (element, { options, trigger, props }) => {
     write(title, say(one.title));
     write(limits, say("What this does not show: {limits}", { limits: say(one.limits) }));
     write(link, say(linked[one.link] || ""));
-    about.replaceChildren(make("p", { class: "formula", text: one.formula }), make("p", { text: say(one.source) }));
+    about.replaceChildren(make("p", { class: "formula", text: one.formula }), make("p", { translate: "no", text: one.source }));
     looks.hidden = !one.looks;
     folded.hidden = !one.parameters.length;
     parameters.replaceChildren(...one.parameters.map((each) => control(each, `${bias}-${one.name}-${each.name}`, (value) => {

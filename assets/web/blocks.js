@@ -62,7 +62,7 @@ export const explanation = (element, { props, watch }) => {
         make("div", {}, drawing),
         make("div", {},
           make("p", { class: "definition" }, ...raised(say(found.definition))),
-          make("dl", {}, ...found.facts.flatMap(([label, text]) => [make("dt", { text: say(label) }), make("dd", { text: say(text) })])),
+          make("dl", {}, ...found.facts.flatMap(([label, text]) => [make("dt", { text: say(label) }), make("dd", { translate: label === "Source" ? "no" : null, text: say(text) })])),
           make("div", { class: "pair" }, points(msg("Strengths"), found.strengths), points(msg("Weaknesses"), found.weaknesses)))),
       make("section", { class: "cost" },
         make("h3", { text: say("Cost") }),

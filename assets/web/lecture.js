@@ -169,7 +169,7 @@ export const lecture = async (element, { options, trigger, props, watch }) => {
   const chart = charts(colours, question, trigger);
   const waiting = make("p", { class: "wait", text: say("Predict first, then reveal.") });
   const explanation = make("p", { class: "explanation" });
-  const sources = make("p", { class: "sources" });
+  const sources = make("p", { class: "sources", translate: "no" });
   const answer = make("div", { class: "answer", "aria-live": "polite" }, make("div", { class: "said" }, explanation, sources), formula.element);
   const problem = make("p", { class: "problem", role: "alert", hidden: true });
   panel.replaceChildren(line.element, make("div", { class: "line" }, done), question, choices.element,

@@ -3,7 +3,6 @@
 /** @import { Answered, Move } from "./wire" */
 import { showTop } from "./answer.js";
 import { hear, tell } from "./bus.js";
-import * as chosen from "./chosen.js";
 import { make, write } from "./dom.js";
 import { layersOf } from "./geometry.js";
 import { compute } from "./method-fields.js";

@@ -246,7 +246,7 @@ export interface OfferedFile { url?: string; orig_name?: string }
 export interface Parameter {
   name: string;
   default: string | number | boolean | null;
-  text: string;
+  text: Text;
   low: number | null;
   high: number | null;
   unit: string;

@@ -34,6 +34,7 @@ from explorer.scenes import BACKGROUNDS, CLASSES, SHAPES, TEXTURES, Scene
 from explorer.statistics import BY
 from explorer.transforms import BORDERS, Transform
 from explorer.ui.scene import PRESETS
+from explorer.writing import write
 
 #: Functions whose first argument is a text, or whose first two are it in the singular and in the plural.
 KEYWORDS: dict[str, Any] = {"Message": None, "counted": (1, 2), "i18n": None, "say": None, "msg": None}
@@ -141,7 +142,7 @@ def main() -> None:
         with path.open("rb") as file:
             known = read_po(file, locale=path.stem)
         known.update(template, no_fuzzy_matching=True)
-        path.write_bytes(written(known))
+        write(path, written(known))
         missing = [message.id for message in known if message.id and not message.string]
         print(f"{path.name}: {len(known)} texts, {len(missing)} without a translation", *missing, sep="\n  ")
 

@@ -33,7 +33,7 @@ from explorer.ui.handlers import Handlers
 from explorer.ui.tabs import blocks, lab
 
 from .conftest import FITTED_SPEC
-from .unpack import Unpacked, read
+from .unpack import Unpacked, english, read
 
 
 @pytest.mark.parametrize("name", BLOCKS)
@@ -195,7 +195,7 @@ def test_a_set_up_is_drawn_with_its_table_and_findings():
     set_up = lab.there()[0]
     wanted = lab.blocks_of(set_up)[:3]
     for figure in lab.paint(set_up, wanted):
-        said = figure.layout.meta["told"]["lines"]
+        said = english(figure.layout.meta["told"]["lines"])
         names = {line["name"].removesuffix(" (control)") for line in said}
         assert names == set(wanted)
         for line in said:

@@ -81,7 +81,7 @@ def test_every_file_is_served_compressed_for_ever_under_an_address_of_its_conten
     from starlette.applications import Starlette
     from starlette.testclient import TestClient
 
-    client = TestClient(Starlette(routes=web.routes("b1")))
+    client = TestClient(Starlette(routes=web.routes("b1", {})))
     assert {"page.js", "page.css", "texts-zh.json"} <= set(web.files())
     assert not [name for name in web.files() if "test" in name or "tsconfig" in name]
     for name, file in web.files().items():

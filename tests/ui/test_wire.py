@@ -78,7 +78,7 @@ def parts() -> list[tuple[str, Any]]:
     for part in build(["lab/conv"]).blocks.values():
         if isinstance(part, gr.HTML):
             named = re.search(r"page\.mount\('(\w+)'", part.js_on_load or "")
-            options = part.props.get("options")
+            options = json.loads(part.props["options"])
             assert named
             assert (options is not None) == (named[1] in OPTIONS), named[1]
             if options is not None:

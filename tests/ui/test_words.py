@@ -299,7 +299,7 @@ def invented(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 #: What people read or are told, everywhere in the page: texts, names that nobody sees, and what is chosen from. The
 #: place for a picture is gradio's, which speaks the browser's language there.
 _READ = """() => {
-    const skipped = ".katex, code, pre, kbd, style, script, .formula, .cm-editor, #picture";
+    const skipped = ".katex, code, pre, kbd, style, script, .formula, [translate=no], .modebar, #picture";
     const found = [];
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     for (let node = walker.nextNode(); node; node = walker.nextNode()) {
