@@ -37,10 +37,11 @@ const costs = ({ blocks, rows, counted, channels }) => {
   const body = rows.map(([grid, n, ...values]) => make("tr", {}, make("th", { scope: "row", text: grid }), make("td", { text: n }),
     ...values.map((value, at) => make("td", { class: at > 3 ? "times" : "", text: at > 3 || value === null ? times(value) : at % 2 ? value.toPrecision(2) : many(value) }))));
   const last = rows[rows.length - 1];
-  const answer = !compared || last[6] === null ? null : make("p", { class: "answer" }, make("strong", { text: say(
-    msg("At {grid}, full attention ({other}) takes {times} the multiply-adds of {block} and {ms} its time."),
+  const said = !compared || last[6] === null ? "" : say(
+    "At {grid}, full attention ({other}) takes {times} the multiply-adds of {block} and {ms} its time.",
     { grid: last[0], other: blocks[1], block: blocks[0], times: times(last[6]), ms: times(last[7]) },
-  ) }));
+  );
+  const answer = compared && said ? make("p", { class: "answer" }, make("strong", { text: said })) : null;
   return make("div", {}, answer, make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": say("Measured cost") },
     make("table", {}, make("thead", {}, head), make("tbody", {}, ...body))),
   make("ul", { class: "points" }, ...counted.map((text) => make("li", {}, ...raised(say(text))))),
@@ -71,7 +72,7 @@ export const explanation = (element, { props, watch }) => {
         found.measured ? costs(found.measured) : make("p", { class: "hint", text: say("Measuring…") })),
       found.options.length ? make("section", {},
         make("h3", { text: say("Parameters") }),
-        make("dl", {}, ...found.options.flatMap(([name, help, value]) => [make("dt", { text: name }), make("dd", { text: `${say(help)} (${say(value)})` })]))) : make("span"),
+        make("dl", {}, ...found.options.flatMap(([name, help, value]) => [make("dt", { translate: "no", text: name }), make("dd", { text: `${say(help)} (${say(value)})` })]))) : make("span"),
       make("section", { class: "code" }, make("header", {}, make("h3", { text: say("Use it") }), copyButton(() => found.example)),
         make("pre", { tabindex: 0, role: "group", "aria-label": say("Use it"), text: found.example })));
   };

@@ -10,7 +10,7 @@ import { say } from "./words.js";
 
 /** @param {ToldPoint} told */
 const point = ([x, y, low, high]) => {
-  const values = { x: typeof x === "number" ? digits(x) : x, value: digits(y), low: digits(low ?? NaN), high: digits(high ?? NaN) };
+  const values = { x: typeof x === "number" ? digits(x) : say(x), value: digits(y), low: digits(low ?? NaN), high: digits(high ?? NaN) };
   return typeof low === "number" && typeof high === "number"
     ? say("{value} ({low} to {high}) at {x}", values) : say("{value} at {x}", values);
 };

@@ -26,10 +26,10 @@ _SHARE = Axis(Message("accuracy (share of scenes)"), low=0.0, high=1.0)
 
 def task(found: SetUp, blocks: Sequence[str]) -> Chart:
     """How well is the task learnt, on scenes as in training?"""
-    named = {
+    named: dict[str, Key] = {
         "all classes": WHOLE,
-        "one part": grouped(Message("one part")),
-        "arrangement of two": grouped("arrangements"),
+        Message("one part"): grouped(Message("one part")),
+        Message("arrangement of two"): grouped("arrangements"),
     }
     return _points(Message("In distribution"), found, blocks, named, _SHARE, _CHANCE)
 
@@ -37,13 +37,13 @@ def task(found: SetUp, blocks: Sequence[str]) -> Chart:
 def translation(found: SetUp, blocks: Sequence[str]) -> Chart:
     """Does the answer stay when the object moves?"""
     x = Axis(Message("shift of the object right, left, down or up, px of 48"))
-    return _curves("Translation", found, blocks, Key("translation", "accuracy"), "distance", x)
+    return _curves(Message("Translation"), found, blocks, Key("translation", "accuracy"), "distance", x)
 
 
 def scale(found: SetUp, blocks: Sequence[str]) -> Chart:
     """Does the answer stay when the object shrinks or grows?"""
     x = Axis(Message("size of the object over its training size"), log=True)
-    return _curves("Scale", found, blocks, Key("scale", "accuracy"), "zoom", x)
+    return _curves(Message("Scale"), found, blocks, Key("scale", "accuracy"), "zoom", x)
 
 
 def shape(found: SetUp, blocks: Sequence[str]) -> Chart:
@@ -52,9 +52,9 @@ def shape(found: SetUp, blocks: Sequence[str]) -> Chart:
         background: Key.of("shape-bias", "shape bias", category="all", background=background)
         for background in ("neither", Message("the texture's class"))
     }
-    named = {
-        "background of neither": bias["neither"],
-        "background of the texture's class": bias["the texture's class"],
+    named: dict[str, Key] = {
+        Message("background of neither"): bias["neither"],
+        Message("background of the texture's class"): bias["the texture's class"],
     }
     y = Axis(Message("shape bias (share of answers)"), low=0.0, high=1.0)
     return _points(Message("Shape against texture"), found, blocks, named, y, ((0.5, Message("as often texture")),))
@@ -62,23 +62,23 @@ def shape(found: SetUp, blocks: Sequence[str]) -> Chart:
 
 def context(found: SetUp, blocks: Sequence[str]) -> Chart:
     """How much of the answer rests on the background?"""
-    named = {
-        "own class's - another's": Key.of("context", "BG-gap", between=PURE),
+    named: dict[str, Key] = {
+        Message("own class's - another's"): Key.of("context", "BG-gap", between=PURE),
         "mixed-same - mixed-rand": Key.of("context", "BG-gap", between=MIXED),
     }
     y = Axis(Message("BG-gap (difference of shares)"))
-    return _points("Background", found, blocks, named, y, ((0.0, Message("no gap")),))
+    return _points(Message("Background"), found, blocks, named, y, ((0.0, Message("no gap")),))
 
 
 def arrangement(found: SetUp, blocks: Sequence[str]) -> Chart:
     """Is an arrangement still known when it is tilted or drawn apart?"""
-    named = {
-        "as in training": grouped("arrangements"),
-        "tilted 25 to 40°": grouped(Message("tilted 25 to 40 degrees")),
-        "1.4 to 1.7 x apart": grouped(Message("1.4 to 1.7 x apart")),
+    named: dict[str, Key] = {
+        Message("as in training"): grouped("arrangements"),
+        Message("tilted 25 to 40°"): grouped(Message("tilted 25 to 40 degrees")),
+        Message("1.4 to 1.7 x apart"): grouped(Message("1.4 to 1.7 x apart")),
     }
     y = Axis(Message("accuracy on arrangements (share)"), low=0.0, high=1.0)
-    return _points("Arrangement", found, blocks, named, y, _CHANCE)
+    return _points(Message("Arrangement"), found, blocks, named, y, _CHANCE)
 
 
 def patch_shuffle(found: SetUp, blocks: Sequence[str]) -> Chart:
@@ -93,8 +93,8 @@ def maps(found: SetUp, blocks: Sequence[str]) -> Chart:
 
     Of maps with queries (pairwise, axial): from queries on the object. Context scores and gates have one map for all.
     """
-    named = {
-        "native map": Key.of("context", Message("attention mass ratio"), layer="all"),
+    named: dict[str, Key] = {
+        Message("native map"): Key.of("context", Message("attention mass ratio"), layer="all"),
         "Grad-CAM": Key.of("context", Message("attribution mass ratio"), method="gradcam"),
     }
     y = Axis(Message("mass on the object, x an even map"), low=0.0)

@@ -315,6 +315,13 @@ _READ = """() => {
 }"""
 
 
+#: The markup around texts.
+_WHERE = """(texts) => [...document.querySelectorAll("*")]
+    .filter((one) => !one.children.length
+        && [one.textContent, ...[...one.attributes].map(({ value }) => value)].some((text) => texts.includes(text.trim())))
+    .map((one) => one.parentElement.outerHTML.slice(0, 300))"""
+
+
 def _english(texts: list[str], catalogue: set[str]) -> list[str]:
     """Texts, or parts of them outside of brackets, that are English: a text of the catalogue, or words of prose."""
     left = []
@@ -353,7 +360,8 @@ def test_no_english_is_left_in_a_further_language(chromium, invented):
         page.wait_for_timeout(300)
         texts = page.evaluate(_READ)
         read[where] = len(texts)
-        assert not _english(texts, catalogue), where
+        left = _english(texts, catalogue)
+        assert not left, (where, left, page.evaluate(_WHERE, left))
         assert sum("⟦" in one for one in texts) > 10, where
 
     look("compare")
