@@ -318,7 +318,8 @@ _READ = """() => {
 #: The markup around texts.
 _WHERE = """(texts) => [...document.querySelectorAll("*")]
     .filter((one) => !one.children.length
-        && [one.textContent, ...[...one.attributes].map(({ value }) => value)].some((text) => texts.includes(text.trim())))
+        && [one.textContent, ...[...one.attributes].map(({ value }) => value)]
+            .some((text) => texts.includes(text.trim())))
     .map((one) => one.parentElement.outerHTML.slice(0, 300))"""
 
 
