@@ -7,7 +7,8 @@ and the parametrised tests are made from `parameters`, by type.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
 from types import UnionType
@@ -25,6 +26,19 @@ _KINDS: Mapping[type, str] = {
     str: Message("a text"),
     bool: Message("True or False"),
 }
+
+
+def question(entry: type) -> str:
+    """The question that an entry answers: the first line of its docstring."""
+    return (inspect.getdoc(entry) or "").split("\n", 1)[0]
+
+
+def unknown_parameter(owner: str, given: str, known: Iterable[str]) -> ParameterError:
+    """The error for a parameter that its owner does not have."""
+    names = ", ".join(known) or "none"
+    return ParameterError(
+        Message("{owner} has no parameter '{given}'; it has: {known}", owner=owner, given=given, known=names)
+    )
 
 
 @dataclass(frozen=True)
@@ -100,39 +114,15 @@ class Parameter:
                     value=f"{value!r}",
                 )
             )
-        unit = f" {self.unit}" if self.unit else ""
         if self.high is None:
-            raise ParameterError(
-                Message(
-                    "{owner}: {name} is {low}{unit} or more, got {value}",
-                    owner=owner,
-                    name=name,
-                    low=self.low,
-                    unit=unit,
-                    value=value,
-                )
-            )
-        if self.low is None:
-            raise ParameterError(
-                Message(
-                    "{owner}: {name} is {high}{unit} or less, got {value}",
-                    owner=owner,
-                    name=name,
-                    high=self.high,
-                    unit=unit,
-                    value=value,
-                )
-            )
+            said = Message("{owner}: {name} is {low}{unit} or more, got {value}")
+        elif self.low is None:
+            said = Message("{owner}: {name} is {high}{unit} or less, got {value}")
+        else:
+            said = Message("{owner}: {name} lies from {low} to {high}{unit}, got {value}")
+        unit = f" {self.unit}" if self.unit else ""
         raise ParameterError(
-            Message(
-                "{owner}: {name} lies from {low} to {high}{unit}, got {value}",
-                owner=owner,
-                name=name,
-                low=self.low,
-                high=self.high,
-                unit=unit,
-                value=value,
-            )
+            Message(said, owner=owner, name=name, low=self.low, high=self.high, unit=unit, value=value)
         )
 
     def _is_of_its_kind(self, value: Any) -> bool:
@@ -247,6 +237,15 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
             return entry
 
         return add
+
+    def make(self, name: str, parameters: Mapping[str, Any]) -> Any:
+        """Make an entry with its parameters; raises UnknownNameError, or ParameterError for a parameter or a value."""
+        entry: Any = self[name]
+        known = [one.name for one in fields(entry)]
+        for given in parameters:
+            if given not in known:
+                raise unknown_parameter(name, given, known)
+        return entry(**parameters)
 
     def __getitem__(self, name: str) -> Entry:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -48,19 +48,8 @@ class Answer:
 
 def method_of(name: str, parameters: Mapping[str, Any]) -> Method:
     """The method of this name with these parameters; raises ParameterError for an unknown name, parameter or value."""
-    entry = METHODS[name]
-    known = [one.name for one in fields(entry)]
-    for given in parameters:
-        if given not in known:
-            raise ParameterError(
-                Message(
-                    "{name} has no parameter '{given}'; it has: {none}",
-                    name=name,
-                    given=given,
-                    none=", ".join(known) or "none",
-                )
-            )
-    return entry(**parameters)
+    made: Method = METHODS.make(name, parameters)
+    return made
 
 
 def answer(

@@ -12,7 +12,7 @@ from explorer.blocks.about import About
 from explorer.errors import ParameterError
 from explorer.kinds import MapKind
 from explorer.messages import Message
-from explorer.registry import Parameter, Registry
+from explorer.registry import Parameter, Registry, unknown_parameter
 
 
 def option(default: int | str, text: str, low: int = 0, high: int = 0, choices: tuple[str, ...] = ()) -> Parameter:
@@ -47,12 +47,7 @@ class Block(nn.Module):
     def settings(cls, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return all parameters, defaults filled in; raises ParameterError for one unknown or out of range."""
         if unknown := sorted(given.keys() - cls.options.keys()):
-            known = ", ".join(cls.options) or "none"
-            raise ParameterError(
-                Message(
-                    "{name} has no parameter '{given}'; it has: {none}", name=cls.__name__, given=unknown[0], none=known
-                )
-            )
+            raise unknown_parameter(cls.__name__, unknown[0], cls.options)
         settings = {name: given.get(name, one.default) for name, one in cls.options.items()}
         for name, value in settings.items():
             one = cls.options[name]

@@ -12,8 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from explorer.cli.records import question
-from explorer.registry import Parameter, parameters
+from explorer.registry import Parameter, parameters, question
 
 SPEC = "[random/ | lab/]BACKBONE[+BLOCK@STAGE][#SEED], e.g. resnet50.a1_in1k+mhsa@3; BACKBONE is a timm name"
 

@@ -10,11 +10,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from explorer.cli.flags import Verbs, add_out
-from explorer.cli.records import question
 from explorer.cli.result import Result
 from explorer.errors import ExplorerError, ParameterError, UnknownNameError
 from explorer.guests import LEFT_OUT, Group
-from explorer.registry import parameters
+from explorer.registry import parameters, question
 
 if TYPE_CHECKING:
     from explorer.blocks.explain import Explanation

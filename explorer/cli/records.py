@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -123,10 +122,6 @@ def wanted(view: ModelView, layer: int | str) -> AttentionMap:
     if isinstance(layer, int):
         raise ParameterError(f"{view.spec}: --layer {layer} asked for, it has layers 0 to {len(view.maps) - 1}")
     raise UnknownNameError(f"layer of {view.spec}", layer, [one.layer for one in view.maps])
-
-
-def question(entry: type) -> str:
-    return (inspect.getdoc(entry) or "").split("\n", 1)[0]
 
 
 def plain(value: Any) -> Any:

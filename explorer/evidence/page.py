@@ -13,8 +13,10 @@ from explorer.errors import ParameterError
 from explorer.evidence.provenance import shown_as, versions_of
 from explorer.evidence.rows import Row, rows_of
 from explorer.images import Picture
+from explorer.probes import PROBES
 from explorer.probes.result import ProbeResult
-from explorer.probes.show import provenance, question
+from explorer.probes.show import provenance
+from explorer.registry import question
 from explorer.scenes import Scene
 from explorer.view import View
 
@@ -43,7 +45,7 @@ def page_of(
     parts = ["<h1>Evidence</h1>", _table("", ("", ""), _facts(view, picture, found))]
     parts += ["<h2>What is seen</h2>", _figure(drawn["comparison"], 0), *_answers(found, view)]
     for number, (name, result) in enumerate(probes.items(), 1):
-        parts += [f"<h2>{_e(name)}: {_e(question(result.probe))}</h2>", _figure(drawn[name], number)]
+        parts += [f"<h2>{_e(name)}: {_e(question(PROBES[result.probe]))}</h2>", _figure(drawn[name], number)]
         scores = [
             (one.model, one.measure, *map(_short, (one.value, one.low, one.high)), one.unit, one.n, one.interval)
             for one in result.summary.values()

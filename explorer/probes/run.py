@@ -29,23 +29,6 @@ PRECISIONS: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": t
 _NEARLY = 0.999
 
 
-def made(name: str, parameters: Mapping[str, Any]) -> Probe:
-    """Make a probe with its parameters; raises UnknownNameError, ParameterError."""
-    kind = PROBES[name]
-    known = [one.name for one in dataclasses.fields(kind)]
-    for given in parameters:
-        if given not in known:
-            raise ParameterError(
-                Message(
-                    "{name} has no parameter '{given}'; it has: {none}",
-                    name=name,
-                    given=given,
-                    none=", ".join(known) or "none",
-                )
-            )
-    return kind(**parameters)
-
-
 def steps(
     name: str,
     models: Sequence[Model],
@@ -61,7 +44,7 @@ def steps(
 
     The generator may be closed at any time, which ends the work. See `probe` for the arguments and errors.
     """
-    one = made(name, parameters)
+    one: Probe = PROBES.make(name, parameters)
     if not models:
         raise ParameterError(Message("a probe needs at least one model"))
     if precision not in PRECISIONS:
@@ -192,8 +175,7 @@ def _read_as(model: Model) -> list[str]:
         said.append(
             Message(
                 "p is after the sigmoid; the answer is the set of labels with p of 0.5 and more, and stays where all "
-                "of "
-                "them stay; of several labels, p is that of the one that was largest"
+                "of them stay; of several labels, p is that of the one that was largest"
             )
         )
     return said

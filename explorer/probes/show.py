@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from explorer.messages import Message, listed, ranged
 from explorer.probes.base import BIASES, PROBES, Bias, Probe
 from explorer.probes.reach import on_one_axis
 from explorer.probes.result import Better, ProbeResult, Score
+from explorer.registry import question
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,6 @@ _ARROWS = {
 }
 
 
-def question(name: str) -> str:
-    """The question that a probe answers."""
-    return (inspect.getdoc(PROBES[name]) or "").split("\n", 1)[0]
-
-
 def of(result: ProbeResult) -> Probe:
     """The probe, with the parameters that a result was measured with."""
     return PROBES[result.probe](**result.parameters)
@@ -69,7 +64,7 @@ def sheet(result: ProbeResult) -> Sheet:
     numbers = Section("", ((scores_table(result),),)) if result.summary else Section("", ())
     sections = (*of(result).sections(result), numbers, about)
     return Sheet(
-        listed([result.probe, Message(question(result.probe))], "{first}: {rest}"), sections, provenance(result)
+        listed([result.probe, Message(question(PROBES[result.probe]))], "{first}: {rest}"), sections, provenance(result)
     )
 
 
@@ -108,7 +103,7 @@ def provenance(result: ProbeResult) -> str:
 
 def spoken(result: ProbeResult) -> list[str]:
     """The summary in lines, for a terminal."""
-    lines = [f"{result.probe}: {question(result.probe)}"]
+    lines = [f"{result.probe}: {question(PROBES[result.probe])}"]
     for model in result.models:
         own = [score for score in result.summary.values() if score.model == model]
         if own:

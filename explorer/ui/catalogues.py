@@ -28,7 +28,7 @@ from explorer.lessons import Lesson, shipped
 from explorer.messages import ENGLISH, FOLDER
 from explorer.models.spec import WEIGHTS_STATES
 from explorer.probes import PROBES, QUESTIONS
-from explorer.registry import parameters
+from explorer.registry import parameters, question
 from explorer.resources import ASSETS
 from explorer.scenes import BACKGROUNDS, CLASSES, SHAPES, TEXTURES, Scene
 from explorer.statistics import BY
@@ -102,11 +102,6 @@ def lesson_texts(lesson: Lesson) -> Iterator[str]:
     yield lesson.title[ENGLISH]
     for step in lesson.steps:
         yield from (one[ENGLISH] for one in (step.title, step.question, step.explanation, *step.choices))
-
-
-def question(entry: type) -> str:
-    """The question that an entry of a registry answers."""
-    return (entry.__doc__ or "").strip().splitlines()[0]
 
 
 def _parameters(entry: type) -> Iterator[str]:

@@ -9,7 +9,7 @@ from explorer.attribution import METHODS
 from explorer.errors import ParameterError
 from explorer.messages import Message
 from explorer.models.spec import ModelSpec
-from explorer.registry import parameters
+from explorer.registry import parameters, question
 from explorer.transforms import Transform
 
 #: How far the sliders reach where that differs from what the library accepts, and how finely they step; a shift's
@@ -39,7 +39,7 @@ def methods() -> list[dict[str, Any]]:
     return [
         {
             "name": name,
-            "title": (method.__doc__ or name).strip().splitlines()[0],
+            "title": question(method) or name,
             "live": method.live,
             "unit": method.unit,
             "parameters": parameters_of(method),

@@ -22,6 +22,7 @@ from explorer.models.model import Model
 from explorer.probes import PROBES, show, steps
 from explorer.probes.base import Bias
 from explorer.probes.result import ProbeResult, Score
+from explorer.registry import question
 from explorer.ui.controls import parameters_of
 from explorer.ui.guard import pathless
 from explorer.ui.handlers import Handlers, checked
@@ -59,14 +60,10 @@ class Wanted:
         if not isinstance(asked, Mapping) or not isinstance(asked.get("probe"), str):
             raise ParameterError(Message("a measurement is an object that names a probe"))
         name, given = asked["probe"], asked.get("parameters") or {}
-        kind = PROBES[name]
         if not isinstance(given, Mapping):
             raise ParameterError(Message("parameters is an object with the names of the probe's parameters"))
         parameters = {str(key): value for key, value in given.items() if value is not None}
-        unknown = set(parameters) - {one.name for one in dataclasses.fields(kind)}
-        if unknown:
-            raise ParameterError(Message("{name} has no parameter '{unknown}'", name=name, unknown=sorted(unknown)[0]))
-        kind(**parameters)
+        PROBES.make(name, parameters)
         return cls(name, parameters, asked.get("shown") == "stage")
 
 
@@ -245,7 +242,7 @@ def described(bias: Bias) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
-            "title": show.question(name),
+            "title": question(kind),
             "formula": kind.formula,
             "source": kind.source,
             "limits": kind.limits,

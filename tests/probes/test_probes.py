@@ -28,7 +28,7 @@ from explorer.probes.base import Probe, Run, Step
 from explorer.probes.passes import Passes, stage_features
 from explorer.probes.result import ProbeResult
 from explorer.probes.rows import mean, rate, row, score
-from explorer.registry import parameters
+from explorer.registry import parameters, question
 from explorer.scenes import CLASSES
 from explorer.statistics import SHARE
 from explorer.transforms import Transform
@@ -76,7 +76,7 @@ def same(before: list[Any], after: list[Any]) -> bool:
 def test_a_probe_declares_everything(name):
     kind = PROBES[name]
     assert kind.bias in BIASES
-    assert show.question(name).endswith("?")
+    assert question(PROBES[name]).endswith("?")
     assert len(kind.formula) > 5
     assert len(kind.source) > 10
     assert kind.limits.endswith(".")

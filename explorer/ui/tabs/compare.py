@@ -14,6 +14,7 @@ from explorer.figures.sheet import PALETTES
 from explorer.images import alt_text, samples
 from explorer.lab import networks
 from explorer.messages import Message
+from explorer.registry import question
 from explorer.scenes import Scene
 from explorer.ui.controls import methods, moves
 from explorer.ui.handlers import Handlers
@@ -109,7 +110,7 @@ def draw(
                     "names": "\n".join([*trained, *names]),
                     "short": [*(name for name in trained if "#" not in name), *SHORT_LIST],
                     "lab": list(trained),
-                    "blocks": [[name, _first_line(block)] for name, block in BLOCKS.items()],
+                    "blocks": [[name, question(block)] for name, block in BLOCKS.items()],
                 },
             )
             stage = part(
@@ -161,10 +162,6 @@ def draw(
 
 def _over() -> dict[str, Any]:
     return {"share": 1.0, "model": ""}
-
-
-def _first_line(thing: Any) -> str:
-    return (thing.__doc__ or "").strip().splitlines()[0] if thing.__doc__ else ""
 
 
 def _thumbnail(path: Path) -> str:
