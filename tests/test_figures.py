@@ -372,7 +372,7 @@ def test_the_layer_asked_for_is_shown(layer: int | None, expected: str) -> None:
 
 def test_sheets_of_several_models_stand_below_each_other() -> None:
     sheets = [prediction_sheet(TOP, random(3, 8, 8), name, "pretrained") for name in ("vit", "resnet")]
-    both = joined("two", sheets, ["vit", "resnet"], "torch 2.8")
+    both = joined("two", list(zip(("vit", "resnet"), sheets)), "torch 2.8")
     colours = list(colours_of(["vit", "resnet"]))
     assert [section.colour for section in both.sections] == colours
     assert [row[1].colour for row in panels(both)] == colours  # type: ignore[union-attr]

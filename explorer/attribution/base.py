@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from explorer.messages import Message, counted, listed
+from explorer.messages import Message, listed
 from explorer.registry import Registry, check_fields
 
 if TYPE_CHECKING:
@@ -32,16 +32,8 @@ class Passes(NamedTuple):
     backwards: int
 
     def __str__(self) -> str:
-        return str(self.words)
-
-    @property
-    def words(self) -> str:
-        """How many passes, in words."""
-        parts = [
-            counted("{n} forward pass", "{n} forward passes", self.forwards),
-            counted("{n} backward pass", "{n} backward passes", self.backwards),
-        ]
-        return listed([one for one in parts if one.number])
+        parts = [(self.forwards, "forward"), (self.backwards, "backward")]
+        return ", ".join(f"{count} {name} pass{'' if count == 1 else 'es'}" for count, name in parts if count)
 
 
 @dataclass(frozen=True)

@@ -93,11 +93,8 @@ def _predict(options: argparse.Namespace) -> Result:
     def sheet() -> Sheet:
         from explorer.figures.results import joined, prediction_sheet
 
-        return joined(
-            f"Prediction. Picture: {records[0]['transform']}",
-            [prediction_sheet(*one) for one in sheets],
-            [one[2] for one in sheets],
-        )
+        each = [(one[2], prediction_sheet(*one)) for one in sheets]
+        return joined(f"Prediction. Picture: {records[0]['transform']}", each)
 
     if not several:
         return Result(records[0], lines, sheet)
@@ -165,11 +162,8 @@ def _attend(options: argparse.Namespace) -> Result:
         lines += [f"  {note}" for note in view.notes]
 
     def sheet() -> Sheet:
-        return joined(
-            f"Attention. Picture: {found.transform}",
-            [attention_sheet(*one) for one in sheets],
-            [one[2] for one in sheets],
-        )
+        each = [(one[2], attention_sheet(*one)) for one in sheets]
+        return joined(f"Attention. Picture: {found.transform}", each)
 
     return Result({**context(picture, found), "models": rows}, lines, sheet)
 
@@ -197,11 +191,8 @@ def _attribute(options: argparse.Namespace) -> Result:
         sheets.append((one, view.images[1], view.spec))
 
     def sheet() -> Sheet:
-        return joined(
-            f"Attribution. Picture: {found.transform}",
-            [attribution_sheet(*one) for one in sheets],
-            [one[2] for one in sheets],
-        )
+        each = [(one[2], attribution_sheet(*one)) for one in sheets]
+        return joined(f"Attribution. Picture: {found.transform}", each)
 
     return Result({**context(picture, found), "models": rows}, lines, sheet)
 

@@ -24,7 +24,6 @@ from explorer.figures.sheet import (
     frame_of,
 )
 from explorer.figures.traces import alone, placed, polar, traces
-from explorer.messages import Message
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -40,7 +39,7 @@ def separate(panel: Panel) -> go.Figure:
     if not isinstance(panel, Map):
         raise ParameterError(f"only charts, radars and maps stand alone, got {type(panel).__name__}")
     (height, width), (rows, columns), colours = panel.frame, panel.values.shape, anchors(panel)
-    across, down = (html.escape(name) for name in panel.axes or (Message("x, px"), Message("y, px")))
+    across, down = _axes(panel)
     heat = go.Heatmap(
         z=panel.values.detach().cpu().double().numpy(),
         x0=panel.origin.x + width / columns / 2,
@@ -218,8 +217,14 @@ def figure(sheet: Sheet) -> go.Figure:
     return drawn
 
 
+def _axes(panel: Map) -> tuple[str, str]:
+    """What lies across and down; a map without axes lies on its picture."""
+    across, down = panel.axes or ("x, px", "y, px")
+    return html.escape(across), html.escape(down)
+
+
 def _hover(panel: Map) -> str:
-    across, down = (html.escape(name) for name in panel.axes) if panel.axes else (Message("x, px"), Message("y, px"))
+    across, down = _axes(panel)
     return f"{across}: %{{x:.4g}}<br>{down}: %{{y:.4g}}<br>%{{z:.4g}}<extra></extra>"
 
 

@@ -67,10 +67,10 @@ def attribution_sheet(attribution: Attribution, image: Tensor, spec: str = "") -
     return Sheet(f"{spec}: {attribution.method} of {attribution.target}", (section,))
 
 
-def joined(title: str, sheets: Sequence[Sheet], models: Sequence[str], footer: str = "") -> Sheet:
-    """Put several models' sheets below each other, each in its model's colour."""
+def joined(title: str, sheets: Sequence[tuple[str, Sheet]], footer: str = "") -> Sheet:
+    """Put several sheets below each other, each of a model and in its colour."""
     sections: list[Section] = []
-    for sheet, colour in zip(sheets, colours_of(models)):
+    for (_, sheet), colour in zip(sheets, colours_of([model for model, _ in sheets])):
         for section in sheet.sections:
             heading = f"{sheet.title} ({section.heading})" if section.heading else sheet.title
             rows = tuple(
