@@ -26,6 +26,7 @@ export const showTop = (row) => {
     row.top.append(make("li", {}, make("span", { class: "label" }), make("span", { class: "share" }),
       make("span", { class: "track" }, make("span", { class: "solid" }), make("span", { class: "thin" }))));
   }
+  const fewer = say("not among the first five (at most {least})", { least: percent(least) });
   after.top.forEach((one, rank) => {
     const item = childrenOf(row.top, HTMLElement)[rank];
     const [label, share, track] = childrenOf(item, HTMLElement);
@@ -37,7 +38,6 @@ export const showTop = (row) => {
     write(share, percent(one.p));
     solid.style.width = `${100 * one.p}%`;
     const earlier = was.get(one.index);
-    const fewer = say("not among the first five (at most {least})", { least: percent(least) });
     thin.hidden = earlier === undefined || answer.identity || !telling;
     if (earlier !== undefined) thin.style.width = `${100 * earlier}%`;
     item.title = (right ? `${say("What the scene shows.")} ` : "") + (answer.identity || !telling ? name

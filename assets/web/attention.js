@@ -92,8 +92,8 @@ const describe = (row, map) => {
   const token = asker(map, now.pin);
   const own = map.prefix.includes(token);
   write(part.where, map.layer);
-  const nothing = say("none");
-  part.where.title = `${map.layer} (${map.mechanism}), ${say("layout: {layout}", { layout: map.layout ? say(map.layout) : nothing })}${map.grid ? `, ${say("{rows} × {columns} cells", { rows: map.grid[0], columns: map.grid[1] })}` : ""}`;
+  const layout = map.layout ? say(map.layout) : say("none");
+  part.where.title = `${map.layer} (${map.mechanism}), ${say("layout: {layout}", { layout })}${map.grid ? `, ${say("{rows} × {columns} cells", { rows: map.grid[0], columns: map.grid[1] })}` : ""}`;
   write(part.about, own ? say("asked by the {token} token", { token: say(token) }) : "");
   return { kind: say(map.kind_title), unit: say(map.unit), token, own };
 };

@@ -33,9 +33,9 @@ export const attribution = (row, data, images) => {
   const [rows, columns] = found[view].s;
   const valid = view === "pulled" || view === "difference" ? numbers(answer.blob, found.valid) : null;
   badge(part.badge, MARKED.includes(found.state) ? found.state : "", found.state_title);
-  const input = say("input");
-  write(part.where, found.layer || input);
-  part.where.title = `${found.method}, ${found.layer || input}, ${say("{rows} × {columns} cells", { rows, columns })}`;
+  const where = found.layer || say("input");
+  write(part.where, where);
+  part.where.title = `${found.method}, ${where}, ${say("{rows} × {columns} cells", { rows, columns })}`;
   write(part.about, say("{method} for {target}", { method: methodName(found.method), target: say(found.target) }));
   const lines = [say(found.note)];
   const delta = found.delta[view === "before" ? 0 : 1];

@@ -37,7 +37,6 @@ let bet = () => {};
 
 /** {lesson, step, revealed}, counted from 0. */
 export const here = () => place;
-export const allLessons = () => lessons;
 export const step = () => lessons[place.lesson].steps[place.step];
 export const isInside = () => inside;
 
