@@ -113,8 +113,7 @@ def temporary_folder() -> Path:
         raise WriteError(
             Message(
                 "no temporary file can be written: the disk for them is full, or not yours to write; make room on "
-                "it, or "
-                "set TMPDIR to a folder that has some"
+                "it, or set TMPDIR to a folder that has some"
             )
         ) from error
 

@@ -26,7 +26,7 @@ from typing import Final
 from explorer.errors import ParameterError
 from explorer.images.first import format_of
 from explorer.images.picture import SUFFIXES
-from explorer.messages import Message, message_of
+from explorer.messages import Message, listed, message_of
 
 #: Folders whose folders are classes, in any case.
 SPLITS: Final = ("train", "val", "valid", "validation", "test")
@@ -144,7 +144,7 @@ class Folder:
         ]
         shown = [*folders[:10], *(["..."] if len(folders) > 10 else []), *files]
         broken = [Message("{left_out} that cannot be read", left_out=len(self.left_out))] if self.left_out else []
-        return ", ".join([*shown, *broken]) or "nothing"
+        return listed([*shown, *broken]) or Message("nothing")
 
     def _top(self) -> tuple[list[Path], list[Path]]:
         """The folders of splits, and those of classes; of one kind there are none."""
@@ -158,8 +158,7 @@ class Folder:
             raise ParameterError(
                 Message(
                     "'{root}' has both {splits} and {strangers} with pictures: {value}. Give the folder of one of "
-                    "them, "
-                    "or move the others away",
+                    "them, or move the others away",
                     root=self.root,
                     splits=", ".join(one.name for one in splits),
                     strangers=", ".join(strangers[:5]),

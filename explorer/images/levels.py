@@ -120,15 +120,13 @@ def warn(image: Image.Image, notes: list[str]) -> None:
         notes.append(
             Message(
                 "Nearly black: models see next to nothing in it. If it should be brighter, stretch its levels in a "
-                "picture "
-                "editor and save it as PNG with 8 bits a channel."
+                "picture editor and save it as PNG with 8 bits a channel."
             )
         )
     elif low >= 255 - _MARGIN:
         notes.append(
             Message(
                 "Nearly white: models see next to nothing in it. If it should be darker, stretch its levels in a "
-                "picture "
-                "editor and save it as PNG with 8 bits a channel."
+                "picture editor and save it as PNG with 8 bits a channel."
             )
         )

@@ -159,8 +159,7 @@ class Decoders:
                 raise ImageError(
                     Message(
                         "{name} took more than {limit} seconds or more memory than there is to decode, which no "
-                        "photograph "
-                        "does; open it, save it anew and choose that",
+                        "photograph does; open it, save it anew and choose that",
                         name=path.name,
                         limit=f"{self.limit:g}",
                     )

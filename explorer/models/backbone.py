@@ -72,8 +72,7 @@ class Backbone:
             raise WeightsError(
                 Message(
                     "the weights of '{name}' are published only as {name_}, not as safetensors; such a file can run "
-                    "code "
-                    "when it is read, so it is refused. Use random/{name__}",
+                    "code when it is read, so it is refused. Use random/{name__}",
                     name=self.name,
                     name_=Path(str(url)).name,
                     name__=self.name,

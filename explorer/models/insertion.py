@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from explorer.blocks import BLOCKS, Block
 from explorer.errors import InsertionError
-from explorer.messages import Message
+from explorer.messages import Message, listed
 from explorer.models.spec import ModelSpec
 from explorer.models.stages import Stage
 from explorer.seeding import Seeded
@@ -76,18 +76,18 @@ def insert(module: nn.Module, stages: tuple[Stage, ...], spec: ModelSpec, probe:
             Message("'{backbone}' has no stages that timm names, so no block can be inserted", backbone=spec.backbone)
         )
     if spec.stage is None or not 1 <= spec.stage <= len(stages):
-        listed = ", ".join(
+        each = [
             Message(
                 "{number} ({name}, {channels} channels)", number=stage.number, name=stage.name, channels=stage.channels
             )
             for stage in stages
-        )
+        ]
         raise InsertionError(
             Message(
                 "'{backbone}' has no stage {stage}; its stages: {listed}",
                 backbone=spec.backbone,
                 stage=spec.stage,
-                listed=listed,
+                listed=listed(each),
             )
         )
     stage = stages[spec.stage - 1]

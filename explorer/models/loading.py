@@ -93,8 +93,7 @@ def load(
             raise ModelError(
                 Message(
                     "'{backbone}' cuts its input into patches of {columns} x {rows} px, so {width} x {height} px is "
-                    "not "
-                    "possible; take multiples",
+                    "not possible; take multiples",
                     backbone=spec.backbone,
                     columns=columns,
                     rows=rows,

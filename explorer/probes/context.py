@@ -238,8 +238,7 @@ class Context(Probe):
                 Axis(Message("mass ratio, x an even map"), low=0.0),
                 Message(
                     "Mean over the layers that have a map on the image; of maps with queries, those on the object. "
-                    "1: the "
-                    "map does not prefer the object. No point: the model has no such map."
+                    "1: the map does not prefer the object. No point: the model has no such map."
                 ),
                 layer=_EVERY,
             ),
@@ -254,8 +253,7 @@ class Context(Probe):
                 replace(share, title=Message("accuracy, share of images")),
                 Message(
                     "mixed-same: the background of another stimulus of the same class; mixed-rand: of another class. "
-                    "Own: "
-                    "the kind of background that goes with the class; another's: that of another class."
+                    "Own: the kind of background that goes with the class; another's: that of another class."
                 ),
             ),
             points(
@@ -267,8 +265,7 @@ class Context(Probe):
                 Axis(Message("BG-gap (difference of shares)")),
                 Message(
                     "0: the background makes no difference. Newcombe's 95 % intervals: for paired shares on scenes, "
-                    "for "
-                    "independent ones on IN-9."
+                    "for independent ones on IN-9."
                 ),
             ),
         ]

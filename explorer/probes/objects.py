@@ -43,8 +43,7 @@ class Objects:
             raise MethodError(
                 Message(
                     "no stimulus has a mask of its object: put dog_mask.png, white on the object, beside dog.jpg and "
-                    "give "
-                    "that file or its folder; or give a number of scenes, whose masks are exact"
+                    "give that file or its folder; or give a number of scenes, whose masks are exact"
                 )
             )
         places = tuple(masks)

@@ -351,8 +351,7 @@ def _cut_out(shown: Shown) -> list[int]:
         raise MethodError(
             Message(
                 "variant canvas needs the object's mask and no picture has one: put NAME_mask.png, white on the "
-                "object, "
-                "beside NAME, or show scenes"
+                "object, beside NAME, or show scenes"
             )
         )
     return which

@@ -18,7 +18,7 @@ from explorer.cache import Bounded
 from explorer.errors import ImageError, MethodError, ParameterError
 from explorer.images import Bands, Picture, read_image, samples
 from explorer.images.folders import MASK, Folder, Found
-from explorer.messages import Message, counted
+from explorer.messages import Message, counted, sentences
 from explorer.models.labels import class_numbers
 from explorer.models.model import Model
 from explorer.scenes import BACKGROUNDS, CENTRED, CLASSES, TEXTURES, Distribution, Scene, Scenes, draw, motion, render
@@ -393,7 +393,9 @@ def _folder(folder: Folder, notes: list[str], bands: Bands | None) -> list[Stimu
         items.append(Stimulus(found.path.name, picture, found.label, mask))
     if not items:
         raise ParameterError(
-            Message("'{root}' has no picture that can be read: {notes}", root=folder.root, notes=" ".join(folder.notes))
+            Message(
+                "'{root}' has no picture that can be read: {notes}", root=folder.root, notes=sentences(*folder.notes)
+            )
         )
     return items
 

@@ -19,7 +19,7 @@ from explorer.comparison.compare import Side, look, target_of, view
 from explorer.comparison.result import ModelView
 from explorer.errors import BusyError, ExplorerError, ModelError
 from explorer.geometry import Point
-from explorer.messages import Message, message_of
+from explorer.messages import Message
 from explorer.models.device import choose_device, out_of_memory
 from explorer.models.model import Model
 from explorer.models.sizes import Limits
@@ -121,7 +121,7 @@ class Answers:
         try:
             return self._fitting(have, choose_device(self.device))
         except ExplorerError as error:
-            return Failure(text, message_of(error))
+            return Failure(text, error.message)
         except Exception:
             log.exception("loading %s", text)
             return Failure(text, Message("could not be loaded; the server's log says why"))
@@ -151,7 +151,7 @@ class Answers:
         except BusyError as error:
             raise gr.Error(error.message, title=BUSY, print_exception=False) from error
         except ExplorerError as error:
-            return Failure(str(model.spec), message_of(error))
+            return Failure(str(model.spec), error.message)
         except Exception:
             log.exception("asking %s", model.spec)
             return Failure(str(model.spec), Message("failed on this picture; the server's log says why"))

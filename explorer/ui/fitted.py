@@ -10,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from explorer.errors import WeightsError
-from explorer.messages import Message, message_of
+from explorer.messages import Message
 from explorer.models.spec import ModelSpec
 from explorer.models.weights import FITTED, RECORD, read_note
+from explorer.ui.guard import pathless
 from explorer.ui.scratch import new_folder
 from explorer.writing import write
 
@@ -60,7 +61,7 @@ class Files:
         try:
             record = read_note(path, FITTED) or read_note(path, RECORD)
         except WeightsError as error:
-            raise WeightsError(message_of(error).replace(str(path), path.name)) from None
+            raise WeightsError(pathless(error.message)) from None
         if record is None or not isinstance(record.get("spec"), str):
             raise WeightsError(
                 Message(

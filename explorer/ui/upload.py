@@ -16,7 +16,7 @@ from PIL.Image import Image
 from explorer.cache import Bounded
 from explorer.errors import ImageError, ParameterError
 from explorer.images.worker import decode
-from explorer.messages import Message, message_of
+from explorer.messages import Message
 from explorer.ui.guard import uploaded
 from explorer.ui.scratch import new_folder
 from explorer.writing import write
@@ -69,7 +69,7 @@ def pick(path: str | Path) -> Picked:
         try:
             picture, digest = decode(path)
         except ImageError as error:
-            return Picked(None, path=str(path), problem=message_of(error))
+            return Picked(None, path=str(path), problem=error.message)
         return Picked(picture.image, digest[:24], picture.notes, str(path), name=path.name)
 
     return _pictures.get((str(path), status.st_mtime_ns, status.st_size), read)
@@ -128,4 +128,4 @@ def _preprocess(payload: ImageData | None) -> Picked | None:
     try:
         return pick(uploaded(payload.path))
     except ParameterError as error:
-        return Picked(None, problem=message_of(error))
+        return Picked(None, problem=error.message)
