@@ -22,6 +22,7 @@ from typing import Any
 import gradio as gr
 
 from explorer.messages import Message, apart
+from explorer.ui.guard import pathless
 from explorer.ui.worker import BUSY, SUPERSEDED, Lane, Worker
 
 log = logging.getLogger(__name__)
@@ -125,8 +126,8 @@ _KINDS = {BUSY: "busy", OLD: "old", SUPERSEDED: "superseded"}
 
 
 def _error(kind: str, message: str) -> dict[str, Any]:
-    """An error as a value: what it says, for the browser to say in the page's language."""
-    return {"kind": _KINDS.get(kind, kind), **apart(message)}
+    """An error as a value: what it says, without paths, for the browser to say in the page's language."""
+    return {"kind": _KINDS.get(kind, kind), **apart(pathless(message))}
 
 
 def _checked(body: Any) -> tuple[str, int, Mapping[str, Any]]:

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from explorer.errors import ParameterError
+from explorer.messages import Message
 from explorer.ui.guard import LIVE_BURST, LIVE_RATE, MAX_LIVE_BYTES, Rate
 from explorer.ui.live import Latest, Live
 from explorer.ui.worker import BUSY, Lane, Worker, task
@@ -71,6 +72,21 @@ def test_an_error_is_a_value(error: Exception, kind: str, said: str):
 
     (reply,) = ask(work, body())
     assert reply == {"build": "b1", "request": 1, "error": {"kind": kind, "template": said, "values": {}}}
+
+
+@pytest.mark.parametrize("file", ["/srv/secret/mine.png", "/srv/a secret/mine.png", "C:\\secret\\mine.png"])
+def test_an_error_says_no_place_of_the_server(file: str):
+    def filled_in(value: Any) -> Any:
+        why = f"see {file.replace(' ', '')}"
+        raise ParameterError(Message("'{file}' is {kind}: {why}", file=file, kind=value, why=why))
+
+    def plain(value: Any) -> Any:
+        raise ParameterError(f"no {value} '{file}'")
+
+    (reply,) = ask(filled_in, body())
+    assert reply["error"]["values"] == {"file": "mine.png", "kind": 3, "why": "see mine.png"}
+    (reply,) = ask(plain, body())
+    assert reply["error"]["template"] == "no 3 'mine.png'"
 
 
 def test_a_page_of_another_build_is_told_to_load_itself_again():
