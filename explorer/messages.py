@@ -165,13 +165,19 @@ def encoded(value: Any) -> Any:
 
     A message without values is its template, which the browser looks up as it stands.
     """
+    # An answer has thousands of plain values and few messages, and follows a drag.
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, Message):
         return apart(value) if value.values or value.plural else value.template
-    if isinstance(value, Mapping):
-        return {str(name): encoded(one) for name, one in value.items()}
     if isinstance(value, (list, tuple)):
         return [encoded(one) for one in value]
+    if isinstance(value, Mapping):
+        return {str(name): encoded(one) for name, one in value.items()}
     return value
+
+
+_PLAIN = (str, int, float, bool, type(None))
 
 
 def apart(text: str) -> dict[str, Any]:
