@@ -115,7 +115,7 @@ class Transform:
         """The move in words, for titles and exports."""
         if self.is_identity:
             return Message("not moved")
-        return Message("{moves}; border {border}", moves=listed(self.moves), border=self.border)
+        return Message("{moves}; border {border}", moves=listed(self.moves), border=Message(self.border))
 
     @property
     def moves(self) -> list[str]:
