@@ -84,19 +84,20 @@ def pool(
     return Pool([safetensors.torch.load_file(file) for file in files])
 
 
-def _quantised(images: Tensor) -> Tensor:
+def quantised(images: Tensor) -> Tensor:
+    """Pictures in 0..1 as uint8."""
     return (images * 255).round().to(torch.uint8)
 
 
 def _single(seed: int, which: Tensor, distribution: Distribution, device: torch.device) -> Mapping[str, Tensor]:
     rendered = scenes.render(scenes.draw(seed, which, distribution), SIZE, device)
-    return {"images": _quantised(rendered.images), "labels": rendered.labels}
+    return {"images": quantised(rendered.images), "labels": rendered.labels}
 
 
 def _grouped(seed: int, which: Tensor, distribution: Distribution, device: torch.device) -> Mapping[str, Tensor]:
     rendered = scenes.render_groups(scenes.draw_groups(seed, which, distribution), SIZE, device)
     return {
-        "images": _quantised(rendered.images),
+        "images": quantised(rendered.images),
         "boxes": rendered.boxes,
         "labels": rendered.labels,
         "counts": rendered.counts,

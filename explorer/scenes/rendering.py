@@ -166,7 +166,7 @@ def _lay_object(images: Tensor, scenes: Scenes, light: Tensor, shade: Tensor, x:
     where, size = images.device, len(x)
     u = hashed(scenes.key, _FAMILY).float().to(where)
     bright = colours(u[:, 3], 0.2 + 0.5 * u[:, 4], 0.85 + 0.15 * u[:, 5])
-    dark = colours((u[:, 3] + 0.3 + 0.4 * u[:, 6]) % 1, 0.5 + 0.4 * u[:, 7], 0.42 + 0.16 * u[:, 8])
+    dark = colours((u[:, 3] + 0.3 + 0.4 * u[:, 6]) % 1, 0.5 + 0.4 * u[:, 7], 0.48 + 0.16 * u[:, 8])
     wobble, texture = scenes.wobble.float().to(where), scenes.texture.to(where)
     masks = torch.zeros(len(scenes), size, size, dtype=torch.bool, device=where)
     for shapes, cx, cy, share in parts(scenes):

@@ -92,7 +92,7 @@ class Scene:
     gap: float = parameter(1.0, "distance of an arrangement's parts", 0.5, 3.0, "x")
     wobble: float = parameter(0.06, "how far the outline bends", 0.0, 0.3, "of the radius")
     shade: float = parameter(0.5, "strength of light and shadow", 0.0, 1.0)
-    clutter: float = parameter(0.4, "how many sticks lie about", 0.0, 1.0, "of the most there are")
+    clutter: float = parameter(0.3, "how many sticks lie about", 0.0, 1.0, "of the most there are")
     noise: float = parameter(0.04, "amplitude of the pixel noise", 0.0, 1.0, "of full contrast")
     seed: int = parameter(0, "decides colours, details, light and noise", 0, 2**31 - 1)
 
@@ -134,7 +134,7 @@ class Distribution:
     gaps: tuple[float, float] = (0.95, 1.1)
     wobble: float = 0.06
     shade: float = 0.5
-    clutter: float = 0.4
+    clutter: float = 0.3
     noise: float = 0.04
 
 
