@@ -183,7 +183,7 @@ def _metaformer(model: LabModel, hidden: int) -> MetaFormer:
     Two 3x3 convolutions of stride 2 are its stem (Xiao et al. 2021, "Early convolutions help transformers see
     better"), in place of one of 7x7.
     """
-    network = MetaFormer(
+    network = (Detector if model.backbone == "detect" else MetaFormer)(
         depths=(DEPTH,),
         dims=(WIDTH,),
         token_mixers=nn.Identity,
@@ -207,13 +207,12 @@ def _metaformer(model: LabModel, hidden: int) -> MetaFormer:
     return network
 
 
-class Detector(nn.Module):
-    """A MetaFormer with a head for every place in place of the pooled one: see `explorer.lab.detection`."""
+class Detector(MetaFormer):
+    """A MetaFormer that answers for every place, before any pooling: see `explorer.lab.detection`."""
 
-    def __init__(self, trunk: MetaFormer) -> None:
-        super().__init__()
-        trunk.set_submodule("head", nn.Identity())  # answers are for every place, before any pooling
-        self.trunk, self.norm = trunk, LayerNorm2d(WIDTH)
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.reset_classifier(0)
         self.dense = nn.Conv2d(WIDTH, CHANNELS, 1)
         # As rare as objects are, else the first steps do nothing but unlearn an even guess (Lin et al. 2017).
         assert self.dense.bias is not None
@@ -221,11 +220,7 @@ class Detector(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, 48, 48) to (B, CHANNELS, 12, 12)."""
-        return self.dense(self.norm(self.trunk.forward_features(x)))
-
-
-def _detector(model: LabModel, hidden: int) -> nn.Module:
-    return Detector(_metaformer(model, hidden))
+        return self.dense(self.head.get_submodule("norm")(self.forward_features(x)))
 
 
 def _resnet(model: LabModel, last: int) -> nn.Module:
@@ -367,7 +362,7 @@ def read_record(file: Path) -> dict[str, Any]:
 _MAKERS: Mapping[str, Callable[[LabModel, int], nn.Module]] = {
     "metaformer": _metaformer,
     "resnet": _resnet,
-    "detect": _detector,
+    "detect": _metaformer,
 }
 #: Parameters that every network of a set-up comes as near to as its width, within these bounds, allows.
 _AIMS = {"metaformer": (92_000, 1, 8 * WIDTH), "resnet": (330_000, 8, 256), "detect": (92_000, 1, 8 * WIDTH)}

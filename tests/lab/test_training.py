@@ -179,6 +179,15 @@ def test_trained_weights_load_as_a_model(tmp_path):
     assert write_manifest(tmp_path)["models"][0]["spec"] == "lab/conv"
 
 
+def test_a_model_that_finds_objects_is_looked_at_as_one_without_classes(tmp_path):
+    record = train(LabModel("conv", "detect", "aug"), 0, tmp_path, SHORT)
+    assert set(record["accuracy"]) >= {"AP", "AP50", "AP75", "centre error"}
+    model = load(ModelSpec("detect", "lab", "conv", weights_file=str(tmp_path / "detect-conv-0.safetensors")))
+    assert (model.headless, model.num_classes, model.labels) == (True, 0, ())
+    assert [stage.grid for stage in model.stages] == [(12, 12)]
+    assert model.pooled(torch.rand(2, 3, 48, 48)).shape == (2, 48)
+
+
 def test_unknown_models_and_seeds_are_refused():
     with pytest.raises(UnknownNameError, match="Did you mean"):
         load("lab/mhsaa")
