@@ -16,9 +16,9 @@ from explorer.scenes.scene import AUGMENTED, RADIUS, Distribution, Scenes, draw
 #: The most objects of a group.
 MOST = 5
 #: Their sizes, over the training size; uniform in the logarithm.
-SCALES = (0.4, 1.1)
+SCALES = (0.3, 1.0)
 #: Objects whose circles come nearer than this share of touching are moved elsewhere where there is room.
-_APART = 0.8
+_APART = 0.6
 #: Places that are tried for each object.
 _TRIES = 6
 #: What must be seen of an object for it to count, a share of its own area.
