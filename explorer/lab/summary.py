@@ -203,9 +203,9 @@ def summary(rows: Iterable[Row]) -> list[Summary]:
     groups: dict[_Measured, dict[str, dict[int, Row]]] = defaultdict(lambda: defaultdict(dict))
     order: dict[tuple[str, _Measured], None] = {}
     for row in rows:
-        if row.value is not None:
+        if row.value is not None and (set_up := _set_up(row)) is not None:
             what = (row.probe, row.parameters, row.scenes, row.conditions, row.measure, row.unit)
-            measured = _Measured(row.lab.backbone, row.lab.augmented, *what)
+            measured = _Measured(*set_up, *what)
             groups[measured][row.lab.block][row.seed] = row
             order[row.lab.block, measured] = None
     verdicts: dict[tuple[str, _Measured], Verdict] = {}
