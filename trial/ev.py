@@ -1,0 +1,1 @@
+"""conditions of a saved run of the bench, cheap"""
