@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,8 @@ from explorer.attention.mass import mass_ratio
 from explorer.attribution import METHODS
 from explorer.comparison.compare import compare
 from explorer.errors import MethodError
-from explorer.lab import experiment, fit_data, fitting, training
+from explorer.lab import experiment, fit_data, fitting, tasks, training
+from explorer.lab.networks import LabModel
 from explorer.lessons import claims
 from explorer.models.loading import load
 from explorer.models.model import Model
@@ -275,14 +277,15 @@ def test_scenes_are_rendered_on_the_device_and_are_the_same(device: NoFloat64) -
         assert torch.equal(one, other.cpu())
 
 
+@pytest.mark.usefixtures("device")
 def test_the_laboratory_trains_fits_and_measures_without_float64(
-    lab: Model, device: NoFloat64, monkeypatch: pytest.MonkeyPatch
+    lab: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    images, labels = training.pictures.__wrapped__(scenes.CENTRED, 24, DEVICE)
-    assert device.has(images)
-    assert device.has(labels)
-    monkeypatch.setattr(training, "JUDGED", 24)
-    assert training.judge(lab.module, DEVICE)["in distribution"] > 0.5
+    monkeypatch.setattr(tasks, "JUDGED", 24)
+    short = training.Recipe(images=64, batch=32)
+    record = training.train(LabModel("mhsa"), 0, tmp_path, short, DEVICE)
+    assert 0 <= record["accuracy"]["in distribution"] <= 1
+    assert tasks.TASKS["metaformer"].judge(lab.module, DEVICE)["in distribution"] > 0.5
     assert fit_data.of_scenes(lab, fitting.FitRecipe(scenes=24)).classes == scenes.CLASSES
     for one in experiment.experiment(1):
         assert experiment.measure(lab, one)

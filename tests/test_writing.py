@@ -23,7 +23,7 @@ from safetensors.torch import load_file
 from explorer import writing
 from explorer.cli.main import main
 from explorer.errors import TrainingError, WriteError
-from explorer.lab import experiment, grid, training
+from explorer.lab import experiment, grid, tasks, training
 from explorer.lab.grid import train_grid
 from explorer.lab.networks import LabModel
 from explorer.lab.table import FILE
@@ -305,7 +305,7 @@ LITTLE = LabModel("conv")
 
 @pytest.fixture
 def _quick(monkeypatch):
-    monkeypatch.setattr(training, "JUDGED", 50)
+    monkeypatch.setattr(tasks, "JUDGED", 50)
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)  # after every step
 
 
@@ -330,7 +330,7 @@ def test_a_run_that_finds_no_room_goes_on_from_its_checkpoint_to_the_same_end(tm
 
 
 def test_the_verb_train_keeps_what_is_finished(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(training, "JUDGED", 50)
+    monkeypatch.setattr(tasks, "JUDGED", 50)
     command = ["train", "lab/conv", "--seeds", "1", "--images", "64", "--epochs", "1", "--batch", "32", "--out"]
     _, said = _refused([*command, str(tmp_path)], capsys)
     assert "conv-0.safetensors' cannot be written" in said

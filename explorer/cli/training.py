@@ -21,7 +21,7 @@ from explorer.writing import check_writable, make_folder
 def add_verbs(verbs: Verbs) -> None:
     """Add ``train``, ``fit`` and ``lab``."""
     train = verbs.add("train", _train, "Train laboratory models: one recipe, the same scenes, only the block differs.")
-    text = "lab/BLOCK, lab/resnet+BLOCK or lab/BLOCK-aug, also with #SEED; all if none"
+    text = "lab/BLOCK, lab/BLOCK-aug, lab/BLOCK-cue or lab/detect+BLOCK, also with #SEED; all if none"
     train.add_argument("spec", nargs="*", metavar="SPEC", help=text)
     text = "seeds 0 to N - 1 of each that names none (%(default)s)"
     train.add_argument("--seeds", type=int, default=3, metavar="N", help=text)
@@ -64,6 +64,7 @@ def _train(options: argparse.Namespace) -> Result:
 
     from explorer.lab.grid import train_grid
     from explorer.lab.networks import MANIFEST, LabModel, all_models
+    from explorer.lab.tasks import TASKS
     from explorer.lab.training import RECIPES, Progress
     from explorer.models.device import choose_device
     from explorer.models.spec import ModelSpec
@@ -94,11 +95,12 @@ def _train(options: argparse.Namespace) -> Result:
 
         def finished(record: dict[str, Any]) -> None:
             bar.update()
-            accuracy = record["accuracy"]["in distribution"]
-            lines.append(f"{record['spec']}: {100 * accuracy:.1f} % of {record['n']} scenes, {record['seconds']:.0f} s")
+            headline = TASKS[record["backbone"]].headline
+            score = f"{100 * record['accuracy'][headline]:.1f} % ({headline})"
+            lines.append(f"{record['spec']}: {score} of {record['n']} scenes, {record['seconds']:.0f} s")
 
-        for backbone, own in RECIPES.items():
-            part = [run for run in runs if run[0].backbone == backbone]
+        for (backbone, training), own in RECIPES.items():
+            part = [run for run in runs if (run[0].backbone, run[0].training) == (backbone, training)]
             if part:
                 manifest = train_grid(
                     part, folder, dataclasses.replace(own, **given), device, options.workers, stepped, finished

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from explorer.blocks import BLOCKS
 from explorer.errors import ParameterError
-from explorer.lab.networks import MANIFEST, SIZE, LabModel, available, read_manifest
+from explorer.lab.networks import MANIFEST, SIZE, LabModel, Training, available, read_manifest
 from explorer.lab.table import FILE, PROTOCOL, OtherVersionError, Row, packed, read_table, unpacked, write_table
 from explorer.models.loading import load
 from explorer.models.model import Model
@@ -257,6 +257,7 @@ def _teller(
 
 
 Key = tuple[str, str, str]
+_TRAININGS = get_args(Training)
 
 
 def _kept(file: Path, about: Mapping[str, Any], wanted: Mapping[Key, Measurement]) -> dict[str, dict[Key, list[Row]]]:
@@ -276,13 +277,13 @@ def _kept(file: Path, about: Mapping[str, Any], wanted: Mapping[Key, Measurement
 
 
 def _ordered(kept: Mapping[str, Mapping[Key, Sequence[Row]]], wanted: Mapping[Key, Measurement]) -> list[Row]:
-    """The rows, plain set-ups before augmented ones, blocks as registered, seeds counting up."""
+    """The rows: trainings as declared, series after blocks, blocks as registered, seeds counting up."""
     blocks = list(BLOCKS)
 
     def place(model: str) -> tuple[Any, ...]:
         spec = ModelSpec.parse(model)
         one = LabModel.of(spec)
         known = blocks.index(one.block) if one.block in blocks else len(blocks)
-        return one.backbone, one.augmented, known, one.block, spec.seed
+        return one.backbone, _TRAININGS.index(one.training), bool(one.options), known, model.split("#")[0], spec.seed
 
     return [row for model in sorted(kept, key=place) for key in wanted for row in kept[model].get(key, ())]

@@ -26,7 +26,7 @@ def write_manifest(folder: Path) -> dict[str, Any]:
     models = []
     for file in sorted(folder.glob("*.safetensors")):
         models.append({**read_record(file), "file": file.name, "sha256": sha256(file.read_bytes()).hexdigest()})
-    manifest = {"models": sorted(models, key=lambda record: (record["backbone"], record["augmented"], record["spec"]))}
+    manifest = {"models": sorted(models, key=lambda record: (record["backbone"], record["training"], record["spec"]))}
     told = "The weights beside it are kept; give the same command again when there is room, and it is written"
     write(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n", told)
     return manifest

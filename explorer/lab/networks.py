@@ -1,21 +1,24 @@
-"""The laboratory's networks: two timm backbones, each with every block, equal in parameters."""
+"""The laboratory's networks: timm backbones, each with every block, equal in parameters."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import timm
 import torch
+from timm.layers.conv_bn_act import ConvNormAct
 from timm.layers.mlp import Mlp
+from timm.layers.norm import LayerNorm2d
 from timm.models.metaformer import MetaFormer
-from torch import nn
+from torch import Tensor, nn
 
 from explorer.blocks import BLOCKS
 from explorer.errors import UnknownNameError, WeightsError
@@ -32,6 +35,8 @@ from explorer.seeding import Seeded
 SIZE = 48
 #: Width and depth of the MetaFormer's one stage; its stem gives a grid of 12 x 12.
 WIDTH, DEPTH, GRID = 48, 3, (12, 12)
+#: Channels of the dense head: a heat-map for each class, the offset of a centre in its place, a width and a height.
+CHANNELS = len(CLASSES) + 4
 #: The grid of the ResNet's third stage, after which the block stands.
 RESNET_GRID = (6, 6)
 #: Mean and standard deviation by which pictures in 0..1 are normalised.
@@ -43,8 +48,9 @@ _RESNET_CHANNELS = (32, 48, 32)
 #: Parameters of blocks that differ from the block's own defaults. Attention over places gets positions, as in its
 #: papers; c2f_gate a quarter of the channels, as at full width it alone would exceed a network's parameters.
 BLOCK_OPTIONS: Mapping[str, Mapping[str, Any]] = {
-    "mhsa": {"position": "absolute"},
-    "axial": {"position": "absolute"},
+    "mhsa": {"position": "absolute", "heads": 4},
+    "axial": {"position": "absolute", "heads": 4},
+    "channel": {"groups": 4},
     "c2f_gate": {"width": WIDTH // 4},
 }
 RESNET_BLOCK_OPTIONS: Mapping[str, Mapping[str, Any]] = {
@@ -52,9 +58,25 @@ RESNET_BLOCK_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "axial": {"position": "absolute"},
     "c2f_gate": {"width": 32},
 }
-#: Suffix of models trained with shift and scale augmentation, and the blocks that have one.
-AUGMENTED_SUFFIX = "-aug"
-AUGMENTED_BLOCKS = ("none", "mhsa", "axial", "coord", "ca_c2f")
+Training = Literal["centred", "aug", "cue"]
+#: The nine blocks of the mission and the control, in the order of their importance to it.
+CORE = ("none", "conv", "mhsa", "axial", "c2f", "ca_c2f", "coord", "linear", "channel", "c2f_gate")
+#: Blocks that are trained anywhere and at all sizes too, and on two cues that agree.
+AUGMENTED_BLOCKS = ("none", "conv", "mhsa", "axial", "coord", "c2f", "ca_c2f")
+CUED_BLOCKS = CORE
+#: Blocks that are trained to find objects.
+DETECTING_BLOCKS = ("none", "conv", "mhsa", "axial", "coord", "c2f", "ca_c2f")
+#: What is varied of single blocks, trained on centred scenes: a parameter of the block, or the padding of every
+#: convolution, those of the stem included.
+SERIES: Mapping[str, Sequence[Mapping[str, Any]]] = {
+    "mhsa": (
+        *({"position": position} for position in ("none", "relative")),
+        *({"heads": heads} for heads in (1, 2, 8)),
+    ),
+    "axial": ({"position": "none"}, {"merge": "sequence"}),
+    "conv": tuple({"padding": padding} for padding in ("reflect", "circular")),
+    "c2f": tuple({"padding": padding} for padding in ("reflect", "circular")),
+}
 
 
 @dataclass(frozen=True)
@@ -63,55 +85,81 @@ class LabModel:
 
     Attributes:
         block: name in BLOCKS.
-        backbone: "metaformer" or "resnet".
-        augmented: whether it is trained with shift and scale augmentation.
+        backbone: "metaformer", whose only mixing of places beyond its stem the block is; "resnet", where it stands
+            beside convolutions; or "detect", the first with a head that finds objects.
+        training: on which scenes: "centred"; "aug", anywhere and at all sizes; or "cue", whose texture always agrees
+            with the shape and whose background says nothing.
+        options: what differs from BLOCK_OPTIONS, as sorted pairs; see SERIES.
     """
 
     block: str
     backbone: str = "metaformer"
-    augmented: bool = False
+    training: Training = "centred"
+    options: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def augmented(self) -> bool:
+        """Whether it is trained with shift and scale augmentation."""
+        return self.training == "aug"
 
     @classmethod
     def of(cls, spec: ModelSpec) -> LabModel:
         """Read a spec with origin "lab"; raises UnknownNameError for one the laboratory does not have."""
         name = str(ModelSpec(spec.backbone, "lab", spec.block, spec.stage))
-        known = {str(model.spec()): model for model in all_models()}
+        known = _by_name()
         if name not in known:
             raise UnknownNameError(Message("laboratory model"), name, known)
         return known[name]
 
     def spec(self, seed: int = 0) -> ModelSpec:
-        """The spec of this model: lab/<block>, lab/<block>-aug or lab/resnet+<block>."""
-        if self.backbone == "resnet":
-            return ModelSpec("resnet", "lab", self.block, seed=seed)
-        return ModelSpec(self.block + AUGMENTED_SUFFIX * self.augmented, "lab", seed=seed)
+        """The spec of this model: lab/BLOCK[(NAME=VALUE)][-aug|-cue], lab/resnet+BLOCK or lab/detect+BLOCK."""
+        if self.backbone != "metaformer":
+            return ModelSpec(self.backbone, "lab", self.block, seed=seed)
+        options = ",".join(f"{name}={value}" for name, value in self.options)
+        suffix = "" if self.training == "centred" else f"-{self.training}"
+        return ModelSpec(f"{self.block}({options}){suffix}" if options else self.block + suffix, "lab", seed=seed)
 
 
 def all_models() -> list[LabModel]:
-    """Every model of the experiment: each block in both backbones, and the counter-experiment."""
+    """Every model of the experiment: each block in each backbone, the counter-experiments, and the series."""
     return [
         *(LabModel(block) for block in BLOCKS),
         *(LabModel(block, "resnet") for block in BLOCKS),
-        *(LabModel(block, augmented=True) for block in AUGMENTED_BLOCKS),
+        *(LabModel(block, "detect", "aug") for block in DETECTING_BLOCKS),
+        *(LabModel(block, training="aug") for block in AUGMENTED_BLOCKS),
+        *(LabModel(block, training="cue") for block in CUED_BLOCKS),
+        *(
+            LabModel(block, options=tuple(sorted(changed.items())))
+            for block, several in SERIES.items()
+            for changed in several
+        ),
     ]
+
+
+@lru_cache(maxsize=1)
+def _by_name() -> Mapping[str, LabModel]:
+    return MappingProxyType({str(model.spec()): model for model in all_models()})
 
 
 def file_name(model: LabModel, seed: int) -> str:
     """The name of a model's weights file, without ending."""
-    return str(model.spec()).removeprefix("lab/").replace("+", "-") + f"-{seed}"
+    name = str(model.spec()).removeprefix("lab/")
+    return re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-") + f"-{seed}"
 
 
 def build(model: LabModel, seed: int, width: int | None = None) -> nn.Module:
     """Build a network with weights drawn from a seed: (B, 3, 48, 48), normalised, to (B, 12) logits.
 
+    One that detects gives (B, CHANNELS, 12, 12) for each place; see `explorer.lab.detection.decode`.
+
     Args:
         model: which.
         seed: of the weights.
-        width: of the MLPs (MetaFormer) or of the last stage (ResNet), where it is known; else `width_of` finds it.
+        width: of the MLPs or, of a ResNet, of the last stage, where it is known; else `width_of` finds it.
     """
     width = width_of(model) if width is None else width
     with Seeded(seed):
-        return _MAKERS[model.backbone](model.block, width)
+        return _MAKERS[model.backbone](model, width)
 
 
 @lru_cache(maxsize=64)
@@ -121,7 +169,7 @@ def width_of(model: LabModel) -> int:
 
     def parameters(width: int) -> int:
         with torch.device("meta"):  # counting needs no memory
-            network = _MAKERS[model.backbone](model.block, width)
+            network = _MAKERS[model.backbone](model, width)
         return sum(parameter.numel() for parameter in network.parameters())
 
     while high - low > 1:  # their number grows with the width
@@ -130,19 +178,53 @@ def width_of(model: LabModel) -> int:
     return min((low, high), key=lambda width: abs(parameters(width) - aim))
 
 
-def _metaformer(block: str, hidden: int) -> nn.Module:
-    """A one-stage MetaFormer whose token mixer is the block; MLPs of the given hidden width."""
-    network = MetaFormer(
-        depths=(DEPTH,), dims=(WIDTH,), token_mixers=nn.Identity, num_classes=len(CLASSES), use_mlp_head=False
+def _metaformer(model: LabModel, hidden: int) -> MetaFormer:
+    """A one-stage MetaFormer whose token mixer is the block; MLPs of the given hidden width.
+
+    Two 3x3 convolutions of stride 2 are its stem (Xiao et al. 2021, "Early convolutions help transformers see
+    better"), in place of one of 7x7.
+    """
+    network = (Detector if model.backbone == "detect" else MetaFormer)(
+        depths=(DEPTH,),
+        dims=(WIDTH,),
+        token_mixers=nn.Identity,
+        norm_layers=LayerNorm2d,
+        num_classes=len(CLASSES),
+        use_mlp_head=False,
     )
+    stem = nn.Sequential(
+        ConvNormAct(3, WIDTH // 2, 3, stride=2), ConvNormAct(WIDTH // 2, WIDTH, 3, stride=2, apply_act=False)
+    )
+    network.set_submodule("stem", stem)
+    changed = dict(model.options)
+    padding = changed.pop("padding", "zeros")
+    options = {**BLOCK_OPTIONS.get(model.block, {}), **changed}
     for layer in network.get_submodule("stages.0.blocks").children():
-        layer.token_mixer = BLOCKS[block](WIDTH, GRID, **BLOCK_OPTIONS.get(block, {}))
-        layer.mlp = Mlp(WIDTH, hidden, act_layer=nn.ReLU, bias=False, use_conv=True)
-        layer.mlp.apply(network._init_weights)
+        layer.token_mixer = BLOCKS[model.block](WIDTH, GRID, **options)
+        layer.mlp = Mlp(WIDTH, hidden, act_layer=nn.ReLU, use_conv=True)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d) and module.kernel_size != (1, 1):
+            module.padding_mode = padding
     return network
 
 
-def _resnet(block: str, last: int) -> nn.Module:
+class Detector(MetaFormer):
+    """A MetaFormer that answers for every place, before any pooling: see `explorer.lab.detection`."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.reset_classifier(0)
+        self.dense = nn.Conv2d(WIDTH, CHANNELS, 1)
+        # As rare as objects are, else the first steps do nothing but unlearn an even guess (Lin et al. 2017).
+        assert self.dense.bias is not None
+        nn.init.constant_(self.dense.bias[: len(CLASSES)], -4.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, 48, 48) to (B, CHANNELS, 12, 12)."""
+        return self.dense(self.head.get_submodule("norm")(self.forward_features(x)))
+
+
+def _resnet(model: LabModel, last: int) -> nn.Module:
     """timm's test_resnet with the block after stage 3 and a last stage of the given width.
 
     Dilated to an output stride of 8, so that the block sees a grid of 6 x 6 and not of 3 x 3.
@@ -151,7 +233,7 @@ def _resnet(block: str, last: int) -> nn.Module:
         "test_resnet", num_classes=len(CLASSES), channels=(*_RESNET_CHANNELS, last), output_stride=8
     )
     channels = 4 * _RESNET_CHANNELS[2]
-    made = BLOCKS[block](channels, RESNET_GRID, **RESNET_BLOCK_OPTIONS.get(block, {}))
+    made = BLOCKS[model.block](channels, RESNET_GRID, **RESNET_BLOCK_OPTIONS.get(model.block, {}))
     placed = Inserted(network.get_submodule("layer3"), made, Stage(3, "layer3", channels, 8, RESNET_GRID, "NCHW"))
     placed.gate.data.fill_(1.0)  # trained from the start, there is nothing to protect: the gate is open
     network.layer3 = placed
@@ -200,7 +282,7 @@ def read_manifest(folder: Path) -> list[dict[str, Any]]:
 
 def _wrong(record: Mapping[str, Any], needed: Collection[str] = ("spec", "seed", "width")) -> str:
     """The first entry of a record of training that is needed and missing, or of the wrong form, or ""."""
-    kinds = {"spec": str, "backbone": str, "augmented": bool, "seed": int, "width": int}
+    kinds = {"spec": str, "backbone": str, "training": str, "seed": int, "width": int}
     for name, kind in kinds.items():
         if (name in needed or name in record) and type(record.get(name)) is not kind:
             return name
@@ -311,6 +393,10 @@ def read_record(file: Path) -> dict[str, Any]:
     return record
 
 
-_MAKERS: Mapping[str, Callable[[str, int], nn.Module]] = {"metaformer": _metaformer, "resnet": _resnet}
+_MAKERS: Mapping[str, Callable[[LabModel, int], nn.Module]] = {
+    "metaformer": _metaformer,
+    "resnet": _resnet,
+    "detect": _metaformer,
+}
 #: Parameters that every network of a set-up comes as near to as its width, within these bounds, allows.
-_AIMS = {"metaformer": (92_000, 1, 8 * WIDTH), "resnet": (330_000, 8, 256)}
+_AIMS = {"metaformer": (92_000, 1, 8 * WIDTH), "resnet": (330_000, 8, 256), "detect": (92_000, 1, 8 * WIDTH)}

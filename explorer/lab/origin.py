@@ -43,6 +43,7 @@ def load(spec: ModelSpec, device: torch.device) -> Model:
     stages, _ = find_stages(module, torch.zeros(1, 3, height, width, device=device))
     state: WeightsState = "lab" if spec.weights_file is None else "file"
     data: dict[str, Any] = {"input_size": (3, height, width), "interpolation": "bicubic", "crop_pct": 1.0}
+    detects = model.backbone == "detect"
     mean, std = (networks.MEAN,) * 3, (networks.STD,) * 3
     return Model(
         spec=spec,
@@ -54,9 +55,11 @@ def load(spec: ModelSpec, device: torch.device) -> Model:
         interpolation=data["interpolation"],
         crop_pct=data["crop_pct"],
         # Words of ours: they are said in the page's language, where the classes of other models are names.
-        labels=tuple(map(Message, scenes.CLASSES)),
-        num_classes=len(scenes.CLASSES),
-        headless_reason="",
+        labels=() if detects else tuple(map(Message, scenes.CLASSES)),
+        num_classes=0 if detects else len(scenes.CLASSES),
+        headless_reason=Message("it was trained to find objects, and gives no class of a whole picture")
+        if detects
+        else "",
         stages=stages,
         device=device,
         state=state,
@@ -65,5 +68,5 @@ def load(spec: ModelSpec, device: torch.device) -> Model:
         nbytes=nbytes_of(module),
         parameters=sum(parameter.numel() for parameter in module.parameters()),
         transform=create_transform(**data, mean=mean, std=std, normalize=False),
-        label_source=Message("classes of the procedural scenes"),
+        label_source="" if detects else Message("classes of the procedural scenes"),
     )

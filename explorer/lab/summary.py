@@ -60,7 +60,7 @@ class SetUp:
         self._rows: dict[str, dict[tuple[str, str], list[Row]]] = {}
         self._seeds: dict[str, set[int]] = defaultdict(set)
         for row in rows:
-            if (row.lab.backbone, row.lab.augmented) == (backbone, augmented):
+            if _set_up(row) == (backbone, augmented):
                 named = self._rows.setdefault(row.lab.block, defaultdict(list))
                 named[row.probe, row.measure].append(row)
                 self._seeds[row.lab.block].add(row.seed)
@@ -124,7 +124,15 @@ class SetUp:
 
 def set_ups(rows: Iterable[Row]) -> list[tuple[str, bool]]:
     """(backbone, augmented) of every set-up of a table, in order."""
-    return list(dict.fromkeys((row.lab.backbone, row.lab.augmented) for row in rows))
+    return list(dict.fromkeys(found for row in rows if (found := _set_up(row)) is not None))
+
+
+def _set_up(row: Row) -> tuple[str, bool] | None:
+    """(backbone, augmented) of a row's model; None for those of a series, on other cues, or that find objects."""
+    model = row.lab
+    if model.options or model.training == "cue" or model.backbone == "detect":
+        return None
+    return model.backbone, model.augmented
 
 
 @lru_cache(maxsize=8)
@@ -195,9 +203,9 @@ def summary(rows: Iterable[Row]) -> list[Summary]:
     groups: dict[_Measured, dict[str, dict[int, Row]]] = defaultdict(lambda: defaultdict(dict))
     order: dict[tuple[str, _Measured], None] = {}
     for row in rows:
-        if row.value is not None:
+        if row.value is not None and (set_up := _set_up(row)) is not None:
             what = (row.probe, row.parameters, row.scenes, row.conditions, row.measure, row.unit)
-            measured = _Measured(row.lab.backbone, row.lab.augmented, *what)
+            measured = _Measured(*set_up, *what)
             groups[measured][row.lab.block][row.seed] = row
             order[row.lab.block, measured] = None
     verdicts: dict[tuple[str, _Measured], Verdict] = {}

@@ -10,9 +10,8 @@ import platform
 import subprocess
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,26 +20,26 @@ import safetensors.torch
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from explorer import scenes
-from explorer.blocks import BLOCKS
 from explorer.errors import ParameterError, TrainingError
-from explorer.lab.networks import MEAN, SIZE, STD, LabModel, build, file_name, width_of
+from explorer.lab import tasks
+from explorer.lab.networks import LabModel, Training, build, file_name, width_of
+from explorer.lab.tasks import TASKS, TRAINING_STREAM, normalised
 from explorer.models.weights import RECORD, check_finite
-from explorer.scenes import AUGMENTED, CENTRED, Distribution
+from explorer.scenes import AUGMENTED, CENTRED, CUED, Distribution
 from explorer.writing import make_folder, write
 
-#: Seed of the stream of training scenes, the same for every model, and of the scenes that training is judged on.
-TRAINING_STREAM, JUDGING_STREAM = 1, 2
-#: Scenes that a finished run is judged on, in each of the conditions below.
-JUDGED = 1000
+#: The folder of rendered pictures beside the weights, where no other is named.
+PICTURES = "pictures"
 #: Seconds between two checkpoints of a run.
 CHECKPOINT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How is every model of the laboratory trained?
+    """How is a model of the laboratory trained?
 
     Attributes:
         images: how many pictures there are; every model of a set-up sees the same ones.
@@ -49,13 +48,13 @@ class Recipe:
         rate: highest learning rate, of AdamW; it rises over the first tenth and falls along a cosine to zero.
         decay: weight decay of matrices and kernels.
         clip: largest norm of the gradient.
-        distribution: which scenes; the augmented models take AUGMENTED's shifts and scales instead.
+        distribution: which scenes.
     """
 
-    images: int = 10_000
-    epochs: int = 3
-    batch: int = 64
-    rate: float = 1e-2
+    images: int = 32_000
+    epochs: int = 1
+    batch: int = 32
+    rate: float = 5e-3
     decay: float = 0.05
     clip: float = 1.0
     distribution: Distribution = field(default=CENTRED)
@@ -79,42 +78,55 @@ class Recipe:
             return self.rate * (step + 1) / warm
         return self.rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self.steps - warm)))
 
-    def scenes_for(self, model: LabModel) -> Distribution:
-        """Which scenes a model is trained on."""
-        if not model.augmented:
-            return self.distribution
-        return replace(self.distribution, shift=AUGMENTED.shift, scales=AUGMENTED.scales)
+
+#: The recipe of each set-up, (backbone, training): fresh pictures, each seen once, as many as it takes to converge.
+RECIPES: Mapping[tuple[str, Training], Recipe] = {
+    ("metaformer", "centred"): Recipe(),
+    ("metaformer", "aug"): Recipe(images=96_000, distribution=AUGMENTED),
+    ("metaformer", "cue"): Recipe(images=16_000, distribution=CUED),
+    ("resnet", "centred"): Recipe(images=16_000),
+    ("detect", "aug"): Recipe(images=32_000, distribution=AUGMENTED),
+}
 
 
-#: The recipe of each set-up. A ResNet has convolutions beside its block and learns the task in a third of the time.
-RECIPES: Mapping[str, Recipe] = {"metaformer": Recipe(), "resnet": Recipe(epochs=1)}
+def recipe_of(model: LabModel) -> Recipe:
+    """The recipe of a model's set-up."""
+    return RECIPES[model.backbone, model.training]
 
 
-@lru_cache(maxsize=2)  # the centred set and the augmented one, each shared by all runs of a process
-def pictures(distribution: Distribution, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Render a training set: (count, 3, 48, 48) uint8 pictures and (count,) labels, on the device."""
-    images = torch.empty(count, 3, SIZE, SIZE, dtype=torch.uint8, device=device)
-    labels = torch.empty(count, dtype=torch.int64, device=device)
-    for start in range(0, count, 1024):
-        stop = min(start + 1024, count)
-        drawn = scenes.draw(TRAINING_STREAM, torch.arange(start, stop), distribution)
-        rendered = scenes.render(drawn, SIZE, device)
-        images[start:stop] = (rendered.images * 255).round().to(torch.uint8)
-        labels[start:stop] = rendered.labels
-    return images, labels
+class _AttentionInFloat32(TorchFunctionMode):
+    """Attention in float32 under a trunk in bfloat16: with heads this small its products take three times as long."""
+
+    def __torch_function__(
+        self, func: Any, types: Iterable[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        if func is not F.scaled_dot_product_attention:
+            return func(*args, **kwargs)
+        query = args[0]
+        kwargs = {name: _wide(one) for name, one in kwargs.items()}
+        with torch.autocast(query.device.type, enabled=False):
+            return func(*map(_wide, args), **kwargs).to(query.dtype)
 
 
-def autocast_type(model: LabModel, device: torch.device) -> torch.dtype | None:
-    """The dtype in which this device trains this model fastest, or None for float32 throughout.
+def _wide(value: Any) -> Any:
+    return value.float() if isinstance(value, Tensor) and value.is_floating_point() else value
 
-    bfloat16 where there are units for it: a GPU, or a CPU with AMX for convolutions (attention with heads this small
-    was twice as fast in float32 there).
-    """
-    if device.type == "cuda":
-        return torch.bfloat16
-    if device.type == "cpu" and BLOCKS[model.block].kind not in ("pairwise", "axial", "channel"):
-        return torch.bfloat16 if torch.cpu._is_amx_tile_supported() else None
-    return None
+
+@contextlib.contextmanager
+def _precision(device: torch.device, dtype: torch.dtype | None) -> Iterator[None]:
+    """Run the trunk in a narrow dtype, or all of it in float32 where that is None."""
+    if dtype is None:
+        yield
+        return
+    with torch.autocast(device.type, dtype), _AttentionInFloat32():
+        yield
+
+
+def autocast_type(device: torch.device) -> torch.dtype | None:
+    """The dtype in which this device trains a trunk fastest, or None for float32: bfloat16 on a GPU or with AMX."""
+    narrow = device.type == "cuda" or (device.type == "cpu" and torch.cpu._is_amx_tile_supported())
+    return torch.bfloat16 if narrow else None
 
 
 @dataclass(frozen=True)
@@ -134,6 +146,7 @@ def train(
     recipe: Recipe | None = None,
     device: torch.device | str = "cpu",
     progress: Callable[[Progress], None] | None = None,
+    pool: Path | None = None,
 ) -> dict[str, Any]:
     """Train one model from one seed; return its record.
 
@@ -147,16 +160,18 @@ def train(
         recipe: how; the set-up's own of RECIPES if None.
         device: where.
         progress: told after every step; what it raises interrupts.
+        pool: the folder of rendered pictures, which runs share; ``folder/pictures`` if None.
 
     Raises:
         TrainingError: the loss is no number, or the folder holds a started run of another recipe or a damaged one.
         WriteError: a file cannot be written; the run goes on from its last checkpoint another time.
     """
-    device, recipe = torch.device(device), recipe or RECIPES[model.backbone]
+    device, recipe = torch.device(device), recipe or recipe_of(model)
     name = file_name(model, seed)
     started, spec = folder / f"{name}.resume", str(model.spec(seed))
     make_folder(folder)
-    images, labels = pictures(recipe.scenes_for(model), recipe.images, device)
+    task = TASKS[model.backbone]
+    shown = task.pictures(TRAINING_STREAM, recipe.distribution, recipe.images, pool or folder / PICTURES, device)
     width = width_of(model)
     network = build(model, seed, width).to(device).to(memory_format=torch.channels_last).train()
     weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
@@ -165,7 +180,7 @@ def train(
         [{"params": weights, "weight_decay": recipe.decay}, {"params": others, "weight_decay": 0.0}], lr=recipe.rate
     )
     made = json.dumps({"recipe": asdict(recipe), "data": scenes.DATA_VERSION, "width": width}, sort_keys=True)
-    step, loss_mean, seconds = 0, float("nan"), 0.0
+    step, loss_mean, seconds, worked = 0, float("nan"), 0.0, 0.0
     if started.exists():
         saved = _started(started, made, spec, recipe, device)
         try:
@@ -173,17 +188,19 @@ def train(
             optimiser.load_state_dict(saved["optimiser"])
         except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, IndexError) as error:
             raise _damaged(started, spec, error) from error
-        step, loss_mean, seconds = saved["step"], saved["loss"], saved["seconds"]
+        step, loss_mean, seconds, worked = (saved[name] for name in ("step", "loss", "seconds", "worked"))
     saved_at = step
-    dtype = autocast_type(model, device)
+    dtype = autocast_type(device)
     begun = kept = time.monotonic()
-    for which in _batches(recipe, seed, step, device):
+    busy = time.process_time()
+    for which in _batches(recipe, seed, step):
         for group in optimiser.param_groups:
             group["lr"] = recipe.learning_rate(step)
-        batch = normalised(images[which]).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, dtype) if dtype else contextlib.nullcontext():
-            logits = network(batch)
-        loss = F.cross_entropy(logits.float(), labels[which])
+        truth = {name: one.to(device) for name, one in shown[which].items()}
+        batch = normalised(truth.pop("images")).contiguous(memory_format=torch.channels_last)
+        with _precision(device, dtype):
+            answers = network(batch)
+        loss = task.loss(answers.float(), truth)
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
@@ -205,6 +222,7 @@ def train(
                     "step": step,
                     "loss": loss_mean,
                     "seconds": seconds + kept - begun,
+                    "worked": worked + time.process_time() - busy,
                 },
                 packed,
             )
@@ -213,8 +231,9 @@ def train(
         if progress is not None:
             progress(Progress(spec, step, recipe.steps, loss_mean))
     seconds += time.monotonic() - begun
+    worked += time.process_time() - busy
     network.eval()
-    exact = judge(network, device)
+    exact = task.judge(network, device)
     # The running variances of batch norms may exceed float16's range, so buffers stay as they are.
     parameters = dict(network.named_parameters())
     halved = {name: value.half() if name in parameters else value for name, value in network.state_dict().items()}
@@ -224,16 +243,18 @@ def train(
         "spec": spec,
         "block": model.block,
         "backbone": model.backbone,
-        "augmented": model.augmented,
+        "training": model.training,
+        "options": dict(model.options),
         "seed": seed,
         "width": width,
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "accuracy": judge(network, device),
+        "accuracy": task.judge(network, device),
         "accuracy_float32": exact,
-        "n": JUDGED,
+        "n": tasks.JUDGED,
         "loss": loss_mean,
         "seconds": round(seconds, 1),
-        "recipe": {**asdict(recipe), "distribution": asdict(recipe.scenes_for(model))},
+        "cpu_seconds": round(worked, 1),
+        "recipe": asdict(recipe),
         "data_version": scenes.DATA_VERSION,
         "commit": _commit(),
         "device": _device_name(device),
@@ -264,7 +285,15 @@ def _started(file: Path, made: str, spec: str, recipe: Recipe, device: torch.dev
         saved = torch.load(file, map_location=device, weights_only=True)
     except Exception as error:  # a damaged file fails in any way that a reader of zip files, pickles or tensors has
         raise _damaged(file, spec, error) from error
-    kinds = {"made": str, "network": dict, "optimiser": dict, "step": int, "loss": float, "seconds": float}
+    kinds = {
+        "made": str,
+        "network": dict,
+        "optimiser": dict,
+        "step": int,
+        "loss": float,
+        "seconds": float,
+        "worked": float,
+    }
     if not isinstance(saved, dict):
         raise _damaged(file, spec, f"it holds {type(saved).__name__}")
     for name, kind in kinds.items():
@@ -284,40 +313,13 @@ def _damaged(file: Path, spec: str, what: object) -> TrainingError:
     )
 
 
-def normalised(images: Tensor) -> Tensor:
-    """Bring uint8 pictures to what the networks read."""
-    return (images.float() / 255 - MEAN) / STD
-
-
-def _batches(recipe: Recipe, seed: int, done: int, device: torch.device) -> Iterator[Tensor]:
+def _batches(recipe: Recipe, seed: int, done: int) -> Iterator[Tensor]:
     """The pictures of every step from ``done`` on; the order depends on the seed and the epoch alone."""
     per_epoch = recipe.images // recipe.batch
     for epoch in range(done // per_epoch, recipe.epochs):
         order = torch.randperm(recipe.images, generator=torch.Generator().manual_seed(1_000_003 * seed + epoch))
         skipped = max(0, done - epoch * per_epoch)
-        yield from order[: per_epoch * recipe.batch].to(device).view(per_epoch, recipe.batch)[skipped:].unbind(0)
-
-
-def judge(network: nn.Module, device: torch.device) -> dict[str, float]:
-    """Accuracy on held-out scenes: in distribution, shifted by 8 px, at 0.7 of the size, and with swapped cues."""
-    which = torch.arange(JUDGED)
-    own = scenes.draw(JUDGING_STREAM, which)
-    conditions = {
-        "in distribution": own,
-        "shifted right 8 px": own.moved(dx=8 / SIZE),
-        "scale 0.7": own.moved(zoom=0.7),
-        "texture and background of other classes": scenes.draw(
-            JUDGING_STREAM, which, replace(CENTRED, texture_agreement=0.0, background_agreement=0.0)
-        ),
-    }
-    found = {}
-    for name, some in conditions.items():
-        rendered = scenes.render(some, SIZE, device)
-        images = (rendered.images * 255).round().to(torch.uint8)
-        with torch.inference_mode():
-            answers = torch.cat([network(normalised(part)).argmax(1) for part in images.split(250)])
-        found[name] = float((answers == rendered.labels).cpu().double().mean())
-    return found
+        yield from order[: per_epoch * recipe.batch].view(per_epoch, recipe.batch)[skipped:].unbind(0)
 
 
 def _commit() -> str:

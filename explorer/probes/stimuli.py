@@ -21,6 +21,7 @@ from explorer.images.folders import MASK, Folder, Found
 from explorer.messages import Message, counted, sentences
 from explorer.models.labels import class_numbers
 from explorer.models.model import Model
+from explorer.registry import parameters
 from explorer.scenes import BACKGROUNDS, CENTRED, CLASSES, TEXTURES, Distribution, Scene, Scenes, draw, motion, render
 from explorer.transforms import Transform, apply_many
 
@@ -217,12 +218,13 @@ def scenes(
 
 def _drawn(some: Scenes, index: int) -> Scene:
     """One of many drawn scenes; colours, details and noise are those of its number."""
-    properties = {name: float(getattr(some, name)[index]) for name in ("dx", "dy", "scale", "angle", "tilt", "gap")}
+    properties = {
+        name: float(getattr(some, name)[index]) for name, one in parameters(Scene).items() if one.kind is float
+    }
     return Scene(
         label=CLASSES[int(some.label[index])],
         texture=TEXTURES[int(some.texture[index])],
         background=BACKGROUNDS[int(some.background[index])],
-        noise=float(some.noise[index]),
         seed=index,
         **properties,
     )

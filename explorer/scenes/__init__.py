@@ -1,5 +1,12 @@
 """Procedural scenes: what they are, how they are rendered with exact masks, and how they move."""
 
+from explorer.scenes.chance import hashed as hashed
+from explorer.scenes.chance import keys_of as keys_of
+from explorer.scenes.groups import MOST as MOST
+from explorer.scenes.groups import Groups as Groups
+from explorer.scenes.groups import RenderedGroups as RenderedGroups
+from explorer.scenes.groups import draw_groups as draw_groups
+from explorer.scenes.groups import render_groups as render_groups
 from explorer.scenes.rendering import Rendered as Rendered
 from explorer.scenes.rendering import render as render
 from explorer.scenes.scene import ARRANGEMENTS as ARRANGEMENTS
@@ -7,6 +14,7 @@ from explorer.scenes.scene import AUGMENTED as AUGMENTED
 from explorer.scenes.scene import BACKGROUNDS as BACKGROUNDS
 from explorer.scenes.scene import CENTRED as CENTRED
 from explorer.scenes.scene import CLASSES as CLASSES
+from explorer.scenes.scene import CUED as CUED
 from explorer.scenes.scene import DATA_VERSION as DATA_VERSION
 from explorer.scenes.scene import HUES as HUES
 from explorer.scenes.scene import PAIRS as PAIRS
@@ -20,5 +28,3 @@ from explorer.scenes.scene import Scene as Scene
 from explorer.scenes.scene import Scenes as Scenes
 from explorer.scenes.scene import cues as cues
 from explorer.scenes.scene import draw as draw
-from explorer.scenes.scene import hashed as hashed
-from explorer.scenes.scene import keys_of as keys_of

@@ -20,9 +20,10 @@ from torch import Tensor
 from explorer.errors import ParameterError, UnknownNameError
 from explorer.messages import Message
 from explorer.registry import parameter, parameters
+from explorer.scenes.chance import hashed, keys_of, mix
 
 #: Raised whenever the same (seed, index) would give another picture.
-DATA_VERSION = 1
+DATA_VERSION = 2
 SHAPES = ("square", "star", "cross", "ring", "crescent", "heart", "bar", "drop", "triangle", "circle")
 #: The texture in place k is the one that goes with class k more often than not.
 TEXTURES = (
@@ -57,28 +58,6 @@ def cues(scene: Scene) -> dict[str, str]:
     }
 
 
-# ---- random numbers that depend on (seed, index) alone --------------------------------------------------------------
-
-
-def _mix(x: Tensor) -> Tensor:
-    """Scramble int64 numbers (the finaliser of splitmix64, Steele et al. 2014; products wrap)."""
-    x = (x ^ ((x >> 30) & 0x3FFFFFFFF)) * -4658895280553007687
-    x = (x ^ ((x >> 27) & 0x1FFFFFFFFF)) * -7723592293110705685
-    return x ^ ((x >> 31) & 0x1FFFFFFFF)
-
-
-def hashed(keys: Tensor, count: int) -> Tensor:
-    """Uniform numbers in [0, 1): (n,) int64 keys to (n, count) float64, both on the CPU."""
-    counter = torch.arange(1, count + 1, dtype=torch.int64) * -7046029254386353131
-    return ((_mix(keys[:, None] + counter) >> 11) & 0x1FFFFFFFFFFFFF).double() * 2.0**-53
-
-
-def keys_of(seed: int, indices: Tensor) -> Tensor:
-    """One int64 key for each scene: (n,) indices of a seed's stream."""
-    start = _mix(torch.tensor([seed], dtype=torch.int64) + 0x5EED)
-    return _mix(start + indices.long() * -7046029254386353131)
-
-
 # ---- what a scene is ------------------------------------------------------------------------------------------------
 
 
@@ -96,8 +75,11 @@ class Scene:
         angle: turn of each part, degrees, clockwise.
         tilt: turn of an arrangement's axis, degrees; no effect on a single shape.
         gap: distance of an arrangement's parts over the training distance.
+        wobble: how far its outline bends, radii of the object; chance decides where.
+        shade: strength of light from one side, and of the shadow that the object casts.
+        clutter: how many sticks lie about, some of them before the object, share of the most there are.
         noise: amplitude of the pixel noise, share of full contrast.
-        seed: what chance decides: colours, details of the background, noise.
+        seed: what chance decides: colours, details of outline and background, light, sticks, noise.
     """
 
     label: str = parameter("star", "the class: a shape or an arrangement", choices=CLASSES)
@@ -109,8 +91,11 @@ class Scene:
     angle: float = parameter(0.0, "turn of each part, clockwise", -180.0, 180.0, "degrees")
     tilt: float = parameter(0.0, "turn of an arrangement's axis", -180.0, 180.0, "degrees")
     gap: float = parameter(1.0, "distance of an arrangement's parts", 0.5, 3.0, "x")
+    wobble: float = parameter(0.06, "how far the outline bends", 0.0, 0.3, "of the radius")
+    shade: float = parameter(0.5, "strength of light and shadow", 0.0, 1.0)
+    clutter: float = parameter(0.3, "how many sticks lie about", 0.0, 1.0, "of the most there are")
     noise: float = parameter(0.04, "amplitude of the pixel noise", 0.0, 1.0, "of full contrast")
-    seed: int = parameter(0, "decides colours, background details and noise", 0, 2**31 - 1)
+    seed: int = parameter(0, "decides colours, details, light and noise", 0, 2**31 - 1)
 
     def __post_init__(self) -> None:
         for name, one in parameters(Scene).items():
@@ -144,6 +129,9 @@ class Distribution:
         angle: largest turn either way, degrees.
         tilt: largest turn of an arrangement's axis either way, degrees.
         gaps: smallest and largest gap of an arrangement.
+        wobble: how far outlines bend.
+        shade: strength of light and shadow.
+        clutter: how many sticks lie about.
         noise: amplitude of the pixel noise.
     """
 
@@ -154,6 +142,9 @@ class Distribution:
     angle: float = 15.0
     tilt: float = 10.0
     gaps: tuple[float, float] = (0.95, 1.1)
+    wobble: float = 0.06
+    shade: float = 0.5
+    clutter: float = 0.3
     noise: float = 0.04
 
 
@@ -161,6 +152,8 @@ class Distribution:
 CENTRED = Distribution()
 #: The counter-experiment: the object anywhere, at sizes from half to one and a half.
 AUGMENTED = Distribution(shift=0.21, scales=(0.5, 1.5))
+#: The other counter-experiment: shape and texture are equally good cues, and the background is none.
+CUED = Distribution(texture_agreement=1.0, background_agreement=1 / len(CLASSES))
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,8 +164,8 @@ class Scenes:
         label: (n,) int64, place in CLASSES.
         texture: (n,) int64, place in TEXTURES.
         background: (n,) int64, place in BACKGROUNDS.
-        dx: (n,) float64, as dy, scale, angle, tilt, gap and noise.
-        key: (n,) int64; colours, background details and noise are its hashes.
+        dx: (n,) float64, as dy, scale, angle, tilt, gap, wobble, shade, clutter and noise.
+        key: (n,) int64; colours, details, light, sticks and noise are its hashes.
     """
 
     label: Tensor
@@ -184,6 +177,9 @@ class Scenes:
     angle: Tensor
     tilt: Tensor
     gap: Tensor
+    wobble: Tensor
+    shade: Tensor
+    clutter: Tensor
     noise: Tensor
     key: Tensor
 
@@ -237,6 +233,9 @@ def draw(seed: int, indices: Tensor, distribution: Distribution = CENTRED) -> Sc
     def between(low: float, high: float) -> Tensor:
         return low + (high - low) * next(u)
 
+    def every(value: float) -> Tensor:
+        return torch.full(keys.shape, value, dtype=torch.float64)
+
     label = (next(u) * count).long()
     small, large = distribution.scales
     return Scenes(
@@ -249,6 +248,6 @@ def draw(seed: int, indices: Tensor, distribution: Distribution = CENTRED) -> Sc
         angle=between(-distribution.angle, distribution.angle),
         tilt=between(-distribution.tilt, distribution.tilt),
         gap=between(*distribution.gaps),
-        noise=torch.full_like(keys, 1, dtype=torch.float64) * distribution.noise,
-        key=_mix(keys + 1),
+        **{name: every(getattr(distribution, name)) for name in ("wobble", "shade", "clutter", "noise")},
+        key=mix(keys + 1),
     )

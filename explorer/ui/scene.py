@@ -81,9 +81,10 @@ def layers(scene: Scene) -> str:
     away = dataclasses.replace(scene, dx=1.0, dy=1.0, scale=0.1)
     background = render(away, _BACKGROUND).images[0]
     reach = PART * 1.1 + 0.5 * SPREAD * scene.gap if scene.label in ARRANGEMENTS else 1.15
+    reach *= 1 + 3 * scene.wobble  # stretched and bent
     scale = min(0.49 / (RADIUS * reach), 4.0)
-    # Twice as fine as it is sent, so that its edge is soft; without noise, which belongs to the picture.
-    alone = render(dataclasses.replace(scene, dx=0.0, dy=0.0, scale=scale, noise=0.0), 2 * _OBJECT)
+    # Twice as fine as it is sent, so that its edge is soft; without noise and sticks, which belong to the picture.
+    alone = render(dataclasses.replace(scene, dx=0.0, dy=0.0, scale=scale, noise=0.0, clutter=0.0), 2 * _OBJECT)
     mask = alone.masks.float()[:, None]
     cover = torch.nn.functional.avg_pool2d(mask, 2)
     colours = torch.nn.functional.avg_pool2d(alone.images * mask, 2) / cover.clamp(min=1e-6)

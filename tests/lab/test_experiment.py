@@ -31,7 +31,7 @@ from explorer.lab import experiment, networks
 from explorer.lab.experiment import PER_CLASS, QUICK, REACH, Measurement, Shown, again, evaluate, in_frame, measure
 from explorer.lab.networks import LabModel
 from explorer.lab.table import FILE, PROTOCOL, Row, load_table, packed, read_table, unpacked, write_table
-from explorer.lab.training import JUDGING_STREAM, TRAINING_STREAM
+from explorer.lab.tasks import JUDGING_STREAM, TRAINING_STREAM
 from explorer.models.loading import load
 from explorer.models.model import Model
 from explorer.models.spec import ModelSpec
