@@ -16,6 +16,8 @@ from explorer.scenes import CLASSES
 FOUND = 30
 #: The unit of a box's sides before their logarithm: about the middle of the objects' sizes, a share of the frame.
 _SIDE = 0.3
+#: Peaks of a heat-map below this are none.
+_LEAST = 0.01
 #: Overlaps at which precision is averaged (COCO), and the recalls at which it is read.
 OVERLAPS = np.linspace(0.5, 0.95, 10)
 _RECALLS = np.linspace(0.0, 1.0, 101)
@@ -40,9 +42,10 @@ def loss(answers: Tensor, truth: Mapping[str, Tensor]) -> Tensor:
     height, width = answers.shape[-2:]
     boxes, labels, counts = truth["boxes"], truth["labels"], truth["counts"]
     sides = (boxes[..., 2:] - boxes[..., :2]).clamp(min=1e-3)
-    unit = torch.tensor([width, height], device=boxes.device)
+    # No tensor comes from the CPU and no number goes there: a step is captured on a GPU.
+    unit = torch.cat([boxes.new_full((1,), side) for side in (width, height)])
     centre = (boxes[..., :2] + boxes[..., 2:]) / 2 * unit  # in places
-    place = centre.long().minimum(unit - 1).clamp(min=0)
+    place = centre.minimum(unit - 1).clamp(min=0).long()
     # A heat-map is 1 in the place of a centre, and falls off with a third of the object's half sides.
     spread = (sides * unit / 6).clamp(min=0.35)
     apart = [
@@ -59,11 +62,11 @@ def loss(answers: Tensor, truth: Mapping[str, Tensor]) -> Tensor:
     focal = torch.where(
         at, -((1 - chance) ** 2) * F.logsigmoid(logits), -((1 - heat) ** 4) * chance**2 * F.logsigmoid(-logits)
     )
-    picture, number = counts.nonzero(as_tuple=True)
-    x, y = place[picture, number].unbind(1)
-    told = answers[picture, len(CLASSES) :, y, x]
-    wanted = torch.cat([(centre - place - 0.5)[picture, number], (sides[picture, number] / _SIDE).log()], 1)
-    return (focal.sum() + F.l1_loss(told, wanted, reduction="sum")) / max(1, len(picture))
+    index = (place[..., 1] * width + place[..., 0])[:, None].expand(-1, answers.shape[1] - len(CLASSES), -1)
+    told = answers[:, len(CLASSES) :].flatten(2).gather(2, index).transpose(1, 2)  # (B, K, 4)
+    wanted = torch.cat([centre - place - 0.5, (sides / _SIDE).log()], -1)
+    boxes_off = (told - wanted).abs().sum(-1) * counts
+    return (focal.sum() + boxes_off.sum()) / counts.sum().clamp(min=1)
 
 
 # ---- how it is read -------------------------------------------------------------------------------------------------
@@ -81,7 +84,7 @@ def decode(answers: Tensor) -> Found:
     """Read a dense head: the strongest peaks of the heat-maps, and the boxes there; (n, CHANNELS, H, W)."""
     height, width = answers.shape[-2:]
     chance = answers[:, : len(CLASSES)].sigmoid()
-    peaks = torch.where(chance == F.max_pool2d(chance, 3, 1, 1), chance, 0.0)
+    peaks = torch.where((chance == F.max_pool2d(chance, 3, 1, 1)) & (chance >= _LEAST), chance, 0.0)
     scores, index = peaks.flatten(1).topk(FOUND)
     labels, place = index // (height * width), index % (height * width)
     told = answers[:, len(CLASSES) :].flatten(2).gather(2, place[:, None].expand(-1, 4, -1)).transpose(1, 2)
@@ -133,6 +136,8 @@ def _of_class(found: Found, truth: Mapping[str, Tensor], label: int, area: tuple
     ):
         own = boxes[(counts > 0) & (labels == label)]
         mine = (f_labels == label) & (f_scores > 0)
+        if not len(own) and not mine.any():
+            continue
         order = np.argsort(-f_scores[mine], kind="stable")
         given, sure = f_boxes[mine][order], f_scores[mine][order]
         sizes = np.prod(own[:, 2:] - own[:, :2], -1)

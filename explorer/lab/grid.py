@@ -6,7 +6,8 @@ import json
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,17 @@ def write_manifest(folder: Path) -> dict[str, Any]:
     """Gather the records of all weights in a folder, with the hash of each file, into its manifest; return it."""
     models = []
     for file in sorted(folder.glob("*.safetensors")):
-        models.append({**read_record(file), "file": file.name, "sha256": sha256(file.read_bytes()).hexdigest()})
+        about = file.stat()
+        models.append(_entry(file, about.st_mtime_ns, about.st_size))
     manifest = {"models": sorted(models, key=lambda record: (record["backbone"], record["training"], record["spec"]))}
     told = "The weights beside it are kept; give the same command again when there is room, and it is written"
     write(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n", told)
     return manifest
+
+
+@lru_cache(maxsize=1024)
+def _entry(file: Path, changed: int, size: int) -> dict[str, Any]:  # noqa: ARG001 - tell the file's states apart
+    return {**read_record(file), "file": file.name, "sha256": sha256(file.read_bytes()).hexdigest()}
 
 
 def train_grid(
@@ -48,8 +55,9 @@ def train_grid(
         folder: where weights, started runs and the manifest are.
         recipe: the same for all; each set-up's own of RECIPES if None.
         device: where.
-        workers: processes; each takes its share of the CPU's cores.
-        progress: told after every step (with one worker) of each run.
+        workers: how many are trained at once: by as many processes, each with its share of the CPU's cores, or on a
+            GPU by as many threads, whose captured steps run beside each other.
+        progress: told after every step of each run, but not by other processes.
         finished: told each run's record.
     """
     if workers < 1:
@@ -66,19 +74,25 @@ def train_grid(
     if workers == 1:
         for model, seed in waiting:
             done(train(model, seed, folder, recipe, device, progress))
+    elif torch.device(device).type == "cuda":
+        with ThreadPoolExecutor(workers) as threads:
+            _finish(threads, [threads.submit(train, *run, folder, recipe, device, progress) for run in waiting], done)
     else:
-        threads = max(1, torch.get_num_threads() // workers)
+        share = max(1, torch.get_num_threads() // workers)
         with ProcessPoolExecutor(
-            workers, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(threads, os.getpid())
+            workers, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(share, os.getpid())
         ) as pool:
-            futures = [pool.submit(_train_here, model, seed, folder, recipe, str(device)) for model, seed in waiting]
-            try:
-                for future in as_completed(futures):
-                    done(future.result())
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+            _finish(pool, [pool.submit(_train_here, *run, folder, recipe, str(device)) for run in waiting], done)
     return write_manifest(folder)
+
+
+def _finish(pool: Executor, futures: Sequence[Future[dict[str, Any]]], done: Callable[[dict[str, Any]], None]) -> None:
+    try:
+        for future in as_completed(futures):
+            done(future.result())
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
 
 
 _parent = 0

@@ -1,19 +1,19 @@
-"""The laboratory's networks: timm backbones, each with every block, equal in parameters."""
+"""The laboratory's networks: one trunk of timm's, with every block, equal in parameters."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-import timm
 import torch
+import torch.nn.functional as F
 from timm.layers.conv_bn_act import ConvNormAct
 from timm.layers.mlp import Mlp
 from timm.layers.norm import LayerNorm2d
@@ -23,9 +23,7 @@ from torch import Tensor, nn
 from explorer.blocks import BLOCKS
 from explorer.errors import UnknownNameError, WeightsError
 from explorer.messages import Message
-from explorer.models.insertion import Inserted
 from explorer.models.spec import ModelSpec
-from explorer.models.stages import Stage
 from explorer.models.weights import RECORD, lay_over, read_note, read_tensors
 from explorer.resources import asset
 from explorer.scenes import CLASSES
@@ -35,16 +33,16 @@ from explorer.seeding import Seeded
 SIZE = 48
 #: Width and depth of the MetaFormer's one stage; its stem gives a grid of 12 x 12.
 WIDTH, DEPTH, GRID = 48, 3, (12, 12)
+#: Width and grid of the second stage of a trunk of two levels, which has the last of the three layers.
+SECOND_WIDTH, SECOND_GRID = 52, (6, 6)
 #: Channels of the dense head: a heat-map for each class, the offset of a centre in its place, a width and a height.
 CHANNELS = len(CLASSES) + 4
-#: The grid of the ResNet's third stage, after which the block stands.
-RESNET_GRID = (6, 6)
+#: Parameters that every network comes as near to as the width of its MLPs, within bounds, allows.
+PARAMETERS, _WIDTHS = 92_000, (1, 8 * WIDTH)
 #: Mean and standard deviation by which pictures in 0..1 are normalised.
 MEAN, STD = 0.5, 0.25
 #: The file beside the weights that says what each is.
 MANIFEST = "manifest.json"
-#: Channels of the ResNet's first three stages (timm's, but a narrower third, so that blocks of d^2 parameters fit).
-_RESNET_CHANNELS = (32, 48, 32)
 #: Parameters of blocks that differ from the block's own defaults. Attention over places gets positions, as in its
 #: papers; c2f_gate a quarter of the channels, as at full width it alone would exceed a network's parameters.
 BLOCK_OPTIONS: Mapping[str, Mapping[str, Any]] = {
@@ -53,29 +51,23 @@ BLOCK_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "channel": {"groups": 4},
     "c2f_gate": {"width": WIDTH // 4},
 }
-RESNET_BLOCK_OPTIONS: Mapping[str, Mapping[str, Any]] = {
-    "mhsa": {"position": "absolute"},
-    "axial": {"position": "absolute"},
-    "c2f_gate": {"width": 32},
-}
 Training = Literal["centred", "aug", "cue"]
 #: The nine blocks of the mission and the control, in the order of their importance to it.
 CORE = ("none", "conv", "mhsa", "axial", "c2f", "ca_c2f", "coord", "linear", "channel", "c2f_gate")
-#: Blocks that are trained anywhere and at all sizes too, and on two cues that agree.
-AUGMENTED_BLOCKS = ("none", "conv", "mhsa", "axial", "coord", "c2f", "ca_c2f")
-CUED_BLOCKS = CORE
 #: Blocks that are trained to find objects.
 DETECTING_BLOCKS = ("none", "conv", "mhsa", "axial", "coord", "c2f", "ca_c2f")
-#: What is varied of single blocks, trained on centred scenes: a parameter of the block, or the padding of every
-#: convolution, those of the stem included.
+#: What is varied of single blocks, trained on centred scenes: a parameter of the block; the padding of every
+#: convolution, those of the stem included; or the trunk, of two levels, with or without a feature pyramid.
+_LEVELS: Sequence[Mapping[str, Any]] = ({"levels": 2}, {"levels": 2, "pyramid": True})
 SERIES: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "mhsa": (
         *({"position": position} for position in ("none", "relative")),
         *({"heads": heads} for heads in (1, 2, 8)),
+        *_LEVELS,
     ),
     "axial": ({"position": "none"}, {"merge": "sequence"}),
     "conv": tuple({"padding": padding} for padding in ("reflect", "circular")),
-    "c2f": tuple({"padding": padding} for padding in ("reflect", "circular")),
+    "c2f": (*({"padding": padding} for padding in ("reflect", "circular")), *_LEVELS),
 }
 
 
@@ -85,8 +77,8 @@ class LabModel:
 
     Attributes:
         block: name in BLOCKS.
-        backbone: "metaformer", whose only mixing of places beyond its stem the block is; "resnet", where it stands
-            beside convolutions; or "detect", the first with a head that finds objects.
+        backbone: "metaformer", whose only mixing of places beyond its stem the block is; or "detect", the same trunk
+            with a head that finds objects.
         training: on which scenes: "centred"; "aug", anywhere and at all sizes; or "cue", whose texture always agrees
             with the shape and whose background says nothing.
         options: what differs from BLOCK_OPTIONS, as sorted pairs; see SERIES.
@@ -112,7 +104,7 @@ class LabModel:
         return known[name]
 
     def spec(self, seed: int = 0) -> ModelSpec:
-        """The spec of this model: lab/BLOCK[(NAME=VALUE)][-aug|-cue], lab/resnet+BLOCK or lab/detect+BLOCK."""
+        """The spec of this model: lab/BLOCK[(NAME=VALUE,...)][-aug|-cue] or lab/detect+BLOCK."""
         if self.backbone != "metaformer":
             return ModelSpec(self.backbone, "lab", self.block, seed=seed)
         options = ",".join(f"{name}={value}" for name, value in self.options)
@@ -121,13 +113,11 @@ class LabModel:
 
 
 def all_models() -> list[LabModel]:
-    """Every model of the experiment: each block in each backbone, the counter-experiments, and the series."""
+    """Every model of the experiment: each block on three kinds of scenes, those that detect, and the series."""
+    trainings: tuple[Training, ...] = get_args(Training)
     return [
-        *(LabModel(block) for block in BLOCKS),
-        *(LabModel(block, "resnet") for block in BLOCKS),
+        *(LabModel(block, training=training) for training in trainings for block in BLOCKS),
         *(LabModel(block, "detect", "aug") for block in DETECTING_BLOCKS),
-        *(LabModel(block, training="aug") for block in AUGMENTED_BLOCKS),
-        *(LabModel(block, training="cue") for block in CUED_BLOCKS),
         *(
             LabModel(block, options=tuple(sorted(changed.items())))
             for block, several in SERIES.items()
@@ -155,38 +145,40 @@ def build(model: LabModel, seed: int, width: int | None = None) -> nn.Module:
     Args:
         model: which.
         seed: of the weights.
-        width: of the MLPs or, of a ResNet, of the last stage, where it is known; else `width_of` finds it.
+        width: of the MLPs, where it is known; else `width_of` finds it.
     """
     width = width_of(model) if width is None else width
     with Seeded(seed):
-        return _MAKERS[model.backbone](model, width)
+        return _made(model, width)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=128)
 def width_of(model: LabModel) -> int:
-    """The width of the adjustable part that brings the parameters nearest to those of all models of the set-up."""
-    aim, low, high = _AIMS[model.backbone]
+    """The width of the MLPs that brings the parameters nearest to `PARAMETERS`, those of all models."""
+    low, high = _WIDTHS
 
     def parameters(width: int) -> int:
         with torch.device("meta"):  # counting needs no memory
-            network = _MAKERS[model.backbone](model, width)
+            network = _made(model, width)
         return sum(parameter.numel() for parameter in network.parameters())
 
     while high - low > 1:  # their number grows with the width
         middle = (low + high) // 2
-        low, high = (middle, high) if parameters(middle) <= aim else (low, middle)
-    return min((low, high), key=lambda width: abs(parameters(width) - aim))
+        low, high = (middle, high) if parameters(middle) <= PARAMETERS else (low, middle)
+    return min((low, high), key=lambda width: abs(parameters(width) - PARAMETERS))
 
 
-def _metaformer(model: LabModel, hidden: int) -> MetaFormer:
-    """A one-stage MetaFormer whose token mixer is the block; MLPs of the given hidden width.
+def _made(model: LabModel, hidden: int) -> MetaFormer:
+    """A MetaFormer whose token mixer is the block; MLPs of the given hidden width.
 
     Two 3x3 convolutions of stride 2 are its stem (Xiao et al. 2021, "Early convolutions help transformers see
     better"), in place of one of 7x7.
     """
-    network = (Detector if model.backbone == "detect" else MetaFormer)(
-        depths=(DEPTH,),
-        dims=(WIDTH,),
+    changed = dict(model.options)
+    padding, levels, pyramid = (changed.pop(*one) for one in (("padding", "zeros"), ("levels", 1), ("pyramid", False)))
+    network = (Detector if model.backbone == "detect" else Pyramid if pyramid else MetaFormer)(
+        depths=(DEPTH,) if levels == 1 else (DEPTH - 1, 1),
+        dims=(WIDTH,) if levels == 1 else (WIDTH, SECOND_WIDTH),
         token_mixers=nn.Identity,
         norm_layers=LayerNorm2d,
         num_classes=len(CLASSES),
@@ -196,16 +188,29 @@ def _metaformer(model: LabModel, hidden: int) -> MetaFormer:
         ConvNormAct(3, WIDTH // 2, 3, stride=2), ConvNormAct(WIDTH // 2, WIDTH, 3, stride=2, apply_act=False)
     )
     network.set_submodule("stem", stem)
-    changed = dict(model.options)
-    padding = changed.pop("padding", "zeros")
     options = {**BLOCK_OPTIONS.get(model.block, {}), **changed}
-    for layer in network.get_submodule("stages.0.blocks").children():
-        layer.token_mixer = BLOCKS[model.block](WIDTH, GRID, **options)
-        layer.mlp = Mlp(WIDTH, hidden, act_layer=nn.ReLU, use_conv=True)
+    for stage, (width, grid) in zip(network.stages.children(), ((WIDTH, GRID), (SECOND_WIDTH, SECOND_GRID))):
+        for layer in stage.get_submodule("blocks").children():
+            layer.token_mixer = BLOCKS[model.block](width, grid, **options)
+            layer.mlp = Mlp(width, hidden, act_layer=nn.ReLU, use_conv=True)
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and module.kernel_size != (1, 1):
             module.padding_mode = padding
     return network
+
+
+class Pyramid(MetaFormer):
+    """A MetaFormer of two levels whose head reads both, the coarse one enlarged and added (Lin et al. 2017, FPN)."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.lateral = nn.Conv2d(WIDTH, SECOND_WIDTH, 1)
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """(B, 3, 48, 48) to (B, SECOND_WIDTH, 12, 12)."""
+        fine = self.stages[0](self.stem(x))
+        coarse = self.stages[1](fine)
+        return self.lateral(fine) + F.interpolate(coarse, size=fine.shape[-2:])
 
 
 class Detector(MetaFormer):
@@ -222,22 +227,6 @@ class Detector(MetaFormer):
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, 48, 48) to (B, CHANNELS, 12, 12)."""
         return self.dense(self.head.get_submodule("norm")(self.forward_features(x)))
-
-
-def _resnet(model: LabModel, last: int) -> nn.Module:
-    """timm's test_resnet with the block after stage 3 and a last stage of the given width.
-
-    Dilated to an output stride of 8, so that the block sees a grid of 6 x 6 and not of 3 x 3.
-    """
-    network = timm.create_model(
-        "test_resnet", num_classes=len(CLASSES), channels=(*_RESNET_CHANNELS, last), output_stride=8
-    )
-    channels = 4 * _RESNET_CHANNELS[2]
-    made = BLOCKS[model.block](channels, RESNET_GRID, **RESNET_BLOCK_OPTIONS.get(model.block, {}))
-    placed = Inserted(network.get_submodule("layer3"), made, Stage(3, "layer3", channels, 8, RESNET_GRID, "NCHW"))
-    placed.gate.data.fill_(1.0)  # trained from the start, there is nothing to protect: the gate is open
-    network.layer3 = placed
-    return network
 
 
 @lru_cache(maxsize=1)
@@ -286,14 +275,13 @@ def _wrong(record: Mapping[str, Any], needed: Collection[str] = ("spec", "seed",
     for name, kind in kinds.items():
         if (name in needed or name in record) and type(record.get(name)) is not kind:
             return name
-    if record.get("backbone", "metaformer") not in _AIMS:
+    if record.get("backbone", "metaformer") not in ("metaformer", "detect"):
         return "backbone"
     if not 0 <= record.get("seed", 0) < 2**63:
         return "seed"
     # Before it is built: a record may name any width.
-    bounds = [_AIMS[record["backbone"]]] if "backbone" in record else list(_AIMS.values())
-    width = record.get("width", bounds[0][1])
-    return "" if any(low <= width <= high for _, low, high in bounds) else "width"
+    low, high = _WIDTHS
+    return "" if low <= record.get("width", low) <= high else "width"
 
 
 def _check_hash(file: Path) -> None:
@@ -391,12 +379,3 @@ def read_record(file: Path) -> dict[str, Any]:
             )
         )
     return record
-
-
-_MAKERS: Mapping[str, Callable[[LabModel, int], nn.Module]] = {
-    "metaformer": _metaformer,
-    "resnet": _resnet,
-    "detect": _metaformer,
-}
-#: Parameters that every network of a set-up comes as near to as its width, within these bounds, allows.
-_AIMS = {"metaformer": (92_000, 1, 8 * WIDTH), "resnet": (330_000, 8, 256), "detect": (92_000, 1, 8 * WIDTH)}

@@ -63,7 +63,7 @@ def load(spec: ModelSpec, device: torch.device) -> Model:
         stages=stages,
         device=device,
         state=state,
-        inserted="layer3.block" if model.backbone == "resnet" else None,
+        inserted=None,
         inserted_state=state,
         nbytes=nbytes_of(module),
         parameters=sum(parameter.numel() for parameter in module.parameters()),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -21,8 +22,10 @@ from explorer.writing import make_folder, write
 
 #: Pictures in one file.
 SHARD = 4000
-#: Pictures rendered at a time.
-_AT_ONCE = 500
+#: Pictures rendered at a time, on a CPU and elsewhere.
+_AT_ONCE, _AT_ONCE_ELSEWHERE = 500, SHARD
+#: Held while pictures are read or brought to a device, which is done once for all threads.
+_MOVING = threading.Lock()
 
 Maker = Callable[[int, Tensor, Distribution, torch.device], Mapping[str, Tensor]]
 """Renders a part of a stream: seed, (n,) indices, distribution, device; to tensors whose first axis is n."""
@@ -37,15 +40,26 @@ class Pool:
 
     def __init__(self, shards: Sequence[Mapping[str, Tensor]]) -> None:
         self._shards = shards
+        self._moved: dict[torch.device, Pool] = {}
         self.names = tuple(shards[0])
 
     def __len__(self) -> int:
         return sum(len(one["images"]) for one in self._shards)
 
     def __getitem__(self, which: Tensor) -> dict[str, Tensor]:
-        """Some of them: (n,) indices, in any order, to tensors on the CPU."""
+        """Some of them: (n,) indices, in any order, to tensors where the pictures are."""
+        if len(self._shards) == 1:
+            return {name: self._shards[0][name].index_select(0, which) for name in self.names}
         places = [divmod(int(one), SHARD) for one in which]
         return {name: torch.stack([self._shards[a][name][b] for a, b in places]) for name in self.names}
+
+    def on(self, device: torch.device) -> Pool:
+        """All of them in a device's memory; once for all runs of a process."""
+        with _MOVING:
+            if device not in self._moved:
+                whole = {name: torch.cat([one[name] for one in self._shards]).to(device) for name in self.names}
+                self._moved[device] = Pool([whole])
+            return self._moved[device]
 
 
 def pool(
@@ -75,12 +89,18 @@ def pool(
             files.append(file)
             if file.is_file():
                 continue
-            parts = [
-                make(seed, some, distribution, device) for some in torch.arange(start, stop).split(_AT_ONCE)
-            ]  # fmt: skip
+            at_once = _AT_ONCE if device.type == "cpu" else _AT_ONCE_ELSEWHERE
+            parts = [make(seed, some, distribution, device) for some in torch.arange(start, stop).split(at_once)]
             whole = {key: torch.cat([part[key] for part in parts]).cpu() for key in parts[0]}
             kept = "What was rendered before is kept; give the same command again when there is room"
             write(file, safetensors.torch.save(whole), kept)
+    with _MOVING:
+        return _loaded(tuple(files))
+
+
+@lru_cache(maxsize=4)
+def _loaded(files: tuple[Path, ...]) -> Pool:
+    """One pool for all runs of a process that read the same files."""
     return Pool([safetensors.torch.load_file(file) for file in files])
 
 

@@ -100,6 +100,5 @@ _CLASSES = Task(singles, _class_loss, _judge_classes, "in distribution")
 #: The task of each backbone.
 TASKS: Mapping[str, Task] = {
     "metaformer": _CLASSES,
-    "resnet": _CLASSES,
     "detect": Task(groups, detection.loss, _judge_boxes, "AP50"),
 }

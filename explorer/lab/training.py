@@ -8,6 +8,7 @@ import json
 import math
 import platform
 import subprocess
+import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,7 +27,8 @@ from explorer import scenes
 from explorer.errors import ParameterError, TrainingError
 from explorer.lab import tasks
 from explorer.lab.networks import LabModel, Training, build, file_name, width_of
-from explorer.lab.tasks import TASKS, TRAINING_STREAM, normalised
+from explorer.lab.pool import Pool
+from explorer.lab.tasks import TASKS, TRAINING_STREAM, Task, normalised
 from explorer.models.weights import RECORD, check_finite
 from explorer.scenes import AUGMENTED, CENTRED, CUED, Distribution
 from explorer.writing import make_folder, write
@@ -35,6 +37,10 @@ from explorer.writing import make_folder, write
 PICTURES = "pictures"
 #: Seconds between two checkpoints of a run.
 CHECKPOINT_SECONDS = 10.0
+#: Steps between two looks at the loss on a GPU, which wait for it; and steps before its graph is captured.
+_READ_EVERY, _WARM = 20, 3
+#: Weights are drawn from torch's one generator, and a device captures one graph at a time: threads take turns.
+_BUILDING, _CAPTURING = threading.Lock(), threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,6 @@ RECIPES: Mapping[tuple[str, Training], Recipe] = {
     ("metaformer", "centred"): Recipe(),
     ("metaformer", "aug"): Recipe(images=96_000, distribution=AUGMENTED),
     ("metaformer", "cue"): Recipe(images=16_000, distribution=CUED),
-    ("resnet", "centred"): Recipe(images=16_000),
     ("detect", "aug"): Recipe(images=32_000, distribution=AUGMENTED),
 }
 
@@ -127,6 +132,90 @@ def autocast_type(device: torch.device) -> torch.dtype | None:
     """The dtype in which this device trains a trunk fastest, or None for float32: bfloat16 on a GPU or with AMX."""
     narrow = device.type == "cuda" or (device.type == "cpu" and torch.cpu._is_amx_tile_supported())
     return torch.bfloat16 if narrow else None
+
+
+class _Run:
+    """A network that learns from its pictures, a step at a time.
+
+    On a GPU a step of so small a network is bound by the launches of its kernels: it is captured once as a CUDA graph,
+    with pictures, their order and the learning rates in the device's memory, and replayed.
+    """
+
+    def __init__(
+        self, network: nn.Module, task: Task, recipe: Recipe, shown: Pool, seed: int, device: torch.device
+    ) -> None:
+        self.network, self.task, self.recipe, self.device = network, task, recipe, device
+        network.to(memory_format=torch.channels_last)
+        self.captured = device.type == "cuda"
+        self.shown = shown.on(device) if self.captured else shown
+        self.order = _order(recipe, seed)
+        weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
+        others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
+        rate = torch.tensor(recipe.rate, device=device) if self.captured else recipe.rate
+        self.optimiser = torch.optim.AdamW(
+            [{"params": weights, "weight_decay": recipe.decay}, {"params": others, "weight_decay": 0.0}],
+            lr=rate,
+            capturable=self.captured,
+        )
+
+    def steps(self, done: int) -> Iterator[Tensor]:
+        """Take every step from ``done`` on; yields each one's loss, which the next overwrites."""
+        if not self.captured:
+            for step in range(done, self.recipe.steps):
+                yield self._step(self.order[step], self.recipe.learning_rate(step))
+            return
+        order = self.order.to(self.device)
+        rates = torch.tensor([self.recipe.learning_rate(step) for step in range(self.recipe.steps)], device=self.device)
+        at = torch.tensor([done], device=self.device)
+
+        def one() -> Tensor:
+            loss = self._step(order.index_select(0, at)[0], rates.index_select(0, at)[0])
+            at.add_(1)
+            return loss
+
+        stream = torch.cuda.Stream(self.device)
+        stream.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(stream):
+            # The first steps, real ones, make what is made once: the optimiser's state, the libraries' workspaces.
+            for _ in range(min(_WARM, self.recipe.steps - done)):
+                loss = one()
+                yield loss
+            left = self.recipe.steps - done - _WARM
+            if left > 0:
+                graph = torch.cuda.CUDAGraph()
+                with _CAPTURING, torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+                    loss = one()
+                for _ in range(left):
+                    graph.replay()
+                    yield loss
+        torch.cuda.current_stream(self.device).wait_stream(stream)
+
+    def _step(self, which: Tensor, rate: float | Tensor) -> Tensor:
+        for group in self.optimiser.param_groups:
+            if isinstance(rate, Tensor):
+                group["lr"].copy_(rate)
+            else:
+                group["lr"] = rate
+        truth = self.shown[which]
+        batch = normalised(truth.pop("images")).contiguous(memory_format=torch.channels_last)
+        with _precision(self.device, autocast_type(self.device)):
+            answers = self.network(batch)
+        loss = self.task.loss(answers.float(), truth)
+        self.optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
+        self.optimiser.step()
+        return loss.detach()
+
+
+def _order(recipe: Recipe, seed: int) -> Tensor:
+    """(steps, batch) int64: the pictures of every step; the order depends on the seed and the epoch alone."""
+    per_epoch = recipe.images // recipe.batch
+    epochs = [
+        torch.randperm(recipe.images, generator=torch.Generator().manual_seed(1_000_003 * seed + epoch))
+        for epoch in range(recipe.epochs)
+    ]
+    return torch.cat([one[: per_epoch * recipe.batch].view(per_epoch, recipe.batch) for one in epochs])
 
 
 @dataclass(frozen=True)
@@ -173,40 +262,26 @@ def train(
     task = TASKS[model.backbone]
     shown = task.pictures(TRAINING_STREAM, recipe.distribution, recipe.images, pool or folder / PICTURES, device)
     width = width_of(model)
-    network = build(model, seed, width).to(device).to(memory_format=torch.channels_last).train()
-    weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
-    others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
-    optimiser = torch.optim.AdamW(
-        [{"params": weights, "weight_decay": recipe.decay}, {"params": others, "weight_decay": 0.0}], lr=recipe.rate
-    )
+    with _BUILDING:
+        network = build(model, seed, width)
+    run = _Run(network.to(device).train(), task, recipe, shown, seed, device)
     made = json.dumps({"recipe": asdict(recipe), "data": scenes.DATA_VERSION, "width": width}, sort_keys=True)
     step, loss_mean, seconds, worked = 0, float("nan"), 0.0, 0.0
     if started.exists():
         saved = _started(started, made, spec, recipe, device)
         try:
             network.load_state_dict(saved["network"])
-            optimiser.load_state_dict(saved["optimiser"])
+            run.optimiser.load_state_dict(saved["optimiser"])
         except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, IndexError) as error:
             raise _damaged(started, spec, error) from error
         step, loss_mean, seconds, worked = (saved[name] for name in ("step", "loss", "seconds", "worked"))
     saved_at = step
-    dtype = autocast_type(device)
     begun = kept = time.monotonic()
-    busy = time.process_time()
-    for which in _batches(recipe, seed, step):
-        for group in optimiser.param_groups:
-            group["lr"] = recipe.learning_rate(step)
-        truth = {name: one.to(device) for name, one in shown[which].items()}
-        batch = normalised(truth.pop("images")).contiguous(memory_format=torch.channels_last)
-        with _precision(device, dtype):
-            answers = network(batch)
-        loss = task.loss(answers.float(), truth)
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
-        optimiser.step()
+    clock = time.thread_time if run.captured else time.process_time  # threads share a GPU, processes the CPU
+    busy = clock()
+    for loss in run.steps(step):
         step += 1
-        if device.type == "cpu" or step % 20 == 0 or step == recipe.steps:  # reading the loss waits for a GPU
+        if device.type == "cpu" or step % _READ_EVERY == 0 or step == recipe.steps:
             value = loss.item()
             if not math.isfinite(value):
                 raise TrainingError(f"{spec}: the loss is {value} at step {step}; try a lower rate than {recipe.rate}")
@@ -218,11 +293,11 @@ def train(
                 {
                     "made": made,
                     "network": network.state_dict(),
-                    "optimiser": optimiser.state_dict(),
+                    "optimiser": run.optimiser.state_dict(),
                     "step": step,
                     "loss": loss_mean,
                     "seconds": seconds + kept - begun,
-                    "worked": worked + time.process_time() - busy,
+                    "worked": worked + clock() - busy,
                 },
                 packed,
             )
@@ -231,7 +306,7 @@ def train(
         if progress is not None:
             progress(Progress(spec, step, recipe.steps, loss_mean))
     seconds += time.monotonic() - begun
-    worked += time.process_time() - busy
+    worked += clock() - busy
     network.eval()
     exact = task.judge(network, device)
     # The running variances of batch norms may exceed float16's range, so buffers stay as they are.
@@ -258,7 +333,7 @@ def train(
         "data_version": scenes.DATA_VERSION,
         "commit": _commit(),
         "device": _device_name(device),
-        "dtype": str(dtype or torch.float32).removeprefix("torch."),
+        "dtype": str(autocast_type(device) or torch.float32).removeprefix("torch."),
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "timm": version("timm")},
     }
     tensors = {key: value.detach().cpu().contiguous() for key, value in halved.items()}
@@ -311,15 +386,6 @@ def _damaged(file: Path, spec: str, what: object) -> TrainingError:
     return TrainingError(
         f"'{file}' should hold a started run of {spec} and cannot be read ({said}); remove it, and the run begins anew"
     )
-
-
-def _batches(recipe: Recipe, seed: int, done: int) -> Iterator[Tensor]:
-    """The pictures of every step from ``done`` on; the order depends on the seed and the epoch alone."""
-    per_epoch = recipe.images // recipe.batch
-    for epoch in range(done // per_epoch, recipe.epochs):
-        order = torch.randperm(recipe.images, generator=torch.Generator().manual_seed(1_000_003 * seed + epoch))
-        skipped = max(0, done - epoch * per_epoch)
-        yield from order[: per_epoch * recipe.batch].view(per_epoch, recipe.batch)[skipped:].unbind(0)
 
 
 def _commit() -> str:
