@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 from pathlib import Path
 from typing import Any
@@ -65,7 +64,7 @@ def _train(options: argparse.Namespace) -> Result:
     from explorer.lab.grid import train_grid
     from explorer.lab.networks import MANIFEST, LabModel, all_models
     from explorer.lab.tasks import TASKS
-    from explorer.lab.training import RECIPES, Progress
+    from explorer.lab.training import Progress
     from explorer.models.device import choose_device
     from explorer.models.spec import ModelSpec
 
@@ -99,12 +98,7 @@ def _train(options: argparse.Namespace) -> Result:
             score = f"{100 * record['accuracy'][headline]:.1f} % ({headline})"
             lines.append(f"{record['spec']}: {score} of {record['n']} scenes, {record['seconds']:.0f} s")
 
-        for (backbone, training), own in RECIPES.items():
-            part = [run for run in runs if (run[0].backbone, run[0].training) == (backbone, training)]
-            if part:
-                manifest = train_grid(
-                    part, folder, dataclasses.replace(own, **given), device, options.workers, stepped, finished
-                )
+        manifest = train_grid(runs, folder, given, device, options.workers, stepped, finished)
     return Result({"folder": str(folder), **manifest}, [*lines, f"{folder / 'manifest.json'}"])
 
 

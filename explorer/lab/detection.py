@@ -49,7 +49,7 @@ def loss(answers: Tensor, truth: Mapping[str, Tensor]) -> Tensor:
     # A heat-map is 1 in the place of a centre, and falls off with a third of the object's half sides.
     spread = (sides * unit / 6).clamp(min=0.35)
     apart = [
-        (torch.arange(size, device=boxes.device) - place[..., [axis]]) ** 2 / (2 * spread[..., [axis]] ** 2)
+        (torch.arange(size, device=boxes.device) - place[..., axis, None]) ** 2 / (2 * spread[..., axis, None] ** 2)
         for axis, size in ((0, width), (1, height))
     ]
     bumps = torch.exp(-apart[1][..., :, None] - apart[0][..., None, :]) * counts[..., None, None]  # (B, K, H, W)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from dataclasses import replace
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -16,7 +17,7 @@ import torch
 
 from explorer.errors import ParameterError
 from explorer.lab.networks import MANIFEST, LabModel, file_name, read_record
-from explorer.lab.training import Progress, Recipe, train
+from explorer.lab.training import Progress, Recipe, recipe_of, train
 from explorer.writing import write
 
 # ---- the grid -------------------------------------------------------------------------------------------------------
@@ -42,7 +43,7 @@ def _entry(file: Path, changed: int, size: int) -> dict[str, Any]:  # noqa: ARG0
 def train_grid(
     runs: Sequence[tuple[LabModel, int]],
     folder: Path,
-    recipe: Recipe | None = None,
+    changed: Mapping[str, Any] | None = None,
     device: torch.device | str = "cpu",
     workers: int = 1,
     progress: Callable[[Progress], None] | None = None,
@@ -53,7 +54,7 @@ def train_grid(
     Args:
         runs: (model, seed) pairs.
         folder: where weights, started runs and the manifest are.
-        recipe: the same for all; each set-up's own of RECIPES if None.
+        changed: what is other than in each model's own recipe: fields of Recipe and their values.
         device: where.
         workers: how many are trained at once: by as many processes, each with its share of the CPU's cores, or on a
             GPU by as many threads, whose captured steps run beside each other.
@@ -63,7 +64,9 @@ def train_grid(
     if workers < 1:
         raise ParameterError(f"workers is {workers}; at least one process trains")
     waiting = [
-        (model, seed) for model, seed in runs if not (folder / f"{file_name(model, seed)}.safetensors").is_file()
+        (model, seed, folder, replace(recipe_of(model), **changed or {}))
+        for model, seed in runs
+        if not (folder / f"{file_name(model, seed)}.safetensors").is_file()
     ]
 
     def done(record: dict[str, Any]) -> None:
@@ -72,17 +75,17 @@ def train_grid(
             finished(record)
 
     if workers == 1:
-        for model, seed in waiting:
-            done(train(model, seed, folder, recipe, device, progress))
+        for run in waiting:
+            done(train(*run, device, progress))
     elif torch.device(device).type == "cuda":
         with ThreadPoolExecutor(workers) as threads:
-            _finish(threads, [threads.submit(train, *run, folder, recipe, device, progress) for run in waiting], done)
+            _finish(threads, [threads.submit(train, *run, device, progress) for run in waiting], done)
     else:
         share = max(1, torch.get_num_threads() // workers)
         with ProcessPoolExecutor(
             workers, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(share, os.getpid())
         ) as pool:
-            _finish(pool, [pool.submit(_train_here, *run, folder, recipe, str(device)) for run in waiting], done)
+            _finish(pool, [pool.submit(_train_here, *run, str(device)) for run in waiting], done)
     return write_manifest(folder)
 
 
@@ -104,7 +107,7 @@ def _begin(threads: int, parent: int) -> None:
     torch.set_num_threads(threads)
 
 
-def _train_here(model: LabModel, seed: int, folder: Path, recipe: Recipe | None, device: str) -> dict[str, Any]:
+def _train_here(model: LabModel, seed: int, folder: Path, recipe: Recipe, device: str) -> dict[str, Any]:
     def alive(_: Progress) -> None:
         # A parent that was killed cannot stop its workers; the run goes on from its checkpoint another time.
         if os.getppid() != _parent:
