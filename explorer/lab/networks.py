@@ -107,7 +107,7 @@ class LabModel:
         """The spec of this model: lab/BLOCK[(NAME=VALUE,...)][-aug|-cue] or lab/detect+BLOCK."""
         if self.backbone != "metaformer":
             return ModelSpec(self.backbone, "lab", self.block, seed=seed)
-        options = ",".join(f"{name}={value}" for name, value in self.options)
+        options = ",".join(f"{name}={value}".lower() for name, value in self.options)
         suffix = "" if self.training == "centred" else f"-{self.training}"
         return ModelSpec(f"{self.block}({options}){suffix}" if options else self.block + suffix, "lab", seed=seed)
 

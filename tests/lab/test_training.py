@@ -26,7 +26,8 @@ from explorer.models.loading import load
 from explorer.models.spec import ModelSpec
 from explorer.scenes import AUGMENTED, CENTRED, DATA_VERSION, draw, draw_groups, render, render_groups
 
-SHORT = Recipe(images=96, epochs=2, batch=32)
+CHANGED = {"images": 96, "epochs": 2, "batch": 32}
+SHORT = Recipe(**CHANGED)
 LITTLE = LabModel("conv")
 
 
@@ -141,7 +142,7 @@ def test_a_grid_trains_what_is_missing_and_says_what_each_file_is(tmp_path):
     train(LITTLE, 0, tmp_path, SHORT)
     finished = []
     runs = [(LITTLE, 0), (LabModel("none"), 0)]
-    manifest = train_grid(runs, tmp_path, SHORT, finished=lambda record: finished.append(record["spec"]))
+    manifest = train_grid(runs, tmp_path, CHANGED, finished=lambda record: finished.append(record["spec"]))
     assert finished == ["lab/none"]
     assert manifest == json.loads((tmp_path / "manifest.json").read_text())
     for record in manifest["models"]:
@@ -152,7 +153,7 @@ def test_a_grid_trains_what_is_missing_and_says_what_each_file_is(tmp_path):
         assert record["n"] == 50
         assert set(record["accuracy"]) == set(record["accuracy_float32"])
     with pytest.raises(ParameterError, match="workers is 0"):
-        train_grid(runs, tmp_path, SHORT, workers=0)
+        train_grid(runs, tmp_path, CHANGED, workers=0)
 
 
 def test_workers_train_the_same(tmp_path):
@@ -160,8 +161,8 @@ def test_workers_train_the_same(tmp_path):
     torch.set_num_threads(1)
     try:
         runs = [(LITTLE, 0), (LITTLE, 1)]
-        train_grid(runs, tmp_path / "one", SHORT)
-        train_grid(runs, tmp_path / "two", SHORT, workers=2)
+        train_grid(runs, tmp_path / "one", CHANGED)
+        train_grid(runs, tmp_path / "two", CHANGED, workers=2)
     finally:
         torch.set_num_threads(threads)
     for name in ("conv-0", "conv-1"):
@@ -209,7 +210,7 @@ def test_learning_rate_rises_and_falls():
 
 @pytest.mark.parametrize("model", all_models(), ids=lambda model: str(model.spec()))
 def test_models_of_a_set_up_are_equal_in_parameters(model):
-    aim, most = {"metaformer": (92_000, 0.01), "detect": (92_000, 0.01), "resnet": (330_000, 0.1)}[model.backbone]
+    aim, most = 92_000, 0.01
     network = build(model, 0)
     count = sum(parameter.numel() for parameter in network.parameters())
     assert abs(count - aim) < most * aim
@@ -379,7 +380,7 @@ class TestShipped:
         assert mean["none"] < 0.7
         assert max(mean.values()) > 0.95
 
-    @pytest.mark.parametrize("spec", ["lab/conv", "lab/mhsa", "lab/axial", "lab/ca_c2f", "lab/resnet+coord#1"])
+    @pytest.mark.parametrize("spec", ["lab/conv", "lab/mhsa", "lab/axial", "lab/ca_c2f", "lab/coord#1"])
     def test_a_model_is_as_accurate_as_its_record(self, spec, monkeypatch):
         monkeypatch.setattr(tasks, "JUDGED", 1000)
         model = load(spec)
