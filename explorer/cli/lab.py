@@ -32,7 +32,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--models",
         nargs="+",
         metavar="SPEC",
-        help="lab/BLOCK, lab/resnet+BLOCK or lab/BLOCK-aug, every seed of it or one (#SEED); all if left out",
+        help="lab/BLOCK, lab/BLOCK-aug, lab/BLOCK-cue or lab/detect+BLOCK, every seed or one (#SEED); all if left out",
     )
     evaluate.add_argument("--checkpoints", metavar="DIR", help="weights and manifest; those that ship if left out")
     evaluate.add_argument("--device", help="cpu, cuda, cuda:1 or mps; the best there is if left out")
@@ -108,9 +108,6 @@ def _shown(rows: Sequence[Row], recorded: bool) -> tuple[dict[str, Any], list[st
     record = {
         "rows": [asdict(row) for row in rows],
         "summary": [asdict(one) for one in summary(rows)],
-        "findings": [
-            {"backbone": backbone, "augmented": augmented, "sentences": findings_of(rows, backbone, augmented)}
-            for backbone, augmented in set_ups(rows)
-        ],
+        "findings": [{"set_up": set_up, "sentences": findings_of(rows, set_up)} for set_up in set_ups(rows)],
     }
     return record, lines(rows)

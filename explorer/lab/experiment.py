@@ -28,7 +28,7 @@ from explorer.probes.stimuli import knows_scenes, scenes
 from explorer.scenes import CENTRED, CLASSES, DATA_VERSION, Scene, Scenes, render
 
 #: Scenes of each class that a probe shows; twice as many in distribution. And for a first look.
-PER_CLASS, QUICK = 6, 2
+PER_CLASS, QUICK = 12, 2
 #: The largest shift, px of 48, and the sizes over the training size, that leave the whole object in the frame.
 REACH = 10
 SMALLEST, LARGEST = 0.5, 1.5
@@ -100,6 +100,12 @@ class Measurement:
             **self.parameters,
         )
 
+    def applies(self, model: LabModel) -> bool:
+        """Whether a model has what is measured: classes; and for distances of attention, weights between places."""
+        if model.backbone == "detect":
+            return False
+        return self.probe != "attention-distance" or BLOCKS[model.block].kind in ("pairwise", "axial")
+
     @property
     def key(self) -> tuple[str, str, str]:
         """What tells its rows from those of others: the columns probe, parameters and scenes."""
@@ -123,6 +129,10 @@ def experiment(per_class: int = PER_CLASS) -> list[Measurement]:
         Measurement("scale", Shown(count, room="grow"), {"steps": 9, "smallest": SMALLEST, "largest": LARGEST}),
         *(Measurement("shape-bias", usual, {"behind": behind}) for behind in BEHIND),
         Measurement("context", usual),
+        Measurement("edges", usual),
+        Measurement("position", usual),
+        Measurement("effective-receptive-field", usual),
+        Measurement("attention-distance", usual),
     ]
 
 
@@ -234,7 +244,8 @@ def evaluate(
         model = load(spec, device)
         name, weights = name_of(model.spec), fingerprint(model.module)[:_HASH]
         own = kept.setdefault(name, {})
-        missing = [key for key in wanted if again or key not in own or own[key][0].weights != weights]
+        applying = [key for key, one in wanted.items() if one.applies(LabModel.of(spec))]
+        missing = [key for key in applying if again or key not in own or own[key][0].weights != weights]
         for number, key in enumerate(missing):
             place = (done + number / len(missing), 1 / len(missing), len(specs))
             own[key] = measure(model, wanted[key], _teller(progress, *place, str(spec)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from explorer.lab.intervals import Verdict, judge
@@ -45,6 +45,13 @@ def zoomed(zoom: float) -> Key:
     return Key.of("scale", "accuracy", zoom=zoom)
 
 
+#: The set-ups in words.
+SET_UPS: Mapping[str, str] = {
+    "centred": Message("Trained on centred objects"),
+    "aug": Message("Trained on objects anywhere, of all sizes"),
+    "cue": Message("Trained where shape and texture agree"),
+    "detect": Message("Trained to find several objects"),
+}
 #: Accuracy in distribution.
 WHOLE = grouped("all")
 #: What the short table shows and the sentences are about; a native map stands for any kind of map.
@@ -67,7 +74,7 @@ def findings(found: SetUp, plain: SetUp | None = None) -> list[str]:
 
     Args:
         found: the set-up.
-        plain: the same backbone without augmentation, where that is to be compared.
+        plain: the same blocks trained on centred objects, where that is to be compared.
     """
     if not found.blocks:
         return []
@@ -116,10 +123,10 @@ def findings(found: SetUp, plain: SetUp | None = None) -> list[str]:
     return out
 
 
-def findings_of(rows: Sequence[Row], backbone: str = "metaformer", augmented: bool = False) -> list[str]:
+def findings_of(rows: Sequence[Row], set_up: str = "centred") -> list[str]:
     """The findings of a set-up of a table; of an augmented one, what augmentation changed too."""
-    plain = SetUp(rows, backbone, False) if augmented else None
-    return findings(SetUp(rows, backbone, augmented), plain)
+    plain = SetUp(rows, "centred") if set_up == "aug" else None
+    return findings(SetUp(rows, set_up), plain)
 
 
 def _ranked(found: SetUp, key: Key) -> list[tuple[str, Estimate]]:
@@ -296,11 +303,10 @@ def _times(one: Estimate) -> str:
 def lines(rows: Sequence[Row]) -> list[str]:
     """The short table in the terminal, a part for each set-up, with its findings."""
     out: list[str] = []
-    for backbone, augmented in set_ups(rows):
-        found = SetUp(rows, backbone, augmented)
-        out += [f"{backbone}{', trained with shifts and sizes' if augmented else ''}", ""]
-        out += _columns(found)
-        out += ["", *(f"- {sentence}" for sentence in findings_of(rows, backbone, augmented)), ""]
+    for set_up in set_ups(rows):
+        out += [str(SET_UPS[set_up]), ""]
+        out += _columns(SetUp(rows, set_up))
+        out += ["", *(f"- {sentence}" for sentence in findings_of(rows, set_up)), ""]
     if out:
         out.append(
             "Accuracy and shape bias in %, BG-gap in points, maps as a multiple of an even spread. "

@@ -11,7 +11,7 @@ from typing import Any, Final
 from explorer.errors import ParameterError
 from explorer.figures.looks import LOOKS, look_of
 from explorer.figures.sheet import Axis, Chart, Line, Section, Sheet
-from explorer.lab.findings import WHOLE, findings_of, grouped
+from explorer.lab.findings import SET_UPS, WHOLE, findings_of, grouped
 from explorer.lab.summary import CONTROL, Key, SetUp, set_ups
 from explorer.lab.table import Row
 from explorer.messages import Message, sentences
@@ -125,9 +125,9 @@ def charts(found: SetUp, blocks: Sequence[str] | None = None) -> dict[str, Chart
     if blocks is not None and (missing := [block for block in blocks if block not in there]):
         raise ParameterError(
             Message(
-                "no measurement of '{missing}' in {augmented}; there are: {none}",
+                "no measurement of '{missing}' in “{set_up}”; there are: {none}",
                 missing=missing[0],
-                augmented=in_words(found.backbone, found.augmented),
+                set_up=SET_UPS[found.name],
                 none=", ".join(there) or Message("none"),
             )
         )
@@ -139,23 +139,12 @@ def charts(found: SetUp, blocks: Sequence[str] | None = None) -> dict[str, Chart
 def sheet(rows: Sequence[Row]) -> Sheet:
     """The whole table as a figure: for each set-up its findings and charts, two beside each other."""
     sections = []
-    for backbone, augmented in set_ups(rows):
-        found = SetUp(rows, backbone, augmented)
+    for set_up in set_ups(rows):
+        found = SetUp(rows, set_up)
         drawn = list(charts(found).values())
         pairs = tuple(tuple(drawn[place : place + 2]) for place in range(0, len(drawn), 2))
-        sections.append(
-            Section(in_words(backbone, augmented), pairs, notes=tuple(findings_of(rows, backbone, augmented)))
-        )
+        sections.append(Section(SET_UPS[set_up], pairs, notes=tuple(findings_of(rows, set_up))))
     return Sheet(Message("The laboratory"), tuple(sections))
-
-
-def in_words(backbone: str, augmented: bool) -> str:
-    """A set-up's heading."""
-    return Message(
-        "{backbone}, trained on {objects}",
-        backbone=backbone,
-        objects=Message("objects anywhere, of all sizes") if augmented else Message("centred objects"),
-    )
 
 
 # ---- the two forms --------------------------------------------------------------------------------------------------

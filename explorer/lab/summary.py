@@ -1,7 +1,7 @@
 """The laboratory's table over seeds: means, intervals, and the comparison with the control.
 
-A model's *set-up* is its backbone and whether it was trained with augmentation; within a set-up only the block differs,
-and the block `none` is the control. Intervals are over seeds: they say how far training the same model again moves a
+A model's *set-up* is what it was trained on; within a set-up only the block differs, and the block `none` is the
+control. Intervals are over seeds: they say how far training the same model again moves a
 number. They do not cover the choice of scenes, which all models and seeds share; n says how many there are.
 """
 
@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from explorer.lab.intervals import Verdict, difference, judge
+from explorer.lab.networks import LabModel
 from explorer.lab.table import Row, load_table
 from explorer.statistics import CHANGE, COSINE, POSITIVE, SHARE, Estimate, Range, interval
 
@@ -51,16 +52,15 @@ class SetUp:
 
     Args:
         rows: a table, of which those of other set-ups are left out.
-        backbone: "metaformer" or "resnet".
-        augmented: whether the models were trained with shift and scale augmentation.
+        name: of the set-up: "centred", "aug", "cue" or "detect"; see `set_up_of`.
     """
 
-    def __init__(self, rows: Iterable[Row], backbone: str, augmented: bool) -> None:
-        self.backbone, self.augmented = backbone, augmented
+    def __init__(self, rows: Iterable[Row], name: str) -> None:
+        self.name = name
         self._rows: dict[str, dict[tuple[str, str], list[Row]]] = {}
         self._seeds: dict[str, set[int]] = defaultdict(set)
         for row in rows:
-            if _set_up(row) == (backbone, augmented):
+            if set_up_of(row.lab) == name:
                 named = self._rows.setdefault(row.lab.block, defaultdict(list))
                 named[row.probe, row.measure].append(row)
                 self._seeds[row.lab.block].add(row.seed)
@@ -122,23 +122,22 @@ class SetUp:
         return next((within(row.measure, row.unit) for row in self._every(key)), SHARE)
 
 
-def set_ups(rows: Iterable[Row]) -> list[tuple[str, bool]]:
-    """(backbone, augmented) of every set-up of a table, in order."""
-    return list(dict.fromkeys(found for row in rows if (found := _set_up(row)) is not None))
+def set_ups(rows: Iterable[Row]) -> list[str]:
+    """Every set-up of a table, in order."""
+    return list(dict.fromkeys(found for row in rows if (found := set_up_of(row.lab))))
 
 
-def _set_up(row: Row) -> tuple[str, bool] | None:
-    """(backbone, augmented) of a row's model; None for those of a series, on other cues, or that find objects."""
-    model = row.lab
-    if model.options or model.training == "cue" or model.backbone == "detect":
-        return None
-    return model.backbone, model.augmented
+def set_up_of(model: LabModel) -> str:
+    """The set-up of a model: what it was trained on, "detect" where it finds objects; "" for one of a series."""
+    if model.options:
+        return ""
+    return "detect" if model.backbone == "detect" else model.training
 
 
 @lru_cache(maxsize=8)
-def shipped(backbone: str, augmented: bool) -> SetUp:
+def shipped(name: str) -> SetUp:
     """A set-up of the table that ships."""
-    return SetUp(load_table(), backbone, augmented)
+    return SetUp(load_table(), name)
 
 
 # ---- every measurement ----------------------------------------------------------------------------------------------
@@ -149,7 +148,8 @@ class Summary:
     """One measurement of one block in one set-up, over its seeds.
 
     Attributes:
-        block: name of the block; backbone and augmented are its set-up.
+        block: name of the block.
+        set_up: see `set_up_of`.
         probe: as parameters, scenes, conditions, measure and unit: see `Row`.
         mean: over seeds.
         low: as high: ends of the 95 % interval; None with one seed.
@@ -164,8 +164,7 @@ class Summary:
     """
 
     block: str
-    backbone: str
-    augmented: bool
+    set_up: str
     probe: str
     parameters: str
     scenes: str
@@ -188,8 +187,7 @@ class Summary:
 class _Measured(NamedTuple):
     """What the blocks of a set-up are compared in."""
 
-    backbone: str
-    augmented: bool
+    set_up: str
     probe: str
     parameters: str
     scenes: str
@@ -203,9 +201,9 @@ def summary(rows: Iterable[Row]) -> list[Summary]:
     groups: dict[_Measured, dict[str, dict[int, Row]]] = defaultdict(lambda: defaultdict(dict))
     order: dict[tuple[str, _Measured], None] = {}
     for row in rows:
-        if row.value is not None and (set_up := _set_up(row)) is not None:
+        if row.value is not None and (set_up := set_up_of(row.lab)):
             what = (row.probe, row.parameters, row.scenes, row.conditions, row.measure, row.unit)
-            measured = _Measured(*set_up, *what)
+            measured = _Measured(set_up, *what)
             groups[measured][row.lab.block][row.seed] = row
             order[row.lab.block, measured] = None
     verdicts: dict[tuple[str, _Measured], Verdict] = {}

@@ -25,7 +25,7 @@ from explorer.writing import make_folder, write
 #: The table's file.
 FILE = "evaluation.parquet"
 #: Raised whenever the same weights would give another table, or the table other columns.
-PROTOCOL = 2
+PROTOCOL = 3
 
 
 class OtherVersionError(ParameterError):

@@ -12,12 +12,12 @@ import gradio as gr
 from explorer.figures.interactive import separate
 from explorer.figures.looks import look_of
 from explorer.figures.sheet import Chart
-from explorer.lab.findings import HEADLINES, cell, findings
+from explorer.lab.findings import HEADLINES, SET_UPS, cell, findings
 from explorer.lab.networks import LabModel, manifest
 from explorer.lab.sheets import charts
-from explorer.lab.summary import CONTROL, set_ups, shipped
+from explorer.lab.summary import CONTROL, set_up_of, set_ups, shipped
 from explorer.lab.table import FILE, load_table
-from explorer.messages import ENGLISH, Message, encoded, language_of, ranged, say
+from explorer.messages import ENGLISH, Message, encoded, language_of, listed, ranged, say
 from explorer.models.spec import ModelSpec
 from explorer.probes.charting import percent
 from explorer.resources import asset
@@ -26,12 +26,6 @@ from explorer.ui.stage import part
 from explorer.ui.words import dumps, i18n, translated_panel
 from explorer.ui.worker import ANSWERS, Worker
 
-#: Set-ups in words: (backbone, augmented) -> what stands on its button.
-SET_UPS = {
-    ("metaformer", False): Message("MetaFormer"),
-    ("metaformer", True): Message("MetaFormer, trained with shifts and sizes"),
-    ("resnet", False): Message("ResNet"),
-}
 #: The panels in the order of the page: two that stand beside each other are equally high.
 ORDER = ("in distribution", "arrangement", "translation", "scale", "shape", "context", "patch-shuffle", "maps")
 _INTRO = Message(
@@ -58,7 +52,7 @@ def draw(worker: Worker, tab: gr.Tab, language: gr.Textbox) -> None:
             gr.Markdown(_NO_TABLE)
             return
         with gr.Row(equal_height=False, elem_id="lab-choice"):
-            set_up = gr.Radio(offered, value=offered[0], label=i18n("Backbone and training"), scale=0, min_width=350)
+            set_up = gr.Radio(offered, value=offered[0], label=i18n("Training"), scale=0, min_width=350)
             chosen = gr.CheckboxGroup(blocks_of(offered[0]), value=blocks_of(offered[0]), label=i18n("Blocks"), scale=1)
         sheet = part("sheet", "", label=Message("Measurements in short"), elem_id="lab-sheet")
         with gr.Row(elem_id="lab-panels", equal_height=False):
@@ -99,23 +93,23 @@ def there() -> list[str]:
 
 def blocks_of(set_up: str) -> list[str]:
     """The blocks that were measured in a set-up."""
-    return shipped(*_key(set_up)).blocks
+    return shipped(_key(set_up)).blocks
 
 
 def tell(set_up: Any, blocks: Any, language: Any = ENGLISH) -> tuple[str, str, str]:
     """Say what a set-up's numbers are: findings in Markdown, the short table and the runs as JSON."""
-    backbone, augmented = _key(set_up)
+    name = _key(set_up)
     wanted = _wanted(set_up, blocks)
-    plain = shipped(backbone, False) if augmented else None
-    found = [say(one, language_of(language)) for one in findings(shipped(backbone, augmented), plain)]
+    plain = shipped("centred") if name == "aug" else None
+    found = [say(one, language_of(language)) for one in findings(shipped(name), plain)]
     heading = say(Message("What the numbers say"), language_of(language))
     said = "\n".join([f"### {heading}", "", *(f"- {_escaped(one)}" for one in found)])
-    return said, short(backbone, augmented, wanted), trained(backbone, augmented, wanted)
+    return said, short(name, wanted), trained(name, wanted)
 
 
 def paint(set_up: Any, blocks: Any, language: Any = ENGLISH) -> list[Any]:
     """Draw a set-up: a figure for each panel."""
-    drawn = _charts(*_key(set_up), _wanted(set_up, blocks))
+    drawn = _charts(_key(set_up), _wanted(set_up, blocks))
     return [
         separate(translated_panel(one, language_of(language))).update_layout(meta=encoded({"told": told(one)}))
         for one in drawn
@@ -123,8 +117,8 @@ def paint(set_up: Any, blocks: Any, language: Any = ENGLISH) -> list[Any]:
 
 
 @lru_cache(maxsize=32)
-def _charts(backbone: str, augmented: bool, blocks: tuple[str, ...]) -> tuple[Chart, ...]:
-    drawn = charts(shipped(backbone, augmented), blocks)
+def _charts(set_up: str, blocks: tuple[str, ...]) -> tuple[Chart, ...]:
+    drawn = charts(shipped(set_up), blocks)
     return tuple(drawn[name] for name in ORDER)
 
 
@@ -134,9 +128,9 @@ def _wanted(set_up: Any, blocks: Any) -> tuple[str, ...]:
     return tuple(block for block in blocks_of(set_up) if block in chosen)
 
 
-def short(backbone: str, augmented: bool, blocks: Sequence[str]) -> str:
+def short(set_up: str, blocks: Sequence[str]) -> str:
     """The short table as JSON: a row a block, a column a bias."""
-    found = shipped(backbone, augmented)
+    found = shipped(set_up)
     rows = []
     judged = [found.against_control(headline.key) for headline in HEADLINES]
     for block in blocks:
@@ -157,12 +151,12 @@ def short(backbone: str, augmented: bool, blocks: Sequence[str]) -> str:
     return _sheet(Message("Measurements in short"), [headline.name for headline in HEADLINES], rows, notes)
 
 
-def trained(backbone: str, augmented: bool, blocks: Sequence[str]) -> str:
+def trained(set_up: str, blocks: Sequence[str]) -> str:
     """The table of runs as JSON: what each model is and what its training took; and the recipe."""
     records: dict[str, list[Any]] = {block: [] for block in blocks}
     for spec, record in manifest().items():
         model = LabModel.of(ModelSpec.parse(spec))
-        if model.block in records and (model.backbone, model.augmented) == (backbone, augmented):
+        if model.block in records and set_up_of(model) == set_up:
             records[model.block].append(record)
     rows = []
     for block, own in records.items():
@@ -178,30 +172,46 @@ def trained(backbone: str, augmented: bool, blocks: Sequence[str]) -> str:
             f"{mean(seconds):.0f}",
         ]
         rows.append({"name": block, "colour": look_of(block).colour, "cells": [{"text": text} for text in texts]})
-    width = Message("width of stage 4") if backbone == "resnet" else Message("MLP width")
     columns = [
         Message("parameters"),
-        width,
+        Message("MLP width"),
         Message("seeds"),
         Message("accuracy, % (least to most)"),
         Message("s per run"),
     ]
     every = [one for own in records.values() for one in own]
-    return _sheet(Message("The models and their training"), columns, rows, _recipe(every[0]) if every else [])
+    return _sheet(Message("The models and their training"), columns, rows, _recipe(every) if every else [])
 
 
-def _recipe(record: Any) -> list[str]:
+def _each(records: Sequence[Any], name: str, form: str) -> str:
+    """What recipes have for a field; where they differ, which blocks have which."""
+    blocks: dict[str, list[str]] = {}
+    for record in records:
+        blocks.setdefault(form.format(record["recipe"][name]).replace(",", " "), []).append(record["block"])
+    if len(blocks) == 1:
+        return next(iter(blocks))
+    usual, *others = sorted(blocks, key=lambda value: -len(blocks[value]))
+    return listed(
+        [usual, *(_of(value, ", ".join(dict.fromkeys(blocks[value]))) for value in others)], "{first}; {rest}"
+    )
+
+
+def _of(value: str, blocks: str) -> str:
+    return Message("{value} for {blocks}", value=value, blocks=blocks)
+
+
+def _recipe(every: Sequence[Any]) -> list[str]:
+    record = every[0]
     recipe = record["recipe"]
     scenes = recipe["distribution"]
     low, high = scenes["scales"]
     return [
         Message(
-            "Recipe, the same for every block: {images} scenes, {epochs} epochs, batches of {batch}, AdamW with "
-            "a highest rate of {rate} and a decay of {decay}, gradients clipped at {clip}.",
-            images=recipe["images"],
-            epochs=recipe["epochs"],
+            "Recipe: {images} scenes, each seen once, in batches of {batch}; AdamW with a highest rate of {rate} and "
+            "a decay of {decay}, gradients clipped at {clip}.",
+            images=_each(every, "images", "{:,}"),
             batch=recipe["batch"],
-            rate=f"{recipe['rate']:g}",
+            rate=_each(every, "rate", "{:g}"),
             decay=f"{recipe['decay']:g}",
             clip=f"{recipe['clip']:g}",
         ),
@@ -238,7 +248,7 @@ def _offered(set_up: Any) -> Any:
     return gr.update(choices=blocks, value=blocks)
 
 
-def _key(set_up: Any) -> tuple[str, bool]:
+def _key(set_up: Any) -> str:
     for key, words in SET_UPS.items():
         if words == set_up:
             return key
