@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Add what to do, ``evaluate`` or ``show``, and the flags of both."""
+    """Add what to do, ``evaluate``, ``show`` or ``claims``, and the flags of each."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=type(parser))
 
     def action(name: str, text: str) -> argparse.ArgumentParser:
@@ -48,11 +48,13 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     show = action("show", "Show the table: what ships, or what was measured here.")
     show.add_argument("--table", metavar="FILE", help="a table that evaluate wrote; the one that ships if left out")
     show.add_argument("--html", metavar="FILE", help="also draw every chart into one .html file")
+    claims = action("claims", "What is said of these blocks, and what the trained models say to it.")
+    claims.add_argument("--table", metavar="FILE", help="a table that evaluate wrote; the one that ships if left out")
 
 
 def run(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     """Do it; return the record for ``--json``, where that is asked for, and the lines to read."""
-    return _evaluate(options) if options.action == "evaluate" else _show(options)
+    return {"evaluate": _evaluate, "show": _show, "claims": _claims}[options.action](options)
 
 
 def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
@@ -78,16 +80,29 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     return {**record, "files": [file]}, [*lines, f"wrote {file}"]
 
 
-def _show(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+def _rows(table: str | None) -> Sequence[Row]:
+    """The table of a file, or the one that ships. Raises ParameterError where there is none."""
     from explorer.lab.table import load_table, read_table
 
-    if options.html is not None:
-        check_writable(options.html)
-    rows: Sequence[Row] = load_table() if options.table is None else read_table(Path(options.table))[0]
+    rows: Sequence[Row] = load_table() if table is None else read_table(Path(table))[0]
     if not rows:
         raise ParameterError(
             "no table ships with this version; explorer lab evaluate writes one, which --table FILE shows"
         )
+    return rows
+
+
+def _claims(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    from explorer.lab.claims import judge_claims, lines, record
+
+    judged = judge_claims(_rows(options.table))
+    return {"claims": record(judged)}, lines(judged)
+
+
+def _show(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    if options.html is not None:
+        check_writable(options.html)
+    rows = _rows(options.table)
     record, lines = _shown(rows, options.json)
     if options.html is None:
         return record, lines

@@ -1,0 +1,535 @@
+"""What is said of these blocks, and what the laboratory's models say to it.
+
+Each claim stands as textbooks and surveys have it, with the tests that were chosen for it, their direction and the
+least effect that matters. They were fixed before the models of seeds 4 to 7 were measured, and where a block has
+eight seeds, those four judge; findings on the first four led to the claims' tests, so they do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from explorer.blocks.cost import count, made, memory_power, powers
+from explorer.lab.findings import WHOLE, grouped, shifted, zoomed
+from explorer.lab.intervals import LEVEL, difference
+from explorer.lab.networks import LabModel, manifest
+from explorer.lab.summary import Key, within
+from explorer.lab.table import Row
+from explorer.messages import Message, ranged
+from explorer.models.spec import ModelSpec
+from explorer.probes.background import PURE
+from explorer.statistics import ANY, POSITIVE, SHARE, Estimate, Range, holm, interval
+
+Verdict = Literal["supported", "contradicted", "undecided", "not tested"]
+#: The first seed that judges a claim, of models that have as many and more.
+JUDGES = 4
+#: Blocks that learn the task well, which claims about all are tested on.
+FIVE = ("conv", "mhsa", "axial", "c2f", "ca_c2f")
+#: Units of effects: how they are written, and their factor.
+_UNITS: Mapping[str, tuple[str, float, int]] = {
+    "points": (Message("points"), 100, 1),
+    "px": ("px", 1, 1),
+    "x": (Message("x an even map"), 1, 2),
+    "R2": ("R2", 1, 2),
+}
+
+
+class Term(NamedTuple):
+    """A number of a model: its spec without a seed, what is measured, and whether of several rows their spread."""
+
+    model: str
+    key: Key
+    spread: bool = False
+
+
+@dataclass(frozen=True)
+class Test:
+    """Is an effect, paired by seed, larger than what matters?
+
+    Attributes:
+        says: the effect in words.
+        first: the effect is this,
+        second: minus this, where there is one.
+        above: what it has to exceed; the claim is contradicted where it is shown to be below.
+        unit: one of `_UNITS`.
+    """
+
+    says: str
+    first: Term
+    second: Term | None = None
+    above: float = 0.0
+    unit: str = "points"
+
+    @property
+    def threshold(self) -> str:
+        """What the effect has to exceed, in its unit."""
+        words, factor, digits = _UNITS[self.unit]
+        return Message("{value} {unit}", value=f"{self.above * factor:.{digits}f}", unit=words)
+
+
+@dataclass(frozen=True)
+class Count:
+    """A number that is the same for every seed, as multiply-adds are.
+
+    Attributes:
+        says: what it is.
+        of: counts it.
+        holds: whether it is as the claim has it.
+        digits: how many are written after the point.
+    """
+
+    says: str
+    of: Callable[[], float]
+    holds: Callable[[float], bool]
+    digits: int = 1
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence about blocks, and the tests that it has to pass, all of them."""
+
+    name: str
+    sentence: str
+    tests: tuple[Test | Count, ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one test gave.
+
+    Attributes:
+        says: the effect in words.
+        effect: its number with the 95 % interval over seeds, and what it had to exceed.
+        p: two-sided, of Student's t, as it is; None for a count and without two seeds.
+        verdict: of this test alone.
+        seeds: how many judged; 0 for a count.
+    """
+
+    says: str
+    effect: str
+    p: float | None
+    verdict: Verdict
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim with its verdict.
+
+    It is supported where each of its tests is (so the largest p counts), contradicted where one is (so the smallest
+    counts, times their number). That p is corrected after Holm for all claims; None where nothing has been tested.
+    """
+
+    claim: Claim
+    verdict: Verdict
+    p: float | None
+    results: tuple[Result, ...]
+
+
+def _shape_bias() -> Key:
+    return Key.of("shape-bias", "shape bias", category="all", background="neither")
+
+
+def _on_object(layer: str = "all") -> Key:
+    return Key.of("context", "attention mass ratio", layer=layer)
+
+
+def _gap() -> Key:
+    return Key.of("context", "BG-gap", between=PURE)
+
+
+def _multiply_adds(block: str, side: int, channels: int) -> int:
+    return count(made(block, channels, side, "meta"), side)
+
+
+def _ratio(first: str, second: str, side: int, channels: int) -> Callable[[], float]:
+    return lambda: _multiply_adds(first, side, channels) / _multiply_adds(second, side, channels)
+
+
+_SIGMA = Key.of("effective-receptive-field", "sigma", variant="raw", stage=1)
+_AP = Key.of("detection", "AP")
+_R2 = Key.of("position", "R2 of position", input="noise")
+_DISTANCE = Key.of("attention-distance", "attention distance", layer=1)
+
+
+def _stays(training: str, near: Callable[[float], Key], at: float, before: float, most: float, what: str) -> list[Test]:
+    """That no block of the five loses more than ``most`` between two conditions."""
+    return [
+        Test(
+            Message("{what}, {block}", what=what, block=block),
+            Term(f"lab/{block}{training}", near(at)),
+            Term(f"lab/{block}{training}", near(before)),
+            -most,
+        )
+        for block in FIVE
+    ]
+
+
+CLAIMS: Sequence[Claim] = (
+    Claim(
+        "local-global",
+        Message("Convolution is local, attention is global."),
+        (
+            Test(
+                Message("sigma of the effective receptive field, mhsa minus conv"),
+                Term("lab/mhsa", _SIGMA),
+                Term("lab/conv", _SIGMA),
+                1.0,
+                "px",
+            ),
+        ),
+    ),
+    Claim(
+        "pooling-invariance",
+        Message("Global pooling makes answers translation-invariant."),
+        tuple(
+            _stays("", lambda px: shifted(int(px)), 8, 0, 0.05, Message("accuracy gained when the object is 8 px off"))
+        ),
+    ),
+    Claim(
+        "augmentation-translation",
+        Message("Training with shifts and sizes makes answers invariant to both, whatever the block."),
+        (
+            *_stays(
+                "-aug", lambda px: shifted(int(px)), 8, 0, 0.02, Message("accuracy gained when the object is 8 px off")
+            ),
+            *_stays("-aug", zoomed, 0.5, 1.0, 0.05, Message("accuracy gained at half the size")),
+        ),
+    ),
+    Claim(
+        "positions-relations",
+        Message("Position encodings carry spatial relations: attention without them cannot tell arrangements."),
+        (
+            Test(
+                Message("accuracy on arrangements, mhsa minus mhsa without positions"),
+                Term("lab/mhsa", grouped("arrangements")),
+                Term("lab/mhsa(position=none)", grouped("arrangements")),
+                0.1,
+            ),
+        ),
+    ),
+    Claim(
+        "padding-translation",
+        Message("Zero padding tells convolutions where they are, and costs them translation."),
+        (
+            Test(
+                Message("accuracy 8 px off, conv with circular padding minus conv"),
+                Term("lab/conv(padding=circular)", shifted(8)),
+                Term("lab/conv", shifted(8)),
+                0.01,
+            ),
+        ),
+    ),
+    Claim(
+        "pyramids-scale",
+        Message("A feature pyramid helps with objects of other sizes."),
+        (
+            Test(
+                Message("accuracy at half the size, c2f of two levels with a pyramid minus without"),
+                Term("lab/c2f(levels=2,pyramid=true)", zoomed(0.5)),
+                Term("lab/c2f(levels=2)", zoomed(0.5)),
+                0.02,
+            ),
+        ),
+    ),
+    Claim(
+        "context",
+        Message("Global pooling and attention make use of context."),
+        (
+            Test(Message("BG-gap of mhsa"), Term("lab/mhsa", _gap()), None, 0.01),
+            Test(
+                Message("BG-gap, mhsa minus conv"),
+                Term("lab/mhsa", _gap()),
+                Term("lab/conv", _gap()),
+                0.01,
+            ),
+        ),
+    ),
+    Claim(
+        "attention-shape",
+        Message("Attention prefers shape where convolution prefers texture."),
+        (
+            Test(
+                Message("shape bias where both cues agreed in training, mhsa minus conv"),
+                Term("lab/mhsa-cue", _shape_bias()),
+                Term("lab/conv-cue", _shape_bias()),
+                0.05,
+            ),
+        ),
+    ),
+    Claim(
+        "edges",
+        Message("Edges are enough: they keep much of the answer."),
+        tuple(
+            Test(
+                Message("accuracy on Sobel edges, {block}", block=block),
+                Term(f"lab/{block}", Key.of("edges", "accuracy", view="Sobel")),
+                None,
+                0.5,
+            )
+            for block in FIVE
+        ),
+    ),
+    Claim(
+        "heads",
+        Message("Heads are diverse: each looks elsewhere."),
+        (
+            Test(
+                Message("attention distance, the farthest head of the first layer minus the nearest"),
+                Term("lab/mhsa", _DISTANCE, spread=True),
+                None,
+                2.0,
+                "px",
+            ),
+        ),
+    ),
+    Claim(
+        "map-on-object",
+        Message("Attention lies on the object."),
+        (
+            Test(Message("attention's mass on the object, mhsa"), Term("lab/mhsa", _on_object()), None, 1.2, "x"),
+            Test(Message("attention's mass on the object, axial"), Term("lab/axial", _on_object()), None, 1.2, "x"),
+        ),
+    ),
+    Claim(
+        "quadratic",
+        Message("Full attention costs n² d in time and memory."),
+        (
+            Count(
+                Message("power of n in the multiply-adds of mhsa"), lambda: powers("mhsa", 48)[0], lambda x: x == 2, 0
+            ),
+            Count(Message("power of n in the memory of mhsa"), lambda: memory_power("mhsa"), lambda x: x == 2, 0),
+        ),
+    ),
+    Claim(
+        "separable-cheaper",
+        Message("Separable attention is cheaper than full attention."),
+        (
+            Count(
+                Message("multiply-adds of axial over mhsa at 14 x 14 places, 384 channels"),
+                _ratio("axial", "mhsa", 14, 384),
+                lambda x: x < 1,
+                2,
+            ),
+        ),
+    ),
+    Claim(
+        "separable-long",
+        Message("Separable attention suits long inputs."),
+        (
+            Count(
+                Message("multiply-adds of axial over mhsa at 56 x 56 places, 96 channels"),
+                _ratio("axial", "mhsa", 56, 96),
+                lambda x: x < 0.5,
+                2,
+            ),
+        ),
+    ),
+    Claim(
+        "separable-global",
+        Message("Separable attention loses global information."),
+        (
+            Test(Message("accuracy, mhsa minus axial"), Term("lab/mhsa", WHOLE), Term("lab/axial", WHOLE), 0.01),
+            Test(Message("accuracy, mhsa minus linear"), Term("lab/mhsa", WHOLE), Term("lab/linear", WHOLE), 0.01),
+            Test(Message("accuracy, mhsa minus channel"), Term("lab/mhsa", WHOLE), Term("lab/channel", WHOLE), 0.01),
+        ),
+    ),
+    Claim(
+        "coordinate-position",
+        Message("Coordinate attention knows where things are."),
+        (
+            Test(
+                Message("R2 of a place decoded from its features, coord minus none"),
+                Term("lab/coord", _R2),
+                Term("lab/none", _R2),
+                0.05,
+                "R2",
+            ),
+        ),
+    ),
+    Claim(
+        "coordinate-selects",
+        Message("Coordinate attention selects what matters."),
+        (
+            Test(Message("accuracy, coord minus none"), Term("lab/coord", WHOLE), Term("lab/none", WHOLE), 0.02),
+            Test(Message("its gates' mass on the object"), Term("lab/coord", _on_object()), None, 1.1, "x"),
+        ),
+    ),
+    Claim(
+        "coordinate-detection",
+        Message("Coordinate attention helps to find objects."),
+        (Test(Message("AP, coord minus none"), Term("lab/detect+coord", _AP), Term("lab/detect+none", _AP), 0.02),),
+    ),
+    Claim(
+        "c2f-features",
+        Message("C2f gives better features than a convolution, at little cost."),
+        (
+            Test(Message("accuracy, c2f minus conv"), Term("lab/c2f", WHOLE), Term("lab/conv", WHOLE), 0.01),
+            Test(Message("AP, c2f minus conv"), Term("lab/detect+c2f", _AP), Term("lab/detect+conv", _AP), 0.02),
+            Count(
+                Message("multiply-adds of c2f over mhsa at 12 x 12 places, 48 channels"),
+                _ratio("c2f", "mhsa", 12, 48),
+                lambda x: x < 1,
+                2,
+            ),
+        ),
+    ),
+    Claim(
+        "coordinates-c2f",
+        Message("Coordinate attention adds to C2f."),
+        (
+            Test(Message("accuracy, ca_c2f minus c2f"), Term("lab/ca_c2f", WHOLE), Term("lab/c2f", WHOLE), 0.005),
+            Test(Message("AP, ca_c2f minus c2f"), Term("lab/detect+ca_c2f", _AP), Term("lab/detect+c2f", _AP), 0.005),
+        ),
+    ),
+)
+
+
+class _Bench:
+    """Values of models by seed: a table's rows, and for models that detect what their training's record says."""
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self._rows: dict[tuple[str, str, str], list[Row]] = {}
+        for row in rows:
+            self._rows.setdefault((_name(row.model), row.probe, row.measure), []).append(row)
+
+    def of(self, term: Term) -> tuple[dict[int, float], Range]:
+        """A value for each seed that judges, and between which these can lie."""
+        if term.key.probe == "detection":
+            records = [one for spec, one in manifest().items() if _name(spec) == term.model]
+            return {one["seed"]: one["accuracy"][term.key.measure] for one in records}, SHARE
+        found: dict[int, list[float]] = {}
+        range_ = ANY
+        for row in self._rows.get((term.model, term.key.probe, term.key.measure), ()):
+            if row.value is not None and term.key.fits(row):
+                found.setdefault(row.seed, []).append(row.value)
+                range_ = within(row.measure, row.unit)
+        if term.spread:
+            return {seed: max(values) - min(values) for seed, values in found.items()}, POSITIVE
+        several = next((values for values in found.values() if len(values) > 1), None)
+        if several is not None:
+            raise LookupError(f"{term.key} of {term.model} leaves a condition open: it has {len(several)} rows")
+        return {seed: value for seed, (value,) in found.items()}, range_
+
+
+def _name(spec: str) -> str:
+    return str(LabModel.of(ModelSpec.parse(spec)).spec())
+
+
+def _judging(values: Mapping[int, float]) -> Mapping[int, float]:
+    late = {seed: value for seed, value in values.items() if seed >= JUDGES}
+    return late or values
+
+
+def judge_claims(rows: Sequence[Row], claims: Sequence[Claim] = CLAIMS) -> list[Judged]:
+    """Judge every claim on a table."""
+    bench = _Bench(rows)
+    results = [
+        tuple(
+            _counted(test) if isinstance(test, Count) else _tested(test, _effect(bench, test)) for test in claim.tests
+        )
+        for claim in claims
+    ]
+    said = [_said(some) for some in results]
+    raw = {at: p for at, (_, p) in enumerate(said) if p is not None}
+    corrected = dict(zip(raw, holm(list(raw.values()))))
+    out = []
+    for at, (claim, some, (verdict, _)) in enumerate(zip(claims, results, said)):
+        p = corrected.get(at)
+        out.append(Judged(claim, "undecided" if p is not None and p > LEVEL else verdict, p, some))
+    return out
+
+
+def _said(results: Sequence[Result]) -> tuple[Verdict, float | None]:
+    """What the tests of a claim say together, and its p before it is corrected for other claims."""
+    if all(one.verdict == "not tested" for one in results):
+        return "not tested", None
+    against = [_p(one) for one in results if one.verdict == "contradicted"]
+    if against:
+        return "contradicted", min(1.0, min(against) * len(results))
+    if all(one.verdict == "supported" for one in results):
+        return "supported", max(map(_p, results))
+    return "undecided", 1.0
+
+
+def _p(one: Result) -> float:
+    return 0.0 if one.p is None else one.p  # a count is certain
+
+
+def _effect(bench: _Bench, test: Test) -> Estimate | None:
+    first, range_ = bench.of(test.first)
+    first = dict(_judging(first))
+    if test.second is None:
+        return interval(list(first.values()), range_) if first else None
+    second = dict(_judging(bench.of(test.second)[0]))
+    return difference(first, second, range_) if first and second else None
+
+
+def _tested(test: Test, effect: Estimate | None) -> Result:
+    words, factor, digits = _UNITS[test.unit]
+    if effect is None:
+        return Result(test.says, Message("its models are not trained yet"), None, "not tested", 0)
+    ends = (None if end is None else f"{end * factor:.{digits}f}" for end in (effect.low, effect.high))
+    number = Message("{value} {unit}", value=f"{effect.mean * factor:.{digits}f}", unit=words)
+    said = Message("{effect}, claimed: more than {threshold}", effect=ranged(number, *ends), threshold=test.threshold)
+    p = effect.p_value(test.above)
+    verdict: Verdict = "undecided"
+    if p is not None and p <= LEVEL:
+        verdict = "supported" if effect.mean > test.above else "contradicted"
+    return Result(test.says, said, p, verdict, effect.n)
+
+
+def _counted(test: Count) -> Result:
+    value = test.of()
+    return Result(test.says, f"{value:.{test.digits}f}", None, "supported" if test.holds(value) else "contradicted", 0)
+
+
+#: Verdicts in words.
+VERDICTS: Mapping[Verdict, str] = {
+    "supported": Message("supported"),
+    "contradicted": Message("contradicted"),
+    "undecided": Message("undecided"),
+    "not tested": Message("not tested"),
+}
+
+
+def lines(judged: Sequence[Judged]) -> list[str]:
+    """The claims for the terminal: a sentence with its verdict, and its tests below."""
+    out: list[str] = []
+    for one in judged:
+        out.append(f"{one.verdict:>12}  {one.claim.sentence}")
+        out += [f"{'':>12}  - {test.says}: {test.effect}{_tail(test)}" for test in one.results]
+    return out
+
+
+def markdown(judged: Sequence[Judged]) -> list[str]:
+    """The claims as a table of Markdown."""
+    out = ["| What is said | Verdict | What was measured |", "| --- | --- | --- |"]
+    for one in judged:
+        tests = "<br>".join(f"{test.says}: {test.effect}{_tail(test)}" for test in one.results)
+        out.append(f"| {one.claim.sentence} | {one.verdict} | {tests} |")
+    return out
+
+
+def _tail(test: Result) -> str:
+    return f" ({test.seeds} seeds, p = {test.p:.2g}: {test.verdict})" if test.p is not None else ""
+
+
+def record(judged: Sequence[Judged]) -> list[dict[str, Any]]:
+    """The claims as plain values."""
+    return [
+        {
+            "name": one.claim.name,
+            "claim": str(one.claim.sentence),
+            "verdict": one.verdict,
+            "p": one.p,
+            "tests": [
+                {"what": str(test.says), "effect": str(test.effect), "p": test.p, "seeds": test.seeds,
+                 "verdict": test.verdict}
+                for test in one.results
+            ],
+        }
+        for one in judged
+    ]  # fmt: skip
