@@ -103,7 +103,7 @@ def test_a_manifest_that_is_no_object(checkpoints: Path, capsys, name):
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-@pytest.mark.parametrize("entry", ["", "spec", "file", "sha256", "backbone", "augmented", "seed", "width"])
+@pytest.mark.parametrize("entry", ["", "spec", "file", "sha256", "backbone", "training", "seed", "width"])
 def test_a_manifest_with_an_entry_of_any_form(checkpoints: Path, entry):
     good = json.loads((checkpoints / MANIFEST).read_text())
     for value in [*WRONG, "../conv-0.safetensors", "/etc/passwd", "..", "a\\b", 10**9]:
@@ -146,9 +146,9 @@ def test_a_checkpoint_that_its_manifest_was_not_written_for_is_refused(checkpoin
     assert load(spec, "cpu").state == "file"  # nothing says what it should be
 
 
-@pytest.mark.parametrize("entry", ["spec", "backbone", "augmented", "seed", "width"])
+@pytest.mark.parametrize("entry", ["spec", "backbone", "training", "seed", "width"])
 def test_a_record_of_training_of_any_form(tmp_path: Path, tensors, entry):
-    good = {"spec": "lab/conv", "backbone": "metaformer", "augmented": False, "seed": 0, "width": 10}
+    good = {"spec": "lab/conv", "backbone": "metaformer", "training": "centred", "seed": 0, "width": 10}
     file = tmp_path / "a.safetensors"
     for value in WRONG:
         safetensors.torch.save_file(tensors, file, {RECORD: json.dumps({**good, entry: value})})

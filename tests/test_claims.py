@@ -13,12 +13,13 @@ from explorer.blocks import BLOCKS
 from explorer.blocks.explain import explain
 from explorer.lab.findings import HEADLINES, findings
 from explorer.lab.intervals import judge
-from explorer.lab.networks import available
+from explorer.lab.networks import LabModel, available
 from explorer.lab.summary import set_ups
 from explorer.lab.summary import shipped as laboratory
 from explorer.lab.table import load_table
 from explorer.lessons import Step, shipped
 from explorer.messages import codes, say
+from explorer.models.spec import ModelSpec
 from explorer.scenes import BACKGROUNDS, CENTRED, CLASSES, SHAPES, TEXTURES, Scene, draw, render
 
 WIDTH, SIDE = 64, 14
@@ -32,7 +33,7 @@ def _step(lesson: str, title: str) -> Step:
 
 def _mean(block: str, name: str, augmented: bool = False) -> float:
     key = next(one.key for one in HEADLINES if one.name == name)
-    found = laboratory("metaformer", augmented).mean(block, key)
+    found = laboratory("aug" if augmented else "centred").mean(block, key)
     assert found is not None
     return found.mean * 100
 
@@ -118,11 +119,11 @@ def test_the_formulas_of_cost_are_those_of_the_blocks() -> None:
 
 def test_numbers_that_lessons_quote_are_those_of_the_table() -> None:
     gap = next(one.key for one in HEADLINES if one.name == "BG-gap")
-    one = laboratory("metaformer", False).mean("mhsa", gap)
+    one = laboratory("centred").mean("mhsa", gap)
     assert one is not None
     assert one.low is not None
     assert one.high is not None
-    found = laboratory("metaformer", False)
+    found = laboratory("centred")
     means = {block: mean for block in found.blocks if (mean := found.mean(block, gap)) is not None}
     assert len(means) == len(BLOCKS) == 14
     assert judge(means)["mhsa"].shown is False  # with the thirteen others, as the lesson says
@@ -204,15 +205,17 @@ def test_the_readme_counts_what_there_is() -> None:
     for shown, expected in ((drawn.texture, 0.6), (drawn.background, 0.5)):
         # Five standard errors of a share.
         assert abs(float((shown == drawn.label).float().mean()) - expected) < 5 * (0.25 / count) ** 0.5
-    augmented = {name for name in available() if "-aug" in name}
-    assert "the counter-experiment for five blocks" in text
-    assert len({name.split("-aug")[0] for name in augmented}) == 5
+    models = {LabModel.of(ModelSpec.parse(name)) for name in available()}
+    for training in ("centred", "aug", "cue"):
+        own = [one for one in models if (one.backbone, one.training, one.options) == ("metaformer", training, ())]
+        assert len(own) == len(BLOCKS)
+    assert "each of the fourteen blocks on three kinds of scenes" in text
 
 
 def test_findings_are_said_in_chinese_whole() -> None:
     # Names of blocks and of Grad-CAM stay; three small words in a row would be English prose.
     prose = re.compile(r"\b[a-z]{2,} [a-z]{2,} [a-z]{2,}\b|points|loses|gains|seen|instead")
-    for backbone, augmented in set_ups(load_table()):
-        plain = laboratory(backbone, False) if augmented else None
-        for sentence in findings(laboratory(backbone, augmented), plain):
+    for name in set_ups(load_table()):
+        plain = laboratory("centred") if name == "aug" else None
+        for sentence in findings(laboratory(name), plain):
             assert not prose.search(say(sentence, "zh")), sentence

@@ -174,7 +174,7 @@ def test_a_model_has_the_colour_of_what_it_is() -> None:
     lab = ["lab/mhsa", "lab/conv", "lab/c2f", "lab/ca_c2f"]
     assert list(colours_of(lab)) == [LOOKS[one.removeprefix("lab/")].colour for one in lab]
     assert colours_of(lab[::-1]) == colours_of(lab)[::-1]
-    for text in ("lab/mhsa#5", "lab/mhsa-aug", "lab/resnet+mhsa", "random/resnet18+mhsa@3", "mhsa"):
+    for text in ("lab/mhsa#5", "lab/mhsa-aug", "lab/detect+mhsa", "random/resnet18+mhsa@3", "mhsa"):
         assert colours_of([text]) == (LOOKS["mhsa"].colour,), text
     # Any other has one by its name, whatever stands beside it.
     wild = ["resnet50.a1_in1k", "vit_tiny_patch16_224", "hf-hub:org/name", "no such model at all!"]

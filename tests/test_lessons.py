@@ -239,8 +239,8 @@ def test_formulas_are_those_of_the_blocks_that_are_shown() -> None:
 
 
 def test_the_laboratory_says_of_the_non_local_block_what_the_lesson_says() -> None:
-    found = laboratory("metaformer", False).of(
+    found = laboratory("centred").of(
         "nonlocal", Key.of("shape-bias", "shape bias", category="all", background="neither")
     )
-    assert len(found) == 3
-    assert sum(found.values()) / 3 > 0.5
+    assert len(found) >= 3
+    assert sum(found.values()) / len(found) > 0.5

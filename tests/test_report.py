@@ -37,7 +37,7 @@ from explorer.view.forms import of_record
 
 SVG = "{http://www.w3.org/2000/svg}"
 SCENE = View(
-    ("lab/mhsa", "lab/resnet+coord#1"),
+    ("lab/mhsa", "lab/coord-aug#1"),
     Scene("star", "dots", seed=3),
     Transform(dx=8, dy=-3.5),
     ((24, 24), (40, 12)),
@@ -240,7 +240,7 @@ def test_a_scene_is_computed_again(scene_bundle: Path, monkeypatch: pytest.Monke
     assert done.returncode == 0, done.stderr
     count = len(results(scene_bundle)["rows"])
     assert f"All {count} rows agree" in done.stdout
-    assert "lab/resnet+coord#1 (lab weights)" in done.stdout
+    assert "lab/coord-aug#1 (lab weights)" in done.stdout
     assert run_notebook(scene_bundle, monkeypatch) == done.stdout
 
 

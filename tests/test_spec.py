@@ -16,7 +16,7 @@ CASES = {
     "random/resnet18+axial@4#1": ModelSpec("resnet18", "random", "axial", 4, 1),
     "random/resnet18#12": ModelSpec("resnet18", "random", seed=12),
     "lab/ca_c2f": ModelSpec("ca_c2f", "lab"),
-    "lab/resnet+mhsa#2": ModelSpec("resnet", "lab", "mhsa", None, 2),
+    "lab/detect+mhsa#2": ModelSpec("detect", "lab", "mhsa", None, 2),
     "hf-hub:timm/resnet18.a1_in1k": ModelSpec("hf-hub:timm/resnet18.a1_in1k"),
     "hf-hub:org/name@v1.0": ModelSpec("hf-hub:org/name@v1.0"),
     "hf-hub:org/name@v1.0+mhsa@3#4": ModelSpec("hf-hub:org/name@v1.0", "pretrained", "mhsa", 3, 4),

@@ -30,7 +30,7 @@ VIT, RESNET = "random/test_vit", "random/test_resnet"
 
 VIEWS = {
     "scene with a move": View(
-        ("lab/mhsa", "lab/resnet+coord#1"),
+        ("lab/mhsa", "lab/coord-aug#1"),
         Scene("triangle above circle", "dots", dx=-0.1, seed=3),
         Transform(dx=8.5, dy=-1e-05, zoom=0.8, angle=30),
         (Point(20, 24.123456789), Point(10, 30)),

@@ -1,4 +1,6 @@
 // Texts of models in their parts, and finding names: tested in model-names.test.js.
+import { msg } from "./words.js";
+
 const SHOWN = 12;
 
 /** "random/resnet18+mhsa@3#1" in its parts; the text stays the truth, the selects only edit it. */
@@ -14,11 +16,14 @@ export const split = (text) => {
 export const join = ({ origin, backbone, block, stage, seed }) =>
   origin + backbone + (block ? `+${block}${stage ? `@${stage}` : ""}` : "") + seed;
 
-/** "lab/resnet+mhsa#1" in its parts; null for what is none of the laboratory's. */
+/** Set-ups of the laboratory's models, by how their names are spelled. */
+const SETUPS = new Map([["", msg("centred")], ["-aug", msg("any place and size")], ["-cue", msg("two cues agree")], ["detect+", msg("detection")]]);
+
+/** "lab/mhsa-aug#1" in its parts; null for what is none of the laboratory's. */
 /** @param {string} text */
 export const splitLab = (text) => {
-  const match = /^lab\/(resnet\+)?([A-Za-z0-9_]+?)(-aug)?(?:#(\d+))?$/.exec(text.trim());
-  return match && { setup: match[1] ? "ResNet" : match[3] ? "augmented" : "MetaFormer", block: match[2], seed: match[4] || "0" };
+  const match = /^lab\/(detect\+)?([A-Za-z0-9_]+)(?:\(([^()]*)\))?(-aug|-cue)?(?:#(\d+))?$/.exec(text.trim());
+  return match && { setup: match[3] || SETUPS.get(match[1] || match[4] || "") || "", block: match[2], seed: match[5] || "0" };
 };
 
 /** Names that hold every word typed; those that begin with it first, then the shorter ones; `short` for none typed. */

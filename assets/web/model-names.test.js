@@ -10,9 +10,11 @@ test("a text is its parts put together", () => {
 });
 
 test("the laboratory's models", () => {
-  assert.deepEqual(splitLab("lab/resnet+mhsa#1"), { setup: "ResNet", block: "mhsa", seed: "1" });
-  assert.deepEqual(splitLab("lab/conv-aug"), { setup: "augmented", block: "conv", seed: "0" });
-  assert.deepEqual(splitLab("lab/ca_c2f"), { setup: "MetaFormer", block: "ca_c2f", seed: "0" });
+  assert.deepEqual(splitLab("lab/detect+mhsa#1"), { setup: "detection", block: "mhsa", seed: "1" });
+  assert.deepEqual(splitLab("lab/c2f_gate-cue"), { setup: "two cues agree", block: "c2f_gate", seed: "0" });
+  assert.deepEqual(splitLab("lab/c2f(levels=2,pyramid=true)#2"), { setup: "levels=2,pyramid=true", block: "c2f", seed: "2" });
+  assert.deepEqual(splitLab("lab/conv-aug"), { setup: "any place and size", block: "conv", seed: "0" });
+  assert.deepEqual(splitLab("lab/ca_c2f"), { setup: "centred", block: "ca_c2f", seed: "0" });
   assert.equal(splitLab("random/conv"), null);
 });
 

@@ -47,7 +47,7 @@ const laboratory = (index, current, commit) => {
     const select = choices[at];
     if (select.dataset.values !== values.join()) {
       select.dataset.values = values.join();
-      select.replaceChildren(...values.map((value) => make("option", { value, text: name === "seed" ? `#${value}` : value })));
+      select.replaceChildren(...values.map((value) => make("option", { value, text: name === "seed" ? `#${value}` : say(value) })));
     }
     select.value = own[name];
   });

@@ -55,9 +55,15 @@ export interface Scene {
   tilt?: number;
   /** distance of an arrangement's parts, x */
   gap?: number;
+  /** how far the outline bends, of the radius */
+  wobble?: number;
+  /** strength of light and shadow */
+  shade?: number;
+  /** how many sticks lie about, of the most there are */
+  clutter?: number;
   /** amplitude of the pixel noise, of full contrast */
   noise?: number;
-  /** decides colours, background details and noise */
+  /** decides colours, details, light and noise */
   seed?: number;
 }
 

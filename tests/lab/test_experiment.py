@@ -67,7 +67,7 @@ def wrapped(module: nn.Module, spec: str = "lab/none", stages: bool = True) -> M
         stages=found,
         device=torch.device("cpu"),
         state="lab",
-        inserted="layer3.block" if model.backbone == "resnet" else None,
+        inserted=None,
         inserted_state="lab",
         nbytes=0,
         parameters=0,
@@ -249,6 +249,7 @@ def test_no_scene_of_the_experiment_was_trained_or_judged_on() -> None:
 def test_classes_are_equally_many_and_the_object_stays_in_the_frame() -> None:
     still = Shown(COUNT, room="move").scenes()
     assert [one.label for one in still] == [*CLASSES] * QUICK
+    still = [replace(one, clutter=0.0) for one in still]  # sticks that stay hide other parts of what moves
     area = render(Scenes.of(still), SIZE).masks.flatten(1).sum(1)
     for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1)):
         moved = Scenes.of(still).moved(dx=dx * REACH / SIZE, dy=dy * REACH / SIZE)
@@ -325,7 +326,7 @@ NATIVE = {
 }
 
 
-@pytest.mark.parametrize("spec", [*(f"lab/{block}" for block in BLOCKS), "lab/resnet+mhsa", "lab/resnet+coord"])
+@pytest.mark.parametrize("spec", [*(f"lab/{block}" for block in BLOCKS), "lab/mhsa(heads=8)"])
 def test_every_block_has_the_rows_of_its_own_kind_of_map(spec: str) -> None:
     model = untrained(spec)
     result = explorer.probe("context", [model], stimuli.scenes(12, 0)[:3], swaps=1)
@@ -339,8 +340,7 @@ def test_every_block_has_the_rows_of_its_own_kind_of_map(spec: str) -> None:
         assert mean["layer"] == "all"
         assert mean["value"] == pytest.approx(sum(row["value"] for row in layers) / len(layers), abs=1e-5)
         assert len({row["layer"] for row in layers}) == len(layers)
-        depth = 1 if model.architecture == "resnet" else networks.DEPTH
-        assert len(layers) % depth == 0
+        assert len(layers) % networks.DEPTH == 0
         # No map has more on the object than one that has all.
         masks = render(Scenes.of(stimuli.scenes(12, 0)[:3]), SIZE).masks
         largest = float(1 / masks.double().mean((1, 2)).min())
@@ -408,20 +408,22 @@ def test_an_older_table_is_told_from_a_broken_one(tmp_path: Path, capsys: pytest
 
 def test_the_table_that_ships_is_whole() -> None:
     shipped = load_table()
-    wanted = {one.key for one in experiment.experiment()}
     measured: dict[str, set[tuple[str, str, str]]] = {}
     for row in shipped:
         measured.setdefault(row.model, set()).add((row.probe, row.parameters, row.scenes))
     assert list(measured) != []
-    assert {str(ModelSpec.parse(text)) for text in networks.available()} == set(measured)
-    assert all(found == wanted for found in measured.values())
+    classify = {text for text in networks.available() if LabModel.of(ModelSpec.parse(text)).backbone != "detect"}
+    assert classify <= set(measured)  # seeds whose weights do not ship are in the table too
+    for model, found in measured.items():
+        lab = LabModel.of(ModelSpec.parse(model))
+        assert found == {one.key for one in experiment.experiment() if one.applies(lab)}, model
     assert len(
         {(row.model, row.probe, row.parameters, row.scenes, row.conditions, row.measure) for row in shipped}
     ) == len(shipped)
 
 
 def test_the_weights_that_ship_are_those_of_the_table() -> None:
-    weights = {row.model: row.weights for row in load_table()}
+    weights = {row.model: row.weights for row in load_table() if row.model in networks.available()}
     for name in random.Random(3).sample(sorted(weights), 5):
         assert fingerprint(load(name, "cpu").module).startswith(weights[name])
 
@@ -433,7 +435,7 @@ def _picked() -> list[int]:
 
 @pytest.mark.parametrize("number", _picked())
 def test_a_row_of_the_table_is_what_the_probe_says(number: int) -> None:
-    shipped = load_table()
+    shipped = [row for row in load_table() if row.model in networks.available()]
     row = shipped[number % len(shipped)]
     shown = unpacked(row.scenes)
     result = explorer.probe(
@@ -550,15 +552,15 @@ def test_other_weights_versions_or_scenes_are_measured_anew(
 def test_models_are_chosen_by_spec(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match=r"no manifest\.json"):
         experiment.trained_specs(None, tmp_path)
-    records = [{"spec": spec, "file": "x.safetensors"} for spec in ("lab/mhsa", "lab/mhsa#1", "lab/resnet+se#2")]
+    records = [{"spec": spec, "file": "x.safetensors"} for spec in ("lab/mhsa", "lab/mhsa#1", "lab/se-cue#2")]
     (tmp_path / "manifest.json").write_text(json.dumps({"models": records}))
 
     def chosen(*wanted: str) -> list[str]:
         return [str(one) for one in experiment.trained_specs(wanted or None, tmp_path)]
 
-    assert chosen() == ["lab/mhsa", "lab/mhsa#1", "lab/resnet+se#2"]
+    assert chosen() == ["lab/mhsa", "lab/mhsa#1", "lab/se-cue#2"]
     assert chosen("lab/mhsa") == ["lab/mhsa", "lab/mhsa#1"]
-    assert chosen("lab/mhsa#0", "lab/resnet+se") == ["lab/mhsa", "lab/resnet+se#2"]
+    assert chosen("lab/mhsa#0", "lab/se-cue") == ["lab/mhsa", "lab/se-cue#2"]
     assert experiment.trained_specs(None, tmp_path)[0].weights_file == str(tmp_path / "x.safetensors")
     with pytest.raises(ParameterError, match="no trained model 'lab/mhsa#4'; there are: lab/mhsa, lab/mhsa#1"):
         chosen("lab/mhsa#4")

@@ -247,8 +247,8 @@ def test_centre_of_a_network_with_one_middle_cell(real_specs: dict[str, str]) ->
 
 
 def test_centre_of_an_even_grid_is_the_mean_of_four() -> None:
-    model = load("lab/resnet+none", "cpu")
-    images = render(scenes(3, 0), 48).images
+    model = load(ModelSpec.parse("random/test_resnet", input_size=(64, 64)), "cpu")
+    images = render(scenes(3, 0), 64).images
     with torch.inference_mode():
         features = model.module.forward_features(model.normalise(images))
         height, width = features.shape[2:]

@@ -228,7 +228,7 @@ def test_widths_that_the_heads_do_not_divide_are_left_out() -> None:
 
 def test_subjects() -> None:
     assert subject(load("lab/axial-aug", "cpu"))[0] == "axial"
-    assert subject(load("lab/resnet+coord", "cpu"))[0] == "coord"
+    assert subject(load("lab/coord", "cpu"))[0] == "coord"
     assert subject(load("random/test_resnet+mhsa@3", "cpu"))[0] == "mhsa"
     with pytest.raises(MethodError, match="no attention block of the registry"):
         probe("cost", "random/test_resnet", device="cpu", **TINY)

@@ -109,8 +109,8 @@ def _conv(module: nn.Module) -> bool:
 
 
 def test_fields_of_laboratory_models() -> None:
-    assert fields("lab/conv")[1]["value"] == by_formula([(7, 4)] + [(3, 1)] * 3)
-    assert fields("lab/resnet+none")[4]["reach"] == "bounded"
+    assert fields("lab/conv")[1]["value"] == by_formula([(3, 2), (3, 2)] + [(3, 1)] * 3)
+    assert fields("lab/none")[1]["reach"] == "bounded"
 
 
 @pytest.mark.parametrize("spec", ["lab/mhsa", "lab/axial", "lab/channel", "lab/eca", "lab/coord", "lab/linear"])

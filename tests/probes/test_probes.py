@@ -42,7 +42,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "context": {"swaps": 1},
 }
 SCENES = 3
-LAB = ("lab/mhsa", "lab/resnet+conv")
+LAB = ("lab/mhsa", "lab/conv-aug")
 
 
 @pytest.fixture(scope="module")

@@ -121,12 +121,12 @@ def test_which_block_keeps_its_answer_when_the_object_goes_to_the_corner(hand: H
         assert ("keeps its answer" in said) == kept
 
 
-def test_whether_the_resnet_follows_texture_or_shape(hand: Hand):
+def test_whether_a_model_for_which_both_cues_agreed_follows_texture_or_shape(hand: Hand):
     hand.click(hand.page.get_by_label("Scene: Shape against texture"))
-    hand.picks(hand.page.get_by_label("Set-up of model 1"), "ResNet")
+    hand.picks(hand.page.get_by_label("Set-up of model 1"), "two cues agree")
     assert hand.actions <= 4
     hand.page.wait_for_function(
-        "() => explorer.now.answer.truth === 'heart' && explorer.now.answer.rows[0].spec.startsWith('lab/resnet')"
+        "() => explorer.now.answer.truth === 'heart' && explorer.now.answer.rows[0].spec.includes('-cue')"
     )
     hand.page.wait_for_timeout(200)
     scene, _ = PRESETS["conflict"]
