@@ -510,9 +510,11 @@ def test_files_go_with_a_server_that_is_told_to_end(tmp_path: Path):
         assert list(served.temporary.glob("explorer-*")) == []
 
 
-#: A process that keeps a picture as a server does, tells where, and waits.
+#: A process that keeps a picture as a server does, tells where, and waits. What a shell starts in the background, such as
+#: these tests, hands down that SIGINT is ignored.
 KEEPS = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from explorer.ui.scratch import new_folder, remove_when_ended, scratch, take_uploads
 take_uploads()
 remove_when_ended()
