@@ -510,11 +510,12 @@ def test_files_go_with_a_server_that_is_told_to_end(tmp_path: Path):
         assert list(served.temporary.glob("explorer-*")) == []
 
 
-#: A process that keeps a picture as a server does, tells where, and waits. What a shell starts in the background, such as
-#: these tests, hands down that SIGINT is ignored.
+#: A process that keeps a picture as a server does, tells where, and waits. Tests that a shell runs in the background, or
+#: under nohup, hand down that SIGINT or SIGHUP is ignored.
 KEEPS = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from explorer.ui.scratch import new_folder, remove_when_ended, scratch, take_uploads
 take_uploads()
 remove_when_ended()
