@@ -54,8 +54,8 @@ def attention_is(fused: bool) -> Iterator[None]:
         set_fused_attn(True)
 
 
-# Each layout's fused family, at a depth at which it still has every kind of layer. timm's own explicit attention is what
-# its `attn_drop` (or `softmax`) receives or returns.
+# Each layout's fused family, at a depth at which it still has every kind of layer. timm's own explicit attention is
+# what its `attn_drop` (or `softmax`) receives or returns.
 FUSED: dict[str, dict[str, Any]] = {
     "vit_tiny_patch16_224": {"depth": 2},
     "deit_tiny_distilled_patch16_224": {"depth": 2},

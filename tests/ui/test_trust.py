@@ -510,8 +510,8 @@ def test_files_go_with_a_server_that_is_told_to_end(tmp_path: Path):
         assert list(served.temporary.glob("explorer-*")) == []
 
 
-#: A process that keeps a picture as a server does, tells where, and waits. Tests that a shell runs in the background, or
-#: under nohup, hand down that SIGINT or SIGHUP is ignored.
+#: A process that keeps a picture as a server does, tells where, and waits. Where tests run in a shell's background or
+#: under nohup, they hand down that SIGINT or SIGHUP is ignored.
 KEEPS = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
