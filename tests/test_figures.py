@@ -477,7 +477,8 @@ def test_html_holds_everything_and_loads_nothing(page: Path) -> None:
 @pytest.mark.browser
 def test_a_browser_draws_the_html_without_any_request(page: Path) -> None:
     api = pytest.importorskip("playwright.sync_api")
-    browser_path = shutil.which("chromium") or shutil.which("google-chrome")
+    names = ("chromium-headless-shell", "chromium", "google-chrome")
+    browser_path = next(filter(None, map(shutil.which, names)), None)
     with api.sync_playwright() as playwright:
         if browser_path is None and not Path(playwright.chromium.executable_path).exists():
             pytest.skip("no Chromium on this machine")

@@ -80,44 +80,63 @@ def test_what_is_written_passes_its_own_tests(guests: Path) -> None:
     assert "5 passed" in done.stdout
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_command_lists_guests_last_and_says_which_are_left_out(guests: Path, kind: str) -> None:
-    done = ran(guests, "-m", "explorer", f"{kind}s", "--json")
+SPEC = "random/test_resnet+my_block@3"
+COMMANDS = {
+    **{f"{kind}s": [f"{kind}s"] for kind in KINDS},
+    **{f"{kind}s in JSON": [f"{kind}s", "--json"] for kind in KINDS},
+    "attend": ["attend", "--model", SPEC, "--image", "cat", "--json"],
+    "explain": ["blocks", "my_block"],
+}
+# Every command and the page in one process: what takes the time is to import all that they stand on.
+ASKS = """
+import contextlib, io, json, sys
+from explorer.cli.main import main
+from explorer.ui.page import build
+
+told = {}
+for name, command in json.loads(sys.argv[1]).items():
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = main(command)
+    told[name] = [status, out.getvalue(), err.getvalue()]
+told["page"] = [0, json.dumps(build().get_config_file(), default=str), ""]
+print(json.dumps(told))
+"""
+
+
+@pytest.fixture(scope="module")
+def told(guests: Path) -> dict[str, str]:
+    """What each command prints where the guests are installed, and the page's description of itself."""
+    done = ran(guests, "-c", ASKS, json.dumps(COMMANDS))
     assert done.returncode == 0, done.stderr
-    record = json.loads(done.stdout)
+    answers: dict[str, tuple[int, str, str]] = json.loads(done.stdout.splitlines()[-1])
+    assert {name: err for name, (status, _, err) in answers.items() if status} == {}
+    return {name: out for name, (_, out, _) in answers.items()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_command_lists_guests_last_and_says_which_are_left_out(told: dict[str, str], kind: str) -> None:
+    record = json.loads(told[f"{kind}s in JSON"])
     assert record["rows"][-1]["name"] == f"my_{kind}"
-    told = ran(guests, "-m", "explorer", f"{kind}s").stdout
-    assert f"my_{kind}" in told
+    listed = told[f"{kind}s"]
+    assert f"my_{kind}" in listed
     if kind == "block":
         for name, why in (("fails", "no <luck>"), ("twice", "registered twice"), ("half", "about")):
-            (line,) = [line for line in told.splitlines() if f"{name} of guest-{name}" in line]
+            (line,) = [line for line in listed.splitlines() if f"{name} of guest-{name}" in line]
             assert why in line
         assert "half" not in {one["name"] for one in record["rows"]}
     if kind == "probe":
-        assert "absent of guest-absent" in told
+        assert "absent of guest-absent" in listed
 
 
-def test_a_guest_block_is_used_as_any_other(guests: Path) -> None:
-    spec = "random/test_resnet+my_block@3"
-    done = ran(guests, "-m", "explorer", "attend", "--model", spec, "--image", "cat", "--json")
-    assert done.returncode == 0, done.stderr
-    (model,) = json.loads(done.stdout)["models"]
+def test_a_guest_block_is_used_as_any_other(told: dict[str, str]) -> None:
+    (model,) = json.loads(told["attend"])["models"]
     assert [one["kind"] for one in model["layers"] if one["layer"].endswith("block")] == ["gate"]
-    done = ran(guests, "-m", "explorer", "blocks", "my_block")
-    assert done.returncode == 0, done.stderr
-    assert "How much of each place is let through?" in done.stdout
+    assert "How much of each place is let through?" in told["explain"]
 
 
-def test_the_page_has_guests_too(guests: Path) -> None:
-    done = ran(
-        guests,
-        "-c",
-        "import json; from explorer.ui.page import build; "
-        "text = json.dumps(build().get_config_file(), default=str); "
-        "print([name in text for name in ('my_block', 'my_method', 'my_probe')])",
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip().endswith("[True, True, True]")
+def test_the_page_has_guests_too(told: dict[str, str]) -> None:
+    assert [name for name in ("my_block", "my_method", "my_probe") if name not in told["page"]] == []
 
 
 @pytest.mark.parametrize("name", ["Mine", "1x", "a b", "../x", "", "häuser", "a-b"])

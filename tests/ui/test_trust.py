@@ -510,9 +510,12 @@ def test_files_go_with_a_server_that_is_told_to_end(tmp_path: Path):
         assert list(served.temporary.glob("explorer-*")) == []
 
 
-#: A process that keeps a picture as a server does, tells where, and waits.
+#: A process that keeps a picture as a server does, tells where, and waits. Where tests run in a shell's background or
+#: under nohup, they hand down that SIGINT or SIGHUP is ignored.
 KEEPS = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from explorer.ui.scratch import new_folder, remove_when_ended, scratch, take_uploads
 take_uploads()
 remove_when_ended()
