@@ -169,7 +169,7 @@ def test_a_pair_askew_shares_only_a_few_rows_and_columns() -> None:
         assert step.before is not None
         given = step.before.scene
         assert isinstance(given, Scene)
-        scene = Scene(given.label, given.texture, given.background, seed=given.seed, tilt=tilt)
+        scene = Scene(given.label, given.texture, given.background, seed=given.seed, tilt=tilt, clutter=0.0)
         mask = render(scene).masks[0].squeeze().bool().numpy()
         rest = {(int(y), int(x)) for y, x in np.argwhere(mask)}
         parts = []

@@ -187,7 +187,10 @@ def test_a_link_is_as_the_page_writes_it() -> None:
         heads={0: 2},
         unit="share",
     )
-    scene = "label:star;texture:dots;background:green%20gradient;dx:0;dy:0;scale:1;angle:0;tilt:0;gap:1;wobble:0.06;shade:0.5;clutter:0.3;noise:0.04;seed:0"
+    scene = (
+        "label:star;texture:dots;background:green%20gradient;dx:0;dy:0;scale:1;angle:0;tilt:0;gap:1;"
+        "wobble:0.06;shade:0.5;clutter:0.3;noise:0.04;seed:0"
+    )
     assert link(view) == (
         "models=lab/mhsa,resnet50.a1_in1k%2Bmhsa@3&dx=8&dy=0&zoom=0.5&angle=0&flip=false&border=zero"
         f"&pins=0.25,0.5;0.5,0.75&pin=place&method=occlusion&scene={scene}&parameters=window:24&layers=0:net.a%20b%232"

@@ -69,6 +69,16 @@ HEADLINES: Sequence[Headline] = (
 )
 
 
+#: Models that are right less often have not learnt the task, and what they do elsewhere says little of their block.
+LEARNT = 0.95
+
+
+def marked(found: SetUp, block: str) -> str:
+    """A block's name, with † where its models have not learnt the task: accuracy in distribution below `LEARNT`."""
+    mean = found.mean(block, WHOLE)
+    return block if mean is None or mean.mean >= LEARNT else f"{block} †"
+
+
 def findings(found: SetUp, plain: SetUp | None = None) -> list[str]:
     """What do the numbers of one set-up say? Sentences made from the numbers, whatever they are.
 
@@ -311,7 +321,8 @@ def lines(rows: Sequence[Row]) -> list[str]:
         out.append(
             "Accuracy and shape bias in %, BG-gap in points, maps as a multiple of an even spread. "
             "In brackets the 95 % interval over seeds. ~ marks what is not shown to differ from the control none "
-            "(t tests paired by seed, Holm's correction for the blocks of a column), . what there is not."
+            "(t tests paired by seed, Holm's correction for the blocks of a column), . what there is not, † blocks "
+            "whose models are right on less than 95 % of the scenes: they have not learnt the task whole."
         )
     return out
 
@@ -327,7 +338,7 @@ def _columns(found: SetUp) -> list[str]:
     table = [heads]
     judged = {headline.name: found.against_control(headline.key) for headline in HEADLINES}
     for block in found.blocks:
-        cells = [block]
+        cells = [marked(found, block)]
         for headline in HEADLINES:
             one = found.mean(block, headline.key)
             if one is None:

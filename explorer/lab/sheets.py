@@ -11,7 +11,7 @@ from typing import Any, Final
 from explorer.errors import ParameterError
 from explorer.figures.looks import LOOKS, look_of
 from explorer.figures.sheet import Axis, Chart, Line, Section, Sheet
-from explorer.lab.findings import SET_UPS, WHOLE, findings_of, grouped
+from explorer.lab.findings import SET_UPS, WHOLE, findings_of, grouped, marked
 from explorer.lab.summary import CONTROL, Key, SetUp, set_ups
 from explorer.lab.table import Row
 from explorer.messages import Message, sentences
@@ -178,14 +178,14 @@ def _lines(found: SetUp, blocks: Sequence[str], keys: Mapping[Any, Key], joined:
         means = {place: mean for place, key in keys.items() if (mean := found.mean(block, key)) is not None}
         if not means:
             continue
-        look, nan = look_of(block), float("nan")
+        look, nan, name = look_of(block), float("nan"), marked(found, block)
         lows, highs = (
             tuple(nan if (end := getattr(mean, name)) is None else end for mean in means.values())
             for name in ("low", "high")
         )
         lines.append(
             Line(
-                Message("{block} (control)", block=block) if block == CONTROL else block,
+                Message("{block} (control)", block=name) if block == CONTROL else name,
                 tuple(means),
                 tuple(mean.mean for mean in means.values()),
                 lows,
@@ -204,4 +204,5 @@ def _unit(found: SetUp, lines: Sequence[Line]) -> str:
     hollow = Message("Hollow: not shown to differ from the control.") if any(any(line.hollow) for line in lines) else ""
     if found.seeds < 2:
         return Message("One seed, no interval.")
-    return sentences(Message("Bands and bars are 95 % intervals over seeds."), hollow)
+    learnt = Message("†: right on less than 95 %.") if any(line.name.endswith("†") for line in lines) else ""
+    return sentences(Message("Bands and bars are 95 % intervals over seeds."), hollow, learnt)

@@ -16,12 +16,12 @@ from typing import Any, NamedTuple
 from explorer.lab.intervals import Verdict, difference, judge
 from explorer.lab.networks import LabModel
 from explorer.lab.table import Row, load_table
-from explorer.statistics import CHANGE, COSINE, POSITIVE, SHARE, Estimate, Range, interval
+from explorer.statistics import CHANGE, COSINE, POSITIVE, R2, SHARE, Estimate, Range, interval
 
 #: The block that mixes nothing, to which every other is compared.
 CONTROL = "none"
 #: Between which values the numbers of a unit can lie; others are not negative.
-_WITHIN = {"share": SHARE, "probability": SHARE, "cosine": COSINE, "difference of shares": CHANGE}
+_WITHIN = {"share": SHARE, "probability": SHARE, "cosine": COSINE, "difference of shares": CHANGE, "R2": R2}
 
 
 class Key(NamedTuple):

@@ -234,7 +234,7 @@ def many() -> SetUp:
 @pytest.mark.parametrize("name", sheets.CHARTS)
 def test_a_chart_shows_blocks_intervals_and_what_is_like_the_control(name: str, many: SetUp) -> None:
     chart = sheets.charts(many)[name]
-    assert [line.name for line in chart.lines] == ["none (control)", "mhsa", "se"]
+    assert [line.name for line in chart.lines] == ["none † (control)", "mhsa †", "se †"]
     assert "not shown to differ from the control" in chart.unit
     none, mhsa, se = chart.lines
     assert all(se.hollow)
@@ -254,7 +254,7 @@ def test_a_chart_shows_blocks_intervals_and_what_is_like_the_control(name: str, 
         assert chart.levels == ((1 / 12, "chance, 1/12"),)
         assert list(mhsa.x) == sorted(mhsa.x)
         assert len(mhsa.x) >= 6
-    assert [line.name for line in sheets.charts(many, ["mhsa"])[name].lines] == ["mhsa"]
+    assert [line.name for line in sheets.charts(many, ["mhsa"])[name].lines] == ["mhsa †"]
 
 
 def test_charts_refuse_what_was_not_measured(many: SetUp) -> None:
@@ -270,7 +270,7 @@ def test_hollow_points_and_levels_are_drawn_on_the_page_and_still(many: SetUp) -
     for name in ("translation", "context"):
         chart = sheets.charts(many)[name]
         figure = separate(chart)
-        (trace,) = [one for one in figure.data if one.name == "se" and one.marker.symbol]
+        (trace,) = [one for one in figure.data if one.name == "se †" and one.marker.symbol]
         assert set(trace.marker.color) == {"#FFFFFF"}
         assert trace.marker.line.color == LOOKS["se"].colour
         level, words = chart.levels[0]

@@ -19,6 +19,7 @@ from explorer.comparison.compare import compare, predict
 from explorer.figures.looks import LOOKS
 from explorer.geometry import Point
 from explorer.lab.networks import manifest
+from explorer.lab.claims import CLAIMS
 from explorer.lab.summary import CONTROL
 from explorer.lab.table import load_table
 from explorer.models.loading import load
@@ -196,15 +197,16 @@ def test_a_set_up_is_drawn_with_its_table_and_findings():
     wanted = lab.blocks_of(set_up)[:3]
     for figure in lab.paint(set_up, wanted):
         said = english(figure.layout.meta["told"]["lines"])
-        names = {line["name"].removesuffix(" (control)") for line in said}
+        names = {line["name"].removesuffix(" (control)").removesuffix(" †") for line in said}
         assert names == set(wanted)
         for line in said:
             assert all(low is None or low <= y <= high for _, y, low, high in line["points"])
-    said, sheet, runs = lab.tell(set_up, wanted)
+    said, sheet, claims, runs = lab.tell(set_up, wanted)
     assert len(lab.paint(set_up, wanted)) == len(lab.ORDER)
     assert "In distribution" in said
     rows = read(sheet)["rows"]
-    assert [row["name"] for row in rows] == wanted
+    assert [row["name"].removesuffix(" †") for row in rows] == wanted
+    assert [row["name"] for row in read(claims)["rows"]] == [one.sentence for one in CLAIMS]
     assert all(not cell["alike"] for row in rows if row["name"] == CONTROL for cell in row["cells"])
     assert [row["name"] for row in read(runs)["rows"]] == wanted
     assert any("Recipe" in note for note in read(runs)["notes"])
@@ -223,7 +225,9 @@ def test_unknown_set_ups_are_refused(set_up, chosen):
 def test_blocks_that_were_not_measured_are_left_out():
     set_up = lab.there()[0]
     known = lab.blocks_of(set_up)[0]
-    assert [row["name"] for row in read(lab.tell(set_up, [known, "no such block"])[1])["rows"]] == [known]
+    assert [row["name"].split(" †")[0] for row in read(lab.tell(set_up, [known, "no such block"])[1])["rows"]] == [
+        known
+    ]
     assert read(lab.tell(set_up, None)[1])["rows"] == []
 
 

@@ -101,8 +101,8 @@ def answers() -> list[tuple[str, Any]]:
         texts.append(("ExampleAnswer", blocks.example(shared, asked)))
     texts.append(("SceneLayers", layers(Scene())))
     texts.append(("CodeShown", written_out(handlers, MODELS[:2], {}, number=3)))
-    _, short, runs = lab.tell(lab.there()[0], ["mhsa", "conv"])
-    texts += [("TableSheet", short), ("TableSheet", runs)]
+    _, short, claims, runs = lab.tell(lab.there()[0], ["mhsa", "conv"])
+    texts += [("TableSheet", one) for one in (short, claims, runs)]
     asked = {"probe": "translation", "parameters": {"side": 3}, "shown": "stage"}
     *_, (state, _, scores, _, figure, *_) = Measuring(handlers).measure({}, MODELS[:1], scene, asked)
     texts += [("MeasuringState", state), ("TableSheet", scores)]

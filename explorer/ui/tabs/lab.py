@@ -12,7 +12,8 @@ import gradio as gr
 from explorer.figures.interactive import separate
 from explorer.figures.looks import look_of
 from explorer.figures.sheet import Chart
-from explorer.lab.findings import HEADLINES, SET_UPS, cell, findings
+from explorer.lab.claims import VERDICTS, judge_claims
+from explorer.lab.findings import HEADLINES, SET_UPS, cell, findings, marked
 from explorer.lab.networks import LabModel, manifest
 from explorer.lab.sheets import charts
 from explorer.lab.summary import CONTROL, set_up_of, set_ups, shipped
@@ -32,7 +33,7 @@ _INTRO = Message(
     "Small networks that differ in one block alone, trained alike from several seeds on scenes with the object in the "
     "centre at one size. What they do with scenes unlike those is the bias that the block brought in. Bands and bars "
     "are 95 % intervals over seeds; hollow marks and ~ say: not shown to differ from the control, which mixes nothing."
-    " That is no proof of sameness: three seeds show large differences only."
+    " That is no proof of sameness: few seeds show large differences only."
 )
 _NO_TABLE = Message("No table of measurements came with this installation. `explorer lab evaluate` writes one.")
 
@@ -58,6 +59,7 @@ def draw(worker: Worker, tab: gr.Tab, language: gr.Textbox) -> None:
         with gr.Row(elem_id="lab-panels", equal_height=False):
             plots = [gr.Plot(show_label=False, elem_classes=["panel-of-lab"], min_width=440) for _ in ORDER]
         said = gr.Markdown(elem_id="lab-findings")
+        claims = part("sheet", "", label=Message("What is said of these blocks"), elem_id="lab-claims")
         runs = part("sheet", "", label=Message("The models and their training"), elem_id="lab-runs")
         with gr.Row():
             gr.DownloadButton(
@@ -78,7 +80,10 @@ def draw(worker: Worker, tab: gr.Tab, language: gr.Textbox) -> None:
 
     tab.select(named, language, [intro, set_up], api_visibility="private", **quiet)
     # The words come at once, the figures when they are drawn.
-    for fill, outputs, name in ((tell, [said, sheet, runs], "laboratory"), (paint, plots, "laboratory_figures")):
+    for fill, outputs, name in (
+        (tell, [said, sheet, claims, runs], "laboratory"),
+        (paint, plots, "laboratory_figures"),
+    ):
         asked = [set_up, chosen, language]
         filled = worker.event(ANSWERS, fill)
         gr.on([tab.select, chosen.input], filled, asked, outputs, api_name=name, **quiet)
@@ -96,15 +101,15 @@ def blocks_of(set_up: str) -> list[str]:
     return shipped(_key(set_up)).blocks
 
 
-def tell(set_up: Any, blocks: Any, language: Any = ENGLISH) -> tuple[str, str, str]:
-    """Say what a set-up's numbers are: findings in Markdown, the short table and the runs as JSON."""
+def tell(set_up: Any, blocks: Any, language: Any = ENGLISH) -> tuple[str, str, str, str]:
+    """Say what a set-up's numbers are: findings in Markdown; the short table, the claims and the runs as JSON."""
     name = _key(set_up)
     wanted = _wanted(set_up, blocks)
     plain = shipped("centred") if name == "aug" else None
     found = [say(one, language_of(language)) for one in findings(shipped(name), plain)]
     heading = say(Message("What the numbers say"), language_of(language))
     said = "\n".join([f"### {heading}", "", *(f"- {_escaped(one)}" for one in found)])
-    return said, short(name, wanted), trained(name, wanted)
+    return said, short(name, wanted), judged_claims(), trained(name, wanted)
 
 
 def paint(set_up: Any, blocks: Any, language: Any = ENGLISH) -> list[Any]:
@@ -139,16 +144,42 @@ def short(set_up: str, blocks: Sequence[str]) -> str:
             one = found.mean(block, headline.key)
             alike = block in verdicts and verdicts[block].shown is False
             cells.append({"text": "–" if one is None else cell(one, headline), "alike": alike})
-        rows.append({"name": block, "colour": look_of(block).colour, "cells": cells})
+        rows.append({"name": marked(found, block), "colour": look_of(block).colour, "cells": cells})
     notes = [
         Message(
             "Accuracy and shape bias in %, BG-gap in points, maps as a multiple of an even spread; in brackets "
             "the 95 % interval. ~: not shown to differ from the control '{value}' (t tests paired by seed, "
-            "Holm's correction for the blocks of a column). –: there is none.",
+            "Holm's correction for the blocks of a column). –: there is none. †: its models are right on less than "
+            "95 % of the scenes and have not learnt the task whole.",
             value=CONTROL,
         )
     ]
     return _sheet(Message("Measurements in short"), [headline.name for headline in HEADLINES], rows, notes)
+
+
+@lru_cache(maxsize=1)
+def judged_claims() -> str:
+    """The claims as JSON: a row a claim, its verdict and what was measured; the same for every set-up."""
+    rows = []
+    for one in judge_claims(load_table()):
+        tests = [Message("{what}: {effect}", what=test.says, effect=test.effect) for test in one.results]
+        said = {"text": VERDICTS[one.verdict]}, {"text": listed(tests, "{first}; {rest}")}
+        rows.append({"name": one.claim.sentence, "colour": _COLOURS[one.verdict], "cells": list(said)})
+    notes = [
+        Message(
+            "Each claim, its tests and what has to be exceeded were fixed before the models of seeds 4 to 7 were "
+            "measured, and those judge where there are eight seeds. In brackets the 95 % interval over seeds. A claim "
+            "is supported where each of its tests is, contradicted where one is (t tests, Holm's correction for all "
+            "claims); undecided says that these seeds cannot tell."
+        )
+    ]
+    return _sheet(
+        Message("What is said of these blocks"), [Message("verdict"), Message("what was measured")], rows, notes
+    )
+
+
+#: Colours of verdicts.
+_COLOURS = {"supported": "#1B7837", "contradicted": "#B2182B", "undecided": "#888888", "not tested": "#DDDDDD"}
 
 
 def trained(set_up: str, blocks: Sequence[str]) -> str:
