@@ -206,7 +206,7 @@ class _Run:
                 group["lr"].copy_(rate)
             else:
                 group["lr"] = rate
-        truth = self.shown[which]
+        truth = {name: one.to(self.device) for name, one in self.shown[which].items()}
         batch = normalised(truth.pop("images")).contiguous(memory_format=torch.channels_last)
         with _precision(self.device, autocast_type(self.device)):
             answers = self.network(batch)

@@ -193,7 +193,7 @@ class Fussy(Probe):
 
     def measure(self, model, shown, run):  # noqa: ARG002
         yield Step(0.5, [row("constant", 1.0, "share")])
-        if "resnet" in str(model.spec):
+        if "conv" in str(model.spec):
             raise MethodError("it has no attention")
 
     def scores(self, rows):

@@ -18,8 +18,8 @@ from explorer.blocks.explain import explain
 from explorer.comparison.compare import compare, predict
 from explorer.figures.looks import LOOKS
 from explorer.geometry import Point
-from explorer.lab.networks import manifest
 from explorer.lab.claims import CLAIMS
+from explorer.lab.networks import manifest
 from explorer.lab.summary import CONTROL
 from explorer.lab.table import load_table
 from explorer.models.loading import load
