@@ -30,7 +30,7 @@ def colours(hue: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=8)
-def _waves(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+def _waves(size: int) -> tuple[Tensor, Tensor]:
     """Cosines at the pixels of a frame (size, FREQUENCIES), and the amplitude of each product (F, F)."""
 
     def cosines(pixels: int) -> Tensor:
@@ -43,7 +43,7 @@ def _waves(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
     power = cosines(1024).square().mean(0)  # the same for every size
     # Uniform numbers in -1 to 1 have a variance of 1/3.
     amplitude = amplitude / (amplitude**2 * power[:, None] * power / 3).sum().sqrt()
-    return cosines(size).float().to(device), amplitude.float().to(device)
+    return cosines(size).float(), amplitude.float()
 
 
 def fields(keys: Tensor, size: int) -> Tensor:
@@ -52,7 +52,7 @@ def fields(keys: Tensor, size: int) -> Tensor:
     A sum of products of cosines, so a field is the same at any resolution: (n,) int64 keys to (n, 3, size, size), mean
     about 0 and standard deviation about 1.
     """
-    wave, amplitude = _waves(size, keys.device)
+    wave, amplitude = (one.to(keys.device) for one in _waves(size))
     random = bits(keys, 3 * FREQUENCIES**2).view(-1, FREQUENCIES, FREQUENCIES)
     mixed = random.float().mul_(2.0**-31).mul_(amplitude)
     rows = wave.expand(len(mixed), -1, -1)
