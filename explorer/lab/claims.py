@@ -45,7 +45,7 @@ class Term(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Test:
+class Effect:
     """Is an effect, paired by seed, larger than what matters?
 
     Attributes:
@@ -92,7 +92,7 @@ class Claim:
 
     name: str
     sentence: str
-    tests: tuple[Test | Count, ...]
+    tests: tuple[Effect | Count, ...]
 
 
 @dataclass(frozen=True)
@@ -154,10 +154,12 @@ _R2 = Key.of("position", "R2 of position", input="noise")
 _DISTANCE = Key.of("attention-distance", "attention distance", layer=1)
 
 
-def _stays(training: str, near: Callable[[float], Key], at: float, before: float, most: float, what: str) -> list[Test]:
+def _stays(
+    training: str, near: Callable[[float], Key], at: float, before: float, most: float, what: str
+) -> list[Effect]:
     """That no block of the five loses more than ``most`` between two conditions."""
     return [
-        Test(
+        Effect(
             Message("{what}, {block}", what=what, block=block),
             Term(f"lab/{block}{training}", near(at)),
             Term(f"lab/{block}{training}", near(before)),
@@ -172,7 +174,7 @@ CLAIMS: Sequence[Claim] = (
         "local-global",
         Message("Convolution is local, attention is global."),
         (
-            Test(
+            Effect(
                 Message("sigma of the effective receptive field, mhsa minus conv"),
                 Term("lab/mhsa", _SIGMA),
                 Term("lab/conv", _SIGMA),
@@ -202,7 +204,7 @@ CLAIMS: Sequence[Claim] = (
         "positions-relations",
         Message("Position encodings carry spatial relations: attention without them cannot tell arrangements."),
         (
-            Test(
+            Effect(
                 Message("accuracy on arrangements, mhsa minus mhsa without positions"),
                 Term("lab/mhsa", grouped("arrangements")),
                 Term("lab/mhsa(position=none)", grouped("arrangements")),
@@ -214,7 +216,7 @@ CLAIMS: Sequence[Claim] = (
         "padding-translation",
         Message("Zero padding tells convolutions where they are, and costs them translation."),
         (
-            Test(
+            Effect(
                 Message("accuracy 8 px off, conv with circular padding minus conv"),
                 Term("lab/conv(padding=circular)", shifted(8)),
                 Term("lab/conv", shifted(8)),
@@ -226,7 +228,7 @@ CLAIMS: Sequence[Claim] = (
         "pyramids-scale",
         Message("A feature pyramid helps with objects of other sizes."),
         (
-            Test(
+            Effect(
                 Message("accuracy at half the size, c2f of two levels with a pyramid minus without"),
                 Term("lab/c2f(levels=2,pyramid=true)", zoomed(0.5)),
                 Term("lab/c2f(levels=2)", zoomed(0.5)),
@@ -238,8 +240,8 @@ CLAIMS: Sequence[Claim] = (
         "context",
         Message("Global pooling and attention make use of context."),
         (
-            Test(Message("BG-gap of mhsa"), Term("lab/mhsa", _gap()), None, 0.01),
-            Test(
+            Effect(Message("BG-gap of mhsa"), Term("lab/mhsa", _gap()), None, 0.01),
+            Effect(
                 Message("BG-gap, mhsa minus conv"),
                 Term("lab/mhsa", _gap()),
                 Term("lab/conv", _gap()),
@@ -251,7 +253,7 @@ CLAIMS: Sequence[Claim] = (
         "attention-shape",
         Message("Attention prefers shape where convolution prefers texture."),
         (
-            Test(
+            Effect(
                 Message("shape bias where both cues agreed in training, mhsa minus conv"),
                 Term("lab/mhsa-cue", _shape_bias()),
                 Term("lab/conv-cue", _shape_bias()),
@@ -263,7 +265,7 @@ CLAIMS: Sequence[Claim] = (
         "edges",
         Message("Edges are enough: they keep much of the answer."),
         tuple(
-            Test(
+            Effect(
                 Message("accuracy on Sobel edges, {block}", block=block),
                 Term(f"lab/{block}", Key.of("edges", "accuracy", view="Sobel")),
                 None,
@@ -276,7 +278,7 @@ CLAIMS: Sequence[Claim] = (
         "heads",
         Message("Heads are diverse: each looks elsewhere."),
         (
-            Test(
+            Effect(
                 Message("attention distance, the farthest head of the first layer minus the nearest"),
                 Term("lab/mhsa", _DISTANCE, spread=True),
                 None,
@@ -289,8 +291,8 @@ CLAIMS: Sequence[Claim] = (
         "map-on-object",
         Message("Attention lies on the object."),
         (
-            Test(Message("attention's mass on the object, mhsa"), Term("lab/mhsa", _on_object()), None, 1.2, "x"),
-            Test(Message("attention's mass on the object, axial"), Term("lab/axial", _on_object()), None, 1.2, "x"),
+            Effect(Message("attention's mass on the object, mhsa"), Term("lab/mhsa", _on_object()), None, 1.2, "x"),
+            Effect(Message("attention's mass on the object, axial"), Term("lab/axial", _on_object()), None, 1.2, "x"),
         ),
     ),
     Claim(
@@ -331,16 +333,16 @@ CLAIMS: Sequence[Claim] = (
         "separable-global",
         Message("Separable attention loses global information."),
         (
-            Test(Message("accuracy, mhsa minus axial"), Term("lab/mhsa", WHOLE), Term("lab/axial", WHOLE), 0.01),
-            Test(Message("accuracy, mhsa minus linear"), Term("lab/mhsa", WHOLE), Term("lab/linear", WHOLE), 0.01),
-            Test(Message("accuracy, mhsa minus channel"), Term("lab/mhsa", WHOLE), Term("lab/channel", WHOLE), 0.01),
+            Effect(Message("accuracy, mhsa minus axial"), Term("lab/mhsa", WHOLE), Term("lab/axial", WHOLE), 0.01),
+            Effect(Message("accuracy, mhsa minus linear"), Term("lab/mhsa", WHOLE), Term("lab/linear", WHOLE), 0.01),
+            Effect(Message("accuracy, mhsa minus channel"), Term("lab/mhsa", WHOLE), Term("lab/channel", WHOLE), 0.01),
         ),
     ),
     Claim(
         "coordinate-position",
         Message("Coordinate attention knows where things are."),
         (
-            Test(
+            Effect(
                 Message("R2 of a place decoded from its features, coord minus none"),
                 Term("lab/coord", _R2),
                 Term("lab/none", _R2),
@@ -353,21 +355,21 @@ CLAIMS: Sequence[Claim] = (
         "coordinate-selects",
         Message("Coordinate attention selects what matters."),
         (
-            Test(Message("accuracy, coord minus none"), Term("lab/coord", WHOLE), Term("lab/none", WHOLE), 0.02),
-            Test(Message("its gates' mass on the object"), Term("lab/coord", _on_object()), None, 1.1, "x"),
+            Effect(Message("accuracy, coord minus none"), Term("lab/coord", WHOLE), Term("lab/none", WHOLE), 0.02),
+            Effect(Message("its gates' mass on the object"), Term("lab/coord", _on_object()), None, 1.1, "x"),
         ),
     ),
     Claim(
         "coordinate-detection",
         Message("Coordinate attention helps to find objects."),
-        (Test(Message("AP, coord minus none"), Term("lab/detect+coord", _AP), Term("lab/detect+none", _AP), 0.02),),
+        (Effect(Message("AP, coord minus none"), Term("lab/detect+coord", _AP), Term("lab/detect+none", _AP), 0.02),),
     ),
     Claim(
         "c2f-features",
         Message("C2f gives better features than a convolution, at little cost."),
         (
-            Test(Message("accuracy, c2f minus conv"), Term("lab/c2f", WHOLE), Term("lab/conv", WHOLE), 0.01),
-            Test(Message("AP, c2f minus conv"), Term("lab/detect+c2f", _AP), Term("lab/detect+conv", _AP), 0.02),
+            Effect(Message("accuracy, c2f minus conv"), Term("lab/c2f", WHOLE), Term("lab/conv", WHOLE), 0.01),
+            Effect(Message("AP, c2f minus conv"), Term("lab/detect+c2f", _AP), Term("lab/detect+conv", _AP), 0.02),
             Count(
                 Message("multiply-adds of c2f over mhsa at 12 x 12 places, 48 channels"),
                 _ratio("c2f", "mhsa", 12, 48),
@@ -380,8 +382,8 @@ CLAIMS: Sequence[Claim] = (
         "coordinates-c2f",
         Message("Coordinate attention adds to C2f."),
         (
-            Test(Message("accuracy, ca_c2f minus c2f"), Term("lab/ca_c2f", WHOLE), Term("lab/c2f", WHOLE), 0.005),
-            Test(Message("AP, ca_c2f minus c2f"), Term("lab/detect+ca_c2f", _AP), Term("lab/detect+c2f", _AP), 0.005),
+            Effect(Message("accuracy, ca_c2f minus c2f"), Term("lab/ca_c2f", WHOLE), Term("lab/c2f", WHOLE), 0.005),
+            Effect(Message("AP, ca_c2f minus c2f"), Term("lab/detect+ca_c2f", _AP), Term("lab/detect+c2f", _AP), 0.005),
         ),
     ),
 )
@@ -458,7 +460,7 @@ def _p(one: Result) -> float:
     return 0.0 if one.p is None else one.p  # a count is certain
 
 
-def _effect(bench: _Bench, test: Test) -> Estimate | None:
+def _effect(bench: _Bench, test: Effect) -> Estimate | None:
     first, range_ = bench.of(test.first)
     first = dict(_judging(first))
     if test.second is None:
@@ -467,7 +469,7 @@ def _effect(bench: _Bench, test: Test) -> Estimate | None:
     return difference(first, second, range_) if first and second else None
 
 
-def _tested(test: Test, effect: Estimate | None) -> Result:
+def _tested(test: Effect, effect: Estimate | None) -> Result:
     words, factor, digits = _UNITS[test.unit]
     if effect is None:
         return Result(test.says, Message("its models are not trained yet"), None, "not tested", 0)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from explorer.lab.claims import CLAIMS, JUDGES, Claim, Count, Term, Test, judge_claims, lines, markdown, record
+from explorer.lab.claims import CLAIMS, JUDGES, Claim, Count, Effect, Term, judge_claims, lines, markdown, record
 from explorer.lab.networks import LabModel
 from explorer.lab.summary import Key
 from explorer.lab.table import Row, load_table, packed
@@ -16,9 +16,10 @@ KEY = Key.of("patch-shuffle", "accuracy", grid="1x1", group="all")
 
 
 def rows(model: str, values: dict[int, float]) -> list[Row]:
+    where = packed(dict(KEY.where))
     return [
         Row(
-            str(ModelSpec.parse(f"{model}#{seed}")), "", "patch-shuffle", packed({}), packed({}), packed(dict(KEY.where)),
+            str(ModelSpec.parse(f"{model}#{seed}")), "", "patch-shuffle", packed({}), packed({}), where,
             "accuracy", "share", value, None, None, "", 100,
         )
         for seed, value in values.items()
@@ -31,7 +32,7 @@ def judged(effect: float, above: float = 0.05, seeds: range = range(8)) -> str:
         *rows("lab/mhsa", {seed: 0.6 + effect + jitter[seed] for seed in seeds}),
         *rows("lab/conv", dict.fromkeys(seeds, 0.6)),
     ]
-    claim = Claim("one", "One.", (Test("more", Term("lab/mhsa", KEY), Term("lab/conv", KEY), above),))
+    claim = Claim("one", "One.", (Effect("more", Term("lab/mhsa", KEY), Term("lab/conv", KEY), above),))
     return judge_claims(table, [claim])[0].verdict
 
 
@@ -50,19 +51,19 @@ def test_one_seed_decides_nothing_and_none_tests_nothing() -> None:
 def test_late_seeds_judge_where_there_are_any() -> None:
     early, late = dict.fromkeys(range(JUDGES), 0.9), {seed: 0.6 + 0.001 * seed for seed in range(JUDGES, 8)}
     table = [*rows("lab/mhsa", early | late), *rows("lab/conv", dict.fromkeys(range(8), 0.6))]
-    claim = Claim("one", "One.", (Test("more", Term("lab/mhsa", KEY), Term("lab/conv", KEY), 0.05),))
+    claim = Claim("one", "One.", (Effect("more", Term("lab/mhsa", KEY), Term("lab/conv", KEY), 0.05),))
     (one,) = judge_claims(table, [claim])
     assert one.verdict == "contradicted"
     assert one.results[0].seeds == 8 - JUDGES
 
 
 def test_a_claim_needs_all_of_its_tests() -> None:
-    table = [*rows("lab/mhsa", {s: 0.9 + 0.001 * s for s in range(4)}), *rows("lab/conv", {s: 0.5 for s in range(4)})]
-    good = Test("more", Term("lab/mhsa", KEY), Term("lab/conv", KEY), 0.1)
-    bad = Test("less", Term("lab/conv", KEY), Term("lab/mhsa", KEY), 0.1)
+    table = [*rows("lab/mhsa", {s: 0.9 + 0.001 * s for s in range(4)}), *rows("lab/conv", dict.fromkeys(range(4), 0.5))]
+    good = Effect("more", Term("lab/mhsa", KEY), Term("lab/conv", KEY), 0.1)
+    bad = Effect("less", Term("lab/conv", KEY), Term("lab/mhsa", KEY), 0.1)
     counts = [Count("two", lambda: 2.0, lambda value, two=two: value == two) for two in (2, 3)]
 
-    def said(*tests: Test | Count) -> str:
+    def said(*tests: Effect | Count) -> str:
         return judge_claims(table, [Claim("one", "One.", tests)])[0].verdict
 
     assert said(good, counts[0]) == "supported"
@@ -75,7 +76,7 @@ def test_verdicts_are_corrected_for_the_number_of_claims() -> None:
     # One claim alone is shown; beside a hundred that are open it is not.
     values = {0: 0.62, 1: 0.66, 2: 0.61, 3: 0.67}
     table = [*rows("lab/mhsa", values), *rows("lab/conv", dict.fromkeys(range(4), 0.6))]
-    test = Test("more", Term("lab/mhsa", KEY), Term("lab/conv", KEY), -0.02)
+    test = Effect("more", Term("lab/mhsa", KEY), Term("lab/conv", KEY), -0.02)
     claim = Claim("one", "One.", (test,))
     assert judge_claims(table, [claim])[0].verdict == "supported"
     assert {one.verdict for one in judge_claims(table, [claim] * 100)} == {"undecided"}
