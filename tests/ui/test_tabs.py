@@ -206,7 +206,7 @@ def test_a_set_up_is_drawn_with_its_table_and_findings():
     assert "In distribution" in said
     rows = read(sheet)["rows"]
     assert [row["name"].removesuffix(" †") for row in rows] == wanted
-    assert [row["name"] for row in read(claims)["rows"]] == [one.sentence for one in CLAIMS]
+    assert [row["name"] for row in read(claims)["rows"]] == [one.name for one in CLAIMS]
     assert all(not cell["alike"] for row in rows if row["name"] == CONTROL for cell in row["cells"])
     assert [row["name"] for row in read(runs)["rows"]] == wanted
     assert any("Recipe" in note for note in read(runs)["notes"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from statistics import mean
 from typing import Any, cast
@@ -163,8 +163,10 @@ def judged_claims() -> str:
     rows = []
     for one in judge_claims(load_table()):
         tests = [Message("{what}: {effect}", what=test.says, effect=test.effect) for test in one.results]
-        said = {"text": VERDICTS[one.verdict]}, {"text": listed(tests, "{first}; {rest}")}
-        rows.append({"name": one.claim.sentence, "colour": _COLOURS[one.verdict], "cells": list(said)})
+        cells = [one.claim.sentence, VERDICTS[one.verdict], listed(tests, "{first}; {rest}")]
+        rows.append(
+            {"name": one.claim.name, "colour": _COLOURS[one.verdict], "cells": [{"text": text} for text in cells]}
+        )
     notes = [
         Message(
             "Each claim, its tests and what has to be exceeded were fixed before the models of seeds 4 to 7 were "
@@ -173,8 +175,9 @@ def judged_claims() -> str:
             "claims); undecided says that these seeds cannot tell."
         )
     ]
+    columns = [Message("what is said"), Message("verdict"), Message("what was measured")]
     return _sheet(
-        Message("What is said of these blocks"), [Message("verdict"), Message("what was measured")], rows, notes
+        Message("What is said of these blocks"), columns, rows, notes, {"first": Message("claim"), "words": True}
     )
 
 
@@ -269,8 +272,10 @@ def _recipe(every: Sequence[Any]) -> list[str]:
     ]
 
 
-def _sheet(title: str, columns: Sequence[str], rows: Sequence[Any], notes: Sequence[str]) -> str:
-    return dumps({"title": title, "columns": columns, "rows": rows, "notes": notes})
+def _sheet(
+    title: str, columns: Sequence[str], rows: Sequence[Any], notes: Sequence[str], more: Mapping[str, Any] | None = None
+) -> str:
+    return dumps({"title": title, "columns": columns, "rows": rows, "notes": notes, **(more or {})})
 
 
 def _offered(set_up: Any) -> Any:
