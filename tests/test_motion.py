@@ -27,7 +27,7 @@ def small() -> Model:
 
 
 def test_a_shift_moves_the_object_and_leaves_the_background(small: Model) -> None:
-    scene = Scene("star", noise=0.1)
+    scene = Scene("star", noise=0.1, shade=0.0, clutter=0.0)  # light and sticks stay where they are
     move = Transform(dx=12, dy=-8)
     before, after = seen(small, scene)[0], seen(small, scene, move)[0]
     masks = [render(one, 64).masks[0] for one in (scene, moved(scene, move, FRAME))]

@@ -28,6 +28,7 @@ from explorer.lab.grid import train_grid
 from explorer.lab.networks import LabModel
 from explorer.lab.table import FILE
 from explorer.lab.training import Recipe, train
+from explorer.scenes import CENTRED
 from explorer.writing import check_writable, make_folder, write
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -299,7 +300,8 @@ def test_a_fit_without_room_says_so_and_gives_the_same_when_there_is_some(folder
 
 # ---- training -------------------------------------------------------------------------------------------------------
 
-SHORT = Recipe(images=96, epochs=2, batch=32)
+CHANGED = {"images": 96, "epochs": 2, "batch": 32}
+SHORT = Recipe(**CHANGED)
 LITTLE = LabModel("conv")
 
 
@@ -311,7 +313,7 @@ def _quick(monkeypatch):
 
 @pytest.mark.usefixtures("_quick")
 def test_a_run_that_finds_no_room_goes_on_from_its_checkpoint_to_the_same_end(tmp_path):
-    train(LITTLE, 0, tmp_path / "whole", SHORT)
+    train(LITTLE, 0, tmp_path / "whole", SHORT, pool=tmp_path / "pictures")
 
     def fill(progress):
         if progress.step == 3:
@@ -319,10 +321,14 @@ def test_a_run_that_finds_no_room_goes_on_from_its_checkpoint_to_the_same_end(tm
             resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
 
     with room(resource.RLIM_INFINITY), pytest.raises(WriteError, match=r"conv-0\.resume.*after step 3 of 6"):
-        train(LITTLE, 0, tmp_path / "cut", SHORT, progress=fill)
+        train(LITTLE, 0, tmp_path / "cut", SHORT, progress=fill, pool=tmp_path / "pictures")
     assert names(tmp_path / "cut") == ["conv-0.resume"]
     steps: list[int] = []
-    train(LITTLE, 0, tmp_path / "cut", SHORT, progress=lambda progress: steps.append(progress.step))
+
+    def counted(progress):
+        steps.append(progress.step)
+
+    train(LITTLE, 0, tmp_path / "cut", SHORT, progress=counted, pool=tmp_path / "pictures")
     assert steps == [4, 5, 6]
     whole, cut = (load_file(tmp_path / name / "conv-0.safetensors") for name in ("whole", "cut"))
     assert all(torch.equal(one, cut[name]) for name, one in whole.items())
@@ -333,18 +339,28 @@ def test_the_verb_train_keeps_what_is_finished(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(tasks, "JUDGED", 50)
     command = ["train", "lab/conv", "--seeds", "1", "--images", "64", "--epochs", "1", "--batch", "32", "--out"]
     _, said = _refused([*command, str(tmp_path)], capsys)
+    assert "cannot be written" in said
+    assert "What was rendered before is kept" in said
+    cpu = torch.device("cpu")
+    tasks.TASKS["metaformer"].pictures(tasks.TRAINING_STREAM, CENTRED, 64, tmp_path / training.PICTURES, cpu)
+    _, said = _refused([*command, str(tmp_path)], capsys)
     assert "conv-0.safetensors' cannot be written" in said
     assert "lab/conv begins anew" in said
-    assert not names(tmp_path)
+    assert not _files(tmp_path)
     size = 400_000
     monkeypatch.setattr(grid, "write", _without_room(grid.write, "manifest.json"))
     assert main([*command, str(tmp_path)]) == 2
     assert "The weights beside it are kept" in capsys.readouterr().err
-    assert names(tmp_path) == ["conv-0.safetensors"]
+    assert _files(tmp_path) == ["conv-0.safetensors"]
     assert (tmp_path / "conv-0.safetensors").stat().st_size < size
     monkeypatch.undo()
     assert main([*command, str(tmp_path)]) == 0  # nothing is trained again
-    assert names(tmp_path) == ["conv-0.safetensors", "manifest.json"]
+    assert _files(tmp_path) == ["conv-0.safetensors", "manifest.json"]
+
+
+def _files(folder: Path) -> list[str]:
+    """Files of a folder, but not of those in it: pictures are in one."""
+    return sorted(one.name for one in folder.iterdir() if one.is_file())
 
 
 def _without_room(original: Callable[..., Path], name: str) -> Callable[..., Path]:
@@ -398,7 +414,7 @@ def test_damaged_checkpoints_are_told(tmp_path):
     file.unlink()
     file.mkdir()
     with pytest.raises(TrainingError, match="remove it"):
-        train_grid([(LITTLE, 0)], tmp_path, SHORT)
+        train_grid([(LITTLE, 0)], tmp_path, CHANGED)
 
 
 # ---- the laboratory's table -----------------------------------------------------------------------------------------

@@ -275,7 +275,7 @@ CLAIMS: Sequence[Claim] = (
         ),
     ),
     Claim(
-        "heads",
+        "diverse-heads",
         Message("Heads are diverse: each looks elsewhere."),
         (
             Effect(
