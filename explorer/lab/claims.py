@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from explorer.blocks.cost import count, made, memory_power, powers
-from explorer.lab.findings import WHOLE, grouped, shifted, zoomed
+from explorer.lab.findings import GAP, ON_OBJECT, SHAPE_BIAS, WHOLE, grouped, shifted, zoomed
 from explorer.lab.intervals import LEVEL, difference
 from explorer.lab.networks import LabModel, manifest
 from explorer.lab.summary import Key, within
 from explorer.lab.table import Row
 from explorer.messages import Message, ranged
 from explorer.models.spec import ModelSpec
-from explorer.probes.background import PURE
 from explorer.statistics import ANY, POSITIVE, SHARE, Estimate, Range, holm, interval
 
 Verdict = Literal["supported", "contradicted", "undecided", "not tested"]
@@ -128,18 +127,6 @@ class Judged:
     results: tuple[Result, ...]
 
 
-def _shape_bias() -> Key:
-    return Key.of("shape-bias", "shape bias", category="all", background="neither")
-
-
-def _on_object(layer: str = "all") -> Key:
-    return Key.of("context", "attention mass ratio", layer=layer)
-
-
-def _gap() -> Key:
-    return Key.of("context", "BG-gap", between=PURE)
-
-
 def _multiply_adds(block: str, side: int, channels: int) -> int:
     return count(made(block, channels, side, "meta"), side)
 
@@ -154,15 +141,18 @@ _R2 = Key.of("position", "R2 of position", input="noise")
 _DISTANCE = Key.of("attention-distance", "attention distance", layer=1)
 
 
-def _stays(
-    training: str, near: Callable[[float], Key], at: float, before: float, most: float, what: str
-) -> list[Effect]:
+def _more(says: str, first: str, second: str, key: Key, above: float, unit: str = "points") -> Effect:
+    """That one model has more of what is measured than another."""
+    return Effect(says, Term(f"lab/{first}", key), Term(f"lab/{second}", key), above, unit)
+
+
+def _stays(training: str, after: Key, before: Key, most: float, what: str) -> list[Effect]:
     """That no block of the five loses more than ``most`` between two conditions."""
     return [
         Effect(
             Message("{what}, {block}", what=what, block=block),
-            Term(f"lab/{block}{training}", near(at)),
-            Term(f"lab/{block}{training}", near(before)),
+            Term(f"lab/{block}{training}", after),
+            Term(f"lab/{block}{training}", before),
             -most,
         )
         for block in FIVE
@@ -173,41 +163,30 @@ CLAIMS: Sequence[Claim] = (
     Claim(
         "local-global",
         Message("Convolution is local, attention is global."),
-        (
-            Effect(
-                Message("sigma of the effective receptive field, mhsa minus conv"),
-                Term("lab/mhsa", _SIGMA),
-                Term("lab/conv", _SIGMA),
-                1.0,
-                "px",
-            ),
-        ),
+        (_more(Message("sigma of the effective receptive field, mhsa minus conv"), "mhsa", "conv", _SIGMA, 1.0, "px"),),
     ),
     Claim(
         "pooling-invariance",
         Message("Global pooling makes answers translation-invariant."),
-        tuple(
-            _stays("", lambda px: shifted(int(px)), 8, 0, 0.05, Message("accuracy gained when the object is 8 px off"))
-        ),
+        tuple(_stays("", shifted(8), shifted(0), 0.05, Message("accuracy gained when the object is 8 px off"))),
     ),
     Claim(
         "augmentation-translation",
         Message("Training with shifts and sizes makes answers invariant to both, whatever the block."),
         (
-            *_stays(
-                "-aug", lambda px: shifted(int(px)), 8, 0, 0.02, Message("accuracy gained when the object is 8 px off")
-            ),
-            *_stays("-aug", zoomed, 0.5, 1.0, 0.05, Message("accuracy gained at half the size")),
+            *_stays("-aug", shifted(8), shifted(0), 0.02, Message("accuracy gained when the object is 8 px off")),
+            *_stays("-aug", zoomed(0.5), zoomed(1.0), 0.05, Message("accuracy gained at half the size")),
         ),
     ),
     Claim(
         "positions-relations",
         Message("Position encodings carry spatial relations: attention without them cannot tell arrangements."),
         (
-            Effect(
+            _more(
                 Message("accuracy on arrangements, mhsa minus mhsa without positions"),
-                Term("lab/mhsa", grouped("arrangements")),
-                Term("lab/mhsa(position=none)", grouped("arrangements")),
+                "mhsa",
+                "mhsa(position=none)",
+                grouped("arrangements"),
                 0.1,
             ),
         ),
@@ -216,10 +195,11 @@ CLAIMS: Sequence[Claim] = (
         "padding-translation",
         Message("Zero padding tells convolutions where they are, and costs them translation."),
         (
-            Effect(
+            _more(
                 Message("accuracy 8 px off, conv with circular padding minus conv"),
-                Term("lab/conv(padding=circular)", shifted(8)),
-                Term("lab/conv", shifted(8)),
+                "conv(padding=circular)",
+                "conv",
+                shifted(8),
                 0.01,
             ),
         ),
@@ -228,10 +208,11 @@ CLAIMS: Sequence[Claim] = (
         "pyramids-scale",
         Message("A feature pyramid helps with objects of other sizes."),
         (
-            Effect(
+            _more(
                 Message("accuracy at half the size, c2f of two levels with a pyramid minus without"),
-                Term("lab/c2f(levels=2,pyramid=true)", zoomed(0.5)),
-                Term("lab/c2f(levels=2)", zoomed(0.5)),
+                "c2f(levels=2,pyramid=true)",
+                "c2f(levels=2)",
+                zoomed(0.5),
                 0.02,
             ),
         ),
@@ -240,23 +221,19 @@ CLAIMS: Sequence[Claim] = (
         "context",
         Message("Global pooling and attention make use of context."),
         (
-            Effect(Message("BG-gap of mhsa"), Term("lab/mhsa", _gap()), None, 0.01),
-            Effect(
-                Message("BG-gap, mhsa minus conv"),
-                Term("lab/mhsa", _gap()),
-                Term("lab/conv", _gap()),
-                0.01,
-            ),
+            Effect(Message("BG-gap of mhsa"), Term("lab/mhsa", GAP), None, 0.01),
+            _more(Message("BG-gap, mhsa minus conv"), "mhsa", "conv", GAP, 0.01),
         ),
     ),
     Claim(
         "attention-shape",
         Message("Attention prefers shape where convolution prefers texture."),
         (
-            Effect(
+            _more(
                 Message("shape bias where both cues agreed in training, mhsa minus conv"),
-                Term("lab/mhsa-cue", _shape_bias()),
-                Term("lab/conv-cue", _shape_bias()),
+                "mhsa-cue",
+                "conv-cue",
+                SHAPE_BIAS,
                 0.05,
             ),
         ),
@@ -291,8 +268,8 @@ CLAIMS: Sequence[Claim] = (
         "map-on-object",
         Message("Attention lies on the object."),
         (
-            Effect(Message("attention's mass on the object, mhsa"), Term("lab/mhsa", _on_object()), None, 1.2, "x"),
-            Effect(Message("attention's mass on the object, axial"), Term("lab/axial", _on_object()), None, 1.2, "x"),
+            Effect(Message("attention's mass on the object, mhsa"), Term("lab/mhsa", ON_OBJECT), None, 1.2, "x"),
+            Effect(Message("attention's mass on the object, axial"), Term("lab/axial", ON_OBJECT), None, 1.2, "x"),
         ),
     ),
     Claim(
@@ -333,21 +310,17 @@ CLAIMS: Sequence[Claim] = (
         "separable-global",
         Message("Separable attention loses global information."),
         (
-            Effect(Message("accuracy, mhsa minus axial"), Term("lab/mhsa", WHOLE), Term("lab/axial", WHOLE), 0.01),
-            Effect(Message("accuracy, mhsa minus linear"), Term("lab/mhsa", WHOLE), Term("lab/linear", WHOLE), 0.01),
-            Effect(Message("accuracy, mhsa minus channel"), Term("lab/mhsa", WHOLE), Term("lab/channel", WHOLE), 0.01),
+            _more(Message("accuracy, mhsa minus axial"), "mhsa", "axial", WHOLE, 0.01),
+            _more(Message("accuracy, mhsa minus linear"), "mhsa", "linear", WHOLE, 0.01),
+            _more(Message("accuracy, mhsa minus channel"), "mhsa", "channel", WHOLE, 0.01),
         ),
     ),
     Claim(
         "coordinate-position",
         Message("Coordinate attention knows where things are."),
         (
-            Effect(
-                Message("R2 of a place decoded from its features, coord minus none"),
-                Term("lab/coord", _R2),
-                Term("lab/none", _R2),
-                0.05,
-                "R2",
+            _more(
+                Message("R2 of a place decoded from its features, coord minus none"), "coord", "none", _R2, 0.05, "R2"
             ),
         ),
     ),
@@ -355,21 +328,21 @@ CLAIMS: Sequence[Claim] = (
         "coordinate-selects",
         Message("Coordinate attention selects what matters."),
         (
-            Effect(Message("accuracy, coord minus none"), Term("lab/coord", WHOLE), Term("lab/none", WHOLE), 0.02),
-            Effect(Message("its gates' mass on the object"), Term("lab/coord", _on_object()), None, 1.1, "x"),
+            _more(Message("accuracy, coord minus none"), "coord", "none", WHOLE, 0.02),
+            Effect(Message("its gates' mass on the object"), Term("lab/coord", ON_OBJECT), None, 1.1, "x"),
         ),
     ),
     Claim(
         "coordinate-detection",
         Message("Coordinate attention helps to find objects."),
-        (Effect(Message("AP, coord minus none"), Term("lab/detect+coord", _AP), Term("lab/detect+none", _AP), 0.02),),
+        (_more(Message("AP, coord minus none"), "detect+coord", "detect+none", _AP, 0.02),),
     ),
     Claim(
         "c2f-features",
         Message("C2f gives better features than a convolution, at little cost."),
         (
-            Effect(Message("accuracy, c2f minus conv"), Term("lab/c2f", WHOLE), Term("lab/conv", WHOLE), 0.01),
-            Effect(Message("AP, c2f minus conv"), Term("lab/detect+c2f", _AP), Term("lab/detect+conv", _AP), 0.02),
+            _more(Message("accuracy, c2f minus conv"), "c2f", "conv", WHOLE, 0.01),
+            _more(Message("AP, c2f minus conv"), "detect+c2f", "detect+conv", _AP, 0.02),
             Count(
                 Message("multiply-adds of c2f over mhsa at 12 x 12 places, 48 channels"),
                 _ratio("c2f", "mhsa", 12, 48),
@@ -382,8 +355,8 @@ CLAIMS: Sequence[Claim] = (
         "coordinates-c2f",
         Message("Coordinate attention adds to C2f."),
         (
-            Effect(Message("accuracy, ca_c2f minus c2f"), Term("lab/ca_c2f", WHOLE), Term("lab/c2f", WHOLE), 0.005),
-            Effect(Message("AP, ca_c2f minus c2f"), Term("lab/detect+ca_c2f", _AP), Term("lab/detect+c2f", _AP), 0.005),
+            _more(Message("accuracy, ca_c2f minus c2f"), "ca_c2f", "c2f", WHOLE, 0.005),
+            _more(Message("AP, ca_c2f minus c2f"), "detect+ca_c2f", "detect+c2f", _AP, 0.005),
         ),
     ),
 )
@@ -393,18 +366,19 @@ class _Bench:
     """Values of models by seed: a table's rows, and for models that detect what their training's record says."""
 
     def __init__(self, rows: Iterable[Row]) -> None:
-        self._rows: dict[tuple[str, str, str], list[Row]] = {}
+        self._rows: dict[tuple[LabModel, str, str], list[Row]] = {}
         for row in rows:
-            self._rows.setdefault((_name(row.model), row.probe, row.measure), []).append(row)
+            self._rows.setdefault((row.lab, row.probe, row.measure), []).append(row)
 
     def of(self, term: Term) -> tuple[dict[int, float], Range]:
         """A value for each seed that judges, and between which these can lie."""
+        model = _model(term.model)
         if term.key.probe == "detection":
-            records = [one for spec, one in manifest().items() if _name(spec) == term.model]
+            records = [one for spec, one in manifest().items() if _model(spec) == model]
             return {one["seed"]: one["accuracy"][term.key.measure] for one in records}, SHARE
         found: dict[int, list[float]] = {}
         range_ = ANY
-        for row in self._rows.get((term.model, term.key.probe, term.key.measure), ()):
+        for row in self._rows.get((model, term.key.probe, term.key.measure), ()):
             if row.value is not None and term.key.fits(row):
                 found.setdefault(row.seed, []).append(row.value)
                 range_ = within(row.measure, row.unit)
@@ -416,8 +390,8 @@ class _Bench:
         return {seed: value for seed, (value,) in found.items()}, range_
 
 
-def _name(spec: str) -> str:
-    return str(LabModel.of(ModelSpec.parse(spec)).spec())
+def _model(spec: str) -> LabModel:
+    return LabModel.of(ModelSpec.parse(spec))
 
 
 def _judging(values: Mapping[int, float]) -> Mapping[int, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -128,12 +128,15 @@ def average_precision(
     return np.mean(values, 0) if values else np.full(len(OVERLAPS), np.nan)
 
 
+def _pictures(found: Found, truth: Mapping[str, Tensor]) -> Iterator[tuple[np.ndarray, ...]]:
+    """Of each picture its boxes, labels and counts, and the boxes, labels and scores that were found."""
+    given = [*(truth[name] for name in ("boxes", "labels", "counts")), *found]
+    return zip(*(one.cpu().double().numpy() for one in given))
+
+
 def _of_class(found: Found, truth: Mapping[str, Tensor], label: int, area: tuple[float, float]) -> np.ndarray | None:
     scores, hits, passed, objects = [], [], [], 0
-    for boxes, labels, counts, f_boxes, f_labels, f_scores in zip(
-        *(truth[name].cpu().double().numpy() for name in ("boxes", "labels", "counts")),
-        *(one.cpu().double().numpy() for one in found),
-    ):
+    for boxes, labels, counts, f_boxes, f_labels, f_scores in _pictures(found, truth):
         own = boxes[(counts > 0) & (labels == label)]
         mine = (f_labels == label) & (f_scores > 0)
         if not len(own) and not mine.any():
@@ -208,10 +211,7 @@ def scores(found: Found, truth: Mapping[str, Tensor], side: int) -> dict[str, fl
 def _centre_errors(found: Found, truth: Mapping[str, Tensor]) -> Sequence[float]:
     """From every object's centre to that of the nearest box of its class that was found with a score above 0.1."""
     out = []
-    for boxes, labels, counts, f_boxes, f_labels, f_scores in zip(
-        *(truth[name].cpu().double().numpy() for name in ("boxes", "labels", "counts")),
-        *(one.cpu().double().numpy() for one in found),
-    ):
+    for boxes, labels, counts, f_boxes, f_labels, f_scores in _pictures(found, truth):
         for box, label in zip(boxes[counts > 0], labels[counts > 0]):
             same = f_boxes[(f_labels == label) & (f_scores > 0.1)]
             apart = (same[:, :2] + same[:, 2:] - box[:2] - box[2:]) / 2

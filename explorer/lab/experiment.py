@@ -244,7 +244,8 @@ def evaluate(
         model = load(spec, device)
         name, weights = name_of(model.spec), fingerprint(model.module)[:_HASH]
         own = kept.setdefault(name, {})
-        applying = [key for key, one in wanted.items() if one.applies(LabModel.of(spec))]
+        lab = LabModel.of(spec)
+        applying = [key for key, one in wanted.items() if one.applies(lab)]
         missing = [key for key in applying if again or key not in own or own[key][0].weights != weights]
         for number, key in enumerate(missing):
             place = (done + number / len(missing), 1 / len(missing), len(specs))

@@ -52,19 +52,22 @@ SET_UPS: Mapping[str, str] = {
     "cue": Message("Trained where shape and texture agree"),
     "detect": Message("Trained to find several objects"),
 }
-#: Accuracy in distribution.
+#: Accuracy in distribution; which of shape and texture wins; what a foreign background costs; the map on the object.
 WHOLE = grouped("all")
+SHAPE_BIAS = Key.of("shape-bias", "shape bias", category="all", background="neither")
+GAP = Key.of("context", "BG-gap", between=PURE)
+ON_OBJECT = Key.of("context", "attention mass ratio", layer="all")
 #: What the short table shows and the sentences are about; a native map stands for any kind of map.
 HEADLINES: Sequence[Headline] = (
     Headline(Message("in distribution"), WHOLE),
     Headline(Message("8 px off"), shifted(8), before=shifted(0)),
     Headline(Message("half size"), zoomed(0.5), before=zoomed(1.0)),
     Headline(Message("1.5 x size"), zoomed(1.5), before=zoomed(1.0)),
-    Headline("shape bias", Key.of("shape-bias", "shape bias", category="all", background="neither")),
-    Headline("BG-gap", Key.of("context", "BG-gap", between=PURE)),
+    Headline("shape bias", SHAPE_BIAS),
+    Headline("BG-gap", GAP),
     Headline(Message("tilted pair"), grouped("tilted 25 to 40 degrees"), before=grouped("arrangements")),
     Headline(Message("4x4 shuffled"), Key.of("patch-shuffle", "accuracy", grid="4x4", group="all"), before=WHOLE),
-    Headline(Message("map on object"), Key.of("context", "attention mass ratio", layer="all"), percent=False),
+    Headline(Message("map on object"), ON_OBJECT, percent=False),
     Headline("Grad-CAM", Key.of("context", "attribution mass ratio", method="gradcam"), percent=False),
 )
 

@@ -52,13 +52,11 @@ BLOCK_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "c2f_gate": {"width": WIDTH // 4},
 }
 Training = Literal["centred", "aug", "cue"]
-#: The nine blocks of the mission and the control, in the order of their importance to it.
-CORE = ("none", "conv", "mhsa", "axial", "c2f", "ca_c2f", "coord", "linear", "channel", "c2f_gate")
 #: Blocks that are trained to find objects.
 DETECTING_BLOCKS = ("none", "conv", "mhsa", "axial", "coord", "c2f", "ca_c2f")
+_LEVELS: Sequence[Mapping[str, Any]] = ({"levels": 2}, {"levels": 2, "pyramid": True})
 #: What is varied of single blocks, trained on centred scenes: a parameter of the block; the padding of every
 #: convolution, those of the stem included; or the trunk, of two levels, with or without a feature pyramid.
-_LEVELS: Sequence[Mapping[str, Any]] = ({"levels": 2}, {"levels": 2, "pyramid": True})
 SERIES: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "mhsa": (
         *({"position": position} for position in ("none", "relative")),
@@ -88,11 +86,6 @@ class LabModel:
     backbone: str = "metaformer"
     training: Training = "centred"
     options: tuple[tuple[str, Any], ...] = ()
-
-    @property
-    def augmented(self) -> bool:
-        """Whether it is trained with shift and scale augmentation."""
-        return self.training == "aug"
 
     @classmethod
     def of(cls, spec: ModelSpec) -> LabModel:

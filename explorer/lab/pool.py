@@ -114,7 +114,8 @@ def _single(seed: int, which: Tensor, distribution: Distribution, device: torch.
     return {"images": quantised(rendered.images), "labels": rendered.labels}
 
 
-def _grouped(seed: int, which: Tensor, distribution: Distribution, device: torch.device) -> Mapping[str, Tensor]:
+def grouped(seed: int, which: Tensor, distribution: Distribution, device: torch.device) -> Mapping[str, Tensor]:
+    """Pictures of several objects, with their boxes, labels and which of them count; see `pool`."""
     rendered = scenes.render_groups(scenes.draw_groups(seed, which, distribution), SIZE, device)
     return {
         "images": quantised(rendered.images),
@@ -126,4 +127,4 @@ def _grouped(seed: int, which: Tensor, distribution: Distribution, device: torch
 
 #: Pictures of one object and its class; pictures of several, with their boxes.
 singles: Callable[..., Pool] = partial(pool, _single, "single")
-groups: Callable[..., Pool] = partial(pool, _grouped, "group")
+groups: Callable[..., Pool] = partial(pool, grouped, "group")

@@ -11,11 +11,11 @@ from typing import Any, Final
 from explorer.errors import ParameterError
 from explorer.figures.looks import LOOKS, look_of
 from explorer.figures.sheet import Axis, Chart, Line, Section, Sheet
-from explorer.lab.findings import SET_UPS, WHOLE, findings_of, grouped, marked
+from explorer.lab.findings import GAP, ON_OBJECT, SET_UPS, WHOLE, findings_of, grouped, marked
 from explorer.lab.summary import CONTROL, Key, SetUp, set_ups
 from explorer.lab.table import Row
 from explorer.messages import Message, sentences
-from explorer.probes.background import MIXED, PURE
+from explorer.probes.background import MIXED
 from explorer.scenes import CLASSES
 
 #: Accuracy of guessing: one class of twelve.
@@ -63,7 +63,7 @@ def shape(found: SetUp, blocks: Sequence[str]) -> Chart:
 def context(found: SetUp, blocks: Sequence[str]) -> Chart:
     """How much of the answer rests on the background?"""
     named: dict[str, Key] = {
-        Message("own class's - another's"): Key.of("context", "BG-gap", between=PURE),
+        Message("own class's - another's"): GAP,
         "mixed-same - mixed-rand": Key.of("context", "BG-gap", between=MIXED),
     }
     y = Axis(Message("BG-gap (difference of shares)"))
@@ -94,7 +94,7 @@ def maps(found: SetUp, blocks: Sequence[str]) -> Chart:
     Of maps with queries (pairwise, axial): from queries on the object. Context scores and gates have one map for all.
     """
     named: dict[str, Key] = {
-        Message("native map"): Key.of("context", Message("attention mass ratio"), layer="all"),
+        Message("native map"): ON_OBJECT,
         "Grad-CAM": Key.of("context", Message("attribution mass ratio"), method="gradcam"),
     }
     y = Axis(Message("mass on the object, x an even map"), low=0.0)

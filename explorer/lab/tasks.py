@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from explorer import scenes
 from explorer.lab import detection
 from explorer.lab.networks import MEAN, SIZE, STD
-from explorer.lab.pool import Pool, groups, quantised, singles
-from explorer.scenes import CENTRED, Distribution
+from explorer.lab.pool import Pool, grouped, groups, quantised, singles
+from explorer.scenes import AUGMENTED, CENTRED, Distribution
 
 #: Seed of the stream of training scenes, the same for every model, and of the scenes that training is judged on.
 TRAINING_STREAM, JUDGING_STREAM = 1, 2
@@ -76,13 +76,7 @@ def _judge_classes(network: nn.Module, device: torch.device) -> dict[str, float]
 
 @lru_cache(maxsize=2)
 def _group_scenes(count: int) -> Mapping[str, Tensor]:
-    rendered = scenes.render_groups(scenes.draw_groups(JUDGING_STREAM, torch.arange(count)), SIZE)
-    return {
-        "images": quantised(rendered.images),
-        "boxes": rendered.boxes,
-        "labels": rendered.labels,
-        "counts": rendered.counts,
-    }
+    return grouped(JUDGING_STREAM, torch.arange(count), AUGMENTED, torch.device("cpu"))
 
 
 def _judge_boxes(network: nn.Module, device: torch.device) -> dict[str, float]:
