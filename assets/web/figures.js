@@ -55,8 +55,12 @@ const reachable = () => {
     one.setAttribute("aria-label", say("Formula"));
   }
 };
-/** Look after every figure and formula that gradio draws from now on. */
-export const begin = () => new MutationObserver(() => { look(); reachable(); }).observe(document.documentElement, { childList: true, subtree: true });
+/** Look after every figure and formula that gradio draws. */
+export const begin = () => {
+  const see = () => { look(); reachable(); };
+  see();
+  new MutationObserver(see).observe(document.documentElement, { childList: true, subtree: true });
+};
 
 /** What a click in a figure does, for the keyboard: controls that go to a shift, a size or a layer under Compare. */
 /** @param {string} id @param {Figure} figure */

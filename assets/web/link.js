@@ -1,4 +1,5 @@
 // The page's address holds its state: opening it shows the same view, and what cannot be shown is said.
+/** @import { State } from "./modules" */
 import { hear, tell } from "./bus.js";
 import { FOREIGN, read, write } from "./link-text.js";
 import * as state from "./state.js";
@@ -35,8 +36,9 @@ const query = () => {
 };
 /** The address of what is on the screen, to be given to others. */
 export const address = () => `${location.origin}${location.pathname}${query()}${view()}`;
-/** Whether the page's address asks for something else than the page opens with. */
-export const asks = () => ["models", "question"].some((name) => name in read(location.hash).state);
+/** Whether the page's address says one of these parts of the state. */
+/** @param {...(keyof State)} names */
+export const asks = (...names) => names.some((name) => name in read(location.hash).state);
 
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let timer;

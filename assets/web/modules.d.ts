@@ -16,20 +16,25 @@ export interface Handles<Value = unknown, Options = unknown, Server = unknown> {
   options: Options;
 }
 /** The same as gradio gives them: what a part needs to know is a text. */
-export interface GradiosHandles extends Omit<Handles, "options" | "props"> { props: { value: unknown; options: string } }
+export interface GradiosHandles extends Omit<Handles, "options" | "props" | "server"> {
+  props: { value: unknown; options: string };
+  server: Record<string, Call>;
+}
 export type Trigger = (event: string, data?: unknown) => void;
 /** A server function as gradio gives it: what goes over and comes back is told in wire.d.ts. */
 export type Call = (body: unknown) => Promise<unknown>;
 
-/** The parts that are drawn together. */
-export interface Bench {
-  masthead: Handles<null, MastheadOptions>;
-  ways: Handles<null, WaysOptions>;
-  models: Handles<string[], ModelsOptions>;
-  controls: Handles<Question, ControlsOptions>;
-  scene: Handles<string, null, { layers: Call }>;
-  samples: Handles<null, SamplesOptions>;
-  stage: Handles<string | null, StageOptions, { answer: Call; bank: Call }>;
+/** What a part of the first view has to know, and what it shows at first. */
+interface Opened<Options = null, First = null> { label: string; options: Options; first: First }
+/** What the page opens with: the parts that need each other. */
+export interface Opening {
+  masthead: Opened<MastheadOptions>;
+  ways: Opened<WaysOptions>;
+  models: Opened<ModelsOptions, string[]>;
+  controls: Opened<ControlsOptions, Question>;
+  scene: Opened<null, string>;
+  samples: Opened<SamplesOptions>;
+  stage: Opened<StageOptions, string | null>;
 }
 
 // ---- making elements

@@ -1,22 +1,17 @@
-// The page is put together here: each part of it is drawn once gradio has made its place.
-/** @import { Bench, GradiosHandles, Handles } from "./modules" */
-import { bundle, code, masthead, save } from "./masthead.js";
-import { probe, working } from "./biases.js";
-import { explanation } from "./blocks.js";
+// The page is put together here: the first view at once, each other part once gradio has made its place.
+/** @import { GradiosHandles, Handles, Opening } from "./modules" */
 import { hear, tell } from "./bus.js";
 import * as chosen from "./chosen.js";
 import { controls } from "./controls.js";
-import { example } from "./example.js";
-import * as figures from "./figures.js";
-import { lecture } from "./lecture.js";
 import * as lesson from "./lesson.js";
 import * as link from "./link.js";
 import * as live from "./live.js";
+import { bundle, code, masthead, save } from "./masthead.js";
 import * as models from "./models.js";
+import { lay, load, settle } from "./opening.js";
 import * as questions from "./question.js";
 import { samples } from "./samples.js";
 import { scene } from "./scene.js";
-import { sheet } from "./sheet.js";
 import { looked } from "./shown.js";
 import { stage } from "./stage.js";
 import * as ways from "./ways.js";
@@ -24,9 +19,6 @@ import * as words from "./words.js";
 
 export { chose, opened, openedBias } from "./ways.js";
 export { save };
-
-//: Parts that need each other: they are drawn together, in an order of their own.
-const BENCH = ["masthead", "ways", "models", "controls", "scene", "samples", "stage"];
 
 /** @typedef {Pick<Handles, "props" | "watch">} Told */
 
@@ -45,77 +37,109 @@ const own = (_element, { props, watch }) => watch("value", () => {
   props.value = "";
 });
 
+/** @typedef {(element: HTMLElement, handles: any) => void} Draws each part says what its own handles are */
 //: Parts that are drawn when they come, by the names that explorer/ui gives them.
-/** @type {Record<string, (element: HTMLElement, handles: any) => void>} each says what its own handles are */
-const PARTS = { code, bundle, progress, own, lecture, probe, working, sheet, explanation, example };
+/** @type {Record<string, Draws>} */
+const PARTS = { code, bundle, progress, own };
+//: Those of tabs that are closed at first: their modules are fetched once the first view is there.
+/** @type {Record<string, () => Promise<Draws>>} */
+const LATER = {
+  lecture: async () => (await import("./lecture.js")).lecture,
+  probe: async () => (await import("./biases.js")).probe,
+  working: async () => (await import("./biases.js")).working,
+  sheet: async () => (await import("./sheet.js")).sheet,
+  explanation: async () => (await import("./blocks.js")).explanation,
+  example: async () => (await import("./example.js")).example,
+};
 
 /** Wait for the styles: nothing is drawn that would be laid out anew. */
 const styled = () => Promise.all([.../** @type {NodeListOf<HTMLLinkElement>} */ (document.querySelectorAll("link[rel=stylesheet]"))]
   .filter((one) => one.href.startsWith(new URL(".", import.meta.url).href) && !one.sheet)
   .map((one) => new Promise((done) => { one.addEventListener("load", done); one.addEventListener("error", done); })));
 
-/** @param {Bench} part */
-const start = async (part) => {
-  const { languages, build } = part.masthead.options;
-  await Promise.all([words.begin(languages), styled()]);
-  for (const { element } of Object.values(part)) words.sayLabels(element);
-  live.begin(build);
-  ways.begin(part.ways.options);
+//: Where gradio puts the parts of the first view; what they ask of gradio waits until then.
+/** @type {{[Name in keyof Opening]: (handles: GradiosHandles) => void}} */
+const came = /** @type {any} */ ({});
+/** @param {keyof Opening} name @returns {Promise<GradiosHandles>} */
+const awaited = (name) => new Promise((done) => { came[name] = done; });
+const places = {
+  masthead: awaited("masthead"), ways: awaited("ways"), models: awaited("models"), controls: awaited("controls"),
+  scene: awaited("scene"), samples: awaited("samples"), stage: awaited("stage"),
+};
+/** @param {keyof Opening} name @returns {import("./modules").Trigger} */
+const triggering = (name) => async (event, data) => (await places[name]).trigger(event, data);
+/** @param {keyof Opening} name @param {string} what @returns {import("./modules").Call} */
+const calling = (name, what) => async (body) => (await places[name]).server[what](body);
+/** @param {"models" | "controls"} name @returns {(value: unknown) => Promise<void>} */
+const handing = (name) => async (value) => { (await places[name]).props.value = value; };
+/** @param {keyof Opening} name @param {(value: unknown) => void} heard */
+const watching = async (name, heard) => {
+  const { props, watch } = await places[name];
+  watch("value", () => heard(props.value));
+};
+
+const start = async () => {
+  const opening = await load();
+  await Promise.all([words.begin(opening.masthead.options.languages), styled()]);
+  const drawn = lay(opening, opening.ways.options.opens === "compare" && !link.asks("tab", "lecture"));
+  live.begin(opening.masthead.options.build);
+  ways.begin(opening.ways.options);
   lesson.keep();
-  chosen.begin({ first: part.models.props.value, options: part.models.options, out: (texts) => { part.models.props.value = texts; } });
+  chosen.begin({ first: opening.models.first, options: opening.models.options, out: handing("models") });
   // The server adds the model of a file that was brought.
-  part.models.watch("value", () => chosen.set([...part.models.props.value]));
+  watching("models", (texts) => chosen.set([.../** @type {string[]} */ (texts)]));
+  const out = handing("controls");
   questions.begin({
-    first: part.controls.props.value,
-    options: part.controls.options,
-    photographs: part.samples.options.photographs.map(({ name }) => name),
+    first: opening.controls.first,
+    options: opening.controls.options,
+    photographs: opening.samples.options.photographs.map(({ name }) => name),
     // What is asked by events of gradio's takes it from here.
-    out: (question) => { part.controls.props.value = { ...question, ...looked() }; },
+    out: (question) => out({ ...question, ...looked() }),
   });
-  models.begin(part.models.options);
-  masthead(part.masthead.element, { options: part.masthead.options, trigger: part.masthead.trigger });
-  controls(part.controls.element, { options: part.controls.options, trigger: part.controls.trigger });
-  scene(part.scene.element, { first: part.scene.props.value, server: part.scene.server });
-  samples(part.samples.element, { options: part.samples.options });
+  models.begin(opening.models.options);
+  masthead(drawn.masthead, { options: opening.masthead.options, trigger: triggering("masthead") });
+  controls(drawn.controls, { options: opening.controls.options, trigger: triggering("controls") });
+  scene(drawn.scene, { first: opening.scene.first, server: { layers: calling("scene", "layers") } });
+  samples(drawn.samples, { options: opening.samples.options });
   // The page comes with the answers of its first view, unless a link asks for another.
-  const given = link.asks() ? "" : part.stage.props.value;
-  const { receive } = stage(part.stage.element, { options: part.stage.options, server: part.stage.server, given });
+  const given = link.asks("models", "question") ? "" : opening.stage.first;
+  const server = { answer: calling("stage", "answer"), bank: calling("stage", "bank") };
+  const { receive } = stage(drawn.stage, { options: opening.stage.options, server, given });
   // A costly attribution is an event of gradio's, and answers here.
-  part.stage.watch("value", () => receive(part.stage.props.value));
+  watching("stage", receive);
   // One request asks for models and question; the rows of the models are there by then.
   hear("models", () => questions.set({}));
   link.begin();
   if (!given) questions.set({});
-  figures.begin();
+  return drawn;
 };
+const started = start();
 
-let begun = () => {};
-/** @type {Promise<void>} */
-const started = new Promise((done) => { begun = done; });
-/** @type {Partial<Record<string, Handles>>} */
-const waiting = {};
+const settled = (async () => {
+  const drawn = await started;
+  const found = await Promise.all(Object.entries(places).map(async ([name, place]) => [name, (await place).element]));
+  settle(drawn, Object.fromEntries(found));
+})();
+// All of them, whether their tab is opened or not: a server that is started anew may have others.
+settled.then(() => Promise.all([import("./figures.js").then((figures) => figures.begin()), ...Object.values(LATER).map((one) => one())]));
 
 /** Draw a part in the place that gradio has made for it; gradio's handles are {element, trigger, props, watch, server}. */
 /** @param {string} name @param {GradiosHandles} gradios */
 export const mount = async (name, gradios) => {
-  const handles = { ...gradios, options: JSON.parse(gradios.props.options) };
-  if (BENCH.includes(name)) {
-    waiting[name] = handles;
-    if (BENCH.every((one) => one in waiting)) {
-      await start(/** @type {Bench} */ (/** @type {unknown} */ (waiting)));
-      begun();
-    }
+  if (name in came) {
+    came[/** @type {keyof Opening} */ (name)](gradios);
     return;
   }
+  const handles = { ...gradios, options: JSON.parse(gradios.props.options) };
   await started;
   words.sayLabels(handles.element);
-  PARTS[name](handles.element, handles);
+  (PARTS[name] ?? (await LATER[name]()))(handles.element, handles);
 };
 
 /** Gradio hears its parts from now on; returns the page's language, which figures of the server are drawn in. */
 export const loaded = async () => {
-  await started;
-  const { trigger } = /** @type {Handles} */ (waiting.ways);
+  await settled;
+  const { trigger } = await places.ways;
   ways.heard(trigger);
   if (words.language() !== words.gradiosLanguage()) trigger("language", { name: words.language() });
   return words.language();

@@ -9,7 +9,7 @@ import gradio as gr
 
 from explorer.blocks import BLOCKS
 from explorer.ui import web
-from explorer.ui.stage import listen, part
+from explorer.ui.stage import Opening, listen, part
 
 #: Names of the tabs of the page, in their order.
 TABS = ("compare", "lecture", "biases", "blocks", "lab")
@@ -39,7 +39,9 @@ def tells_block(block: gr.Radio) -> gr.Radio:
     return block
 
 
-def draw(tabs: gr.Tabs, biases: tuple[gr.Tabs, Sequence[gr.Tab]], block: gr.Radio, opens: str) -> gr.HTML:
+def draw(
+    tabs: gr.Tabs, biases: tuple[gr.Tabs, Sequence[gr.Tab]], block: gr.Radio, opens: str, opening: Opening
+) -> gr.HTML:
     """Let the browser's modules open a tab and choose a block.
 
     Args:
@@ -47,6 +49,7 @@ def draw(tabs: gr.Tabs, biases: tuple[gr.Tabs, Sequence[gr.Tab]], block: gr.Radi
         biases: their tabs, and each of them.
         block: the choice of the block that is explained.
         opens: the tab that is open at first.
+        opening: takes what the first view is drawn from.
 
     Returns the part that triggers "tab", "bias" and "block", each with a name, and "language".
     """
@@ -56,6 +59,7 @@ def draw(tabs: gr.Tabs, biases: tuple[gr.Tabs, Sequence[gr.Tab]], block: gr.Radi
         elem_id="ways",
         events=("tab", "bias", "block", "language"),
         options={"tabs": list(TABS), "opens": opens, "blocks": list(BLOCKS), "biases": len(each)},
+        opening=opening,
     )
 
     def open_tab(event: gr.EventData) -> Any:

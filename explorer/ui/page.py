@@ -33,7 +33,7 @@ from explorer.ui.measuring import Measuring
 from explorer.ui.memory import give_back
 from explorer.ui.navigation import tells_tab
 from explorer.ui.scratch import remove_when_ended, take_uploads
-from explorer.ui.stage import listen, part
+from explorer.ui.stage import Opening, listen, part
 from explorer.ui.tabs import biases, blocks, compare, lab, lecture
 from explorer.ui.words import gradio_tables, i18n
 from explorer.ui.worker import AT_ONCE, Listening, Worker
@@ -70,8 +70,10 @@ class Page(gr.Blocks):
     made_of: str
     #: Tells who still waits for an answer.
     listening: Listening
-    #: Files that are served for this page alone: its lessons.
+    #: Files that are served for this page alone: its lessons, and what its first view is drawn from.
     files: Mapping[str, web.File]
+    #: The name of the last.
+    opening: str
 
     def served(self, hosts: Hosts | None) -> dict[str, Any]:
         """The settings that serving this page in any way needs.
@@ -79,7 +81,11 @@ class Page(gr.Blocks):
         Args:
             hosts: the names under which it may be asked; None where the application around it sees to that.
         """
-        middleware = [Middleware(Guard, hosts=hosts), Middleware(web.Packed), Middleware(self.listening)]
+        middleware = [
+            Middleware(Guard, hosts=hosts),
+            Middleware(web.Packed, links=web.links(self.opening)),
+            Middleware(self.listening),
+        ]
         return {
             "app_kwargs": {"routes": web.routes(self.made_of, self.files), "middleware": middleware},
             "show_error": False,
@@ -96,7 +102,7 @@ class Page(gr.Blocks):
             ),
             "i18n": gradio_tables(),
             "css": web.frame(),
-            "head": web.head(),
+            "head": web.head(self.opening),
         }
 
     def launch(self, *arguments: Any, **options: Any) -> Any:
@@ -170,9 +176,9 @@ def build(
     ready = warm and not models and all(text.startswith("lab/") for text in first)
     if warm and not ready:
         threading.Thread(target=lambda: [answers.model(text) for text in first], daemon=True).start()
-    opens = "lecture" if lessons else "compare"
+    opens, shown_first, taught_files = "lecture" if lessons else "compare", Opening(), lecture.served(taught)
     with Page(title="Attention Explorer", delete_cache=(3600, 3600), analytics_enabled=False, fill_width=True) as page:
-        page.made_of, page.listening, page.files = made_of, listening, lecture.served(taught)
+        page.made_of, page.listening = made_of, listening
         masthead = part(
             "masthead",
             label="Attention Explorer",
@@ -180,6 +186,7 @@ def build(
             events=("code", "evidence"),
             options={"notice": notice, "languages": languages(), "build": made_of},
             skeleton="<header><h1>Attention Explorer</h1></header>",
+            opening=shown_first,
         )
         language = gr.Textbox(ENGLISH, visible="hidden", elem_id="language")
         page.load(
@@ -193,22 +200,24 @@ def build(
             # Compare and Lecture share the workbench below, which stands outside of the tabs.
             compare_tab = tells_tab(gr.Tab(i18n("Compare"), id="compare"), "compare")
             with tells_tab(gr.Tab(i18n("Lecture"), id="lecture"), "lecture") as lecture_tab:
-                lecture.draw(worker, answers, taught, dict(zip(codes(), page.files)), language)
+                lecture.draw(worker, answers, taught, dict(zip(codes(), taught_files)), language)
             biases_tab = tells_tab(gr.Tab(i18n("Biases"), id="biases"), "biases")
             with tells_tab(gr.Tab(i18n("Blocks"), id="blocks"), "blocks") as blocks_tab:
                 block = blocks.draw(worker, live, answers, blocks_tab, language)
             with tells_tab(gr.Tab(i18n("Laboratory"), id="lab"), "lab") as lab_tab:
                 lab.draw(worker, lab_tab, language)
         asked = compare.draw(
-            worker, live, handlers, language, first, timm.list_models() + timm.list_pretrained(), ready
+            worker, live, handlers, language, shown_first, first, timm.list_models() + timm.list_pretrained(), ready
         )
         with biases_tab:
             inner, kept = biases.draw(
                 worker, Measuring(handlers), asked, [compare_tab, lecture_tab, blocks_tab, lab_tab]
             )
         share.draw(worker, handlers, masthead, asked, kept)
-        ways = navigation.draw(tabs, inner, block, opens)
+        ways = navigation.draw(tabs, inner, block, opens, shown_first)
         _relabelled(page, ways)
+    page.opening, opened = shown_first.file()
+    page.files = {**taught_files, page.opening: opened}
     page.queue(max_size=WAITING, default_concurrency_limit=None)
     return page
 

@@ -5,6 +5,7 @@ gr.HTML evaluates what is templated into it, so nothing is: every component gets
 
 from __future__ import annotations
 
+import hashlib
 import html
 import json
 from collections.abc import Callable, Sequence
@@ -23,6 +24,22 @@ _NOT_SERVED = (
 )
 
 
+class Opening:
+    """What the first view is drawn from. It is sent beside the page, so that nothing of it waits for gradio."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, Any] = {}
+
+    def add(self, draw: str, label: str, options: Any, first: Any) -> None:
+        """Take a part by the name that `part` knows it by, with what it has to know and what it shows at first."""
+        self._parts[draw] = {"label": label, "options": options, "first": first}
+
+    def file(self) -> tuple[str, web.File]:
+        """The name, which changes with the content, and the file."""
+        content = dumps(self._parts).encode()
+        return f"opening-{hashlib.sha256(content).hexdigest()[:16]}.json", web.packed(".json", content)
+
+
 def part(
     draw: str,
     value: Any = None,
@@ -33,6 +50,8 @@ def part(
     skeleton: str = "",
     elem_id: str | None = None,
     live: Sequence[Callable[..., Any]] = (),
+    opening: Opening | None = None,
+    first: Any = None,
 ) -> gr.HTML:
     """Make a part of the page that is drawn by one function of assets/web/page.js.
 
@@ -47,7 +66,12 @@ def part(
         skeleton: markup shown until the function has run; constant, never made from input.
         elem_id: id in the page.
         live: functions of the server that it can call, made by `explorer.ui.live.Live`.
+        opening: given for a part of the first view: its options and `first` are sent in a file of their own.
+        first: what it shows at first.
     """
+    if opening is not None:
+        opening.add(draw, label, options, first)
+        options = None
     names = ", ".join(f'"{name}"' for name in events)
     handles = f"element, trigger, props, watch, events: [{names}]" + (", server" if live else "")
     return gr.HTML(

@@ -9,11 +9,13 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -30,8 +32,11 @@ _KEPT = {"cache-control": "public, max-age=31536000, immutable", "vary": "accept
 _NEVER_KEPT = {"cache-control": "no-store"}
 #: Under this name a page asks whether the server that made it is still there.
 BUILD = "build"
-#: Styles that gradio sends with the page itself.
-_FRAME = "frame.css"
+#: Styles that gradio sends with the page itself; the others are served as one file.
+_FRAME, STYLES = "frame.css", "page.css"
+#: The module that the page begins with.
+ENTRY = "page.js"
+_IMPORT = re.compile(r'(?m)^(?:import|export) .* from "\./([a-z-]+\.js)";$')
 
 
 @dataclass(frozen=True)
@@ -52,11 +57,9 @@ class File:
 @lru_cache(maxsize=1)
 def files() -> dict[str, File]:
     """Name -> file, of everything that is served: modules, styles, and a table of texts for each further language."""
-    found = {}
-    for path in sorted(asset("web").iterdir(), key=lambda one: one.name):
-        ending = path.name[path.name.rfind(".") :]
-        if ending in (".js", ".css") and not path.name.endswith(".test.js") and path.name != _FRAME:
-            found[path.name] = path.read_bytes()
+    folder = sorted(asset("web").iterdir(), key=lambda one: one.name)
+    found = {one.name: one.read_bytes() for one in folder if one.suffix == ".js" and not one.name.endswith(".test.js")}
+    found[STYLES] = b"".join(one.read_bytes() for one in folder if one.suffix == ".css" and one.name != _FRAME)
     for code in codes()[1:]:
         found[f"texts-{code}.json"] = json.dumps(words.table(code), ensure_ascii=False, separators=(",", ":")).encode()
     return {name: packed(name[name.rfind(".") :], content) for name, content in found.items()}
@@ -83,14 +86,39 @@ def frame() -> str:
 
 def module() -> str:
     """JavaScript that loads the page's entry module, wherever the page is served."""
-    return f"import(new URL('{folder()}/page.js', document.baseURI))"
+    return f"import(new URL('{folder()}/{ENTRY}', document.baseURI))"
 
 
-def head() -> str:
-    """Markup for the page's head: all files are fetched at once, not one after another has asked for it."""
-    styles = [f'<link rel="stylesheet" href="{folder()}/{name}">' for name in files() if name.endswith(".css")]
-    modules = [f'<link rel="modulepreload" href="{folder()}/{name}">' for name in files() if name.endswith(".js")]
-    return "".join([*styles, *modules])
+@lru_cache(maxsize=1)
+def modules() -> tuple[str, ...]:
+    """The modules that the first view needs: the entry module, what it imports, and so on."""
+    found = [ENTRY]
+    for name in found:
+        found += [one for one in _IMPORT.findall(files()[name].plain.decode()) if one not in found]
+    return tuple(found)
+
+
+def head(opening: str) -> str:
+    """Markup for the page's head: all files of the first view are fetched at once, and it is drawn when they are there.
+
+    Args:
+        opening: name of the file that says what the page opens with.
+    """
+    preloads = [f'<link rel="modulepreload" href="{folder()}/{name}">' for name in modules()]
+    return "".join(
+        [
+            f'<link rel="stylesheet" href="{folder()}/{STYLES}">',
+            f'<link rel="preload" as="fetch" crossorigin href="{folder()}/{opening}" data-opening>',
+            *preloads,
+            f'<script type="module" src="{folder()}/{ENTRY}"></script>',
+        ]
+    )
+
+
+def links(opening: str) -> str:
+    """The same files as the value of a header, which browsers have before the markup."""
+    said = [f"<{folder()}/{STYLES}>;rel=preload;as=style", f"<{folder()}/{opening}>;rel=preload;as=fetch;crossorigin"]
+    return ",".join([*said, *(f"<{folder()}/{name}>;rel=modulepreload" for name in modules())])
 
 
 def routes(build: str, own: Mapping[str, File]) -> list[Route]:
@@ -116,16 +144,31 @@ def routes(build: str, own: Mapping[str, File]) -> list[Route]:
 
 
 class Packed:
-    """Compresses the page itself, which gradio sends as it is; its answers and streams pass as they are.
+    """Compresses the page itself, which gradio sends as it is, and says ahead which files it needs.
+
+    Its answers and streams pass as they are.
 
     Args:
         app: what answers.
+        links: the files, as `links` makes them.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, links: str) -> None:
         self.app, self.packing = app, GZipMiddleware(app, minimum_size=1000, compresslevel=6)
+        self.links = links
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
+
+        async def told(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(raw=message.setdefault("headers", []))
+                if headers.get("content-type", "").startswith("text/html"):
+                    headers.append("link", self.links)
+            await send(message)
+
         page = scope["type"] == "http" and scope["method"] == "GET" and "/gradio_api/" not in scope["path"]
-        await (self.packing if page else self.app)(scope, receive, send)
+        if page:
+            await self.packing(scope, receive, told)
+        else:
+            await self.app(scope, receive, send)

@@ -226,6 +226,50 @@ def test_the_first_view_asks_nothing_of_the_server(chromium: Any, server: str):
     page.close()
 
 
+#: Where the parts of the first view stand, px.
+_PLACES = """() => Object.fromEntries(["masthead", "scene", "samples", "controls", "stage"].map((name) => {
+    const box = document.querySelector(`#${name} .part`).getBoundingClientRect();
+    return [name, [box.x, box.y, box.width, box.height]];
+}))"""
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1440, 800])
+def test_the_first_view_is_there_before_gradio_and_stays_where_it_is(chromium: Any, server: str, width: int):
+    page = chromium.new_page(viewport={"width": width, "height": 900})
+    visit, held = Visit(page, server), []
+    # The part of gradio that builds pages comes late.
+    page.route(re.compile(r"/assets/Blocks-[^/]*\.js$"), held.append)
+    page.goto(server, wait_until="commit")
+    page.wait_for_selector("#opening #stage .part[data-painted]")
+    assert page.locator("#stage article.model:not(.waiting) .attribution canvas").count() == 4
+    assert held and page.locator("#tabs").count() == 0
+    before = page.evaluate(_PLACES)
+    # What is asked meanwhile is asked when gradio is there; who is at the keyboard stays there.
+    visit.sets("move-dx", 5)
+    page.locator("#scene canvas").first.focus()
+    for route in held:
+        route.continue_()
+    visit.settled("5 px right; rendered anew")
+    page.wait_for_selector("#tabs #lab-tab, #tabs [role=tab]")
+    page.wait_for_selector("#opening", state="detached")
+    assert page.evaluate("document.activeElement === document.querySelector('#scene .large canvas')")
+    assert page.locator("#stage, #scene, #masthead, #workbench").count() == 4
+    assert visit.painted() > 0 and visit.complaints == []
+    visit.sets("move-dx", 0)
+    visit.settled("not moved")
+    after = page.evaluate(_PLACES)
+    for name, box in before.items():
+        assert after[name] == pytest.approx(box, abs=3), name
+    assert page.evaluate("window.shifted") < 0.05
+    # What is chosen is what gradio's events are given.
+    visit.sets("move-dx", 3)
+    visit.settled("3 px right; rendered anew")
+    page.locator("#code").click()
+    page.wait_for_function("document.querySelector('dialog.code pre').textContent.includes('dx=3')")
+    page.close()
+
+
 @pytest.mark.browser
 def test_the_page_is_launched_as_any_page_of_gradio(chromium: Any, tmp_path: Path):
     with running(ALONE, tmp_path, root=None) as address:

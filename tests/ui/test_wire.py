@@ -74,16 +74,18 @@ def told(tsc: Path, folder: Path, found: list[tuple[str, Any]]) -> list[str]:
 
 def parts() -> list[tuple[str, Any]]:
     """The options of every part of a page, by their types."""
-    found = []
-    for part in build(["lab/conv"]).blocks.values():
+    page = build(["lab/conv"])
+    given = [
+        (name, part["options"]) for name, part in json.loads(page.files[page.opening].plain).items() if part["options"]
+    ]
+    for part in page.blocks.values():
         if isinstance(part, gr.HTML):
             named = re.search(r"page\.mount\('(\w+)'", part.js_on_load or "")
-            options = json.loads(part.props["options"])
             assert named
-            assert (options is not None) == (named[1] in OPTIONS), named[1]
-            if options is not None:
-                found.append((OPTIONS[named[1]], options))
-    return found
+            given.append((named[1], json.loads(part.props["options"])))
+    found = [(name, options) for name, options in given if options is not None]
+    assert {name for name, _ in found} == set(OPTIONS)
+    return [(OPTIONS[name], options) for name, options in found]
 
 
 def answers() -> list[tuple[str, Any]]:

@@ -66,7 +66,7 @@ class Visit:
                 const stage = document.querySelector("#stage .part");
                 return stage && Number(stage.dataset.painted) > after
                     && (!transform || stage.dataset.transform === transform)
-                    && !document.querySelector("#stage article.waiting") && window.explorer;
+                    && !document.querySelector("#stage article.waiting, #opening") && window.explorer;
             }""",
             arg=[transform, after],
         )

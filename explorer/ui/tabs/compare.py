@@ -20,7 +20,7 @@ from explorer.ui.controls import methods, moves
 from explorer.ui.handlers import Handlers
 from explorer.ui.live import Live
 from explorer.ui.scene import PRESETS, fields, layers, presets
-from explorer.ui.stage import listen, part
+from explorer.ui.stage import Opening, listen, part
 from explorer.ui.upload import pick, picture_input
 from explorer.ui.words import i18n
 from explorer.ui.worker import ANSWERS, ATTRIBUTIONS, UPLOADS, Worker
@@ -32,6 +32,7 @@ def draw(
     live: Live,
     handlers: Handlers,
     language: gr.Textbox,
+    opening: Opening,
     models: Sequence[str],
     names: Sequence[str],
     ready: bool = False,
@@ -43,22 +44,24 @@ def draw(
         live: makes what the browser asks while something moves.
         handlers: the tab's events.
         language: holds the page's language.
+        opening: takes what the first view is drawn from.
         models: specs on opening.
         names: model names for the search.
         ready: answer the first question now, so that the page comes with its first view.
 
     Returns name -> component of what is asked here: models, question and language.
     """
-    opening, _ = next(iter(PRESETS.values()))
+    shown, _ = next(iter(PRESETS.values()))
     # Models of photographs are met with a photograph.
     scene_first = any(text.startswith("lab/") for text in models)
     trained = networks.available()
-    first = {"scene": dataclasses.asdict(opening) if scene_first else None, "picture": next(iter(samples()))}
+    first = {"scene": dataclasses.asdict(shown) if scene_first else None, "picture": next(iter(samples()))}
     with gr.Row(elem_id="workbench", equal_height=False):
         with gr.Column(elem_id="bench", scale=0, min_width=300):
             part(
                 "scene",
-                layers(opening),
+                opening=opening,
+                first=layers(shown),
                 label=Message("What is shown"),
                 elem_id="scene",
                 skeleton=_SCENE_SKELETON,
@@ -66,6 +69,7 @@ def draw(
             )
             part(
                 "samples",
+                opening=opening,
                 label=Message("Scenes and photographs"),
                 elem_id="samples",
                 options={
@@ -98,6 +102,8 @@ def draw(
                 },
                 value=first,
                 events=("compute", "cancel"),
+                opening=opening,
+                first=first,
             )
         with gr.Column(elem_id="answers", scale=1, min_width=320):
             chosen = part(
@@ -105,6 +111,8 @@ def draw(
                 list(models),
                 label="Models",
                 elem_id="models",
+                opening=opening,
+                first=list(models),
                 options={
                     "most": MAX_MODELS,
                     "names": "\n".join([*trained, *names]),
@@ -115,7 +123,8 @@ def draw(
             )
             stage = part(
                 "stage",
-                handlers.answer(list(models), first) if ready else None,
+                opening=opening,
+                first=handlers.answer(list(models), first) if ready else None,
                 label="Answers",
                 elem_id="stage",
                 options={"palettes": {name: list(anchors) for name, anchors in PALETTES.items()}},
