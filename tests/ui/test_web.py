@@ -239,7 +239,7 @@ def test_the_first_view_is_there_before_gradio_and_stays_where_it_is(chromium: A
     page = chromium.new_page(viewport={"width": width, "height": 900})
     visit, held = Visit(page, server), []
     # The part of gradio that builds pages comes late.
-    page.route(re.compile(r"/assets/Blocks-[^/]*\.js$"), held.append)
+    page.route(re.compile(r"/assets/Blocks-[^/]*\.js$"), lambda route: held.append(route))
     page.goto(server, wait_until="commit")
     page.wait_for_selector("#opening #stage .part[data-painted]")
     assert page.locator("#stage article.model:not(.waiting) .attribution canvas").count() == 4
