@@ -243,7 +243,8 @@ def test_the_first_view_is_there_before_gradio_and_stays_where_it_is(chromium: A
     page.goto(server, wait_until="commit")
     page.wait_for_selector("#opening #stage .part[data-painted]")
     assert page.locator("#stage article.model:not(.waiting) .attribution canvas").count() == 4
-    assert held and page.locator("#tabs").count() == 0
+    assert held
+    assert page.locator("#tabs").count() == 0
     before = page.evaluate(_PLACES)
     # What is asked meanwhile is asked when gradio is there; who is at the keyboard stays there.
     visit.sets("move-dx", 5)
@@ -255,7 +256,8 @@ def test_the_first_view_is_there_before_gradio_and_stays_where_it_is(chromium: A
     page.wait_for_selector("#opening", state="detached")
     assert page.evaluate("document.activeElement === document.querySelector('#scene .large canvas')")
     assert page.locator("#stage, #scene, #masthead, #workbench").count() == 4
-    assert visit.painted() > 0 and visit.complaints == []
+    assert visit.painted() > 0
+    assert visit.complaints == []
     visit.sets("move-dx", 0)
     visit.settled("not moved")
     after = page.evaluate(_PLACES)
