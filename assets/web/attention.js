@@ -6,7 +6,7 @@ import { childrenOf, make, write } from "./dom.js";
 import { headOf, layersOf, reach } from "./geometry.js";
 import { asker, askedFrom, rowsOf } from "./maps.js";
 import { floats } from "./numbers.js";
-import { badge, blank, fit, hatch, note, paint, pinColour } from "./panel.js";
+import { badge, blank, drawNetwork, fit, hatch, note, paint, pinColour } from "./panel.js";
 import { choosePin } from "./pins.js";
 import * as questions from "./question.js";
 import { now } from "./shown.js";
@@ -25,6 +25,7 @@ const chooseMap = (row, data) => {
   const names = own.length > 1 ? own.map((number) => data.maps[number].part) : [];
   const wanted = names.indexOf(row.part ?? "");
   const number = own[wanted >= 0 ? wanted : own.length - 1];
+  drawNetwork(row.attention, row.layer, layers.length);
   row.layerDial.show(row.layer, layers.length - 1, say("{number} of {count}", { number: row.layer + 1, count: layers.length }));
   row.partDial.hidden = !names.length;
   if (row.parts.dataset.names !== names.join()) {
@@ -73,6 +74,7 @@ const showOthers = (row, data, map, range, sidesOf) => {
 /** @param {Row} row @param {Answered} data */
 const showNone = (row, data) => {
   const part = row.attention;
+  drawNetwork(part, 0, 0);
   blank(part, `${say("No attention map.")} ${say(data.no_map)}`.trim());
   write(part.where, "");
   write(part.about, "");
@@ -93,7 +95,7 @@ const describe = (row, map) => {
   const own = map.prefix.includes(token);
   write(part.where, map.layer);
   const layout = map.layout ? say(map.layout) : say("none");
-  part.where.title = `${map.layer} (${map.mechanism}), ${say("layout: {layout}", { layout })}${map.grid ? `, ${say("{rows} × {columns} cells", { rows: map.grid[0], columns: map.grid[1] })}` : ""}`;
+  part.network.title = part.where.title = `${map.layer} (${map.mechanism}), ${say("layout: {layout}", { layout })}${map.grid ? `, ${say("{rows} × {columns} cells", { rows: map.grid[0], columns: map.grid[1] })}` : ""}`;
   write(part.about, own ? say("asked by the {token} token", { token: say(token) }) : "");
   return { kind: say(map.kind_title), unit: say(map.unit), token, own };
 };

@@ -81,7 +81,7 @@ const keepLook = (palettes) => {
   });
 };
 
-/** The toolbar: {element, show(token)}, `token` whether any map has a class token. isSide() says how rows stand now. */
+/** The toolbar: {element, show(token), legend(moved, signed)}, `token` whether any map has a class token. isSide() says how rows stand now. */
 /** @param {string[]} palettes @param {() => boolean} isSide */
 export const toolbar = (palettes, isSide) => {
   const view = chooser(msg("View"), "view", VIEWS, {
@@ -104,9 +104,14 @@ export const toolbar = (palettes, isSide) => {
     token, lay,
   ];
   keepLook(palettes);
+  const before = make("span", {}, make("span", { class: "swatch thin" }), say("before"));
+  const colours = make("span", {}, make("span", { class: "swatch for" }), say("for the answer"), make("span", { class: "swatch against" }), say("against it"));
   return {
+    /** Tell of the marks of what was before, and of the colours of attributions, where there are any. */
+    legend: (/** @type {boolean} */ moved, /** @type {boolean} */ signed) => { before.hidden = !moved; colours.hidden = !signed; },
     element: make("div", { class: "toolbar" },
       make("div", { class: "views", role: "toolbar", "aria-label": say("What is shown of the move") }, view.element),
+      make("p", { class: "legend" }, before, colours),
       make("details", { class: "looks" }, make("summary", { text: say("How maps are drawn") }), make("div", { class: "looking" }, ...drawn.map((one) => one.element)))),
     show: (/** @type {boolean} */ hasToken) => {
       for (const one of [view, ...drawn]) one.show();

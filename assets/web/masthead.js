@@ -6,6 +6,7 @@ import { copy, copyButton } from "./copy-button.js";
 import { make, need, write } from "./dom.js";
 import * as link from "./link.js";
 import * as questions from "./question.js";
+import { story } from "./story.js";
 import * as ways from "./ways.js";
 import { language, languageNames, say, setLanguage } from "./words.js";
 
@@ -45,7 +46,7 @@ export const masthead = (element, { options, trigger }) => {
   hear("written", () => { evidence.disabled = false; write(evidence, say("Evidence")); });
   need(element, ".part").replaceChildren(make("header", {},
     make("h1", { text: "Attention Explorer" }),
-    make("p", { text: `${say("Drag the object: every model answers anew.")} ${say("The maps show where each one looks and what its answer rests on.")} ${say("Click a place to ask from there.")}` }),
+    story(),
     make("div", { class: "actions" }, share, code, evidence, tongues())), said);
   notice(options.notice ? say(options.notice) : "");
 };

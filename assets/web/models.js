@@ -16,12 +16,19 @@ const PARTS = ["block", "setup", "seed"];
 let names = [];
 /** @type {string[]} */
 let short = [];
-/** @type {[string, string][]} */
+/** @type {[string, string, string][]} name, question, what it is called */
 let blocks = [];
 /** @type {(Parts & {text: string})[]} the laboratory's models */
 let trained = [];
 /** @type {ReturnType<typeof editor>[]} */
 const editors = [];
+
+/** What a block is called. */
+/** @param {string} name */
+const called = (name) => say(blocks.find(([block]) => block === name)?.[2] ?? name);
+/** What a model is called: one of the laboratory's by its block, any other by its name. */
+/** @param {string} text */
+export const nameOf = (text) => { const own = splitLab(text); return own ? called(own.block) : text; };
 
 /** Selects for the parts of a model of the laboratory: {element, show(parts)}. */
 /** @param {number} index @param {() => string} current @param {(text: string) => void} commit */
@@ -47,9 +54,11 @@ const laboratory = (index, current, commit) => {
     const select = choices[at];
     if (select.dataset.values !== values.join()) {
       select.dataset.values = values.join();
-      select.replaceChildren(...values.map((value) => make("option", { value, text: name === "seed" ? `#${value}` : say(value) })));
+      select.replaceChildren(...values.map((value) => make("option", { value, text: name === "seed" ? `#${value}` : name === "block" ? called(value) : say(value) })));
     }
     select.value = own[name];
+    // A narrow select may cut its text.
+    select.title = `${say(TITLES[name])}: ${name === "block" ? `${called(own.block)} (${own.block})` : own[name]}`;
   });
   return { element: make("div", { class: "laboratory" }, ...choices), show };
 };

@@ -111,6 +111,7 @@ export interface Panel {
   scale: HTMLElement;
   reading: HTMLElement;
   where: HTMLElement;
+  network: HTMLElement;
   about: HTMLElement;
   badge: HTMLElement;
   note: HTMLElement;

@@ -197,10 +197,23 @@ export const panel = (name, title) => {
   const badge = make("span", { class: "badge" });
   const note = make("p", { class: "note", hidden: true });
   const where = make("bdi");
+  const network = make("span", { class: "network", "aria-hidden": "true", hidden: true });
   const element = make("figure", { class: `panel ${name}` },
-    make("figcaption", {}, make("span", { class: "title", text: title }), make("span", { class: "where" }, where), badge),
+    make("figcaption", {}, make("span", { class: "title", text: title }), network, make("span", { class: "where" }, where), badge),
     make("div", { class: "frame" }, canvas, blank, tip), scale, unit, reading, about, note);
-  return { element, canvas, blank, tip, low, high, strip, unit, scale, reading, where, about, badge, note, shown: null, rest: "" };
+  return { element, canvas, blank, tip, low, high, strip, unit, scale, reading, where, network, about, badge, note, shown: null, rest: "" };
+};
+
+//: Of more layers no drawing is small and clear.
+const MOST_LAYERS = 12;
+/** Draw where in its network a map is from: a box a layer with attention, from the picture to the answer. */
+/** @param {Panel} part @param {number} layer @param {number} count */
+export const drawNetwork = ({ network, element }, layer, count) => {
+  network.hidden = count < 1 || count > MOST_LAYERS;
+  element.classList.toggle("placed", !network.hidden);
+  if (network.dataset.shown === `${layer} ${count}`) return;
+  network.dataset.shown = `${layer} ${count}`;
+  network.replaceChildren(make("i", { class: "end" }), ...Array.from({ length: count }, (_, at) => make("i", { class: at === layer ? "box here" : "box" })), make("i", { class: "end" }));
 };
 
 /** Show a sentence in place of the canvas; none shows the canvas. */
@@ -225,6 +238,8 @@ export const badge = (element, state, title) => {
 export const note = (part, lines) => {
   const text = lines.filter(Boolean).join(" ");
   write(part.note, text);
+  // Beside other models there is room for its beginning alone.
+  part.note.title = text;
   part.note.hidden = !text;
 };
 
@@ -261,6 +276,8 @@ export const paint = (part, map, size, under, { pins, unit, words, hatched = fal
     part.strip.style.background = gradient(map.range.map);
   }
   write(part.unit, unit);
+  // Where models stand side by side, the unit is told by the scale alone.
+  part.scale.title = unit;
   part.shown = { ...map, unit };
   const summary = summarise(map);
   write(part.reading, summary.short);

@@ -40,6 +40,9 @@ export const sameScene = (one, two) => (one && two ? named(one) === named(two) :
 export const get = () => question;
 /** (height, width) of the first model's input, whose pixels the move is in. */
 export const frame = () => frameSize;
+/** What a field of a scene may be. */
+/** @param {string} field */
+export const choicesOf = (field) => sceneFields.find(({ name }) => name === field)?.choices ?? [];
 /** Take the frame that an answer came with. */
 /** @param {Size} size */
 export const setFrame = (size) => {

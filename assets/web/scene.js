@@ -11,6 +11,7 @@ import * as questions from "./question.js";
 import { named } from "./question.js";
 import { draw, drawPicture, known, learn, moveOf, preview } from "./scenery.js";
 import { isAnswered, now } from "./shown.js";
+import { pushes } from "./story.js";
 import { say, sayClass } from "./words.js";
 
 /** What is shown as it is now, large, and as the models see it. */
@@ -21,7 +22,7 @@ export const scene = (element, { first, server }) => {
   const words = make("p");
   const hint = make("p", { class: "nudge", "aria-hidden": "true", text: say("Drag me") });
   const root = need(element, ".part");
-  root.replaceChildren(make("div", { class: "large" }, canvas, hint), make("div", { class: "seen" }, seen, words));
+  root.replaceChildren(make("div", { class: "large" }, canvas, hint), make("div", { class: "seen" }, seen, pushes(), words));
   // The layers of the first scene come with the page, and are decoded by and by.
   let asked = named(JSON.parse(first).scene);
 

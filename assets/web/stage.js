@@ -11,7 +11,7 @@ import { make, need, write } from "./dom.js";
 import { chooseLayers, keepLayers } from "./layers.js";
 import { asking } from "./live.js";
 import { toolbar } from "./looks.js";
-import { addButton, editorOf } from "./models.js";
+import { addButton, editorOf, nameOf } from "./models.js";
 import { bytes } from "./numbers.js";
 import { picture } from "./panel.js";
 import * as questions from "./question.js";
@@ -29,6 +29,7 @@ const UNTRAINED = msg("Models marked random have learnt nothing: their maps show
 const list = make("div", { class: "rows" });
 const foot = make("div", { class: "foot" });
 const status = make("span", { class: "status", role: "status" });
+const verdict = make("span", { class: "verdicts" });
 const notes = make("span", { class: "picture-notes" });
 /** @type {ReturnType<typeof toolbar> | null} */
 let bar = null;
@@ -75,6 +76,7 @@ const draw = () => {
   paintAll(live().map((row) => attention(row, row.data, now.images)).filter((one) => one !== null), shared);
   // Activations of different networks have no unit in common.
   paintAll(live().map((row) => attribution(row, row.data, now.images)).filter((one) => one !== null), now.look.scale === "all");
+  bar?.legend(!now.answer.identity, now.look.view !== "difference" && live().some(({ attribution: { shown } }) => shown?.range.map === "diverging"));
   mark();
 };
 const redraw = () => {
@@ -136,6 +138,16 @@ const handOut = (answer) => chosen.models().forEach((name, index) => {
   present(rows[index]);
 });
 
+/** Which models keep their answer after a move and which do not, in a sentence; it waits for a lesson's reveal. */
+/** @param {Answer} answer */
+const verdictOf = ({ identity, rows: all }) => {
+  if (identity || "unrevealed" in document.documentElement.dataset) return "";
+  const moved = all.filter(isAnswered).filter(({ predictions: [before, after] }) => before.top.length && after.top.length);
+  const [kept, lost] = [true, false].map((same) => moved.filter(({ predictions: [before, after] }) => same === (before.decided.join() === after.decided.join()))
+    .map(({ asked }) => nameOf(asked)).join(", "));
+  return [kept && say("Kept: {models}.", { models: kept }), lost && say("Changed: {models}.", { models: lost })].filter(Boolean).join(" ");
+};
+
 /** @type {Answer | null} whose pictures are being decoded */
 let coming = null;
 /** Take an answer, unless what is shown or coming answers more of what is asked now. */
@@ -160,6 +172,7 @@ const receive = async (text) => {
   if (next.models[0] === chosen.models()[0]) questions.setFrame(next.frame);
   handOut(next);
   chooseLayers();
+  write(verdict, verdictOf(next));
   write(status, next.identity ? say("Not moved.") : say("Moved: {move}.", { move: say(next.transform) }));
   const lines = next.notes.map((line) => say(line));
   if (next.rows.some((row) => isAnswered(row) && row.state === "random")) lines.push(say(UNTRAINED));
@@ -236,7 +249,10 @@ const listen = (server) => {
     for (const row of live()) showSeen(row, row.data, now.images);
   });
   hear("models", place);
-  hear("revealed", () => { for (const row of live()) present(row); });
+  hear("revealed", () => {
+    for (const row of live()) present(row);
+    if (now.answer) write(verdict, verdictOf(now.answer));
+  });
   new ResizeObserver(([{ contentRect }]) => { width = contentRect.width; soon(); }).observe(list);
 };
 
@@ -251,7 +267,7 @@ export const stage = (element, { options, server, given }) => {
   learnPalettes(options.palettes);
   bar = toolbar(Object.keys(options.palettes), isSide);
   keepLayers();
-  root.replaceChildren(bar.element, make("p", { class: "said" }, status, notes), list, foot);
+  root.replaceChildren(bar.element, make("p", { class: "said" }, status, verdict), list, make("p", { class: "said" }, notes), foot);
   width = list.clientWidth;
   place();
   listen(server);

@@ -285,7 +285,8 @@ export interface ModelsOptions {
   names: string;
   short: string[];
   lab: string[];
-  blocks: [string, string][];
+  /** name, question, what it is called */
+  blocks: [string, string, string][];
 }
 export interface ControlsOptions {
   moves: MoveParameter[];
@@ -298,6 +299,14 @@ export interface SceneSample { name: string; alt: string; scene: Required<Scene>
 export interface PhotographSample { name: string; alt: string; image: string }
 export interface SamplesOptions { scenes: SceneSample[]; photographs: PhotographSample[] }
 export interface StageOptions { palettes: Record<string, string[]> }
+/** explorer/ui/cards.py; `view` and `lesson` are links within the page */
+export interface FindingCard {
+  name: Text;
+  sentence: Text;
+  view: string;
+  lesson: string;
+  bars: { name: Text; colour: string; value: number; low: number | null; high: number | null; text: Text }[];
+}
 export interface ProbeOptions { bias: string; question: Text; intro: Text; probes: Probe[] }
 export interface WorkingOptions { bias: string }
 

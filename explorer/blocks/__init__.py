@@ -4,7 +4,7 @@ The order of the imports is the order everywhere: controls first, blocks for ref
 """
 
 # isort: off
-from explorer.blocks.base import BLOCKS, Block, option
+from explorer.blocks.base import BLOCKS, Block, option, short_name
 from explorer.blocks import none, conv  # noqa: F401
 from explorer.blocks import mhsa, axial, channel, linear, c2f, c2f_gate, coord, ca_c2f  # noqa: F401
 from explorer.blocks import se, eca, cbam, nonlocal_  # noqa: F401
@@ -12,6 +12,6 @@ from explorer.blocks import se, eca, cbam, nonlocal_  # noqa: F401
 # isort: on
 from explorer.guests import invite
 
-__all__ = ["BLOCKS", "Block", "option"]
+__all__ = ["BLOCKS", "Block", "option", "short_name"]
 
 invite("explorer.blocks")

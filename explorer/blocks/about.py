@@ -59,6 +59,7 @@ class About:
         diagram: how the numbers flow.
         correction: what is often said of it and what is so, or "".
         example: parameters with which the example of use builds it.
+        short: what it is called in a list or a figure, in at most four words; "": its title is short enough.
     """
 
     title: str
@@ -76,6 +77,7 @@ class About:
     difficulty: str = ""
     correction: str = ""
     example: Mapping[str, Any] = field(default_factory=dict)
+    short: str = ""
 
 
 #: The ends of every diagram.

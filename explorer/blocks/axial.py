@@ -57,6 +57,7 @@ class Axial(Block):
     residual: ClassVar[bool] = True
     kind: ClassVar[MapKind | None] = "axial"
     about: ClassVar = About(
+        short="Rows and columns",
         title="Row and column attention",
         formula=(
             r"R_{i} = \mathrm{softmax}\!\left(\tfrac{Q_i K_i^\top}{\sqrt{d_h}}\right)\ \text{in row } i,\quad "

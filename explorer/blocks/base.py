@@ -91,3 +91,9 @@ class Block(nn.Module):
 
 
 BLOCKS: Registry[type[Block]] = Registry("block", ("options", "residual", "kind", "about"))
+
+
+def short_name(block: str) -> str:
+    """What a registered block is called where there is little room, as "Rows and columns"; raises UnknownNameError."""
+    about = BLOCKS[block].about
+    return about.short or about.title

@@ -49,6 +49,7 @@ class C2f(Block):
     kind: ClassVar[MapKind | None] = None
     no_map: ClassVar[str] = "C2f is made of convolutions and weighs no positions: what it looks at is an attribution's."
     about: ClassVar = About(
+        short="C2f",
         title="C2f: CSP bottleneck with two convolutions",
         formula=(
             r"[p_0, p_1] = f_1(x),\qquad p_{k+1} = p_k + f_3(f_3(p_k)),\qquad "

@@ -29,6 +29,7 @@ class C2fGate(Block):
     kind: ClassVar[MapKind | None] = "gate"
     gates: ClassVar = ("gate",)
     about: ClassVar = About(
+        short="C2f gate",
         title="Spatial gate drawn as C2f",
         formula=(
             r"g = \sigma\left(w * (A * x + B * x)\right) \in (0,1)^{1\times H\times W},\qquad "

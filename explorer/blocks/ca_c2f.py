@@ -49,6 +49,7 @@ class CoordC2f(C2f):
     kind: ClassVar[MapKind | None] = "gate"
     no_map: ClassVar[str] = ""
     about: ClassVar = About(
+        short="C2f + coordinate attention",
         title="C2f with coordinate attention",
         formula=(
             r"[p_0, p_1] = f_1(x),\qquad p_{k+1} = p_k + \mathrm{coord}\left(f_3(f_3(p_k))\right),\qquad "

@@ -30,6 +30,7 @@ class Cbam(Block):
     residual: ClassVar[bool] = False
     kind: ClassVar[MapKind | None] = "gate"
     about: ClassVar = About(
+        short="CBAM",
         title="Convolutional block attention (CBAM)",
         formula=(
             r"x' = x \odot \sigma\left(f(\mathrm{mean}\, x) + f(\max x)\right),\qquad "

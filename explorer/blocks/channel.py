@@ -35,6 +35,7 @@ class ChannelAttention(Block):
     residual: ClassVar[bool] = True
     kind: ClassVar[MapKind | None] = "channel"
     about: ClassVar = About(
+        short="Between channels",
         title="Attention between channels",
         formula=(
             r"A = \mathrm{softmax}\!\left(\tau\, \hat Q^\top \hat K\right) \in \mathbb{R}^{d_g\times d_g},\qquad "

@@ -29,6 +29,7 @@ class DepthwiseConvolution(Block):
     kind: ClassVar[MapKind | None] = None
     no_map: ClassVar[str] = "A convolution weighs its neighbours alike in every image, so it has no map of this one."
     about: ClassVar = About(
+        short="Convolution",
         title="Depthwise 3×3 convolution",
         formula=r"\mathrm{out}_{c,i,j} = b_c + \sum_{a,b=-1}^{1} w_{c,a,b}\; x_{c,i+a,j+b}",
         plain="out[c,i,j] = b[c] + sum over a, b in -1..1 of w[c,a,b] x[c,i+a,j+b]",

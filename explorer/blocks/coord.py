@@ -30,6 +30,7 @@ class Coord(Block):
     residual: ClassVar[bool] = False
     kind: ClassVar[MapKind | None] = "gate"
     about: ClassVar = About(
+        short="Coordinate attention",
         title="Coordinate attention",
         formula=(
             r"\mathrm{out}_{c,i,j} = x_{c,i,j}\; g^h_{c,i}\; g^w_{c,j},\qquad "

@@ -28,6 +28,7 @@ class EfficientChannelAttention(Block):
     residual: ClassVar[bool] = False
     kind: ClassVar[MapKind | None] = "channel"
     about: ClassVar = About(
+        short="Efficient channel attention",
         title="Efficient channel attention",
         formula=(
             r"\mathrm{out}_c = x_c\; \sigma\Big("

@@ -30,6 +30,7 @@ class LinearAttention(Block):
     residual: ClassVar[bool] = True
     kind: ClassVar[MapKind | None] = "context"
     about: ClassVar = About(
+        short="Linear attention",
         title="Linear separable attention",
         formula=(
             r"s = \mathrm{softmax}(x W_I) \in \mathbb{R}^{n},\qquad c = \sum_i s_i\, x_i W_K,\qquad "

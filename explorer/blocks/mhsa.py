@@ -35,6 +35,7 @@ class MultiHeadSelfAttention(Block):
     residual: ClassVar[bool] = True
     kind: ClassVar[MapKind | None] = "pairwise"
     about: ClassVar = About(
+        short="Self-attention",
         title="Multi-head self-attention",
         formula=(
             r"A = \mathrm{softmax}\!\left(\tfrac{Q K^\top}{\sqrt{d_h}} + B\right),\qquad "

@@ -25,6 +25,7 @@ class Nothing(Block):
     kind: ClassVar[MapKind | None] = None
     no_map: ClassVar[str] = "The identity mixes no positions, so there is nothing to show."
     about: ClassVar = About(
+        short="No mixing",
         title="No block",
         formula=r"\mathrm{out} = x",
         plain="out = x",

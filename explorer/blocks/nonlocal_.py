@@ -30,6 +30,7 @@ class NonLocal(Block):
     residual: ClassVar[bool] = False
     kind: ClassVar[MapKind | None] = "pairwise"
     about: ClassVar = About(
+        short="Non-local attention",
         title="The non-local block",
         formula=(
             r"A = \mathrm{softmax}\!\left(\tfrac{Q K^\top}{\sqrt{d}}\right),\qquad "

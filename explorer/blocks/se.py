@@ -29,6 +29,7 @@ class SqueezeExcite(Block):
     residual: ClassVar[bool] = False
     kind: ClassVar[MapKind | None] = "channel"
     about: ClassVar = About(
+        short="Squeeze and excitation",
         title="Squeeze and excitation",
         formula=(
             r"\mathrm{out}_c = x_c\; \sigma\left(W_2\, \mathrm{ReLU}(W_1\, \bar x)\right)_c,\qquad "

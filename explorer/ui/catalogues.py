@@ -20,7 +20,7 @@ from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po, write_po
 
 from explorer.attribution import METHODS
-from explorer.blocks import BLOCKS
+from explorer.blocks import BLOCKS, short_name
 from explorer.blocks.explain import Explanation, explain
 from explorer.images import alt_text, samples
 from explorer.kinds import KINDS
@@ -94,7 +94,7 @@ def declared(without: Collection[Path] = ()) -> Iterator[str]:
             yield from (question(probe), probe.limits, probe.headline, name.replace("-", " "), *_parameters(probe))
     for name, block in BLOCKS.items():
         if ours(block):
-            yield from _explained(explain(name))
+            yield from (short_name(name), *_explained(explain(name)))
 
 
 def lesson_texts(lesson: Lesson) -> Iterator[str]:

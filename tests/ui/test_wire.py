@@ -36,6 +36,7 @@ OPTIONS = {
     "controls": "ControlsOptions",
     "samples": "SamplesOptions",
     "stage": "StageOptions",
+    "cards": "FindingCard[]",
     "lecture": "LectureOptions",
     "probe": "ProbeOptions",
     "working": "WorkingOptions",

@@ -9,13 +9,14 @@ from typing import Any, cast
 
 import gradio as gr
 
-from explorer.blocks import BLOCKS
+from explorer.blocks import BLOCKS, short_name
 from explorer.figures.sheet import PALETTES
 from explorer.images import alt_text, samples
 from explorer.lab import networks
 from explorer.messages import Message
 from explorer.registry import question
 from explorer.scenes import Scene
+from explorer.ui.cards import drawn
 from explorer.ui.controls import methods, moves
 from explorer.ui.handlers import Handlers
 from explorer.ui.live import Live
@@ -118,7 +119,7 @@ def draw(
                     "names": "\n".join([*trained, *names]),
                     "short": [*(name for name in trained if "#" not in name), *SHORT_LIST],
                     "lab": list(trained),
-                    "blocks": [[name, question(block)] for name, block in BLOCKS.items()],
+                    "blocks": [[name, question(block), short_name(name)] for name, block in BLOCKS.items()],
                 },
             )
             stage = part(
@@ -134,6 +135,8 @@ def draw(
                     live.function("bank", ANSWERS, handlers.bank),
                 ],
             )
+            if found := drawn():
+                part("cards", label=Message("What the laboratory found"), elem_id="cards", options=found)
             file = gr.UploadButton(
                 cast(str, i18n("Load a fitted block (.safetensors)")),
                 file_types=[".safetensors"],

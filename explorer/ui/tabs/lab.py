@@ -22,6 +22,7 @@ from explorer.messages import ENGLISH, Message, encoded, language_of, listed, ra
 from explorer.models.spec import ModelSpec
 from explorer.probes.charting import percent
 from explorer.resources import asset
+from explorer.ui.cards import drawn
 from explorer.ui.measuring import told
 from explorer.ui.stage import part
 from explorer.ui.words import dumps, i18n, translated_panel
@@ -48,6 +49,8 @@ def draw(worker: Worker, tab: gr.Tab, language: gr.Textbox) -> None:
     """
     offered = there()
     with gr.Column(elem_id="lab"):
+        if found := drawn():
+            part("cards", label=Message("What the laboratory found"), elem_id="lab-cards", options=found)
         intro = gr.Markdown(_INTRO, elem_id="lab-intro")
         if not offered:
             gr.Markdown(_NO_TABLE)

@@ -1,0 +1,124 @@
+"""The laboratory's findings as sentences: what they say follows the table, whatever it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from explorer.blocks import short_name
+from explorer.lab.cards import Card, cards, shipped_cards
+from explorer.lab.findings import GAP, SHAPE_BIAS, WHOLE, shifted, zoomed
+from explorer.lab.summary import Key, SetUp, shipped
+from explorer.lab.table import Row, load_table
+
+NAMES = ["Translation", "Scale", "Shape", "Context", "Architecture or training?"]
+
+
+class Made(SetUp):
+    """A set-up whose numbers are given: block -> key -> a value a seed."""
+
+    def __init__(self, name: str, values: Mapping[str, Mapping[Key, list[float]]]) -> None:
+        super().__init__((), name)
+        self.values = values
+
+    @property
+    def blocks(self) -> list[str]:
+        return list(self.values)
+
+    def of(self, block: str, key: Key) -> dict[int, float]:
+        return dict(enumerate(self.values[block].get(key, ())))
+
+
+def made(lost: Mapping[str, list[float]], accuracy: float = 0.99) -> Made:
+    """Blocks that lose so much of their accuracy 8 px off, a value a seed."""
+    return Made(
+        "centred",
+        {
+            block: {
+                WHOLE: [accuracy] * len(own),
+                shifted(0): [accuracy] * len(own),
+                shifted(8): [accuracy - one for one in own],
+            }
+            for block, own in lost.items()
+        },
+    )
+
+
+def only(found: Mapping[str, SetUp]) -> Card:
+    (card,) = cards(found)
+    return card
+
+
+def test_a_card_names_who_loses_least_and_most():
+    card = only({"centred": made({"conv": [0.1, 0.11, 0.1], "mhsa": [0.8, 0.82, 0.81], "c2f": [0.3, 0.31, 0.3]})})
+    assert card.name == "Translation"
+    assert [one.block for one in card.models] == ["conv", "mhsa"]
+    assert card.shown
+    assert "Convolution loses 10 points" in card.sentence
+    assert "Self-attention 81 points" in card.sentence
+    assert card.seeds == 3
+
+
+def test_it_turns_with_the_table():
+    card = only({"centred": made({"conv": [0.8, 0.82, 0.81], "mhsa": [0.1, 0.11, 0.1]})})
+    assert [one.block for one in card.models] == ["mhsa", "conv"]
+    assert "Self-attention loses 10 points" in card.sentence
+
+
+def test_what_is_not_shown_is_said():
+    card = only({"centred": made({"conv": [0.1, 0.5, 0.3], "mhsa": [0.4, 0.2, 0.5]})})
+    assert not card.shown
+    assert "That they differ is not shown (3 seeds)." in card.sentence
+
+
+def test_one_seed_may_be_chance():
+    card = only({"centred": made({"conv": [0.1], "mhsa": [0.4]})})
+    assert not card.shown
+    assert "it may be chance" in card.sentence
+
+
+def test_many_blocks_are_corrected_for():
+    pair = {"conv": [0.10, 0.12, 0.11], "mhsa": [0.20, 0.19, 0.24]}
+    assert only({"centred": made(pair)}).shown
+    noisy = {name: [0.15, 0.16, 0.14] for name in ("axial", "c2f", "ca_c2f", "coord", "linear")}
+    assert not only({"centred": made({**pair, **noisy})}).shown
+
+
+def test_blocks_that_have_not_learnt_are_left_out():
+    assert cards({"centred": made({"conv": [0.1, 0.1], "none": [0.6, 0.6]}, accuracy=0.9)}) == []
+    assert cards({}) == []
+
+
+def test_the_cards_that_ship_say_what_the_table_says():
+    found = shipped_cards()
+    assert [one.name for one in found] == NAMES
+    keys = {"Translation": (shifted(8), shifted(0)), "Scale": (zoomed(0.5), zoomed(1.0))}
+    centred = shipped("centred")
+    for card in found:
+        for number in card.numbers:
+            assert number.low is not None
+        if card.name in keys:
+            after, before = (centred.mean(card.models[1].block, key) for key in keys[card.name])
+            assert after is not None
+            assert before is not None
+            assert card.numbers[1].mean == pytest.approx(before.mean - after.mean, abs=1e-9)
+            assert short_name(card.models[1].block) in card.sentence
+    shape = next(one for one in found if one.name == "Shape")
+    assert shape.numbers[1].mean == pytest.approx(shipped("cue").mean(shape.models[1].block, SHAPE_BIAS).mean)
+    context = next(one for one in found if one.name == "Context")
+    assert context.numbers[0].mean == pytest.approx(centred.mean(context.models[0].block, GAP).mean)
+
+
+def test_another_table_gives_another_card():
+    def swapped(row: Row) -> Row:
+        """Convolution and self-attention have each other's numbers."""
+        other = {"lab/conv": "lab/mhsa", "lab/mhsa": "lab/conv"}
+        name, _, seed = row.model.partition("#")
+        return replace(row, model=f"{other[name]}#{seed}" if seed else other[name]) if name in other else row
+
+    rows = [swapped(row) for row in load_table()]
+    card = cards({"centred": SetUp(rows, "centred")})[0]
+    assert card.models[1].block == "conv"
+    assert "Convolution 84 points" in card.sentence or "Convolution 8" in card.sentence
