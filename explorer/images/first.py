@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from explorer.errors import ImageError
-from explorer.images import tiff
+from explorer.images import tags
 from explorer.messages import Message
 
 #: Most scans of a JPEG: each goes over all of the picture. Programs write one, or about ten for a progressive one.
@@ -44,7 +44,7 @@ class First:
     size: tuple[int, int] | None = None
     orientation: int = 1
     animated: bool = False
-    page: tiff.Page | None = None
+    page: tags.Page | None = None
     deep: bool = False
 
 
@@ -118,7 +118,7 @@ def _jpeg(data: bytes, name: str) -> First:
         segment = data[at : at + max(2, length)]
         at += max(2, length)
         if code == 0xE1 and segment[2:8] == b"Exif\0\0" and orientation == 1:
-            orientation = tiff.orientation(segment[2:])
+            orientation = tags.orientation(segment[2:])
         if code in _FRAMES and len(segment) >= 8:
             size = struct.unpack_from(">HH", segment, 3)[::-1]
             _check_frame(code, segment, name)
@@ -165,7 +165,7 @@ def _png(data: bytes, name: str) -> First:
         elif kind == b"acTL":
             animated = len(body) >= 4 and int.from_bytes(body[:4], "big") > 1
         elif kind == b"eXIf":
-            orientation = tiff.orientation(body)
+            orientation = tags.orientation(body)
         if kind in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"):
             out.append(whole)
         if kind == b"IEND":
@@ -248,7 +248,7 @@ def _webp(data: bytes, name: str) -> First:
             bits = int.from_bytes(body[1:5], "little")
             size = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
         elif kind == b"EXIF":
-            orientation = tiff.orientation(body)
+            orientation = tags.orientation(body)
         frames += kind == b"ANMF"
         if kind in (b"VP8X", b"ANIM", b"ALPH", b"VP8 ", b"VP8L") or (kind == b"ANMF" and frames == 1):
             kept.append(whole)
@@ -277,13 +277,13 @@ def _bmp(data: bytes, name: str) -> First:
 
 
 def _tiff(data: bytes, name: str) -> First:
-    page = tiff.read_page(data)
+    page = tags.read_page(data)
     if page is None:
         raise ImageError(
             Message("{name} is a TIFF whose first page is damaged; get it again, or choose another", name=name)
         )
     size = page.number(256, 0), page.number(257, 0)
-    return First(data, "TIFF", size, page.number(tiff.ORIENTATION, 1), page.several, page)
+    return First(data, "TIFF", size, page.number(tags.Tag.ORIENTATION, 1), page.several, page)
 
 
 _READERS: dict[str, Callable[[bytes, str], First]] = {

@@ -23,13 +23,13 @@ from torch import nn
 from explorer.errors import ExplorerError, ModelError, ParameterError, UnknownNameError, WeightsError
 from explorer.messages import Message
 from explorer.models.heads import CONFIG_KEYS
+from explorer.models.hub import hub_file
 from explorer.models.labels import NAME_KEYS
 from explorer.models.sizes import check_numbers
 from explorer.models.spec import ModelSpec, Source
 from explorer.models.weights import (
     check_readable,
     folder_weights,
-    hub_file,
     hub_weights,
     read_config,
 )

@@ -14,6 +14,7 @@ from torch import Tensor
 from explorer.errors import MethodError, ParameterError
 from explorer.images import Bands, Picture
 from explorer.images.folders import Folder
+from explorer.images.on_disk import checked
 from explorer.messages import Message
 from explorer.models.model import Model
 from explorer.probes.answers import as_it_is, probabilities
@@ -21,7 +22,7 @@ from explorer.probes.base import Run, Step, need_one_class
 from explorer.probes.cues import others
 from explorer.probes.rows import Row, rate, row
 from explorer.probes.shares import newcombe, paired
-from explorer.probes.stimuli import Shown, Stimulus, checked, render_many
+from explorer.probes.stimuli import Shown, Stimulus, render_many
 from explorer.probes.stimuli import scenes as drawn_scenes
 from explorer.scenes import BACKGROUNDS, CLASSES, Scene
 

@@ -14,6 +14,7 @@ from explorer.errors import MethodError, ParameterError
 from explorer.figures.sheet import Axis, Section
 from explorer.images import Bands, Picture
 from explorer.images.folders import Folder
+from explorer.images.on_disk import checked
 from explorer.messages import Message, sentences
 from explorer.models.model import Model
 from explorer.probes.answers import as_it_is, one_folder, points, probabilities
@@ -22,7 +23,7 @@ from explorer.probes.categories import CATEGORIES
 from explorer.probes.cues import BEHIND, conflicts, uninformative
 from explorer.probes.result import ProbeResult, Score
 from explorer.probes.rows import Row, rate, score
-from explorer.probes.stimuli import Shown, Stimuli, Stimulus, checked, knows_scenes, read, render_many, with_bands
+from explorer.probes.stimuli import Shown, Stimuli, Stimulus, knows_scenes, read, render_many, with_bands
 from explorer.registry import parameter
 from explorer.scenes import CLASSES, Scene
 

@@ -12,8 +12,8 @@ import gradio as gr
 from explorer.figures.interactive import separate
 from explorer.figures.looks import look_of
 from explorer.figures.sheet import Chart
-from explorer.lab.claims import VERDICTS, judge_claims
 from explorer.lab.findings import HEADLINES, SET_UPS, cell, findings, marked
+from explorer.lab.judging import VERDICTS, judge_claims
 from explorer.lab.networks import LabModel, manifest
 from explorer.lab.sheets import charts
 from explorer.lab.summary import CONTROL, set_up_of, set_ups, shipped
