@@ -153,12 +153,6 @@ class ModelStore:
                 self._end(one.key, None, _Abandoned())
         return [one for one in answers if one is not None]
 
-    def leave(self, visitor: Hashable) -> None:
-        """A visitor is gone: what they looked at may be given up."""
-        with self._changed:
-            self._looked_at.pop(visitor, None)
-            self._changed.notify_all()
-
     def clear(self) -> None:
         """Forget the models kept now; who holds one keeps it, and it counts until it is gone."""
         with self._changed:
