@@ -9,7 +9,7 @@ from typing import Any, Literal
 from explorer.lab.claims import CLAIMS, JUDGES, UNITS, Claim, Count, Effect, Term
 from explorer.lab.intervals import LEVEL, difference
 from explorer.lab.networks import LabModel, manifest
-from explorer.lab.summary import within
+from explorer.lab.summary import Index, within
 from explorer.lab.table import Row
 from explorer.messages import Message, ranged
 from explorer.models.spec import ModelSpec
@@ -51,32 +51,24 @@ class Judged:
     results: tuple[Result, ...]
 
 
-class _Bench:
-    """Values of models by seed: a table's rows, and for models that detect what their training's record says."""
-
-    def __init__(self, rows: Iterable[Row]) -> None:
-        self._rows: dict[tuple[LabModel, str, str], list[Row]] = {}
-        for row in rows:
-            self._rows.setdefault((row.lab, row.probe, row.measure), []).append(row)
-
-    def of(self, term: Term) -> tuple[dict[int, float], Range]:
-        """A value for each seed that judges, and between which these can lie."""
-        model = _model(term.model)
-        if term.key.probe == "detection":
-            records = [one for spec, one in manifest().items() if _model(spec) == model]
-            return {one["seed"]: one["accuracy"][term.key.measure] for one in records}, SHARE
-        found: dict[int, list[float]] = {}
-        range_ = ANY
-        for row in self._rows.get((model, term.key.probe, term.key.measure), ()):
-            if row.value is not None and term.key.fits(row):
-                found.setdefault(row.seed, []).append(row.value)
-                range_ = within(row.measure, row.unit)
-        if term.spread:
-            return {seed: max(values) - min(values) for seed, values in found.items()}, POSITIVE
-        several = next((values for values in found.values() if len(values) > 1), None)
-        if several is not None:
-            raise LookupError(f"{term.key} of {term.model} leaves a condition open: it has {len(several)} rows")
-        return {seed: value for seed, (value,) in found.items()}, range_
+def _values(index: Index, term: Term) -> tuple[dict[int, float], Range]:
+    """A value for each seed, and between which these can lie; of models that detect as their training's record says."""
+    model = _model(term.model)
+    if term.key.probe == "detection":
+        records = [one for spec, one in manifest().items() if _model(spec) == model]
+        return {one["seed"]: one["accuracy"][term.key.measure] for one in records}, SHARE
+    found: dict[int, list[float]] = {}
+    range_ = ANY
+    for row in index.rows(model, term.key):
+        if row.value is not None:
+            found.setdefault(row.seed, []).append(row.value)
+            range_ = within(row.measure, row.unit)
+    if term.spread:
+        return {seed: max(values) - min(values) for seed, values in found.items()}, POSITIVE
+    several = next((values for values in found.values() if len(values) > 1), None)
+    if several is not None:
+        raise LookupError(f"{term.key} of {term.model} leaves a condition open: it has {len(several)} rows")
+    return {seed: value for seed, (value,) in found.items()}, range_
 
 
 def _model(spec: str) -> LabModel:
@@ -88,12 +80,12 @@ def _judging(values: Mapping[int, float]) -> Mapping[int, float]:
     return late or values
 
 
-def judge_claims(rows: Sequence[Row], claims: Sequence[Claim] = CLAIMS) -> list[Judged]:
-    """Judge every claim on a table."""
-    bench = _Bench(rows)
+def judge_claims(rows: Index | Iterable[Row], claims: Sequence[Claim] = CLAIMS) -> list[Judged]:
+    """Judge every claim on a table, or on its index."""
+    index = Index.of(rows)
     results = [
         tuple(
-            _counted(test) if isinstance(test, Count) else _tested(test, _effect(bench, test)) for test in claim.tests
+            _counted(test) if isinstance(test, Count) else _tested(test, _effect(index, test)) for test in claim.tests
         )
         for claim in claims
     ]
@@ -123,12 +115,12 @@ def _p(one: Result) -> float:
     return 0.0 if one.p is None else one.p  # a count is certain
 
 
-def _effect(bench: _Bench, test: Effect) -> Estimate | None:
-    first, range_ = bench.of(test.first)
+def _effect(index: Index, test: Effect) -> Estimate | None:
+    first, range_ = _values(index, test.first)
     first = dict(_judging(first))
     if test.second is None:
         return interval(list(first.values()), range_) if first else None
-    second = dict(_judging(bench.of(test.second)[0]))
+    second = dict(_judging(_values(index, test.second)[0]))
     return difference(first, second, range_) if first and second else None
 
 
