@@ -135,7 +135,7 @@ WAYS = {
     "circle": ("leads in a circle", 1),
     "stops": ("sent nothing new for 2 s|came incomplete|cannot be reached", None),
     "short": ("came incomplete|sent nothing new for 2 s", None),
-    "later": ("sent nothing new for 2 s", None),
+    "later": (r"asked too often \(429\).*try again in 3600 s", None),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from email.utils import parsedate_to_datetime
@@ -82,6 +82,8 @@ def hub_file(repository: str, filename: str, token: bool | None = None, cached: 
             failure = error.__cause__ if isinstance(error.__cause__, Exception) else error
         except errors.EntryNotFoundError:
             return None
+        except _Stalled as stalled:
+            failure, waited = _refused(name, filename, wanted, token) or stalled, waited + HUB_STALL_SECONDS
         except Exception as error:  # connection errors are httpx's or httpx2's, as the hub's version has it
             failure = error
         if cached:
@@ -95,19 +97,24 @@ def hub_file(repository: str, filename: str, token: bool | None = None, cached: 
     raise WeightsError(_failure(failure, name, filename, way, cached)) from failure
 
 
-def _download(name: str, filename: str, revision: str | None, token: bool | None, bar: type[tqdm]) -> Path:
-    # Asked without retries, so that a lecture hall without network learns so at once; huggingface_hub's own wait for as
-    # long as the hub says.
+def _ask(name: str, filename: str, revision: str | None, token: bool | None, part: Mapping[str, str]) -> None:
+    """Ask for a file, or for the part of it that a header names, and read none of it; raises what the hub says."""
     asked = get_session().stream(
         "GET",
         hf_hub_url(name, filename, revision=revision),
-        headers={**build_hf_headers(token=token), "Range": "bytes=0-0"},
+        headers={**build_hf_headers(token=token), **part},
         timeout=HUB_SECONDS,
         follow_redirects=True,
     )
     with asked as answer:
         if answer.status_code != 416:  # an empty file has no first byte
             hf_raise_for_status(answer)
+
+
+def _download(name: str, filename: str, revision: str | None, token: bool | None, bar: type[tqdm]) -> Path:
+    # Asked without retries, so that a lecture hall without network learns so at once; huggingface_hub's own wait for as
+    # long as the hub says.
+    _ask(name, filename, revision, token, {"Range": "bytes=0-0"})
     # By the name of the revision, not its commit: only then is it found again without network.
     return Path(
         hf_hub_download(name, filename, revision=revision, etag_timeout=HUB_SECONDS, token=token, tqdm_class=bar)
@@ -116,6 +123,19 @@ def _download(name: str, filename: str, revision: str | None, token: bool | None
 
 class _Stalled(Exception):
     """Nothing new of a file came for too long."""
+
+
+def _refused(name: str, filename: str, revision: str | None, token: bool | None) -> Exception | None:
+    """What the hub says to a request for a whole file that did not come; None where it would send it.
+
+    A hub that gives the first byte may refuse the rest (429), and huggingface_hub then waits without a word for as long
+    as it is told to.
+    """
+    try:
+        _ask(name, filename, revision, token, {})
+    except Exception as error:
+        return error if _status(error) else None
+    return None
 
 
 def _watched(download: Callable[[type[tqdm]], Path]) -> Path:
