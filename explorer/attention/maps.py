@@ -63,9 +63,9 @@ class Layout:
         if not (0 <= point.x < width and 0 <= point.y < height):
             raise ParameterError(
                 Message(
-                    "query ({point}, {point_}) lies outside the {width} x {height} px input",
-                    point=f"{point.x:g}",
-                    point_=f"{point.y:g}",
+                    "query ({x}, {y}) lies outside the {width} x {height} px input",
+                    x=f"{point.x:g}",
+                    y=f"{point.y:g}",
                     width=width,
                     height=height,
                 )

@@ -217,7 +217,7 @@ def compare(
     """
     if not 1 <= len(models) <= MAX_MODELS:
         raise ParameterError(
-            Message("1 to {value} models can be compared, got {models}", value=MAX_MODELS, models=len(models))
+            Message("1 to {most} models can be compared, got {count}", most=MAX_MODELS, count=len(models))
         )
     if pin not in PINS:
         raise ParameterError(Message("pin is one of {join}; got '{pin}'", join=", ".join(PINS), pin=pin))
@@ -228,9 +228,9 @@ def compare(
         if not (0 <= place.x < width and 0 <= place.y < height):
             raise ParameterError(
                 Message(
-                    "query ({point}, {point_}) lies outside the {width} x {height} px input",
-                    point=f"{place.x:g}",
-                    point_=f"{place.y:g}",
+                    "query ({x}, {y}) lies outside the {width} x {height} px input",
+                    x=f"{place.x:g}",
+                    y=f"{place.y:g}",
                     width=width,
                     height=height,
                 )

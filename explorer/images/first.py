@@ -84,10 +84,10 @@ def _count(parts: int, name: str, what: str) -> None:
     if parts > MAX_PARTS:
         raise ImageError(
             Message(
-                "{name} is made of more than {value} {what}, no photograph is; save it anew",
+                "{name} is made of more than {most} {parts}, no photograph is; save it anew",
                 name=name,
-                value=MAX_PARTS,
-                what=what,
+                most=MAX_PARTS,
+                parts=what,
             )
         )
 
@@ -127,10 +127,10 @@ def _jpeg(data: bytes, name: str) -> First:
             if scans > MAX_SCANS:
                 raise ImageError(
                     Message(
-                        "{name} is a JPEG of more than {value} scans, each of which goes over the whole picture; "
+                        "{name} is a JPEG of more than {most} scans, each of which goes over the whole picture; "
                         "save it anew",
                         name=name,
-                        value=MAX_SCANS,
+                        most=MAX_SCANS,
                     )
                 )
         # Of the application's own segments only Adobe's says how to decode; comments say nothing.
@@ -149,7 +149,7 @@ def _check_frame(code: int, segment: bytes, name: str) -> None:
             if kind
             else Message("JPEG of {channels} channels of {bits} bits", channels=channels, bits=bits)
         )
-        raise ImageError(Message("{name} is a {what}, which cannot be read; save it as PNG", name=name, what=what))
+        raise ImageError(Message("{name} is a {kind}, which cannot be read; save it as PNG", name=name, kind=what))
 
 
 # ---- PNG ------------------------------------------------------------------------------------------------------------
@@ -267,10 +267,10 @@ def _bmp(data: bytes, name: str) -> First:
     if runs and len(data) > MAX_RUNS:
         raise ImageError(
             Message(
-                "{name} is a compressed BMP of {data} MB; at most {value} MB are accepted. Save it as PNG",
+                "{name} is a compressed BMP of {size} MB; at most {most} MB are accepted. Save it as PNG",
                 name=name,
-                data=f"{len(data) / 2**20:.0f}",
-                value=MAX_RUNS // 2**20,
+                size=f"{len(data) / 2**20:.0f}",
+                most=MAX_RUNS // 2**20,
             )
         )
     return First(data, "BMP")

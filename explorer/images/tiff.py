@@ -16,7 +16,7 @@ from PIL import Image
 
 from explorer.errors import ImageError
 from explorer.images.tags import Page, Tag, written
-from explorer.messages import Message
+from explorer.messages import Message, counted, listed
 
 #: Most bytes that a page may unfold to. Pillow itself stops at 179 million.
 MAX_DECODED: Final = 178_000_000
@@ -92,20 +92,13 @@ class Layout:
 
     @property
     def in_words(self) -> str:
-        """ "5 bands of 16 bits, LZW"."""
+        """ "5 bands of 16 bits, RGB, LZW"."""
         bits = "/".join(map(str, dict.fromkeys(self.bits)))
-        kind = {3: "floating-point ", 5: "complex ", 6: "complex "}.get(self.format, "")
+        size = counted("{n} band of {bits} bits", "{n} bands of {bits} bits", self.count, bits=bits)
+        kind = {3: Message("floating point"), 5: Message("complex"), 6: Message("complex")}.get(self.format)
         how = _COMPRESSIONS.get(self.compression, f"compression {self.compression}")
         colours = _COLOURS.get(self.photometric, Message("colours of kind {photometric}", photometric=self.photometric))
-        return Message(
-            "{count} {kind}band{count_} of {bits} bits, {colours}, {how}",
-            count=self.count,
-            kind=kind,
-            count_="s" * (self.count > 1),
-            bits=bits,
-            colours=colours,
-            how=how,
-        )
+        return listed(filter(None, (size, kind, colours, how)))
 
 
 def layout(page: Page, name: str) -> Layout:
@@ -149,14 +142,14 @@ def layout(page: Page, name: str) -> Layout:
     if total > MAX_DECODED and not found.pillow:
         raise ImageError(
             Message(
-                "{name} unfolds to {total} MB ({width} x {height} px, {in_words}); at most {f} MB are accepted. Save "
-                "a smaller copy of it, or fewer bands",
+                "{name} unfolds to {total} MB ({width} x {height} px, {in_words}); at most {most} MB are accepted. "
+                "Save a smaller copy of it, or fewer bands",
                 name=name,
                 total=f"{total / 1e6:.0f}",
                 width=width,
                 height=height,
                 in_words=found.in_words,
-                f=f"{MAX_DECODED / 1e6:.0f}",
+                most=f"{MAX_DECODED / 1e6:.0f}",
             )
         )
     tile = page.number(Tag.TILE_WIDTH, 0) * page.number(Tag.TILE_HEIGHT, 0)
@@ -209,7 +202,7 @@ def ycbcr(data: bytes, page: Page, found: Layout) -> Image.Image:
         raise ValueError(Message("this arrangement of YCbCr is not known"))
     h, v = (page.numbers(Tag.SUBSAMPLING) or (2, 2))[:2]
     if h not in (1, 2, 4) or v not in (1, 2, 4):
-        raise ValueError(Message("a subsampling of {h} x {v} is not known", h=h, v=v))
+        raise ValueError(Message("a subsampling of {across} x {down} is not known", across=h, down=v))
     across, down = -(-found.width // h), -(-found.height // v)
     unit = h * v + 2
     rows = page.number(Tag.ROWS, found.height)

@@ -161,13 +161,13 @@ def read_table(file: Path) -> tuple[list[Row], dict[str, Any]]:
         raise OtherVersionError(
             Message(
                 "'{file}' is a table of {age} version of Attention Explorer (protocol {protocol}; this one reads "
-                "{value}), whose numbers cannot be put beside today's; measure anew with explorer lab evaluate, "
-                "which writes {value_}",
+                "{current}), whose numbers cannot be put beside today's; measure anew with explorer lab evaluate, "
+                "which writes {table}",
                 file=file,
                 age=age,
                 protocol=protocol,
-                value=PROTOCOL,
-                value_=FILE,
+                current=PROTOCOL,
+                table=FILE,
             )
         )
     return rows, about

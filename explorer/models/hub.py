@@ -54,10 +54,9 @@ def hub_file(repository: str, filename: str, token: bool | None = None, cached: 
         except errors.GatedRepoError:
             raise WeightsError(
                 Message(
-                    "the weights of '{name}' are gated: accept their terms on {constants}/{name_}, then {way}",
+                    "the weights of '{name}' are gated: accept their terms on {address}/{name}, then {way}",
                     name=name,
-                    constants=constants.ENDPOINT,
-                    name_=name,
+                    address=constants.ENDPOINT,
                     way=way,
                 )
             ) from None
@@ -68,8 +67,8 @@ def hub_file(repository: str, filename: str, token: bool | None = None, cached: 
         except errors.RepositoryNotFoundError:
             raise WeightsError(
                 Message(
-                    "the hub at {constants} has no model '{name}' (or it is private: then {way})",
-                    constants=constants.ENDPOINT,
+                    "the hub at {address} has no model '{name}' (or it is private: then {way})",
+                    address=constants.ENDPOINT,
                     name=name,
                     way=way,
                 )
@@ -221,7 +220,7 @@ def _retry_after(failure: Exception) -> float | None:
 def _failure(failure: Exception, name: str, filename: str, way: str, cached: bool) -> str:
     """What the hub did, and what to do."""
     hub, status, kind = (
-        Message("the hub at {constants}", constants=constants.ENDPOINT),
+        Message("the hub at {address}", address=constants.ENDPOINT),
         _status(failure),
         _kind(failure),
     )
@@ -272,11 +271,11 @@ def _failure(failure: Exception, name: str, filename: str, way: str, cached: boo
         )
     if isinstance(failure, _Stalled):
         return Message(
-            "'{filename}' of '{name}' stopped coming: {hub} sent nothing new for {g} s; try again later",
+            "'{filename}' of '{name}' stopped coming: {hub} sent nothing new for {seconds} s; try again later",
             filename=filename,
             name=name,
             hub=hub,
-            g=f"{HUB_STALL_SECONDS:g}",
+            seconds=f"{HUB_STALL_SECONDS:g}",
         )
     if kind == "broken":
         return Message(
@@ -293,33 +292,36 @@ def _failure(failure: Exception, name: str, filename: str, way: str, cached: boo
         )
     if kind == "disk":
         return Message(
-            "'{filename}' of '{name}' finds no place in the cache ({constants}): {failure}. HF_HOME names the "
+            "'{filename}' of '{name}' finds no place in the cache ({cache}): {reason}. HF_HOME names the "
             "place of the cache",
             filename=filename,
             name=name,
-            constants=constants.HF_HUB_CACHE,
-            failure=reason(failure),
+            cache=constants.HF_HUB_CACHE,
+            reason=reason(failure),
         )
     if type(failure).__name__ == "FileMetadataError":
         return Message(
-            "what answers at {constants} is no hub: it does not say which '{filename}' it has",
-            constants=constants.ENDPOINT,
+            "what answers at {address} is no hub: it does not say which '{filename}' it has",
+            address=constants.ENDPOINT,
             filename=filename,
         )
     if not cached:
         return Message(
             "the hub cannot be asked now whether everybody may have '{name}'; whoever runs this server can offer "
-            "it by starting it with --model hf-hub:{name_}",
+            "it by starting it with --model hf-hub:{name}",
             name=name,
-            name_=name,
         )
-    said = Message("no answer within {g} s", g=f"{HUB_SECONDS:g}") if kind == "slow" else type(failure).__name__
+    said = (
+        Message("no answer within {seconds} s", seconds=f"{HUB_SECONDS:g}")
+        if kind == "slow"
+        else type(failure).__name__
+    )
     return Message(
-        "'{name}' is not in the cache ({constants}) and the hub at {constants_} cannot be reached "
-        "({name__}). Connect to the network, or set HF_HOME to a filled cache, or load it from a folder with "
+        "'{name}' is not in the cache ({cache}) and the hub at {hub} cannot be reached "
+        "({reason}). Connect to the network, or set HF_HOME to a filled cache, or load it from a folder with "
         "local-dir:PATH, or take random weights with 'random/' before the name",
         name=name,
-        constants=constants.HF_HUB_CACHE,
-        constants_=constants.ENDPOINT,
-        name__=said,
+        cache=constants.HF_HUB_CACHE,
+        hub=constants.ENDPOINT,
+        reason=said,
     )

@@ -183,11 +183,10 @@ class ModelStore:
         if size.nbytes > bound:
             raise ModelError(
                 Message(
-                    "'{spec}' takes {nbytes}, and there is room for {bound} of models: take one of up to {bound_}",
+                    "'{spec}' takes {size}, and there is room for {room} of models: take one of up to {room}",
                     spec=spec,
-                    nbytes=gib(size.nbytes),
-                    bound=gib(bound),
-                    bound_=gib(bound),
+                    size=gib(size.nbytes),
+                    room=gib(bound),
                 )
             )
         return _Wanted(key, spec, token, size.nbytes)

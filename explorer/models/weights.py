@@ -126,10 +126,10 @@ def read_note(path: str | Path, name: str) -> dict[str, Any] | None:
         note = None if text is None else json.loads(text)
     except (ValueError, RecursionError):
         raise WeightsError(
-            Message("'{name}': its metadata '{name_}' is not readable JSON", name=file.name, name_=name)
+            Message("'{file}': its metadata '{entry}' is not readable JSON", file=file.name, entry=name)
         ) from None
     if note is not None and not isinstance(note, dict):
-        raise WeightsError(Message("'{name}': its metadata '{name_}' is not a JSON object", name=file.name, name_=name))
+        raise WeightsError(Message("'{file}': its metadata '{entry}' is not a JSON object", file=file.name, entry=name))
     return note
 
 
@@ -178,24 +178,24 @@ def lay_over(
     if missing or unexpected or differing:
         parts = []
         if missing:
-            parts.append(Message("{missing} missing, first '{missing_}'", missing=len(missing), missing_=missing[0]))
+            parts.append(Message("{count} missing, first '{first}'", count=len(missing), first=missing[0]))
         if unexpected:
             parts.append(
                 Message(
-                    "{unexpected} unexpected, first '{unexpected_}'",
-                    unexpected=len(unexpected),
-                    unexpected_=unexpected[0],
+                    "{count} unexpected, first '{first}'",
+                    count=len(unexpected),
+                    first=unexpected[0],
                 )
             )
         if differing:
             name = differing[0]
             parts.append(
                 Message(
-                    "{differing} of another shape, first '{name}' {shape} for {shape_}",
-                    differing=len(differing),
-                    name=name,
-                    shape=tuple(tensors[name].shape),
-                    shape_=tuple(own[name].shape),
+                    "{count} of another shape, first '{first}' {stored} for {expected}",
+                    count=len(differing),
+                    first=name,
+                    stored=tuple(tensors[name].shape),
+                    expected=tuple(own[name].shape),
                 )
             )
         raise WeightsError(

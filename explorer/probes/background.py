@@ -107,10 +107,10 @@ def in9_map(folder: Path) -> dict[int, int]:
     if file is None:
         raise ParameterError(
             Message(
-                "'{folder}' has IN-9's layout but no {value}, the map from ImageNet's classes to its nine; it lies "
+                "'{folder}' has IN-9's layout but no {file}, the map from ImageNet's classes to its nine; it lies "
                 "in github.com/MadryLab/backgrounds_challenge: put it into the folder or beside it",
                 folder=folder,
-                value=IN9_MAP,
+                file=IN9_MAP,
             )
         )
     try:

@@ -166,7 +166,7 @@ class Cost(Probe):
 
     def scores(self, rows: Sequence[Row]) -> list[Score]:
         here = {"axis": "n", "positions": self.side**2}
-        where = Message("at {side} x {side_}, d = {channels}", side=self.side, side_=self.side, channels=self.channels)
+        where = Message("at {side} x {side}, d = {channels}", side=self.side, channels=self.channels)
         return [
             *score(rows, self.headline, "lower"),
             *score(rows, "time", "lower", Message("time {where}", where=where), **here),
@@ -196,10 +196,9 @@ class Cost(Probe):
             "time",
             "d",
             Message(
-                "{direction}, one image, {side} x {side_} positions; {alone}{dashed} (for large d)",
+                "{direction}, one image, {side} x {side} positions; {alone}{dashed} (for large d)",
                 direction=direction,
                 side=side,
-                side_=side,
                 alone=alone,
                 dashed=dashed,
             ),
@@ -241,9 +240,8 @@ def subject(model: Model) -> tuple[str, dict[str, Any]]:
         raise MethodError(
             Message(
                 "{spec} has no attention block of the registry whose cost could be measured alone; take a model of "
-                "the laboratory (lab/mhsa) or one with a block inserted ({spec_}+mhsa@1)",
+                "the laboratory (lab/mhsa) or one with a block inserted ({spec}+mhsa@1)",
                 spec=spec,
-                spec_=spec,
             )
         )
     return spec.block, dict(spec.block_options)

@@ -132,9 +132,9 @@ class ShapeBias(Probe):
         if not items:
             raise ParameterError(
                 Message(
-                    "'{folder}' has no cue conflicts; {value}; found: {contents}",
+                    "'{folder}' has no cue conflicts; {expected}; found: {contents}",
                     folder=folder,
-                    value=_LAYOUT,
+                    expected=_LAYOUT,
                     contents=pictures.contents(),
                 )
             )
@@ -149,7 +149,7 @@ class ShapeBias(Probe):
             return
         cues = [one.label.split("/") for one in shown.stimuli.items]
         if not all(len(cue) == 2 and set(cue) <= set(CATEGORIES) for cue in cues):
-            raise MethodError(Message("{spec} needs cue conflicts; {value}", spec=model.spec, value=_LAYOUT))
+            raise MethodError(Message("{spec} needs cue conflicts; {expected}", spec=model.spec, expected=_LAYOUT))
         need_one_class(model, Message("the largest of sixteen categories of classes is the answer here"))
         if model.num_classes != 1000:
             raise MethodError(
@@ -176,7 +176,7 @@ class ShapeBias(Probe):
         need_one_class(model, Message("the largest of the scenes' classes is the answer here"))
         if not knows_scenes(model):
             raise MethodError(
-                Message("{spec} does not know the scenes' classes; {value}", spec=model.spec, value=_LAYOUT)
+                Message("{spec} does not know the scenes' classes; {expected}", spec=model.spec, expected=_LAYOUT)
             )
         scenes, textures = conflicts(shown.scenes, self.behind)
         labels = [scene.label for scene in scenes]

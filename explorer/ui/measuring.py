@@ -277,7 +277,7 @@ def scores(result: ProbeResult) -> str:
     over = (
         Message("n = {n}", n=counts[0])
         if len(counts) == 1
-        else Message("n = {counts} to {counts_}, see each number", counts=counts[0], counts_=counts[-1])
+        else Message("n = {least} to {most}, see each number", least=counts[0], most=counts[-1])
     )
     notes = [
         Message("95 % intervals in brackets; {over}. ↑ higher is better, ↓ lower is better.", over=over),

@@ -147,10 +147,10 @@ def short(set_up: str, blocks: Sequence[str]) -> str:
     notes = [
         Message(
             "Accuracy and shape bias in %, BG-gap in points, maps as a multiple of an even spread; in brackets "
-            "the 95 % interval. ~: not shown to differ from the control '{value}' (t tests paired by seed, "
+            "the 95 % interval. ~: not shown to differ from the control '{control}' (t tests paired by seed, "
             "Holm's correction for the blocks of a column). –: there is none. †: its models are right on less than "
             "95 % of the scenes and have not learnt the task whole.",
-            value=CONTROL,
+            control=CONTROL,
         )
     ]
     return _sheet(Message("Measurements in short"), [headline.name for headline in HEADLINES], rows, notes)
