@@ -225,16 +225,7 @@ def compare(
     height, width = models[0].input_size
     places = _places(query) or [Point(width / 2, height / 2)]
     for place in places:
-        if not (0 <= place.x < width and 0 <= place.y < height):
-            raise ParameterError(
-                Message(
-                    "query ({x}, {y}) lies outside the {width} x {height} px input",
-                    x=f"{place.x:g}",
-                    y=f"{place.y:g}",
-                    width=width,
-                    height=height,
-                )
-            )
+        place.check_inside((height, width))
     rows = []
     sides = 1 if transform.is_identity else 2
     done = 0

@@ -18,7 +18,7 @@ from explorer.images.on_disk import checked
 from explorer.messages import Message, sentences
 from explorer.models.model import Model
 from explorer.probes.answers import as_it_is, one_folder, points, probabilities
-from explorer.probes.base import PROBES, Bias, Probe, Run, Step, need_one_class
+from explorer.probes.base import PROBES, Bias, Probe, Run, Step, need_imagenet, need_one_class
 from explorer.probes.categories import CATEGORIES
 from explorer.probes.cues import BEHIND, conflicts, uninformative
 from explorer.probes.result import ProbeResult, Score
@@ -151,14 +151,7 @@ class ShapeBias(Probe):
         if not all(len(cue) == 2 and set(cue) <= set(CATEGORIES) for cue in cues):
             raise MethodError(Message("{spec} needs cue conflicts; {expected}", spec=model.spec, expected=_LAYOUT))
         need_one_class(model, Message("the largest of sixteen categories of classes is the answer here"))
-        if model.num_classes != 1000:
-            raise MethodError(
-                Message(
-                    "the sixteen categories are made of ImageNet's 1000 classes; {spec} has {no} classes",
-                    spec=model.spec,
-                    no=model.num_classes or "no",
-                )
-            )
+        need_imagenet(model, Message("the sixteen categories are made of ImageNet's 1000 classes"))
 
         def make(start: int, stop: int) -> Tensor:
             pictures = [one.source for one in shown.stimuli.items[start:stop] if isinstance(one.source, Picture)]

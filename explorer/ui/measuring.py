@@ -26,7 +26,7 @@ from explorer.registry import question
 from explorer.ui.controls import parameters_of
 from explorer.ui.guard import pathless
 from explorer.ui.handlers import Handlers, checked
-from explorer.ui.payload import Failure
+from explorer.ui.request import Failure
 from explorer.ui.scratch import Recent
 from explorer.ui.words import dumps, translated_panel
 from explorer.writing import write

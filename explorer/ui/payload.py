@@ -33,8 +33,7 @@ from explorer.messages import Message, listed
 from explorer.models.spec import WEIGHTS_STATES
 from explorer.transforms import Transform
 from explorer.ui.arrays import Blob, matrices, matrix_bytes, queries_of
-from explorer.ui.guard import pathless
-from explorer.ui.request import Request
+from explorer.ui.request import Failure, Request
 from explorer.ui.words import dumps
 from explorer.view import View
 from explorer.view.forms import MOVES
@@ -47,17 +46,6 @@ LIVE_BYTES = 1_500_000
 LOOKED_AT_BYTES, BANK_BYTES = 32_000_000, 6_000_000
 #: Pictures of at most this many pixels a side are sent as they are.
 EXACT_SIDE = 112
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A model that could not answer, and why: it stands where its row would."""
-
-    spec: str
-    problem: str
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "problem", pathless(self.problem))
 
 
 def asked_of(view: View) -> dict[str, Any]:

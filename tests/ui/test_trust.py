@@ -32,7 +32,7 @@ from explorer.ui.answers import Answers
 from explorer.ui.controls import parse_spec
 from explorer.ui.guard import Guard, Hosts, pathless, uploaded
 from explorer.ui.handlers import Handlers
-from explorer.ui.payload import Failure
+from explorer.ui.request import Failure
 from explorer.ui.upload import Own, _preprocess, pick
 
 from .asking import Asking, run_alone
