@@ -11,12 +11,29 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from explorer.errors import ParameterError
+from explorer.messages import Message
+
 
 class Point(NamedTuple):
     """A place in the model's input frame, in pixels: x to the right, y down."""
 
     x: float
     y: float
+
+    def check_inside(self, size: tuple[int, int]) -> None:
+        """Raise ParameterError unless it lies in a frame of (height, width) pixels."""
+        height, width = size
+        if not (0 <= self.x < width and 0 <= self.y < height):
+            raise ParameterError(
+                Message(
+                    "query ({x}, {y}) lies outside the {width} x {height} px input",
+                    x=f"{self.x:g}",
+                    y=f"{self.y:g}",
+                    width=width,
+                    height=height,
+                )
+            )
 
 
 @dataclass(frozen=True, eq=False)

@@ -66,3 +66,11 @@ def test_the_command_prints_one_object(capsys: pytest.CaptureFixture[str], monke
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert {row["goal"] for row in rows} >= {"at most 1.2", "at most 1.15"}
     assert main(["bench", "--model", "random/test_resnet", "--image", image, "--repeats", "0"]) == 2
+
+
+def test_a_move_is_refused_as_it_would_change_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    image = str(next(iter(samples().values())))
+    with pytest.raises(SystemExit) as caught:
+        main(["bench", "--model", "random/test_resnet", "--image", image, "--dx", "8"])
+    assert caught.value.code == 2
+    assert "unrecognized arguments: --dx 8" in capsys.readouterr().err

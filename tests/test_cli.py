@@ -25,7 +25,10 @@ from explorer.cli.main import main
 from explorer.geometry import Point
 from explorer.images import read_image, samples
 from explorer.lab import networks
+from explorer.scenes import Scene
 from explorer.transforms import Transform
+from explorer.view import View
+from explorer.view.forms import link, of_record
 
 VIT, RESNET = "random/test_vit", "random/test_resnet"  # timm's own little ones, 160 px
 CUP = samples()["cup"]
@@ -308,6 +311,39 @@ def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> No
         text = capsys.readouterr().out
         assert "--json" in text
         assert "--out" in text or command == "serve"
+
+
+def test_a_link_is_said_as_a_command_that_asks_the_same(answer: Any) -> None:
+    shown = View(
+        ("lab/mhsa", "lab/c2f"),
+        Scene("star", "dots"),
+        Transform(dx=6, border="zero"),
+        [(0.25, 0.5)],
+        unit="share",
+        pin="place",
+        method="occlusion",
+    )
+    said = answer(f"view 'https://host/path?x=1#{link(shown)}&lang=zh'")
+    assert of_record(said["view"]) == shown.in_pixels((48, 48))
+    found = answer(said["command_line"].removeprefix("explorer "))
+    assert [one["model"] for one in found["models"]] == ["lab/mhsa", "lab/c2f"]
+    assert found["models"][0]["queries"] == [[12, 24], [12, 24]]
+    assert found["method"] == "occlusion"
+    assert "explorer.Transform(dx=6" in said["python"]
+
+
+def test_what_view_cannot_say_it_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "notes.zip").write_bytes(b"no bundle")
+    (tmp_path / "results.json").write_text("[]", encoding="utf-8")
+    for source, said in {
+        f"#models=lab/conv&picture=own:{'0' * 24}": "given to its server",
+        "#dx=3": "choose at least one model",
+        str(tmp_path / "none.zip"): "cannot be read",
+        str(tmp_path / "results.json"): "is no evidence bundle",
+        str(tmp_path / "notes.zip"): "is no evidence bundle",
+    }.items():
+        assert main(["view", source]) == 2
+        assert said in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------------------------------------------ pictures

@@ -17,7 +17,7 @@ import safetensors.torch
 import timm
 
 from explorer.errors import ExplorerError, ModelError, WeightsError
-from explorer.models import weights
+from explorer.models.hub import hub_file
 from explorer.models.loading import load
 
 COMMIT = "c" * 40
@@ -107,10 +107,10 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Failin
     monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.3)
-    monkeypatch.setattr(weights, "HUB_SECONDS", 0.5)
-    monkeypatch.setattr(weights, "HUB_STALL_SECONDS", 2.0)
-    monkeypatch.setattr(weights, "HUB_PAUSE", 0.05)
-    monkeypatch.setattr(weights, "HUB_PATIENCE", 2.0)
+    monkeypatch.setattr("explorer.models.hub.HUB_SECONDS", 0.5)
+    monkeypatch.setattr("explorer.models.hub.HUB_STALL_SECONDS", 2.0)
+    monkeypatch.setattr("explorer.models.hub.HUB_PAUSE", 0.05)
+    monkeypatch.setattr("explorer.models.hub.HUB_PATIENCE", 2.0)
     yield handler
     handler.stopped.set()
     server.shutdown()
@@ -135,7 +135,7 @@ WAYS = {
     "circle": ("leads in a circle", 1),
     "stops": ("sent nothing new for 2 s|came incomplete|cannot be reached", None),
     "short": ("came incomplete|sent nothing new for 2 s", None),
-    "later": ("sent nothing new for 2 s", None),
+    "later": (r"asked too often \(429\).*try again in 3600 s", None),
 }
 
 
@@ -178,11 +178,11 @@ def test_the_cache_serves_where_the_hub_fails(hub: type[Failing], way):
         hub.file = file
         if way == "401":
             continue  # the repository is gone, or not for everybody any more
-        assert weights.hub_file("org/model", file) is not None
+        assert hub_file("org/model", file) is not None
     # Nobody is given from it what the hub was not asked about.
     hub.file = FILES[0]
     with pytest.raises(WeightsError):
-        weights.hub_file("org/model", FILES[0], False, False)
+        hub_file("org/model", FILES[0], False, False)
 
 
 def test_a_date_to_wait_for_is_understood(hub: type[Failing]):
@@ -202,7 +202,7 @@ def test_a_cache_without_room_is_no_matter_of_the_network(tmp_path: Path, monkey
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(weights, "hf_hub_download", full)
+    monkeypatch.setattr("explorer.models.hub.hf_hub_download", full)
     with pytest.raises(WeightsError, match=r"finds no place in the cache .*the disk is full; make room"):
         load("hf-hub:org/model", "cpu")
 

@@ -30,7 +30,6 @@ from torch import Tensor
 
 from explorer import models
 from explorer.errors import ModelError, ParameterError, UnknownNameError, WeightsError
-from explorer.models import weights
 from explorer.models.catalogue import describe, search
 from explorer.models.device import choose_device
 from explorer.models.labels import headless_reason
@@ -549,7 +548,7 @@ def test_weights_come_from_the_hub_then_from_the_cache_and_never_from_a_pickle(
 def test_a_hub_that_never_answers_is_given_up_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         use_hub(monkeypatch, silent.getsockname()[1], tmp_path / "cache")
-        monkeypatch.setattr(weights, "HUB_SECONDS", 0.3)
+        monkeypatch.setattr("explorer.models.hub.HUB_SECONDS", 0.3)
         start = time.perf_counter()
         with pytest.raises(WeightsError, match="cannot be reached"):
             load(GOOD, "cpu")
@@ -559,7 +558,8 @@ def test_a_hub_that_never_answers_is_given_up_soon(tmp_path: Path, monkeypatch: 
 def test_hf_endpoint_and_hf_home_are_respected(hub: http.server.ThreadingHTTPServer, tmp_path: Path) -> None:
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGINGFACE_"))}
     environment |= {"HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}", "HF_HOME": str(tmp_path / "home")}
-    code = "from explorer.models.weights import hub_file, hub_weights; hub_file('org/good', 'config.json')\n"
+    code = "from explorer.models.hub import hub_file\nfrom explorer.models.weights import hub_weights\n"
+    code += "hub_file('org/good', 'config.json')\n"
     code += "print(hub_weights('org/good'))"
     path = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True, cwd=ROOT).strip()
     assert Path(path).is_relative_to(tmp_path / "home" / "hub")

@@ -113,6 +113,13 @@ def test_the_view_is_read_back(scene_bundle: Path, photo_bundle: Path) -> None:
     assert (own.method, own.parameters) == ("occlusion", {"window": 60, "stride": 50})
 
 
+def test_a_bundle_is_said_as_the_command_that_asks_the_same(
+    scene_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["view", str(scene_bundle / "results.json"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["command_line"] == SCENE.command()
+
+
 def test_rows_are_the_numbers_of_the_view() -> None:
     found = SCENE.compare()
     rows = tidy(found)

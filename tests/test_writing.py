@@ -26,8 +26,9 @@ from explorer.errors import TrainingError, WriteError
 from explorer.lab import experiment, grid, tasks, training
 from explorer.lab.grid import train_grid
 from explorer.lab.networks import LabModel
+from explorer.lab.recipes import Recipe
 from explorer.lab.table import FILE
-from explorer.lab.training import Recipe, train
+from explorer.lab.training import train
 from explorer.scenes import CENTRED
 from explorer.writing import check_writable, make_folder, write
 

@@ -60,16 +60,7 @@ class Layout:
         if self.query_grid is None:
             return 0
         (rows, columns), (height, width) = self.query_grid, image_size
-        if not (0 <= point.x < width and 0 <= point.y < height):
-            raise ParameterError(
-                Message(
-                    "query ({point}, {point_}) lies outside the {width} x {height} px input",
-                    point=f"{point.x:g}",
-                    point_=f"{point.y:g}",
-                    width=width,
-                    height=height,
-                )
-            )
+        point.check_inside(image_size)
         return int(point.y * rows / height) * columns + int(point.x * columns / width)
 
 

@@ -61,18 +61,18 @@ def why_not(maps: Sequence[AttentionMap]) -> str | None:
             )
         if layout.prefix != first.prefix or layout.key_grid != first.key_grid:
             return Message(
-                "{layer}: its tokens are not those of {layer_} (grid {key_grid} with {prefix} prefix tokens, before "
-                "{key_grid_} with {prefix_})",
+                "{layer}: its tokens are not those of {first} (grid {grid} with {prefix} prefix tokens, before "
+                "{first_grid} with {first_prefix})",
                 layer=one.layer,
-                layer_=body[0].layer,
-                key_grid=layout.key_grid,
+                first=body[0].layer,
+                grid=layout.key_grid,
                 prefix=len(layout.prefix),
-                key_grid_=first.key_grid,
-                prefix_=len(first.prefix),
+                first_grid=first.key_grid,
+                first_prefix=len(first.prefix),
             )
         if not _same(layout.key_index, first.key_index):
             return Message(
-                "{layer}: its tokens are in another order than those of {layer_}", layer=one.layer, layer_=body[0].layer
+                "{layer}: its tokens are in another order than those of {first}", layer=one.layer, first=body[0].layer
             )
         if number and one.module == body[number - 1].module:
             return Message(

@@ -107,18 +107,8 @@ class _Watch(TorchFunctionMode):
         if is_causal:
             size = (query.shape[-2], key.shape[-2])
             attn_mask = torch.ones(size, dtype=torch.bool, device=query.device).tril()
-        self._note(
-            layouts.Operation(
-                "dot product",
-                tuple(self.frames),
-                query=_owned(query),
-                key=_owned(key),
-                bias=None if attn_mask is None else attn_mask.detach(),
-                scale=query.shape[-1] ** -0.5 if scale is None else scale,
-                value=value if self.keep_graph else None,
-                output=out if self.keep_graph else None,
-            )
-        )
+        bias = None if attn_mask is None else attn_mask.detach()
+        self._dot_product(query, key, bias, scale, value, out)
 
     def _multi_head(self, *args: Any, **kwargs: Any) -> None:
         """Attention of `torch.nn.MultiheadAttention`, whose own operations are hidden inside one function of torch.
@@ -147,14 +137,28 @@ class _Watch(TorchFunctionMode):
             # (tokens, batch, width) to (batch, heads, tokens, width of a head)
             query, key = (part.unflatten(-1, (heads, -1)).permute(1, 2, 0, 3) for part in (query, key))
             mask = _mask(one["attn_mask"], one["key_padding_mask"], query, key)
+        self._dot_product(query, key, mask)
+
+    def _dot_product(
+        self,
+        query: Tensor,
+        key: Tensor,
+        bias: Tensor | None,
+        scale: float | None = None,
+        value: Tensor | None = None,
+        output: Tensor | None = None,
+    ) -> None:
+        """Note softmax(scale query key^T + bias), with what its gradient needs where that is kept."""
         self._note(
             layouts.Operation(
                 "dot product",
                 tuple(self.frames),
                 query=_owned(query),
                 key=_owned(key),
-                bias=mask,
-                scale=query.shape[-1] ** -0.5,
+                bias=bias,
+                scale=query.shape[-1] ** -0.5 if scale is None else scale,
+                value=value if self.keep_graph else None,
+                output=output if self.keep_graph else None,
             )
         )
 

@@ -203,10 +203,10 @@ def _check(model: Model, x01: Tensor, target: int | Sequence[int] | None) -> Non
         if not 0 <= one < model.num_classes:
             raise ParameterError(
                 Message(
-                    "{spec} has classes 0 to {num_classes}, target {one} asked for",
+                    "{spec} has classes 0 to {last}, target {target} asked for",
                     spec=model.spec,
-                    num_classes=model.num_classes - 1,
-                    one=one,
+                    last=model.num_classes - 1,
+                    target=one,
                 )
             )
 

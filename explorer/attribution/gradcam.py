@@ -81,7 +81,7 @@ def layer_of(model: Model, number: int | None) -> Layer:
             )
         if found not in stages:
             reason = found.problem or Message(
-                "its grid is {grid} x {grid_}, which is no picture", grid=found.grid[0], grid_=found.grid[1]
+                "its grid is {rows} x {columns}, which is no picture", rows=found.grid[0], columns=found.grid[1]
             )
             raise MethodError(
                 Message("Grad-CAM at stage {number} ({name}): {reason}", number=number, name=found.name, reason=reason)

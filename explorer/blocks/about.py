@@ -95,3 +95,18 @@ def gated(*nodes: Node) -> Diagram:
     product = Node("times", "×", "join")
     inner = chain(INPUT, *nodes, product, OUTPUT)
     return Diagram(inner.rows, (*inner.edges, ("x", "times", 0.93)))
+
+
+def attended(weights: str, joined: str) -> Diagram:
+    """Queries, keys, values by 1x1 convolutions: ``weights`` of the first two multiply the third; then ``joined``."""
+    rows = (
+        (INPUT,),
+        (Node("q", "Q: 1×1"), Node("k", "K: 1×1"), Node("v", "V: 1×1")),
+        (Node("a", weights, "map", 0.34),),
+        (Node("times", "×", "join", 0.5),),
+        (Node("o", joined),),
+        (OUTPUT,),
+    )
+    projected = (("x", "q"), ("x", "k"), ("x", "v"))
+    mixed = (("q", "a"), ("k", "a"), ("a", "times"), ("v", "times", 0.83), ("times", "o"), ("o", "y"))
+    return Diagram(rows, (*projected, *mixed))

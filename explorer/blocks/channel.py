@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from explorer.blocks.about import INPUT, OUTPUT, About, Diagram, Node
+from explorer.blocks.about import About, attended
 from explorer.blocks.base import BLOCKS, Block, option
 from explorer.blocks.parts import channels_last, channels_second, divisor
 from explorer.kinds import MapKind
@@ -62,27 +62,7 @@ class ChannelAttention(Block):
         reach="all places, by sums over them; none is told from another",
         use="On large grids and where the size of pictures changes: linear in n, and no positions to interpolate.",
         difficulty="Easy: attention with its axes swapped; the scale of the products must not grow with n.",
-        diagram=Diagram(
-            (
-                (INPUT,),
-                (Node("q", "Q: 1×1"), Node("k", "K: 1×1"), Node("v", "V: 1×1")),
-                (Node("a", "softmax(t Qᵀ K), d_g × d_g", "map", 0.34),),
-                (Node("times", "×", "join", 0.5),),
-                (Node("o", "groups joined, 1×1"),),
-                (OUTPUT,),
-            ),
-            (
-                ("x", "q"),
-                ("x", "k"),
-                ("x", "v"),
-                ("q", "a"),
-                ("k", "a"),
-                ("a", "times"),
-                ("v", "times", 0.83),
-                ("times", "o"),
-                ("o", "y"),
-            ),
-        ),
+        diagram=attended("softmax(t Qᵀ K), d_g × d_g", "groups joined, 1×1"),
         correction=(
             "Separable attention is sometimes said to cost O(n d + n^2). Attention between channels costs "
             "O(n d^2 / g) and is linear in n. Merely splitting Q, K and V into channel groups is multi-head attention "

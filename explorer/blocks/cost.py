@@ -71,10 +71,10 @@ class MeasuredCost:
         words = {0.0: "", 0.5: " n^0.5", 1.0: " n", 1.5: " n^1.5", 2.0: " n^2"}
         counted = " + ".join(f"{self.terms[power]:g}{words[power]}" for power in sorted(self.terms, reverse=True))
         return Message(
-            "{block}, d = {channels}: {or_} multiply-adds; time grows as n^{exponent}",
+            "{block}, d = {channels}: {multiply_adds} multiply-adds; time grows as n^{exponent}",
             block=self.block,
             channels=self.channels,
-            or_=counted or "0",
+            multiply_adds=counted or "0",
             exponent=f"{self.exponent:.2f}",
         )
 

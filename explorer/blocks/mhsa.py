@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from explorer.blocks.about import INPUT, OUTPUT, About, Diagram, Node
+from explorer.blocks.about import About, attended
 from explorer.blocks.base import BLOCKS, Block, option
 from explorer.blocks.parts import channels_last, channels_second, divisor, resized
 from explorer.kinds import MapKind
@@ -66,27 +66,7 @@ class MultiHeadSelfAttention(Block):
         reach="all places in one step, chosen anew for each place",
         use="In late stages, where n is small: at n > 2 d its products cost more than its projections.",
         difficulty="Easy to write; fused kernels and positions that fit every size take care.",
-        diagram=Diagram(
-            (
-                (INPUT,),
-                (Node("q", "Q: 1×1"), Node("k", "K: 1×1"), Node("v", "V: 1×1")),
-                (Node("a", "softmax(Q Kᵀ / √d_h + B)", "map", 0.34),),
-                (Node("times", "×", "join", 0.5),),
-                (Node("o", "heads joined, 1×1"),),
-                (OUTPUT,),
-            ),
-            (
-                ("x", "q"),
-                ("x", "k"),
-                ("x", "v"),
-                ("q", "a"),
-                ("k", "a"),
-                ("a", "times"),
-                ("v", "times", 0.83),
-                ("times", "o"),
-                ("o", "y"),
-            ),
-        ),
+        diagram=attended("softmax(Q Kᵀ / √d_h + B)", "heads joined, 1×1"),
         example={"heads": 4, "position": "relative"},
     )
 

@@ -20,9 +20,9 @@ def divisor(channels: int, asked: int, what: str) -> int:
     if asked and channels % asked:
         raise ParameterError(
             Message(
-                "{asked} {what} do not divide {channels} channels; take a divisor, or 0",
-                asked=asked,
-                what=what,
+                "{count} {parts} do not divide {channels} channels; take a divisor, or 0",
+                count=asked,
+                parts=what,
                 channels=channels,
             )
         )

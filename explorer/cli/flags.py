@@ -117,11 +117,11 @@ def add_picture(parser: Parser, moves: bool, scenes: bool = True, several: bool 
         )
     _add_bands(parser)
     add_models(parser)
-    group = parser.add_argument_group("move", "px of the first model's input; other inputs move by the same share")
     if not moves:
         return
     from explorer.transforms import Transform
 
+    group = parser.add_argument_group("move", "px of the first model's input; other inputs move by the same share")
     for name, one in parameters(Transform).items():
         if one.kind is bool:
             how: dict[str, Any] = {"action": "store_const", "const": True}

@@ -93,7 +93,7 @@ def _rows(table: str | None) -> Sequence[Row]:
 
 
 def _claims(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
-    from explorer.lab.claims import judge_claims, lines, record
+    from explorer.lab.judging import judge_claims, lines, record
 
     judged = judge_claims(_rows(options.table))
     return {"claims": record(judged)}, lines(judged)

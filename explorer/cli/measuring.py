@@ -37,7 +37,8 @@ def add_verbs(verbs: Verbs) -> None:
         "bench", _bench, "What does seeing attention cost? Ratios against the bare model, in one process."
     )
     bench.add_argument("--repeats", type=int, default=15, metavar="N", help="alternating runs a pair (%(default)s)")
-    add_picture(bench, verbs.is_asked(bench), scenes=False)
+    # What seeing attention costs does not depend on a move, so that there is none to ask for.
+    add_picture(bench, moves=False, scenes=False)
     add_out(bench)
 
 

@@ -217,7 +217,7 @@ def compare(
     """
     if not 1 <= len(models) <= MAX_MODELS:
         raise ParameterError(
-            Message("1 to {value} models can be compared, got {models}", value=MAX_MODELS, models=len(models))
+            Message("1 to {most} models can be compared, got {count}", most=MAX_MODELS, count=len(models))
         )
     if pin not in PINS:
         raise ParameterError(Message("pin is one of {join}; got '{pin}'", join=", ".join(PINS), pin=pin))
@@ -225,16 +225,7 @@ def compare(
     height, width = models[0].input_size
     places = _places(query) or [Point(width / 2, height / 2)]
     for place in places:
-        if not (0 <= place.x < width and 0 <= place.y < height):
-            raise ParameterError(
-                Message(
-                    "query ({point}, {point_}) lies outside the {width} x {height} px input",
-                    point=f"{place.x:g}",
-                    point_=f"{place.y:g}",
-                    width=width,
-                    height=height,
-                )
-            )
+        place.check_inside((height, width))
     rows = []
     sides = 1 if transform.is_identity else 2
     done = 0

@@ -43,12 +43,12 @@ def choose_bands(count: int, alpha: int | None, bands: Bands | None, name: str, 
         else:
             notes.append(
                 Message(
-                    "{count} bands: {said}, {said_} and {said__} are shown as red, green and blue. The library and the "
+                    "{count} bands: {red}, {green} and {blue} are shown as red, green and blue. The library and the "
                     "command show others.",
                     count=count,
-                    said=said[0],
-                    said_=said[1],
-                    said__=said[2],
+                    red=said[0],
+                    green=said[1],
+                    blue=said[2],
                 )
             )
     return places

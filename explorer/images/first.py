@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from explorer.errors import ImageError
-from explorer.images import tiff
+from explorer.images import tags
 from explorer.messages import Message
 
 #: Most scans of a JPEG: each goes over all of the picture. Programs write one, or about ten for a progressive one.
@@ -44,7 +44,7 @@ class First:
     size: tuple[int, int] | None = None
     orientation: int = 1
     animated: bool = False
-    page: tiff.Page | None = None
+    page: tags.Page | None = None
     deep: bool = False
 
 
@@ -84,10 +84,10 @@ def _count(parts: int, name: str, what: str) -> None:
     if parts > MAX_PARTS:
         raise ImageError(
             Message(
-                "{name} is made of more than {value} {what}, no photograph is; save it anew",
+                "{name} is made of more than {most} {parts}, no photograph is; save it anew",
                 name=name,
-                value=MAX_PARTS,
-                what=what,
+                most=MAX_PARTS,
+                parts=what,
             )
         )
 
@@ -118,7 +118,7 @@ def _jpeg(data: bytes, name: str) -> First:
         segment = data[at : at + max(2, length)]
         at += max(2, length)
         if code == 0xE1 and segment[2:8] == b"Exif\0\0" and orientation == 1:
-            orientation = tiff.orientation(segment[2:])
+            orientation = tags.orientation(segment[2:])
         if code in _FRAMES and len(segment) >= 8:
             size = struct.unpack_from(">HH", segment, 3)[::-1]
             _check_frame(code, segment, name)
@@ -127,10 +127,10 @@ def _jpeg(data: bytes, name: str) -> First:
             if scans > MAX_SCANS:
                 raise ImageError(
                     Message(
-                        "{name} is a JPEG of more than {value} scans, each of which goes over the whole picture; "
+                        "{name} is a JPEG of more than {most} scans, each of which goes over the whole picture; "
                         "save it anew",
                         name=name,
-                        value=MAX_SCANS,
+                        most=MAX_SCANS,
                     )
                 )
         # Of the application's own segments only Adobe's says how to decode; comments say nothing.
@@ -149,7 +149,7 @@ def _check_frame(code: int, segment: bytes, name: str) -> None:
             if kind
             else Message("JPEG of {channels} channels of {bits} bits", channels=channels, bits=bits)
         )
-        raise ImageError(Message("{name} is a {what}, which cannot be read; save it as PNG", name=name, what=what))
+        raise ImageError(Message("{name} is a {kind}, which cannot be read; save it as PNG", name=name, kind=what))
 
 
 # ---- PNG ------------------------------------------------------------------------------------------------------------
@@ -165,7 +165,7 @@ def _png(data: bytes, name: str) -> First:
         elif kind == b"acTL":
             animated = len(body) >= 4 and int.from_bytes(body[:4], "big") > 1
         elif kind == b"eXIf":
-            orientation = tiff.orientation(body)
+            orientation = tags.orientation(body)
         if kind in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"):
             out.append(whole)
         if kind == b"IEND":
@@ -248,7 +248,7 @@ def _webp(data: bytes, name: str) -> First:
             bits = int.from_bytes(body[1:5], "little")
             size = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
         elif kind == b"EXIF":
-            orientation = tiff.orientation(body)
+            orientation = tags.orientation(body)
         frames += kind == b"ANMF"
         if kind in (b"VP8X", b"ANIM", b"ALPH", b"VP8 ", b"VP8L") or (kind == b"ANMF" and frames == 1):
             kept.append(whole)
@@ -267,23 +267,23 @@ def _bmp(data: bytes, name: str) -> First:
     if runs and len(data) > MAX_RUNS:
         raise ImageError(
             Message(
-                "{name} is a compressed BMP of {data} MB; at most {value} MB are accepted. Save it as PNG",
+                "{name} is a compressed BMP of {size} MB; at most {most} MB are accepted. Save it as PNG",
                 name=name,
-                data=f"{len(data) / 2**20:.0f}",
-                value=MAX_RUNS // 2**20,
+                size=f"{len(data) / 2**20:.0f}",
+                most=MAX_RUNS // 2**20,
             )
         )
     return First(data, "BMP")
 
 
 def _tiff(data: bytes, name: str) -> First:
-    page = tiff.read_page(data)
+    page = tags.read_page(data)
     if page is None:
         raise ImageError(
             Message("{name} is a TIFF whose first page is damaged; get it again, or choose another", name=name)
         )
     size = page.number(256, 0), page.number(257, 0)
-    return First(data, "TIFF", size, page.number(tiff.ORIENTATION, 1), page.several, page)
+    return First(data, "TIFF", size, page.number(tags.Tag.ORIENTATION, 1), page.several, page)
 
 
 _READERS: dict[str, Callable[[bytes, str], First]] = {

@@ -81,7 +81,7 @@ class Folder:
     def __post_init__(self) -> None:
         self.root = Path(self.root)
         if not self.root.is_dir():
-            raise ParameterError(Message("there is no folder '{root}'; {value}", root=self.root, value=_EXPECTED))
+            raise ParameterError(Message("there is no folder '{root}'; {expected}", root=self.root, expected=_EXPECTED))
         self._real = Path(os.path.realpath(self.root))
 
     def __iter__(self) -> Iterator[Found]:
@@ -109,9 +109,9 @@ class Folder:
         if not count:
             raise ParameterError(
                 Message(
-                    "'{root}' has no pictures: {value}; found: {contents}",
+                    "'{root}' has no pictures: {expected}; found: {contents}",
                     root=self.root,
-                    value=_EXPECTED,
+                    expected=_EXPECTED,
                     contents=self.contents(),
                 )
             )
@@ -157,12 +157,12 @@ class Folder:
         if strangers:
             raise ParameterError(
                 Message(
-                    "'{root}' has both {splits} and {strangers} with pictures: {value}. Give the folder of one of "
+                    "'{root}' has both {splits} and {strangers} with pictures: {expected}. Give the folder of one of "
                     "them, or move the others away",
                     root=self.root,
                     splits=", ".join(one.name for one in splits),
                     strangers=", ".join(strangers[:5]),
-                    value=_EXPECTED,
+                    expected=_EXPECTED,
                 )
             )
         return splits, []
@@ -240,9 +240,9 @@ class Folder:
         if path.stat().st_size > _MAX_CSV:
             raise ParameterError(
                 Message(
-                    "'{path}' has {st_size} MB; at most 64 MB are read for labels",
+                    "'{path}' has {size} MB; at most 64 MB are read for labels",
                     path=path,
-                    st_size=f"{path.stat().st_size / 2**20:.0f}",
+                    size=f"{path.stat().st_size / 2**20:.0f}",
                 )
             )
         try:

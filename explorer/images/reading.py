@@ -23,6 +23,7 @@ from explorer.images.colours import choose_bands, from_bands, to_rgb, with_bands
 from explorer.images.first import reduced
 from explorer.images.levels import warn
 from explorer.images.picture import MAX_ASPECT, MAX_BYTES, MAX_PIXELS, Bands, Picture
+from explorer.images.tags import Page
 from explorer.messages import Message
 
 _FORMATS_IN_WORDS = Message("PNG, JPEG, WebP, GIF, BMP or TIFF")
@@ -72,9 +73,9 @@ def read_image(source: Any, bands: Bands | None = None) -> Picture:
         if not path.is_file():
             raise ImageError(
                 Message(
-                    "there is no picture file '{path}'; give the path of a {value} file",
+                    "there is no picture file '{path}'; give the path of a {formats} file",
                     path=path,
-                    value=_FORMATS_IN_WORDS,
+                    formats=_FORMATS_IN_WORDS,
                 )
             )
         try:
@@ -108,10 +109,10 @@ def read_image(source: Any, bands: Bands | None = None) -> Picture:
 def _too_large(size: int, name: str = Message("the file")) -> Picture:
     raise ImageError(
         Message(
-            "{name} has {size} MB; at most {value} MB are accepted. Save a smaller copy of it",
+            "{name} has {size} MB; at most {most} MB are accepted. Save a smaller copy of it",
             name=name,
             size=f"{size / 2**20:.0f}",
-            value=MAX_BYTES // 2**20,
+            most=MAX_BYTES // 2**20,
         )
     )
 
@@ -119,13 +120,16 @@ def _too_large(size: int, name: str = Message("the file")) -> Picture:
 def _read_file(data: bytes, name: str, bands: Bands | None) -> Picture:
     if not data:
         raise ImageError(
-            Message("{name} is empty (0 bytes); choose another {value} file", name=name, value=_FORMATS_IN_WORDS)
+            Message("{name} is empty (0 bytes); choose another {formats} file", name=name, formats=_FORMATS_IN_WORDS)
         )
     first = reduced(data, name)
     if first is None:
         raise ImageError(
             Message(
-                "{name} is {head}; {value} is expected", name=name, head=_guess(data[:512]), value=_FORMATS_IN_WORDS
+                "{name} is {found}; {formats} is expected",
+                name=name,
+                found=_guess(data[:512]),
+                formats=_FORMATS_IN_WORDS,
             )
         )
     del data
@@ -182,7 +186,7 @@ def _open(data: bytes, format: str, name: str) -> Image.Image:
             if broken
             else Message("is damaged ({error})", error=error)
         )
-        raise ImageError(Message("{name} {what}; get it again, or choose another", name=name, what=what)) from error
+        raise ImageError(Message("{name} {fault}; get it again, or choose another", name=name, fault=what)) from error
     _check_size(*image.size, name)  # a decoder may correct what the header said
     return image
 
@@ -209,7 +213,7 @@ def _deep_png(data: bytes, name: str) -> np.ndarray:
     return np.dstack([array, alpha])
 
 
-def _decode_tiff(data: bytes, page: tiff.Page, name: str, bands: Bands | None, notes: list[str]) -> Image.Image:
+def _decode_tiff(data: bytes, page: Page, name: str, bands: Bands | None, notes: list[str]) -> Image.Image:
     found = tiff.layout(page, name)
     if found.compression not in TiffImagePlugin.COMPRESSION_INFO:
         raise ImageError(
@@ -336,11 +340,11 @@ def _too_many(name: str, pixels: int | None, size: str = "") -> ImageError:
     count = Message("too many") if pixels is None else f"{pixels / 1e6:.0f} million"
     return ImageError(
         Message(
-            "{name} has {count} pixels{size}; at most {f} million are accepted. Save a smaller copy of it",
+            "{name} has {count} pixels{size}; at most {most} million are accepted. Save a smaller copy of it",
             name=name,
             count=count,
             size=size,
-            f=f"{MAX_PIXELS / 1e6:.0f}",
+            most=f"{MAX_PIXELS / 1e6:.0f}",
         )
     )
 
@@ -355,12 +359,12 @@ def _check_size(width: int, height: int, name: str) -> None:
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise ImageError(
             Message(
-                "{name} is {width} x {height} px, a strip {height_} times as long as wide; at most {value} times is "
+                "{name} is {width} x {height} px, a strip {times} times as long as wide; at most {most} times is "
                 "accepted, as models look at a square. Cut a piece out of it",
                 name=name,
                 width=width,
                 height=height,
-                height_=f"{max(width, height) / min(width, height):.0f}",
-                value=MAX_ASPECT,
+                times=f"{max(width, height) / min(width, height):.0f}",
+                most=MAX_ASPECT,
             )
         )

@@ -1,4 +1,4 @@
-"""What is said of these blocks, and what the laboratory's models say to it.
+"""What is said of these blocks, and by which tests the laboratory's models are asked.
 
 Each claim stands as textbooks and surveys have it, with the tests that were chosen for it, their direction and the
 least effect that matters. They were fixed before the models of seeds 4 to 7 were measured, and where a block has
@@ -7,27 +7,21 @@ eight seeds, those four judge; findings on the first four led to the claims' tes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple
 
 from explorer.blocks.cost import count, made, memory_power, powers
 from explorer.lab.findings import GAP, ON_OBJECT, SHAPE_BIAS, WHOLE, grouped, shifted, zoomed
-from explorer.lab.intervals import LEVEL, difference
-from explorer.lab.networks import LabModel, manifest
-from explorer.lab.summary import Key, within
-from explorer.lab.table import Row
-from explorer.messages import Message, ranged
-from explorer.models.spec import ModelSpec
-from explorer.statistics import ANY, POSITIVE, SHARE, Estimate, Range, holm, interval
+from explorer.lab.summary import Key
+from explorer.messages import Message
 
-Verdict = Literal["supported", "contradicted", "undecided", "not tested"]
 #: The first seed that judges a claim, of models that have as many and more.
 JUDGES = 4
 #: Blocks that learn the task well, which claims about all are tested on.
 FIVE = ("conv", "mhsa", "axial", "c2f", "ca_c2f")
 #: Units of effects: how they are written, and their factor.
-_UNITS: Mapping[str, tuple[str, float, int]] = {
+UNITS: Mapping[str, tuple[str, float, int]] = {
     "points": (Message("points"), 100, 1),
     "px": ("px", 1, 1),
     "x": (Message("x an even map"), 1, 2),
@@ -52,7 +46,7 @@ class Effect:
         first: the effect is this,
         second: minus this, where there is one.
         above: what it has to exceed; the claim is contradicted where it is shown to be below.
-        unit: one of `_UNITS`.
+        unit: one of `UNITS`.
     """
 
     says: str
@@ -64,7 +58,7 @@ class Effect:
     @property
     def threshold(self) -> str:
         """What the effect has to exceed, in its unit."""
-        words, factor, digits = _UNITS[self.unit]
+        words, factor, digits = UNITS[self.unit]
         return Message("{value} {unit}", value=f"{self.above * factor:.{digits}f}", unit=words)
 
 
@@ -92,39 +86,6 @@ class Claim:
     name: str
     sentence: str
     tests: tuple[Effect | Count, ...]
-
-
-@dataclass(frozen=True)
-class Result:
-    """What one test gave.
-
-    Attributes:
-        says: the effect in words.
-        effect: its number with the 95 % interval over seeds, and what it had to exceed.
-        p: two-sided, of Student's t, as it is; None for a count and without two seeds.
-        verdict: of this test alone.
-        seeds: how many judged; 0 for a count.
-    """
-
-    says: str
-    effect: str
-    p: float | None
-    verdict: Verdict
-    seeds: int
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A claim with its verdict.
-
-    It is supported where each of its tests is (so the largest p counts), contradicted where one is (so the smallest
-    counts, times their number). That p is corrected after Holm for all claims; None where nothing has been tested.
-    """
-
-    claim: Claim
-    verdict: Verdict
-    p: float | None
-    results: tuple[Result, ...]
 
 
 def _multiply_adds(block: str, side: int, channels: int) -> int:
@@ -360,152 +321,3 @@ CLAIMS: Sequence[Claim] = (
         ),
     ),
 )
-
-
-class _Bench:
-    """Values of models by seed: a table's rows, and for models that detect what their training's record says."""
-
-    def __init__(self, rows: Iterable[Row]) -> None:
-        self._rows: dict[tuple[LabModel, str, str], list[Row]] = {}
-        for row in rows:
-            self._rows.setdefault((row.lab, row.probe, row.measure), []).append(row)
-
-    def of(self, term: Term) -> tuple[dict[int, float], Range]:
-        """A value for each seed that judges, and between which these can lie."""
-        model = _model(term.model)
-        if term.key.probe == "detection":
-            records = [one for spec, one in manifest().items() if _model(spec) == model]
-            return {one["seed"]: one["accuracy"][term.key.measure] for one in records}, SHARE
-        found: dict[int, list[float]] = {}
-        range_ = ANY
-        for row in self._rows.get((model, term.key.probe, term.key.measure), ()):
-            if row.value is not None and term.key.fits(row):
-                found.setdefault(row.seed, []).append(row.value)
-                range_ = within(row.measure, row.unit)
-        if term.spread:
-            return {seed: max(values) - min(values) for seed, values in found.items()}, POSITIVE
-        several = next((values for values in found.values() if len(values) > 1), None)
-        if several is not None:
-            raise LookupError(f"{term.key} of {term.model} leaves a condition open: it has {len(several)} rows")
-        return {seed: value for seed, (value,) in found.items()}, range_
-
-
-def _model(spec: str) -> LabModel:
-    return LabModel.of(ModelSpec.parse(spec))
-
-
-def _judging(values: Mapping[int, float]) -> Mapping[int, float]:
-    late = {seed: value for seed, value in values.items() if seed >= JUDGES}
-    return late or values
-
-
-def judge_claims(rows: Sequence[Row], claims: Sequence[Claim] = CLAIMS) -> list[Judged]:
-    """Judge every claim on a table."""
-    bench = _Bench(rows)
-    results = [
-        tuple(
-            _counted(test) if isinstance(test, Count) else _tested(test, _effect(bench, test)) for test in claim.tests
-        )
-        for claim in claims
-    ]
-    said = [_said(some) for some in results]
-    raw = {at: p for at, (_, p) in enumerate(said) if p is not None}
-    corrected = dict(zip(raw, holm(list(raw.values()))))
-    out = []
-    for at, (claim, some, (verdict, _)) in enumerate(zip(claims, results, said)):
-        p = corrected.get(at)
-        out.append(Judged(claim, "undecided" if p is not None and p > LEVEL else verdict, p, some))
-    return out
-
-
-def _said(results: Sequence[Result]) -> tuple[Verdict, float | None]:
-    """What the tests of a claim say together, and its p before it is corrected for other claims."""
-    if all(one.verdict == "not tested" for one in results):
-        return "not tested", None
-    against = [_p(one) for one in results if one.verdict == "contradicted"]
-    if against:
-        return "contradicted", min(1.0, min(against) * len(results))
-    if all(one.verdict == "supported" for one in results):
-        return "supported", max(map(_p, results))
-    return "undecided", 1.0
-
-
-def _p(one: Result) -> float:
-    return 0.0 if one.p is None else one.p  # a count is certain
-
-
-def _effect(bench: _Bench, test: Effect) -> Estimate | None:
-    first, range_ = bench.of(test.first)
-    first = dict(_judging(first))
-    if test.second is None:
-        return interval(list(first.values()), range_) if first else None
-    second = dict(_judging(bench.of(test.second)[0]))
-    return difference(first, second, range_) if first and second else None
-
-
-def _tested(test: Effect, effect: Estimate | None) -> Result:
-    words, factor, digits = _UNITS[test.unit]
-    if effect is None:
-        return Result(test.says, Message("its models are not trained yet"), None, "not tested", 0)
-    ends = (None if end is None else f"{end * factor:.{digits}f}" for end in (effect.low, effect.high))
-    number = Message("{value} {unit}", value=f"{effect.mean * factor:.{digits}f}", unit=words)
-    said = Message("{effect}, claimed: more than {threshold}", effect=ranged(number, *ends), threshold=test.threshold)
-    p = effect.p_value(test.above)
-    verdict: Verdict = "undecided"
-    if p is not None and p <= LEVEL:
-        verdict = "supported" if effect.mean > test.above else "contradicted"
-    return Result(test.says, said, p, verdict, effect.n)
-
-
-def _counted(test: Count) -> Result:
-    value = test.of()
-    return Result(test.says, f"{value:.{test.digits}f}", None, "supported" if test.holds(value) else "contradicted", 0)
-
-
-#: Verdicts in words.
-VERDICTS: Mapping[Verdict, str] = {
-    "supported": Message("supported"),
-    "contradicted": Message("contradicted"),
-    "undecided": Message("undecided"),
-    "not tested": Message("not tested"),
-}
-
-
-def lines(judged: Sequence[Judged]) -> list[str]:
-    """The claims for the terminal: a sentence with its verdict, and its tests below."""
-    out: list[str] = []
-    for one in judged:
-        out.append(f"{one.verdict:>12}  {one.claim.sentence}")
-        out += [f"{'':>12}  - {test.says}: {test.effect}{_tail(test)}" for test in one.results]
-    return out
-
-
-def markdown(judged: Sequence[Judged]) -> list[str]:
-    """The claims as a table of Markdown."""
-    out = ["| What is said | Verdict | What was measured |", "| --- | --- | --- |"]
-    for one in judged:
-        tests = "<br>".join(f"{test.says}: {test.effect}{_tail(test)}" for test in one.results)
-        out.append(f"| {one.claim.sentence} | {one.verdict} | {tests} |")
-    return out
-
-
-def _tail(test: Result) -> str:
-    return f" ({test.seeds} seeds, p = {test.p:.2g}: {test.verdict})" if test.p is not None else ""
-
-
-def record(judged: Sequence[Judged]) -> list[dict[str, Any]]:
-    """The claims as plain values."""
-    return [
-        {
-            "name": one.claim.name,
-            "claim": str(one.claim.sentence),
-            "verdict": one.verdict,
-            "p": one.p,
-            "tests": [
-                {"what": str(test.says), "effect": str(test.effect), "p": test.p, "seeds": test.seeds,
-                 "verdict": test.verdict}
-                for test in one.results
-            ],
-        }
-        for one in judged
-    ]  # fmt: skip

@@ -73,7 +73,8 @@ def fit(
 
     Behind its closed gate (g = 0) a fresh block changes nothing, so only the gate has a gradient at first; the block
     begins to learn one step later. The backbone is frozen, its batch norms keep their statistics. The model's own
-    classifier is kept where it knows the folder's classes; otherwise a new one is trained too.
+    classifier is kept where it knows the folder's classes; otherwise a new one is trained too, of classes of which one
+    holds whatever the old head was.
 
     Args:
         spec: a model with a block, as in ``resnet50.a1_in1k+mhsa@3``.
@@ -83,7 +84,8 @@ def fit(
         progress: told after every step; a KeyboardInterrupt ends the fit and keeps its best weights.
 
     Raises:
-        ParameterError: a spec without a block, a folder that does not do.
+        ParameterError: a spec without a block, a folder that does not do, or that names independent labels of the
+            model's own.
         TrainingError: the loss is no number, or memory does not suffice for a single picture.
     """
     spec = ModelSpec.parse(spec) if isinstance(spec, str) else spec
@@ -102,6 +104,12 @@ def fit(
     place = model.inserted.rsplit(".", 1)[0]
     backbone = fingerprint(network, f"{place}.")
     own = None if images is None else own_classes(model, data.classes)
+    if own is not None and model.head.kind == "sigmoid":
+        raise ParameterError(
+            f"'{spec}' answers with independent labels, and folders say one label of a picture and nothing of the "
+            "others, so its own classifier cannot be fitted to them; rename the folders to train a new one, of classes "
+            "of which one holds, or, where that is what its own are, say so: ModelSpec(..., head='softmax')"
+        )
     if own is None:
         with Seeded(recipe.seed):
             network.reset_classifier(len(data.classes))  # type: ignore[operator]

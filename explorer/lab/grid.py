@@ -17,7 +17,8 @@ import torch
 
 from explorer.errors import ParameterError
 from explorer.lab.networks import MANIFEST, LabModel, file_name, read_record
-from explorer.lab.training import Progress, Recipe, recipe_of, train
+from explorer.lab.recipes import Recipe, recipe_of
+from explorer.lab.training import Progress, train
 from explorer.writing import write
 
 # ---- the grid -------------------------------------------------------------------------------------------------------

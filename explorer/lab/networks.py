@@ -291,10 +291,10 @@ def _check_hash(file: Path) -> None:
     if expected is not None and found != expected:
         raise WeightsError(
             Message(
-                "'{name}' is not the file that {value} beside it was written for: its SHA-256 is {found}…, not "
+                "'{name}' is not the file that {list} beside it was written for: its SHA-256 is {found}…, not "
                 "{expected}…. It was changed or damaged; get it anew, or remove it and train it again",
                 name=file.name,
-                value=MANIFEST,
+                list=MANIFEST,
                 found=found[:12],
                 expected=expected[:12],
             )
@@ -338,9 +338,7 @@ def _file(spec: ModelSpec) -> tuple[Path, dict[str, Any]]:
         record = read_record(file)
         if record["spec"] != str(model.spec(record["seed"])):
             raise WeightsError(
-                Message(
-                    "'{name}' holds '{spec}', not '{spec_}'", name=file.name, spec=record["spec"], spec_=model.spec()
-                )
+                Message("'{name}' holds '{held}', not '{spec}'", name=file.name, held=record["spec"], spec=model.spec())
             )
         return file, record
     name = str(model.spec(spec.seed))
@@ -350,7 +348,7 @@ def _file(spec: ModelSpec) -> tuple[Path, dict[str, Any]]:
     if wrong := _wrong(record):
         raise WeightsError(
             Message(
-                "{value}: '{wrong}' of '{name}' is missing or of the wrong form", value=MANIFEST, wrong=wrong, name=name
+                "{list}: '{wrong}' of '{name}' is missing or of the wrong form", list=MANIFEST, wrong=wrong, name=name
             )
         )
     return asset("checkpoints", record["file"]), record

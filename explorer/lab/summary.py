@@ -8,14 +8,15 @@ number. They do not cover the choice of scenes, which all models and seeds share
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from explorer.lab.intervals import Verdict, difference, judge
 from explorer.lab.networks import LabModel
-from explorer.lab.table import Row, load_table
+from explorer.lab.table import Row, load_table, measured_models
+from explorer.models.spec import ModelSpec
 from explorer.statistics import CHANGE, COSINE, POSITIVE, R2, SHARE, Estimate, Range, interval
 
 #: The block that mixes nothing, to which every other is compared.
@@ -47,33 +48,61 @@ def within(measure: str, unit: str) -> Range:
     return CHANGE if measure == "change of p" else _WITHIN.get(unit, POSITIVE)
 
 
+class Index:
+    """A table's rows by model, probe and measure: how everything that is said of the table finds its rows."""
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self._rows: dict[LabModel, dict[tuple[str, str], list[Row]]] = {}
+        self._seeds: dict[LabModel, set[int]] = defaultdict(set)
+        for row in rows:
+            self._rows.setdefault(row.lab, defaultdict(list))[row.probe, row.measure].append(row)
+            self._seeds[row.lab].add(row.seed)
+
+    @classmethod
+    def of(cls, rows: Index | Iterable[Row]) -> Index:
+        """The index of a table; one that there is already is taken as it is."""
+        return rows if isinstance(rows, Index) else cls(rows)
+
+    @property
+    def models(self) -> list[LabModel]:
+        """The models that were measured, in the table's order."""
+        return list(self._rows)
+
+    def seeds(self, model: LabModel) -> int:
+        """The number of a model's seeds."""
+        return len(self._seeds[model])
+
+    def rows(self, model: LabModel, key: Key) -> list[Row]:
+        """The rows of a model that a key fits, of all seeds, without those whose measurement is no number."""
+        return [row for row in self.named(model, key) if row.value is not None and key.fits(row)]
+
+    def named(self, model: LabModel, key: Key) -> Sequence[Row]:
+        """The rows of a model that have a key's probe and measure, under whatever conditions."""
+        return self._rows.get(model, {}).get((key.probe, key.measure), ())
+
+
 class SetUp:
     """The values of one set-up by block, key and seed.
 
     Args:
-        rows: a table, of which those of other set-ups are left out.
+        rows: a table or its index, of which the models of other set-ups are passed over.
         name: of the set-up: "centred", "aug", "cue" or "detect"; see `set_up_of`.
     """
 
-    def __init__(self, rows: Iterable[Row], name: str) -> None:
+    def __init__(self, rows: Index | Iterable[Row], name: str) -> None:
         self.name = name
-        self._rows: dict[str, dict[tuple[str, str], list[Row]]] = {}
-        self._seeds: dict[str, set[int]] = defaultdict(set)
-        for row in rows:
-            if set_up_of(row.lab) == name:
-                named = self._rows.setdefault(row.lab.block, defaultdict(list))
-                named[row.probe, row.measure].append(row)
-                self._seeds[row.lab.block].add(row.seed)
+        self._index = Index.of(rows)
+        self._models = {one.block: one for one in self._index.models if set_up_of(one) == name}
 
     @property
     def blocks(self) -> list[str]:
         """The blocks that were measured."""
-        return list(self._rows)
+        return list(self._models)
 
     @property
     def seeds(self) -> int:
         """The number of seeds that every block has."""
-        return min((len(seeds) for seeds in self._seeds.values()), default=0)
+        return min((self._index.seeds(one) for one in self._models.values()), default=0)
 
     def rows(self, block: str, key: Key) -> dict[int, Row]:
         """A block's row a seed; empty where it was not measured.
@@ -81,9 +110,7 @@ class SetUp:
         Raises LookupError for a key that two rows of a model have: it leaves a condition open.
         """
         found: dict[int, Row] = {}
-        for row in self._rows.get(block, {}).get((key.probe, key.measure), ()):
-            if row.value is None or not key.fits(row):
-                continue
+        for row in self._index.rows(self._models[block], key) if block in self._models else ():
             if row.seed in found:
                 raise LookupError(f"{key} is {found[row.seed].conditions} and {row.conditions} of {row.model}")
             found[row.seed] = row
@@ -115,8 +142,8 @@ class SetUp:
         return judge({block: difference(values, control, range_) for block, values in found.items() if values})
 
     def _every(self, key: Key) -> Iterator[Row]:
-        for named in self._rows.values():
-            yield from named.get((key.probe, key.measure), ())
+        for one in self._models.values():
+            yield from self._index.named(one, key)
 
     def _within(self, key: Key) -> Range:
         return next((within(row.measure, row.unit) for row in self._every(key)), SHARE)
@@ -134,10 +161,27 @@ def set_up_of(model: LabModel) -> str:
     return "detect" if model.backbone == "detect" else model.training
 
 
+@lru_cache(maxsize=1)
+def shipped_index() -> Index:
+    """The index of the table that ships."""
+    return Index(load_table())
+
+
 @lru_cache(maxsize=8)
 def shipped(name: str) -> SetUp:
     """A set-up of the table that ships."""
-    return SetUp(load_table(), name)
+    return SetUp(shipped_index(), name)
+
+
+@lru_cache(maxsize=1)
+def shipped_blocks() -> Mapping[str, tuple[str, ...]]:
+    """Set-up -> blocks of the table that ships, both in its order; its rows are not read for it."""
+    found: dict[str, dict[str, None]] = {}
+    for text in measured_models():
+        model = LabModel.of(ModelSpec.parse(text))
+        if set_up := set_up_of(model):
+            found.setdefault(set_up, {})[model.block] = None
+    return {set_up: tuple(blocks) for set_up, blocks in found.items()}
 
 
 # ---- every measurement ----------------------------------------------------------------------------------------------

@@ -130,7 +130,7 @@ def read_table(file: Path) -> tuple[list[Row], dict[str, Any]]:
 
     Raises ParameterError where it is none, OtherVersionError where it is one of another version.
     """
-    records: list[dict[str, Any]] = []
+    rows: list[Row] = []
     try:
         if file.suffix == ".json":  # what an older version wrote
             about = json.loads(file.read_text(encoding="utf-8"))["about"]
@@ -139,9 +139,8 @@ def read_table(file: Path) -> tuple[list[Row], dict[str, Any]]:
 
             table = pq.read_table(file)
             about = json.loads(table.schema.metadata[b"about"])
-            records = table.to_pylist() if about["protocol"] == PROTOCOL else []
+            rows = _rows(table) if about["protocol"] == PROTOCOL else []
         protocol = about["protocol"]
-        rows = [Row(**record) for record in records]
         for row in rows[:: max(1, len(rows) // 100)]:  # read, to know that they can be
             LabModel.of(ModelSpec.parse(row.model))
             packed(row.where)
@@ -162,16 +161,39 @@ def read_table(file: Path) -> tuple[list[Row], dict[str, Any]]:
         raise OtherVersionError(
             Message(
                 "'{file}' is a table of {age} version of Attention Explorer (protocol {protocol}; this one reads "
-                "{value}), whose numbers cannot be put beside today's; measure anew with explorer lab evaluate, "
-                "which writes {value_}",
+                "{current}), whose numbers cannot be put beside today's; measure anew with explorer lab evaluate, "
+                "which writes {table}",
                 file=file,
                 age=age,
                 protocol=protocol,
-                value=PROTOCOL,
-                value_=FILE,
+                current=PROTOCOL,
+                table=FILE,
             )
         )
     return rows, about
+
+
+def _rows(table: Any) -> list[Row]:
+    """The rows of an Arrow table: column by column, and each text once, which takes a third of the time."""
+    columns = []
+    for one in fields(Row):
+        column = table[one.name].combine_chunks()
+        if str(column.type) == "string":
+            column = column.dictionary_encode()
+            texts = column.dictionary.to_pylist()
+            columns.append([texts[place] for place in column.indices.to_pylist()])
+        else:
+            columns.append(column.to_pylist())
+    return [Row(*values) for values in zip(*columns)]
+
+
+@lru_cache(maxsize=1)
+def measured_models() -> tuple[str, ...]:
+    """The models of the table that ships, in its order, from their column alone; empty where no table ships."""
+    import pyarrow.parquet as pq
+
+    file = asset("lab", FILE)
+    return tuple(pq.read_table(file, columns=["model"])["model"].unique().to_pylist()) if file.is_file() else ()
 
 
 @lru_cache(maxsize=1)

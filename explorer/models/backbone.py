@@ -23,13 +23,13 @@ from torch import nn
 from explorer.errors import ExplorerError, ModelError, ParameterError, UnknownNameError, WeightsError
 from explorer.messages import Message
 from explorer.models.heads import CONFIG_KEYS
+from explorer.models.hub import hub_file
 from explorer.models.labels import NAME_KEYS
 from explorer.models.sizes import check_numbers
 from explorer.models.spec import ModelSpec, Source
 from explorer.models.weights import (
     check_readable,
     folder_weights,
-    hub_file,
     hub_weights,
     read_config,
 )
@@ -71,11 +71,10 @@ class Backbone:
         if url := self.config.get("url"):
             raise WeightsError(
                 Message(
-                    "the weights of '{name}' are published only as {name_}, not as safetensors; such a file can run "
-                    "code when it is read, so it is refused. Use random/{name__}",
+                    "the weights of '{name}' are published only as {file}, not as safetensors; such a file can run "
+                    "code when it is read, so it is refused. Use random/{name}",
                     name=self.name,
-                    name_=Path(str(url)).name,
-                    name__=self.name,
+                    file=Path(str(url)).name,
                 )
             )
         tags = [name for name, config in get_arch_pretrained_cfgs(self.architecture).items() if config.hf_hub_id]
@@ -90,11 +89,9 @@ def resolve(source: Source, token: bool | None) -> Backbone:
         if "/" in name or "\\" in name:
             raise ParameterError(
                 Message(
-                    "'{name}' is no name of timm's; write hf-hub:{name_} for a model of the hub, or local-dir:{name__} "
+                    "'{name}' is no name of timm's; write hf-hub:{name} for a model of the hub, or local-dir:{name} "
                     "for a folder",
                     name=name,
-                    name_=name,
-                    name__=name,
                 )
             )
         architecture, tag = split_model_name_tag(name)

@@ -38,7 +38,7 @@ def read_fit(spec: ModelSpec) -> dict[str, Any] | None:
         )
     if record["spec"] != str(spec):
         raise WeightsError(
-            Message("'{name}' was fitted for '{spec}', not for '{spec_}'", name=name, spec=record["spec"], spec_=spec)
+            Message("'{name}' was fitted for '{fitted}', not for '{spec}'", name=name, fitted=record["spec"], spec=spec)
         )
     if (given := record.get("settings", {})) != (settings := fit_settings(spec)):
         # Heads and the like change what the same tensors compute, not their shapes: nothing else would notice.

@@ -125,7 +125,7 @@ def _read_names(key: str, value: Any, count: int) -> list[str | None]:
     elif isinstance(value, (list, tuple)):
         if len(value) != count:
             raise ValueError(
-                Message("it has {value} names, and the model has {count} outputs", value=len(value), count=count)
+                Message("it has {names} names, and the model has {count} outputs", names=len(value), count=count)
             )
         names = [_name(name) for name in value]
     else:

@@ -54,21 +54,20 @@ class Limits:
         if size.nbytes > self.nbytes:
             raise ModelError(
                 Message(
-                    "'{spec}' takes {nbytes}; models of up to {nbytes_} GiB are accepted here. Take a smaller "
-                    "variant of it",
+                    "'{spec}' takes {size}; models of up to {most} GiB are accepted here. Take a smaller variant of it",
                     spec=spec,
-                    nbytes=gib(size.nbytes),
-                    nbytes_=f"{self.nbytes / 2**30:g}",
+                    size=gib(size.nbytes),
+                    most=f"{self.nbytes / 2**30:g}",
                 )
             )
         if size.multiply_adds is not None and size.multiply_adds > self.multiply_adds:
             raise ModelError(
                 Message(
-                    "'{spec}' needs {multiply_adds} billion multiply-adds for one picture; up to {multiply_adds_} "
+                    "'{spec}' needs {multiply_adds} billion multiply-adds for one picture; up to {most} "
                     "billion are accepted here. Take a smaller variant or input size",
                     spec=spec,
                     multiply_adds=f"{size.multiply_adds / 1e9:,.0f}",
-                    multiply_adds_=f"{self.multiply_adds / 1e9:,.0f}",
+                    most=f"{self.multiply_adds / 1e9:,.0f}",
                 )
             )
 
@@ -95,9 +94,9 @@ def counted(spec: ModelSpec, limits: Limits) -> Iterator[None]:
             if modules > MAX_MODULES:
                 raise ModelError(
                     Message(
-                        "'{spec}' has more than {value} modules; its configuration cannot be right",
+                        "'{spec}' has more than {most} modules; its configuration cannot be right",
                         spec=spec,
-                        value=f"{MAX_MODULES:,}",
+                        most=f"{MAX_MODULES:,}",
                     )
                 )
 
@@ -137,9 +136,9 @@ def check_numbers(value: Any, backbone: str) -> None:
     if isinstance(value, int) and abs(value) > MAX_NUMBER:
         raise ModelError(
             Message(
-                "'{backbone}': its configuration has a number of {value}, which cannot be right",
+                "'{backbone}': its configuration has a number of {number}, which cannot be right",
                 backbone=backbone,
-                value=f"{value:,}",
+                number=f"{value:,}",
             )
         )
     for one in several:

@@ -62,7 +62,10 @@ class Source(NamedTuple):
         if not name or "\0" in name:
             raise ParameterError(
                 Message(
-                    "'{text}': after {scheme}: {scheme_} is expected", text=text, scheme=scheme, scheme_=_AFTER[scheme]
+                    "'{text}': after {scheme}: {expected} is expected",
+                    text=text,
+                    scheme=scheme,
+                    expected=_AFTER[scheme],
                 )
             )
         return cls(scheme, name)
@@ -177,7 +180,8 @@ class ModelSpec:
             elif origin != "lab":
                 raise ParameterError(
                     Message(
-                        "'{text}': say after which stage the block stands, as in '{text_}@3'", text=text, text_=text
+                        "'{text}': say after which stage the block stands, as in '{text}@3'",
+                        text=text,
                     )
                 )
         if not rest:

@@ -153,12 +153,6 @@ class ModelStore:
                 self._end(one.key, None, _Abandoned())
         return [one for one in answers if one is not None]
 
-    def leave(self, visitor: Hashable) -> None:
-        """A visitor is gone: what they looked at may be given up."""
-        with self._changed:
-            self._looked_at.pop(visitor, None)
-            self._changed.notify_all()
-
     def clear(self) -> None:
         """Forget the models kept now; who holds one keeps it, and it counts until it is gone."""
         with self._changed:
@@ -189,11 +183,10 @@ class ModelStore:
         if size.nbytes > bound:
             raise ModelError(
                 Message(
-                    "'{spec}' takes {nbytes}, and there is room for {bound} of models: take one of up to {bound_}",
+                    "'{spec}' takes {size}, and there is room for {room} of models: take one of up to {room}",
                     spec=spec,
-                    nbytes=gib(size.nbytes),
-                    bound=gib(bound),
-                    bound_=gib(bound),
+                    size=gib(size.nbytes),
+                    room=gib(bound),
                 )
             )
         return _Wanted(key, spec, token, size.nbytes)

@@ -11,17 +11,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from explorer.errors import MethodError, ParameterError
+from explorer.errors import ParameterError
 from explorer.images import Bands, Picture
 from explorer.images.folders import Folder
+from explorer.images.on_disk import checked
 from explorer.messages import Message
 from explorer.models.model import Model
 from explorer.probes.answers import as_it_is, probabilities
-from explorer.probes.base import Run, Step, need_one_class
+from explorer.probes.base import Run, Step, need_imagenet, need_one_class
 from explorer.probes.cues import others
 from explorer.probes.rows import Row, rate, row
 from explorer.probes.shares import newcombe, paired
-from explorer.probes.stimuli import Shown, Stimulus, checked, render_many
+from explorer.probes.stimuli import Shown, Stimulus, render_many
 from explorer.probes.stimuli import scenes as drawn_scenes
 from explorer.scenes import BACKGROUNDS, CLASSES, Scene
 
@@ -106,10 +107,10 @@ def in9_map(folder: Path) -> dict[int, int]:
     if file is None:
         raise ParameterError(
             Message(
-                "'{folder}' has IN-9's layout but no {value}, the map from ImageNet's classes to its nine; it lies "
+                "'{folder}' has IN-9's layout but no {file}, the map from ImageNet's classes to its nine; it lies "
                 "in github.com/MadryLab/backgrounds_challenge: put it into the folder or beside it",
                 folder=folder,
-                value=IN9_MAP,
+                file=IN9_MAP,
             )
         )
     try:
@@ -145,14 +146,7 @@ def in9_part(folder: Path, bands: Bands | None) -> tuple[list[Stimulus], tuple[s
 
 def in9_gap(model: Model, shown: Shown, run: Run, nine: dict[int, int]) -> Iterator[Step]:
     need_one_class(model, Message("IN-9's map is from ImageNet's 1000 classes, of which one is answered"))
-    if model.num_classes != 1000:
-        raise MethodError(
-            Message(
-                "IN-9's map is from ImageNet's 1000 classes; {spec} has {no} classes",
-                spec=model.spec,
-                no=model.num_classes or "no",
-            )
-        )
+    need_imagenet(model, Message("IN-9's map is from ImageNet's 1000 classes"))
     items = shown.stimuli.items
 
     def make(start: int, stop: int) -> Tensor:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from explorer.errors import MethodError
 from explorer.figures.sheet import Section
 from explorer.messages import Message
 from explorer.probes.result import ProbeResult, Score
+from explorer.probes.rows import Row
+from explorer.probes.rows import Step as Step
 from explorer.registry import Registry, check_fields
 
 if TYPE_CHECKING:
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from explorer.models.model import Model
     from explorer.probes.passes import Passes
     from explorer.probes.stimuli import Shown, Stimuli
-from explorer.probes.rows import Row
 
 Bias = Literal["locality", "translation", "relations", "scale", "context", "shape", "cost"]
 BIASES: tuple[Bias, ...] = get_args(Bias)
@@ -31,14 +32,6 @@ QUESTIONS: dict[Bias, str] = {
     "shape": "Does the answer follow the shape or the texture?",
     "cost": "What does each kind of attention cost as the image and the width grow?",
 }
-"""One measurement: ``measure``, ``value``, ``unit``, ``n``, ``low``, ``high``, ``interval``, and its conditions."""
-
-
-class Step(NamedTuple):
-    """How far a probe is with one model, 0 to 1, and the rows that are new since the last step."""
-
-    share: float
-    rows: Sequence[Row] = ()
 
 
 @dataclass(frozen=True)
@@ -121,6 +114,14 @@ def need_one_class(model: Model, why: str) -> None:
                 why=why,
                 spec=model.spec,
             )
+        )
+
+
+def need_imagenet(model: Model, why: str) -> None:
+    """Raises MethodError for a model whose classes are not as many as ImageNet's; ``why`` they have to be."""
+    if model.num_classes != 1000:
+        raise MethodError(
+            Message("{why}; {spec} has {count} classes", why=why, spec=model.spec, count=model.num_classes)
         )
 
 

@@ -210,7 +210,7 @@ class Consistency(Probe):
                     tuple(lines),
                     Axis(""),
                     axis,
-                    unit=Message("{capitalize}. Bars: 95 % over images.", capitalize=how.capitalize()),
+                    unit=Message("{how}. Bars: 95 % over images.", how=how.capitalize()),
                 )
             )
         return (Section(Message("Shift consistency (invariance), {how}", how=how), (tuple(charts),)),)

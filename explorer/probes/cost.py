@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -16,30 +16,18 @@ from explorer.messages import Message, listed, ranged
 from explorer.models.device import out_of_memory
 from explorer.models.model import Model
 from explorer.probes.base import PROBES, Probe, Run, Step
+from explorer.probes.exponents import PLACES, UNITS, AxisName, Theory, fits, theories
 from explorer.probes.passes import MEMORY
 from explorer.probes.result import ProbeResult, Score
 from explorer.probes.rows import Row, row, score
 from explorer.probes.stimuli import Shown
 from explorer.registry import parameter
-from explorer.statistics import exponent
 
-AxisName = Literal["n", "d"]
-#: What is measured, and its unit.
-UNITS: Mapping[str, str] = {"time": "ms", "memory": "MiB", "multiply-adds": ""}
-#: Exponents are fitted over the largest sizes only: at small ones a call costs more than the work.
-FITTED = 5
 #: Rounds of timings; every round goes through all sizes, so that a busy minute disturbs all alike.
 ROUNDS = 5
 BACKWARD = Message("forward + backward")
-
-
-#: The column of an axis.
-PLACES: Mapping[AxisName, str] = {"n": "positions", "d": "channels"}
 #: Sides of grids, and widths, are at most these.
 SIDES, WIDTHS = 1024, 4096
-
-Theory = Mapping[tuple[str, AxisName], float]
-"""(quantity, axis) -> the power that it is expected to grow with."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +166,7 @@ class Cost(Probe):
 
     def scores(self, rows: Sequence[Row]) -> list[Score]:
         here = {"axis": "n", "positions": self.side**2}
-        where = Message("at {side} x {side_}, d = {channels}", side=self.side, side_=self.side, channels=self.channels)
+        where = Message("at {side} x {side}, d = {channels}", side=self.side, channels=self.channels)
         return [
             *score(rows, self.headline, "lower"),
             *score(rows, "time", "lower", Message("time {where}", where=where), **here),
@@ -208,10 +196,9 @@ class Cost(Probe):
             "time",
             "d",
             Message(
-                "{direction}, one image, {side} x {side_} positions; {alone}{dashed} (for large d)",
+                "{direction}, one image, {side} x {side} positions; {alone}{dashed} (for large d)",
                 direction=direction,
                 side=side,
-                side_=side,
                 alone=alone,
                 dashed=dashed,
             ),
@@ -253,61 +240,11 @@ def subject(model: Model) -> tuple[str, dict[str, Any]]:
         raise MethodError(
             Message(
                 "{spec} has no attention block of the registry whose cost could be measured alone; take a model of "
-                "the laboratory (lab/mhsa) or one with a block inserted ({spec_}+mhsa@1)",
+                "the laboratory (lab/mhsa) or one with a block inserted ({spec}+mhsa@1)",
                 spec=spec,
-                spec_=spec,
             )
         )
     return spec.block, dict(spec.block_options)
-
-
-def theories(name: str, channels: int, **options: Any) -> Theory:
-    """The power that each quantity is expected to grow with on each axis, for large n or large d.
-
-    Of the multiply-adds the leading term of the count; of time the same, and 1 at least where anything is done, since
-    every number is touched; of memory see `cost.memory_power` (and nothing is claimed for its growth with d).
-    """
-    n, d = cost.powers(name, channels, **options)
-    least = 0.0 if name == "none" else 1.0
-    return {
-        ("time", "n"): max(n, least),
-        ("time", "d"): max(d, least),
-        ("multiply-adds", "n"): n,
-        ("multiply-adds", "d"): d,
-        ("memory", "n"): cost.memory_power(name, **options),
-    }
-
-
-def fits(rows: Sequence[Row], theory: Theory) -> list[Row]:
-    """The exponents of one model's measurements, over the largest sizes; none where fewer than two are above zero."""
-    found = []
-    for axis, place in PLACES.items():
-        for quantity in UNITS:
-            points = sorted((one[place], one["value"]) for one in rows if _is(one, quantity, axis) and one["value"] > 0)
-            if len(points) < 2:
-                continue
-            x, y = zip(*points[-FITTED:])
-            slope, low, high = exponent(x, y)
-            head = {key: rows[0][key] for key in ("block", "direction")}
-            found.append(
-                row(
-                    Message("{quantity} exponent in {axis}", quantity=quantity, axis=axis),
-                    slope,
-                    "",
-                    len(x),
-                    (low, high),
-                    Message("Student's t over sizes"),
-                    **head,
-                    quantity=quantity,
-                    axis=axis,
-                    theory=theory.get((quantity, axis)),
-                )
-            )
-    return found
-
-
-def _is(one: Row, quantity: str, axis: str) -> bool:
-    return one["measure"] == quantity and one.get("axis") == axis
 
 
 def _row(quantity: str, size: _Size, head: Mapping[str, Any]) -> Row:

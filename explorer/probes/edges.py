@@ -101,11 +101,10 @@ class Edges(Probe):
         views = ("clean", "Sobel", "Laplacian", "silhouette", "blur", "patches", "greyscale")
         share = Axis(Message("agreement, share of images"), low=0.0, high=1.0)
         below = Message(
-            "Blur: sigma {sigma} % of the input's shorter side. Patches: {grid} x {grid_}. Bars are 95 % "
+            "Blur: sigma {sigma} % of the input's shorter side. Patches: {grid} x {grid}. Bars are 95 % "
             "intervals over images.",
             sigma=f"{result.parameters['sigma']:g}",
             grid=result.parameters["grid"],
-            grid_=result.parameters["grid"],
         )
         charts = [
             points(

@@ -154,18 +154,28 @@ class Equivariance(Probe):
         deepest = _deepest(rows)
         return [
             *score(
-                rows, RELATIVE, "lower", Message("{value} at the stride", value=RELATIVE), stage=deepest, strides=1.0
+                rows,
+                RELATIVE,
+                "lower",
+                Message("{measure} at the stride", measure=RELATIVE),
+                stage=deepest,
+                strides=1.0,
             ),
             *score(
                 rows,
                 RELATIVE,
                 "lower",
-                Message("{value} at half the stride", value=RELATIVE),
+                Message("{measure} at half the stride", measure=RELATIVE),
                 stage=deepest,
                 strides=0.5,
             ),
             *score(
-                rows, DECIBELS, "higher", Message("{value} at the stride", value=DECIBELS), stage=deepest, strides=1.0
+                rows,
+                DECIBELS,
+                "higher",
+                Message("{measure} at the stride", measure=DECIBELS),
+                stage=deepest,
+                strides=1.0,
             ),
         ]
 

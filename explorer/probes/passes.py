@@ -14,7 +14,7 @@ from explorer.errors import MethodError
 from explorer.messages import Message, listed
 from explorer.models.device import out_of_memory
 from explorer.models.model import Model
-from explorer.probes.base import Step
+from explorer.probes.rows import Step
 
 Read = TypeVar("Read")
 

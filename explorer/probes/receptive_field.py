@@ -96,9 +96,9 @@ class ReceptiveField(Probe):
             if open_:
                 said.append(
                     Message(
-                        "{model}: no end inside its input of {value} px from stage {stage} on",
+                        "{model}: no end inside its input of {size} px from stage {stage} on",
                         model=model,
-                        value=f"{open_[-1]['value']:.0f}",
+                        size=f"{open_[-1]['value']:.0f}",
                         stage=open_[0]["stage"],
                     )
                 )

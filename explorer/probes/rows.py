@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,6 +11,14 @@ from explorer.probes.result import Better, Score
 from explorer.statistics import BY, Range, interval, wilson
 
 Row = dict[str, Any]
+"""One measurement: ``measure``, ``value``, ``unit``, ``n``, ``low``, ``high``, ``interval``, and its conditions."""
+
+
+class Step(NamedTuple):
+    """How far a probe is with one model, 0 to 1, and the rows that are new since the last step."""
+
+    share: float
+    rows: Sequence[Row] = ()
 
 
 def row(

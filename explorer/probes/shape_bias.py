@@ -14,15 +14,16 @@ from explorer.errors import MethodError, ParameterError
 from explorer.figures.sheet import Axis, Section
 from explorer.images import Bands, Picture
 from explorer.images.folders import Folder
+from explorer.images.on_disk import checked
 from explorer.messages import Message, sentences
 from explorer.models.model import Model
 from explorer.probes.answers import as_it_is, one_folder, points, probabilities
-from explorer.probes.base import PROBES, Bias, Probe, Run, Step, need_one_class
+from explorer.probes.base import PROBES, Bias, Probe, Run, Step, need_imagenet, need_one_class
 from explorer.probes.categories import CATEGORIES
 from explorer.probes.cues import BEHIND, conflicts, uninformative
 from explorer.probes.result import ProbeResult, Score
 from explorer.probes.rows import Row, rate, score
-from explorer.probes.stimuli import Shown, Stimuli, Stimulus, checked, knows_scenes, read, render_many, with_bands
+from explorer.probes.stimuli import Shown, Stimuli, Stimulus, knows_scenes, read, render_many, with_bands
 from explorer.registry import parameter
 from explorer.scenes import CLASSES, Scene
 
@@ -131,9 +132,9 @@ class ShapeBias(Probe):
         if not items:
             raise ParameterError(
                 Message(
-                    "'{folder}' has no cue conflicts; {value}; found: {contents}",
+                    "'{folder}' has no cue conflicts; {expected}; found: {contents}",
                     folder=folder,
-                    value=_LAYOUT,
+                    expected=_LAYOUT,
                     contents=pictures.contents(),
                 )
             )
@@ -148,16 +149,9 @@ class ShapeBias(Probe):
             return
         cues = [one.label.split("/") for one in shown.stimuli.items]
         if not all(len(cue) == 2 and set(cue) <= set(CATEGORIES) for cue in cues):
-            raise MethodError(Message("{spec} needs cue conflicts; {value}", spec=model.spec, value=_LAYOUT))
+            raise MethodError(Message("{spec} needs cue conflicts; {expected}", spec=model.spec, expected=_LAYOUT))
         need_one_class(model, Message("the largest of sixteen categories of classes is the answer here"))
-        if model.num_classes != 1000:
-            raise MethodError(
-                Message(
-                    "the sixteen categories are made of ImageNet's 1000 classes; {spec} has {no} classes",
-                    spec=model.spec,
-                    no=model.num_classes or "no",
-                )
-            )
+        need_imagenet(model, Message("the sixteen categories are made of ImageNet's 1000 classes"))
 
         def make(start: int, stop: int) -> Tensor:
             pictures = [one.source for one in shown.stimuli.items[start:stop] if isinstance(one.source, Picture)]
@@ -175,7 +169,7 @@ class ShapeBias(Probe):
         need_one_class(model, Message("the largest of the scenes' classes is the answer here"))
         if not knows_scenes(model):
             raise MethodError(
-                Message("{spec} does not know the scenes' classes; {value}", spec=model.spec, value=_LAYOUT)
+                Message("{spec} does not know the scenes' classes; {expected}", spec=model.spec, expected=_LAYOUT)
             )
         scenes, textures = conflicts(shown.scenes, self.behind)
         labels = [scene.label for scene in scenes]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,8 @@ from torch import Tensor
 from explorer.cache import Bounded
 from explorer.errors import ImageError, MethodError, ParameterError
 from explorer.images import Bands, Picture, read_image, samples
-from explorer.images.folders import MASK, Folder, Found
+from explorer.images.folders import MASK, Folder
+from explorer.images.on_disk import checked
 from explorer.messages import Message, counted, sentences
 from explorer.models.labels import class_numbers
 from explorer.models.model import Model
@@ -29,48 +30,8 @@ from explorer.transforms import Transform, apply_many
 STREAM = 20
 #: Scenes shown where nothing else is asked for: as many of each of the twelve classes.
 SCENES = 24
-#: Bytes of decoded pictures that are kept, so that those of a small folder are decoded once.
-DECODED_BYTES = 256 * 2**20
 #: Bytes that pictures at a model's input may take to be kept all at once; beyond them they are read when looked at.
 HELD_BYTES = 2**30
-
-
-class OnDisk(Picture):
-    """A picture that is read when it is looked at: a data set's thousands would not fit the memory."""
-
-    path: Path
-    bands: Bands | None
-
-    def __init__(self, path: Path, bands: Bands | None = None) -> None:
-        object.__setattr__(self, "path", path)
-        object.__setattr__(self, "name", path.name)
-        object.__setattr__(self, "bands", None if bands is None else tuple(bands))
-
-    @property
-    def image(self) -> Image.Image:
-        """RGB, 8 bits, upright. Raises ImageError."""
-        try:
-            changed = self.path.stat().st_mtime_ns
-        except OSError as error:
-            raise ImageError(
-                Message("'{name}' cannot be opened: {error}", name=self.path, error=error.strerror or error)
-            ) from error
-        return _DECODED.get((self.path, changed, self.bands), lambda: read_image(self.path, self.bands).image)
-
-
-_DECODED: Bounded[Any, Image.Image] = Bounded(DECODED_BYTES, lambda image: 4 * image.width * image.height)
-
-
-def checked(folder: Folder, bands: Bands | None = None) -> Iterator[tuple[Found, OnDisk]]:
-    """The pictures of a folder that can be read; the others are left out of it, and remembered by it."""
-    for found in folder:
-        picture = OnDisk(found.path, bands)
-        try:
-            picture.image  # noqa: B018 - decoded, to know that it can be
-        except ImageError as error:
-            folder.leave_out(found.path, error)
-        else:
-            yield found, picture
 
 
 @dataclass(frozen=True, eq=False)

@@ -156,10 +156,10 @@ class Translation(Probe):
             if place
         }
         chart = Chart(
-            Message("Invariance along x: {value} at dy = 0", value=CHANGED),
+            Message("Invariance along x: {measure} at dy = 0", measure=CHANGED),
             tuple(lines),
             Axis("dx, px"),
-            Axis(Message("mean {value}", value=CHANGED), low=0.0),
+            Axis(Message("mean {measure}", measure=CHANGED), low=0.0),
             tuple(sorted(marks.items())),
             Message(
                 "Marks: multiples of the strides of the last two stages. A period of a stride is aliasing. "

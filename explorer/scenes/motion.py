@@ -26,16 +26,18 @@ def about_object(scene: Scene, transform: Transform, frame: tuple[int, int]) -> 
     Raises ParameterError for a mirror, a border or a centre, which a scene has no use for.
     """
     if transform.flip:
-        raise ParameterError(Message("{value}, and cannot be mirrored; leave flip out", value=_ANEW))
+        raise ParameterError(Message("{reason}, and cannot be mirrored; leave flip out", reason=_ANEW))
     if transform.border != "zero":
         raise ParameterError(
             Message(
-                "{value}, so no border is filled in; leave border '{border}' out", value=_ANEW, border=transform.border
+                "{reason}, so no border is filled in; leave border '{border}' out",
+                reason=_ANEW,
+                border=transform.border,
             )
         )
     if transform.centre is not None:
         raise ParameterError(
-            Message("{value}, always about the object's own centre; leave the centre out", value=_ANEW)
+            Message("{reason}, always about the object's own centre; leave the centre out", reason=_ANEW)
         )
     height, width = frame
     return dataclasses.replace(transform, centre=Point((0.5 + scene.dx) * width, (0.5 + scene.dy) * height))
@@ -59,10 +61,10 @@ def moved(scene: Scene, transform: Transform, frame: tuple[int, int]) -> Scene:
         if name in changed and not one.allows(changed[name]):
             raise ParameterError(
                 Message(
-                    "after this move the scene's {name} ({text}) would be {name_}; it lies from {low} to {high}",
+                    "after this move the scene's {name} ({meaning}) would be {value}; it lies from {low} to {high}",
                     name=name,
-                    text=one.text,
-                    name_=f"{changed[name]:.3g}",
+                    meaning=one.text,
+                    value=f"{changed[name]:.3g}",
                     low=f"{one.low:g}",
                     high=f"{one.high:g}",
                 )

@@ -28,8 +28,7 @@ from explorer.models.store import ModelStore
 from explorer.transforms import Transform
 from explorer.ui.controls import is_offered, parse_spec
 from explorer.ui.fitted import Files, split
-from explorer.ui.payload import Failure
-from explorer.ui.request import Request
+from explorer.ui.request import Failure, Request
 from explorer.ui.upload import Own
 from explorer.ui.worker import BUSY, task
 

@@ -52,10 +52,10 @@ class Files:
         if size > MAX_BYTES:
             raise WeightsError(
                 Message(
-                    "'{name}' has {size} MB; at most {value} MB are taken",
+                    "'{name}' has {size} MB; at most {most} MB are taken",
                     name=path.name,
                     size=f"{size / 2**20:.0f}",
-                    value=MAX_BYTES // 2**20,
+                    most=MAX_BYTES // 2**20,
                 )
             )
         try:

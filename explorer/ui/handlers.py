@@ -21,7 +21,7 @@ from explorer.ui.answers import Answers
 from explorer.ui.controls import parse_spec
 from explorer.ui.fitted import split
 from explorer.ui.guard import uploaded
-from explorer.ui.request import Request
+from explorer.ui.request import Failure, Request
 from explorer.ui.scene import layers
 from explorer.ui.upload import Picked, pick
 from explorer.ui.worker import sentence, task, told
@@ -119,11 +119,11 @@ class Handlers:
             raise gr.Error(picture.problem, title=Message("This picture cannot be used"), print_exception=False)
         return Request(view, picture.image, picture.key, picture.notes, frame, picture.name, found, gone, lost)
 
-    def slots(self, asked: Request) -> list[ModelView | payload.Failure]:
+    def slots(self, asked: Request) -> list[ModelView | Failure]:
         """One answer a model. A costly method is shown where it was computed before, and never computed here."""
-        slots: list[ModelView | payload.Failure] = []
+        slots: list[ModelView | Failure] = []
         for text, model in zip(asked.view.texts, asked.models):
-            if isinstance(model, payload.Failure):
+            if isinstance(model, Failure):
                 slots.append(model)
                 continue
             wanted = method_asked(asked.view)

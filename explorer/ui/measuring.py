@@ -26,7 +26,7 @@ from explorer.registry import question
 from explorer.ui.controls import parameters_of
 from explorer.ui.guard import pathless
 from explorer.ui.handlers import Handlers, checked
-from explorer.ui.payload import Failure
+from explorer.ui.request import Failure
 from explorer.ui.scratch import Recent
 from explorer.ui.words import dumps, translated_panel
 from explorer.writing import write
@@ -277,7 +277,7 @@ def scores(result: ProbeResult) -> str:
     over = (
         Message("n = {n}", n=counts[0])
         if len(counts) == 1
-        else Message("n = {counts} to {counts_}, see each number", counts=counts[0], counts_=counts[-1])
+        else Message("n = {least} to {most}, see each number", least=counts[0], most=counts[-1])
     )
     notes = [
         Message("95 % intervals in brackets; {over}. ↑ higher is better, ↓ lower is better.", over=over),

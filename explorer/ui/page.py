@@ -28,6 +28,7 @@ from explorer.ui import navigation, share, web
 from explorer.ui.answers import Answers
 from explorer.ui.guard import Guard, Hosts
 from explorer.ui.handlers import Handlers
+from explorer.ui.listening import Listening
 from explorer.ui.live import Live
 from explorer.ui.measuring import Measuring
 from explorer.ui.memory import give_back
@@ -36,7 +37,7 @@ from explorer.ui.scratch import remove_when_ended, take_uploads
 from explorer.ui.stage import Opening, listen, part
 from explorer.ui.tabs import biases, blocks, compare, lab, lecture
 from explorer.ui.words import gradio_tables, i18n
-from explorer.ui.worker import AT_ONCE, Listening, Worker
+from explorer.ui.worker import AT_ONCE, Worker
 
 #: What the page opens with: trained alike, they differ in one block, and work offline.
 FIRST_MODELS = ("lab/conv", "lab/mhsa", "lab/axial", "lab/ca_c2f")

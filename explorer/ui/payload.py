@@ -19,14 +19,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from explorer.attention.layouts.weights import DotProduct
 from explorer.attention.maps import AttentionMap
-from explorer.comparison.compare import NO_MAP, REFUSED, Pair
+from explorer.comparison.compare import NO_MAP, REFUSED
 from explorer.comparison.result import ModelView, Prediction
 from explorer.figures.looks import colours_of
 from explorer.geometry import Point
@@ -34,8 +32,8 @@ from explorer.kinds import KINDS
 from explorer.messages import Message, listed
 from explorer.models.spec import WEIGHTS_STATES
 from explorer.transforms import Transform
-from explorer.ui.guard import pathless
-from explorer.ui.request import Request
+from explorer.ui.arrays import Blob, matrices, matrix_bytes, queries_of
+from explorer.ui.request import Failure, Request
 from explorer.ui.words import dumps
 from explorer.view import View
 from explorer.view.forms import MOVES
@@ -46,45 +44,8 @@ LIVE_BYTES = 1_500_000
 #: Bytes of attention matrices in a bank: of those that are looked at (queries and keys of 4096 tokens and 6 heads of
 #: 64 channels take 13 MB), and of others.
 LOOKED_AT_BYTES, BANK_BYTES = 32_000_000, 6_000_000
-#: Largest side of a matrix without a place on the image; larger ones are averaged in blocks, and say so.
-MATRIX_SIDE = 96
 #: Pictures of at most this many pixels a side are sent as they are.
 EXACT_SIDE = 112
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A model that could not answer, and why: it stands where its row would."""
-
-    spec: str
-    problem: str
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "problem", pathless(self.problem))
-
-
-@dataclass
-class _Blob:
-    """Arrays one behind the other; a reference tells where each lies."""
-
-    parts: list[bytes] = field(default_factory=list)
-    size: int = 0
-
-    def add(self, values: Tensor | np.ndarray[Any, Any], dtype: str = "f2") -> dict[str, Any]:
-        array = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
-        if dtype == "f2":
-            # Beyond float16's range a number would become infinite, which no colour bar can show.
-            array = np.clip(array, -65504, 65504)
-        array = np.ascontiguousarray(array, dtype="<" + dtype if dtype != "u1" else dtype)
-        reference = {"o": self.size, "s": list(array.shape), "t": dtype}
-        data = array.tobytes()
-        data += b"\0" * (-len(data) % 4)
-        self.parts.append(data)
-        self.size += len(data)
-        return reference
-
-    def text(self) -> str:
-        return base64.b64encode(b"".join(self.parts)).decode("ascii")
 
 
 def asked_of(view: View) -> dict[str, Any]:
@@ -108,7 +69,7 @@ def live(
         key: names the answer; a bank of the same key belongs to it.
         pending: why there is no attribution yet although the method can serve the model, or "".
     """
-    blob, images = _Blob(), _Images()
+    blob, images = Blob(), _Images()
     rows: list[dict[str, Any]] = []
     view, full = request.view, is_complete(slots, request.view)
     for text, slot, colour in zip(view.texts, slots, colours_of(view.texts)):
@@ -147,7 +108,7 @@ def bank(slots: Sequence[ModelView | Failure], asked: View, key: str, complete: 
         key: names the answer this belongs to.
         complete: whether the live text already had every head of every map.
     """
-    blob = _Blob()
+    blob = Blob()
     rows: list[dict[str, Any]] = [{"maps": {}} for _ in slots]
     views = [(index, slot) for index, slot in enumerate(slots) if isinstance(slot, ModelView)]
     depth = max((len(view.maps) for _, view in views), default=0)
@@ -168,10 +129,10 @@ def bank(slots: Sequence[ModelView | Failure], asked: View, key: str, complete: 
         one = view.maps[number]
         entry: dict[str, Any] = {}
         if not complete:
-            entry["rows"] = _queries(one, view, blob, mean=False)
-        if one.per_query and (size := _matrix_bytes(one)) <= left:
+            entry["rows"] = queries_of(one, view, blob, mean=False)
+        if one.per_query and (size := matrix_bytes(one)) <= left:
             left -= size
-            entry |= _matrices(one, blob)
+            entry |= matrices(one, blob)
         if entry:
             rows[index]["maps"][number] = entry
     return json.dumps(
@@ -182,7 +143,7 @@ def bank(slots: Sequence[ModelView | Failure], asked: View, key: str, complete: 
 def _row(
     view: ModelView,
     request: Request,
-    blob: _Blob,
+    blob: Blob,
     images: _Images,
     full: bool,
     pending: str,
@@ -282,12 +243,7 @@ def _unit(one: AttentionMap) -> str:
     return one.unit if said else listed([Message(kind), one.unit], "{first}; {rest}")
 
 
-def _items(one: AttentionMap) -> tuple[int, int]:
-    """Items before and after: a picture that is not moved runs once."""
-    return 0, one.weights.shape[0] - 1
-
-
-def _map(one: AttentionMap, view: ModelView, blob: _Blob, mean: bool) -> dict[str, Any]:
+def _map(one: AttentionMap, view: ModelView, blob: Blob, mean: bool) -> dict[str, Any]:
     layout = one.layout
     described: dict[str, Any] = {
         "layer": one.layer,
@@ -306,58 +262,8 @@ def _map(one: AttentionMap, view: ModelView, blob: _Blob, mean: bool) -> dict[st
         "query_grid": None if layout is None or layout.query_grid is None else list(layout.query_grid),
         "prefix": [] if layout is None else list(layout.prefix),
     }
-    described["rows"] = _queries(one, view, blob, mean)
+    described["rows"] = queries_of(one, view, blob, mean)
     return described
-
-
-def _queries(one: AttentionMap, view: ModelView, blob: _Blob, mean: bool) -> dict[str, Any]:
-    """Rows of every head, (heads, rows, columns), before and after: of each pin, by number, and each prefix token."""
-    first, last = _items(one)
-    if one.layout is None:
-        return {"matrix": [_matrix(one, item, blob) for item in dict.fromkeys((first, last))]}
-    wanted: dict[str, tuple[Point | str | None, Point | str | None]] = {"0": (None, None)}
-    if one.per_query:
-        wanted = {str(number): pair for number, pair in enumerate(view.asked)}
-        wanted |= {name: (name, name) for name in one.layout.prefix}
-    found: dict[str, Any] = {}
-    for name, (before, after) in wanted.items():
-        pair: list[dict[str, Any] | None] = []
-        for query, item in ((before, first), (after, last)):
-            if pair and first == last and query == before:
-                pair.append(pair[0])
-            elif query is None and one.per_query:
-                pair.append(None)
-            else:
-                pair.append(_one_row(one, query, item, blob, mean))
-        found[name] = pair
-    return found
-
-
-def _one_row(one: AttentionMap, query: Point | str | None, item: int, blob: _Blob, mean: bool) -> dict[str, Any] | None:
-    try:
-        rows, prefix = one.split(query, item)
-    except ValueError:  # a layout may have no query at this place (padding, a token that was dropped)
-        return None
-    entry = blob.add(rows.mean(0, keepdim=True) if mean else rows)
-    if one.layout is not None and one.layout.prefix and one.kind == "pairwise":
-        entry["prefix"] = round(float(prefix.sum(1).mean()), 5)
-    return entry
-
-
-def _matrix(one: AttentionMap, item: int, blob: _Blob) -> dict[str, Any]:
-    """(heads, n, m) of a map without a place on the image, averaged in blocks where it is large."""
-    _, groups, heads, queries, keys = one.weights.shape
-    step = max(1, -(-queries // MATRIX_SIDE), -(-keys // MATRIX_SIDE))
-    values = torch.stack([_blocks(one.weights, item, start, step) for start in range(0, queries, step)], 1)
-    entry = blob.add(values)
-    entry |= {"full": [queries, keys], "step": step, "groups": groups, "heads": heads}
-    return entry
-
-
-def _blocks(weights: Any, item: int, start: int, step: int) -> Tensor:
-    """(heads, ceil(Nk / step)): the mean of ``step`` rows from ``start`` in blocks of ``step`` columns, group 0."""
-    rows = weights.block(item, 0, start, min(start + step, weights.shape[3])).float().mean(1)
-    return torch.stack([part.mean(1) for part in rows.split(step, 1)], 1) if step > 1 else rows
 
 
 def is_complete(slots: Sequence[ModelView | Failure], asked: View) -> bool:
@@ -371,41 +277,7 @@ def is_complete(slots: Sequence[ModelView | Failure], asked: View) -> bool:
     return total <= LIVE_BYTES
 
 
-def _matrix_bytes(one: AttentionMap) -> int:
-    _, groups, heads, queries, keys = one.weights.shape
-    whole = 2 * groups * heads * queries * keys
-    product = _product(one)
-    return whole if product is None else min(whole, 4 * (product[0].numel() + product[1].numel()))
-
-
-def _product(one: AttentionMap) -> tuple[Tensor, Tensor, float] | None:
-    """Queries (G, h, Nq, d), keys (G, h or 1, Nk, d) and scale of the moved picture's weights, where they are that."""
-    weights = one.weights.after if isinstance(one.weights, Pair) else one.weights
-    if not isinstance(weights, DotProduct) or weights.bias is not None:
-        return None
-    return weights.query[-1], weights.key[-1], weights.scale
-
-
-def _matrices(one: AttentionMap, blob: _Blob) -> dict[str, Any]:
-    """Every row of the moved picture, with the tables that say where queries and keys lie.
-
-    As computed, or, where that is less, the queries and keys they are the softmax of: O(n d) instead of O(n^2). These
-    go over as float32, for a softmax makes much of a small error.
-    """
-    assert one.layout is not None
-    assert one.layout.query_index is not None
-    _, item = _items(one)
-    _, groups, heads, queries, keys = one.weights.shape
-    tables = {"keys": blob.add(one.layout.key_index, "i4"), "queries": blob.add(one.layout.query_index, "i4")}
-    product = _product(one)
-    if product is not None and _matrix_bytes(one) < 2 * groups * heads * queries * keys:
-        query, key, scale = product
-        return {"q": blob.add(query.float(), "f4"), "k": blob.add(key.float(), "f4"), "scale": scale, **tables}
-    values = torch.stack([one.weights.block(item, group, 0, queries) for group in range(groups)])
-    return {"weights": blob.add(values), **tables}
-
-
-def _attribution(view: ModelView, blob: _Blob, pending: str) -> dict[str, Any]:
+def _attribution(view: ModelView, blob: Blob, pending: str) -> dict[str, Any]:
     if view.attributions is None or view.pulled_back is None or view.difference is None:
         refused = any(_is(note, REFUSED) for note in view.notes)
         return {"why": "" if refused else pending}

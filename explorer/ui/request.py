@@ -13,15 +13,26 @@ from PIL.Image import Image
 from explorer.messages import Message
 from explorer.scenes import Scene, cues, motion, render
 from explorer.transforms import Transform
+from explorer.ui.guard import pathless
 from explorer.view import View
 
 if TYPE_CHECKING:
     from explorer.models.model import Model
-    from explorer.ui.payload import Failure
 
 _RENDERED = Message("The object is rendered anew at every step and the background stays: nothing is filled in.")
 _CUT = Message("The frame cuts off a part of the object.")
 _GONE = Message("The object has left the frame.")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A model that could not answer, and why: it stands where its row would."""
+
+    spec: str
+    problem: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "problem", pathless(self.problem))
 
 
 @dataclass(frozen=True, eq=False)

@@ -142,7 +142,7 @@ def of_request(models: Any, question: Any) -> View:
     texts, asked = of_models(models), {} if question is None else question
     if not isinstance(asked, Mapping):
         raise ParameterError(
-            Message("a question is an object with the names of the controls, got {name__}", name__=type(asked).__name__)
+            Message("a question is an object with the names of the controls, got {got}", got=type(asked).__name__)
         )
     chosen = {name: asked[name] for name in MOVES if asked.get(name) is not None}
     for name, value in chosen.items():
@@ -183,12 +183,14 @@ def of_models(asked: Any) -> list[str]:
         raise ParameterError(Message("choose at least one model"))
     if len(named) > MAX_MODELS:
         raise ParameterError(
-            Message("at most {value} models fit side by side, got {named}", value=MAX_MODELS, named=len(named))
+            Message("at most {most} models fit side by side, got {count}", most=MAX_MODELS, count=len(named))
         )
     for one in named:
         if len(one) > MAX_SPEC_CHARS:
             raise ParameterError(
-                Message("a model's name has at most {value} characters, got {one}", value=MAX_SPEC_CHARS, one=len(one))
+                Message(
+                    "a model's name has at most {most} characters, got {count}", most=MAX_SPEC_CHARS, count=len(one)
+                )
             )
     return named
 
@@ -197,7 +199,7 @@ def of_scene(asked: Any) -> Scene | None:
     """Check a scene sent by a browser; None for none. Raises ParameterError."""
     if asked is not None and not isinstance(asked, Mapping):
         raise ParameterError(
-            Message("a scene is an object with the names of its fields, got {name__}", name__=type(asked).__name__)
+            Message("a scene is an object with the names of its fields, got {got}", got=type(asked).__name__)
         )
     scene: Scene | None = entry_of(Scene, "scene", asked)
     return scene
@@ -247,7 +249,7 @@ def _pins(value: Any) -> tuple[Point, ...]:
     if value is None:
         return _MIDDLE
     if not isinstance(value, Sequence) or isinstance(value, str) or not 1 <= len(value) <= MAX_QUERIES:
-        raise ParameterError(Message("pins is a list of 1 to {value} places", value=MAX_QUERIES))
+        raise ParameterError(Message("pins is a list of 1 to {most} places", most=MAX_QUERIES))
     return tuple(map(_pin, value))
 
 

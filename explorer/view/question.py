@@ -173,9 +173,9 @@ class View(BaseModel):
                 if not all(0 <= part < 1 for part in one):
                     raise ParameterError(
                         Message(
-                            "the pin ({point}, {point_}) lies outside the picture; x and y go from 0 to 1",
-                            point=f"{one.x:g}",
-                            point_=f"{one.y:g}",
+                            "the pin ({x}, {y}) lies outside the picture; x and y go from 0 to 1",
+                            x=f"{one.x:g}",
+                            y=f"{one.y:g}",
                         )
                     )
         return self
@@ -315,16 +315,14 @@ def _in_words(error: ValidationError) -> ExplorerError:
         return ParameterError(Message("a view needs at least one model, got none"))
     if kind == "too_long" and field == "models":
         return ParameterError(
-            Message(
-                "at most {value} models can be compared, got {models}", value=MAX_MODELS, models=_length(error, field)
-            )
+            Message("at most {most} models can be compared, got {count}", most=MAX_MODELS, count=_length(error, field))
         )
     if kind == "too_long" and field == "queries":
         return ParameterError(
             Message(
-                "at most {value} places can be asked from at once, got {field}",
-                value=MAX_QUERIES,
-                field=_length(error, field),
+                "at most {most} places can be asked from at once, got {count}",
+                most=MAX_QUERIES,
+                count=_length(error, field),
             )
         )
     if kind == "literal_error":

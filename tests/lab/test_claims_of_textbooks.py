@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from explorer.lab.claims import CLAIMS, JUDGES, Claim, Count, Effect, Term, judge_claims, lines, markdown, record
+from explorer.lab.claims import CLAIMS, JUDGES, Claim, Count, Effect, Term
+from explorer.lab.judging import judge_claims, lines, markdown, record
 from explorer.lab.networks import LabModel
 from explorer.lab.summary import Key
 from explorer.lab.table import Row, load_table, packed

@@ -18,7 +18,7 @@ from explorer.figures.static import image
 from explorer.lab import sheets
 from explorer.lab.findings import HEADLINES, findings_of, lines
 from explorer.lab.intervals import difference, judge
-from explorer.lab.summary import CONTROL, Key, SetUp, set_ups, summary, within
+from explorer.lab.summary import CONTROL, Key, SetUp, set_ups, shipped_blocks, shipped_index, summary, within
 from explorer.lab.table import Row, load_table, packed
 from explorer.statistics import CHANGE, POSITIVE, SHARE, interval
 
@@ -75,6 +75,12 @@ def test_no_interval_of_the_table_that_ships_lies_beyond_what_is_possible() -> N
     for row in load_table():
         bounds = within(row.measure, row.unit)
         assert row.value is None or bounds.low <= row.value <= bounds.high, row
+
+
+def test_the_set_ups_are_known_without_the_rows() -> None:
+    assert {name: list(blocks) for name, blocks in shipped_blocks().items()} == {
+        name: SetUp(shipped_index(), name).blocks for name in set_ups(load_table())
+    }
 
 
 def test_every_headline_was_measured_and_has_one_row_a_seed() -> None:

@@ -67,6 +67,17 @@ def test_only_the_block_its_gate_and_a_new_classifier_change(pictures, tmp_path)
     assert torch.equal(untouched.module.layer3.gate, torch.zeros(()))
 
 
+def test_a_head_of_independent_labels_is_replaced_or_refused(pictures, tmp_path):
+    found = fit(_spec(head="sigmoid"), pictures, QUICK)  # of classes that the model does not know
+    assert found.record["classes"] == ["blue", "red"]
+    assert _loaded(found, tmp_path).head.kind == "softmax"
+    for folder, name in (("red", "3"), ("blue", "7")):
+        shutil.copytree(pictures / folder, tmp_path / "own" / name)
+    with pytest.raises(ParameterError, match=r"independent labels.*rename the folders.*head='softmax'"):
+        fit(_spec(head="sigmoid"), tmp_path / "own", QUICK)
+    assert fit(_spec(head="softmax"), tmp_path / "own", QUICK).record["classes"] is None
+
+
 def _loaded(found, folder):
     return load(_spec(weights_file=str(found.save(folder / "fitted.safetensors"))))
 

@@ -18,10 +18,11 @@ from safetensors.torch import load_file
 
 from explorer.blocks import BLOCKS
 from explorer.errors import ParameterError, TrainingError, UnknownNameError, WeightsError
-from explorer.lab import networks, pool, tasks, training
+from explorer.lab import networks, pool, recipes, tasks, training
 from explorer.lab.grid import train_grid, write_manifest
 from explorer.lab.networks import LabModel, all_models, build, width_of
-from explorer.lab.training import Recipe, train
+from explorer.lab.recipes import Recipe
+from explorer.lab.training import train
 from explorer.models.loading import load
 from explorer.models.spec import ModelSpec
 from explorer.scenes import AUGMENTED, CENTRED, DATA_VERSION, draw, draw_groups, render, render_groups
@@ -86,11 +87,11 @@ _CHILD = """
 import sys
 from pathlib import Path
 import torch
-from explorer.lab import tasks, training
+from explorer.lab import recipes, tasks, training
 from explorer.lab.networks import LabModel
 torch.set_num_threads(int(sys.argv[2]))
 tasks.JUDGED, training.CHECKPOINT_SECONDS = 50, -1.0
-training.train(LabModel("conv"), 0, Path(sys.argv[1]), training.Recipe(images=96, epochs=40, batch=32))
+training.train(LabModel("conv"), 0, Path(sys.argv[1]), recipes.Recipe(images=96, epochs=40, batch=32))
 """
 
 
@@ -228,7 +229,7 @@ def test_a_model_is_found_by_its_spec_and_has_a_file_of_its_own(model):
     names = [networks.file_name(one, 0) for one in all_models()]
     assert names.count(networks.file_name(model, 0)) == 1
     assert set(networks.file_name(model, 0)) <= set("abcdefghijklmnopqrstuvwxyz0123456789_-")
-    assert training.recipe_of(model).images > 0
+    assert recipes.recipe_of(model).images > 0
 
 
 def test_a_series_changes_what_it_says():

@@ -15,7 +15,8 @@ from explorer.blocks.explain import explain
 from explorer.errors import MethodError, ParameterError
 from explorer.lab.networks import available
 from explorer.models.loading import load
-from explorer.probes.cost import BACKWARD, Cost, fits, numbers, subject, theories
+from explorer.probes.cost import BACKWARD, Cost, numbers, subject
+from explorer.probes.exponents import fits, theories
 from explorer.probes.result import ProbeResult
 from explorer.probes.rows import Row, row
 from explorer.probes.run import probe, steps

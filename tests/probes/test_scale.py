@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+import explorer.probes.remedies as remedies
 import explorer.probes.scale as scale
 from explorer.errors import MethodError
 from explorer.models.loading import load
@@ -161,7 +162,7 @@ def test_fuse_equals_a_naive_computation() -> None:
     chance = torch.Generator().manual_seed(0)
     maps = [torch.randn(2, c, s, s, generator=chance) for c, s in ((4, 8), (6, 4), (10, 2))]
     laterals = [torch.randn(5, c, generator=chance) for c in (4, 6, 10)]
-    fused = scale.fuse(maps, laterals)
+    fused = remedies.fuse(maps, laterals)
     assert fused.shape == (2, 15)
     for item in range(2):
         levels: list[np.ndarray] = []
@@ -180,11 +181,11 @@ def test_fuse_equals_a_naive_computation() -> None:
 
 @pytest.mark.parametrize(("width", "channels"), [(8, 20), (20, 8)])
 def test_laterals_are_orthogonal_and_fixed(width: int, channels: int) -> None:
-    lateral = scale.orthogonal(width, channels, 3)
+    lateral = remedies.orthogonal(width, channels, 3)
     gram = lateral @ lateral.T if width <= channels else lateral.T @ lateral
     assert torch.allclose(gram, torch.eye(min(width, channels)), atol=1e-5)
-    assert torch.equal(lateral, scale.orthogonal(width, channels, 3))
-    assert not torch.equal(lateral, scale.orthogonal(width, channels, 4))
+    assert torch.equal(lateral, remedies.orthogonal(width, channels, 3))
+    assert not torch.equal(lateral, remedies.orthogonal(width, channels, 4))
 
 
 def test_fpn_has_a_cosine_and_no_answer(resnet: Model) -> None:
@@ -195,8 +196,8 @@ def test_fpn_has_a_cosine_and_no_answer(resnet: Model) -> None:
 
     def fused(pictures: Tensor) -> Tensor:
         maps = stage_features(resnet, pictures)
-        laterals = [scale.orthogonal(256, maps[number].shape[1], 2 + number) for number in maps]
-        return scale.fuse(list(maps.values()), laterals)
+        laterals = [remedies.orthogonal(256, maps[number].shape[1], 2 + number) for number in maps]
+        return remedies.fuse(list(maps.values()), laterals)
 
     with torch.inference_mode():
         cosine = F.cosine_similarity(fused(x), fused(Transform(zoom=2.0, border="mean").apply(x))).mean()
@@ -209,8 +210,8 @@ def test_fpn_has_a_cosine_and_no_answer(resnet: Model) -> None:
 
 
 def test_other_test_sizes(resnet: Model) -> None:
-    assert scale.test_sizes((224, 224)) == [(160, 160), (320, 320)]
-    assert scale.test_sizes((48, 48)) == [(32, 32), (64, 64)]
+    assert remedies.test_sizes((224, 224)) == [(160, 160), (320, 320)]
+    assert remedies.test_sizes((48, 48)) == [(32, 32), (64, 64)]
     result = probe("scale", resnet, arrays(2), steps=5, remedy="test size")
     assert {one["input"] for one in result.rows} == {"64x64", "32x32", "96x96"}
     large = load(dataclasses.replace(resnet.spec, input_size=(96, 96)), "cpu")

@@ -15,6 +15,7 @@ from PIL import Image
 
 import explorer.probes.shape_bias as shape
 from explorer.errors import MethodError, ParameterError
+from explorer.images.on_disk import OnDisk
 from explorer.models.loading import load
 from explorer.models.spec import ModelSpec
 from explorer.probes import cues, filters, probe
@@ -22,7 +23,7 @@ from explorer.probes.answers import as_it_is
 from explorer.probes.cues import others
 from explorer.probes.edges import Edges
 from explorer.probes.masks import gaussian_blur
-from explorer.probes.stimuli import OnDisk, Stimulus, scenes
+from explorer.probes.stimuli import Stimulus, scenes
 from explorer.scenes import BACKGROUNDS, CLASSES, TEXTURES, render
 from explorer.transforms import random_orders, shuffle_patches
 

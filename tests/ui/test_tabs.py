@@ -18,6 +18,7 @@ from explorer.blocks.explain import explain
 from explorer.comparison.compare import compare, predict
 from explorer.figures.looks import LOOKS
 from explorer.geometry import Point
+from explorer.lab import summary
 from explorer.lab.claims import CLAIMS
 from explorer.lab.networks import manifest
 from explorer.lab.summary import CONTROL
@@ -32,6 +33,7 @@ from explorer.ui.answers import Answers
 from explorer.ui.fitted import split
 from explorer.ui.handlers import Handlers
 from explorer.ui.tabs import blocks, lab
+from explorer.ui.worker import Worker
 
 from .conftest import FITTED_SPEC
 from .unpack import Unpacked, english, read
@@ -189,6 +191,19 @@ def _luminance(colour: str) -> float:
 
 
 needs_table = pytest.mark.skipif(not load_table(), reason="no table of measurements ships yet")
+
+
+@needs_table
+def test_the_page_starts_without_the_rows_of_the_table(monkeypatch):
+    def read_them():
+        raise AssertionError("the table's rows are read before anybody looks at them")
+
+    monkeypatch.setattr("explorer.lab.summary.load_table", read_them)
+    for one in (summary.shipped, summary.shipped_index, summary.shipped_blocks):
+        one.cache_clear()
+    with gr.Blocks():
+        lab.draw(Worker(), gr.Tab(), gr.Textbox())
+    assert lab.blocks_of(lab.there()[0])
 
 
 @needs_table

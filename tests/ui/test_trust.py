@@ -26,13 +26,13 @@ from starlette.datastructures import Headers
 
 from explorer.errors import ParameterError, WeightsError
 from explorer.images import samples
-from explorer.models import weights
+from explorer.models.hub import hub_file
 from explorer.models.spec import ModelSpec
 from explorer.ui.answers import Answers
 from explorer.ui.controls import parse_spec
 from explorer.ui.guard import Guard, Hosts, pathless, uploaded
 from explorer.ui.handlers import Handlers
-from explorer.ui.payload import Failure
+from explorer.ui.request import Failure
 from explorer.ui.upload import Own, _preprocess, pick
 
 from .asking import Asking, run_alone
@@ -681,7 +681,7 @@ def test_visitors_ask_the_hub_as_strangers_and_get_nothing_that_the_host_left_in
     assert isinstance(refused, Failure)
     assert "cannot be asked now" in refused.problem
     with pytest.raises(WeightsError, match="cannot be asked now"):
-        weights.hub_file("org/private", "config.json", False, False)
+        hub_file("org/private", "config.json", False, False)
 
 
 def test_evidence_holds_no_place_of_the_server(hall: Served):

@@ -16,8 +16,8 @@ import pytest
 from starlette.middleware import Middleware
 
 from explorer.errors import Cancelled, ParameterError
-from explorer.ui import worker as working
-from explorer.ui.worker import AT_ONCE, BUSY, Lane, Listening, Worker, task, told
+from explorer.ui.listening import Listening
+from explorer.ui.worker import AT_ONCE, BUSY, Lane, Worker, task, told
 
 from .conftest import free_port
 
@@ -140,7 +140,7 @@ def test_a_flood_of_one_kind_is_told_to_come_back_and_closes_no_other(site: Site
 def test_work_ends_when_its_visitor_is_gone_and_what_waits_is_never_begun(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(working, "SILENCE", 0.5)
+    monkeypatch.setattr("explorer.ui.listening.SILENCE", 0.5)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(site.ask, "slow", "first")
         soon(lambda: site.begun == ["first"])
@@ -159,7 +159,7 @@ def test_work_ends_when_its_visitor_is_gone_and_what_waits_is_never_begun(
 
 
 def test_steps_come_from_one_thread_and_end_with_their_listener(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(working, "SILENCE", 0.5)
+    monkeypatch.setattr("explorer.ui.listening.SILENCE", 0.5)
     heard: list[str] = []
 
     def enough(one: dict[str, Any]) -> bool:
@@ -182,7 +182,7 @@ def test_a_complaint_is_a_message_without_markup(site: Site) -> None:
 
 
 def test_the_other_way_to_ask_is_heard_too(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(working, "SILENCE", 0.5)
+    monkeypatch.setattr("explorer.ui.listening.SILENCE", 0.5)
     connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=30)
     headers = {"content-type": "application/json"}
     connection.request("POST", "/gradio_api/call/slow", json.dumps({"data": ["call"]}), headers)
@@ -217,7 +217,7 @@ def test_progress_told_to_a_function_comes_as_steps_and_closing_ends_the_work() 
 
 
 def test_an_answer_that_nobody_hears_is_not_kept(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(working, "SILENCE", 0.5)
+    monkeypatch.setattr("explorer.ui.listening.SILENCE", 0.5)
     site.go_on.set()
     session = site.join("slow", "unheard " * 1000)
     soon(lambda: bool(site.begun))

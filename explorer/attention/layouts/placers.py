@@ -262,7 +262,8 @@ def phase_scores(call: Call) -> list[Placed]:
     index = windows(grid, patch).T.reshape(1, -1)
     layout = Layout(Message("context scores"), grid, index)
     unit = Message(
-        "softmax over the positions of each of {phases} pixel phases: sums to {phases_}", phases=phases, phases_=phases
+        "softmax over the positions of each of {phases} pixel phases: sums to {phases}",
+        phases=phases,
     )
     return [Placed(Computed(scores.flatten(2)[:, None, :, None]), layout, "context", unit)]
 

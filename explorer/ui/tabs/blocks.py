@@ -31,8 +31,7 @@ from explorer.ui.answers import Answers
 from explorer.ui.handlers import checked
 from explorer.ui.live import Live
 from explorer.ui.navigation import tells_block
-from explorer.ui.payload import Failure
-from explorer.ui.request import Request
+from explorer.ui.request import Failure, Request
 from explorer.ui.scene import PRESETS, layers
 from explorer.ui.stage import part
 from explorer.ui.words import dumps, i18n

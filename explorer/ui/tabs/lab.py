@@ -12,12 +12,12 @@ import gradio as gr
 from explorer.figures.interactive import separate
 from explorer.figures.looks import look_of
 from explorer.figures.sheet import Chart
-from explorer.lab.claims import VERDICTS, judge_claims
 from explorer.lab.findings import HEADLINES, SET_UPS, cell, findings, marked
+from explorer.lab.judging import VERDICTS, judge_claims
 from explorer.lab.networks import LabModel, manifest
 from explorer.lab.sheets import charts
-from explorer.lab.summary import CONTROL, set_up_of, set_ups, shipped
-from explorer.lab.table import FILE, load_table
+from explorer.lab.summary import CONTROL, set_up_of, shipped, shipped_blocks, shipped_index
+from explorer.lab.table import FILE
 from explorer.messages import ENGLISH, Message, encoded, language_of, listed, ranged, say
 from explorer.models.spec import ModelSpec
 from explorer.probes.charting import percent
@@ -95,13 +95,12 @@ def draw(worker: Worker, tab: gr.Tab, language: gr.Textbox) -> None:
 
 def there() -> list[str]:
     """The set-ups that were measured, in words."""
-    measured = set_ups(load_table())
-    return [words for key, words in SET_UPS.items() if key in measured]
+    return [words for key, words in SET_UPS.items() if key in shipped_blocks()]
 
 
 def blocks_of(set_up: str) -> list[str]:
     """The blocks that were measured in a set-up."""
-    return shipped(_key(set_up)).blocks
+    return list(shipped_blocks().get(_key(set_up), ()))
 
 
 def tell(set_up: Any, blocks: Any, language: Any = ENGLISH) -> tuple[str, str, str, str]:
@@ -151,10 +150,10 @@ def short(set_up: str, blocks: Sequence[str]) -> str:
     notes = [
         Message(
             "Accuracy and shape bias in %, BG-gap in points, maps as a multiple of an even spread; in brackets "
-            "the 95 % interval. ~: not shown to differ from the control '{value}' (t tests paired by seed, "
+            "the 95 % interval. ~: not shown to differ from the control '{control}' (t tests paired by seed, "
             "Holm's correction for the blocks of a column). –: there is none. †: its models are right on less than "
             "95 % of the scenes and have not learnt the task whole.",
-            value=CONTROL,
+            control=CONTROL,
         )
     ]
     return _sheet(Message("Measurements in short"), [headline.name for headline in HEADLINES], rows, notes)
@@ -164,7 +163,7 @@ def short(set_up: str, blocks: Sequence[str]) -> str:
 def judged_claims() -> str:
     """The claims as JSON: a row a claim, its verdict and what was measured; the same for every set-up."""
     rows = []
-    for one in judge_claims(load_table()):
+    for one in judge_claims(shipped_index()):
         tests = [Message("{what}: {effect}", what=test.says, effect=test.effect) for test in one.results]
         cells = [one.claim.sentence, VERDICTS[one.verdict], listed(tests, "{first}; {rest}")]
         rows.append(
