@@ -43,6 +43,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of the table, a .parquet file (%(default)s)",
     )
+    evaluate.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="processes, one thread each, a model a time (%(default)s)"
+    )
     evaluate.add_argument("--quick", action="store_true", help="a third of the scenes, for a first look")
     evaluate.add_argument("--again", action="store_true", help="measure also what the table has of the same weights")
     show = action("show", "Show the table: what ships, or what was measured here.")
@@ -74,7 +77,8 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
             bar.update(int(done) - bar.n)
             bar.set_postfix_str(spec)
 
-        rows = evaluate(specs, folder, device, QUICK if options.quick else PER_CLASS, options.again, stepped)
+        per_class = QUICK if options.quick else PER_CLASS
+        rows = evaluate(specs, folder, device, per_class, options.again, stepped, options.workers)
     record, lines = _shown(rows, options.json)
     file = str(folder / FILE)
     return {**record, "files": [file]}, [*lines, f"wrote {file}"]
