@@ -14,12 +14,12 @@ from typing import Any, Literal, NamedTuple
 from explorer.blocks.cost import count, made, memory_power, powers
 from explorer.lab.findings import GAP, ON_OBJECT, SHAPE_BIAS, WHOLE, grouped, shifted, zoomed
 from explorer.lab.intervals import LEVEL, difference
-from explorer.lab.networks import LabModel, manifest
+from explorer.lab.networks import LabModel
 from explorer.lab.summary import Key, within
 from explorer.lab.table import Row
 from explorer.messages import Message, ranged
 from explorer.models.spec import ModelSpec
-from explorer.statistics import ANY, POSITIVE, SHARE, Estimate, Range, holm, interval
+from explorer.statistics import ANY, POSITIVE, Estimate, Range, holm, interval
 
 Verdict = Literal["supported", "contradicted", "undecided", "not tested"]
 #: The first seed that judges a claim, of models that have as many and more.
@@ -363,7 +363,7 @@ CLAIMS: Sequence[Claim] = (
 
 
 class _Bench:
-    """Values of models by seed: a table's rows, and for models that detect what their training's record says."""
+    """Values of models by seed."""
 
     def __init__(self, rows: Iterable[Row]) -> None:
         self._rows: dict[tuple[LabModel, str, str], list[Row]] = {}
@@ -373,9 +373,6 @@ class _Bench:
     def of(self, term: Term) -> tuple[dict[int, float], Range]:
         """A value for each seed that judges, and between which these can lie."""
         model = _model(term.model)
-        if term.key.probe == "detection":
-            records = [one for spec, one in manifest().items() if _model(spec) == model]
-            return {one["seed"]: one["accuracy"][term.key.measure] for one in records}, SHARE
         found: dict[int, list[float]] = {}
         range_ = ANY
         for row in self._rows.get((model, term.key.probe, term.key.measure), ()):
