@@ -89,9 +89,14 @@ class Estimate:
             return 1.0 if apart <= 1e-12 else 0.0
         return p_of_student(apart / self.error, self.freedom)
 
-    def least(self, level: float = 0.05) -> float | None:
-        """How far from 0 a difference of this spread has to lie for its p to be below a level; None with one item."""
-        return student(self.freedom, 1 - level) * self.error if self.freedom else None
+    def least(self, level: float = 0.05, power: float = 0.5) -> float | None:
+        """How far from 0 a difference of this spread has to lie for its p to be below a level; None with one item.
+
+        ``power``: how often it is below, as often as not or more often, of new items with the same spread.
+        """
+        if not self.freedom:
+            return None
+        return (student(self.freedom, 1 - level) + student(self.freedom, 2 * power - 1)) * self.error
 
 
 class _Scale:

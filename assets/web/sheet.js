@@ -38,7 +38,7 @@ export const sheet = (element, { props, watch }) => {
     };
     const head = make("tr", {}, make("th", { scope: "col", text: say(first) }), ...columns.map(sorter));
     const body = ordered(rows).map(({ name, colour, cells }) => make("tr", {},
-      make("th", { scope: "row" }, colour ? make("span", { class: "mark", style: `background:${colour}` }) : null, name),
+      make("th", { scope: "row" }, colour ? make("span", { class: "mark", style: `background:${colour}` }) : null, say(name)),
       ...cells.map(({ text, alike, title: said }) => make("td", { class: alike ? "alike" : "", title: alike ? say("not shown to differ from the control") : say(said || ""), text: alike ? `~ ${say(text)}` : say(text) }))));
     root.replaceChildren(make("h3", { text: say(title) }),
       make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": say(title) }, make("table", { class: words ? "words" : "" }, make("thead", {}, head), make("tbody", {}, ...body))),

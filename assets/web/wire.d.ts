@@ -203,7 +203,7 @@ export interface TableSheet {
   title: Text;
   first?: Text;
   columns: Text[];
-  rows: { name: string; colour: string; cells: TableCell[] }[];
+  rows: { name: Text; colour: string; cells: TableCell[] }[];
   notes: Text[];
   words?: boolean;
 }

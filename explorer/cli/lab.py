@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Add what to do, ``evaluate``, ``show`` or ``claims``, and the flags of each."""
+    """Add what to do, ``evaluate``, ``show``, ``findings`` or ``claims``, and the flags of each."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=type(parser))
 
     def action(name: str, text: str) -> argparse.ArgumentParser:
@@ -43,18 +43,23 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of the table, a .parquet file (%(default)s)",
     )
+    evaluate.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="processes, one thread each, a model a time (%(default)s)"
+    )
     evaluate.add_argument("--quick", action="store_true", help="a third of the scenes, for a first look")
     evaluate.add_argument("--again", action="store_true", help="measure also what the table has of the same weights")
     show = action("show", "Show the table: what ships, or what was measured here.")
     show.add_argument("--table", metavar="FILE", help="a table that evaluate wrote; the one that ships if left out")
     show.add_argument("--html", metavar="FILE", help="also draw every chart into one .html file")
+    findings = action("findings", "What was found on seeds 0 to 3, and whether it holds on seeds 4 to 7.")
+    findings.add_argument("--table", metavar="FILE", help="a table that evaluate wrote; the one that ships if left out")
     claims = action("claims", "What is said of these blocks, and what the trained models say to it.")
     claims.add_argument("--table", metavar="FILE", help="a table that evaluate wrote; the one that ships if left out")
 
 
 def run(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     """Do it; return the record for ``--json``, where that is asked for, and the lines to read."""
-    return {"evaluate": _evaluate, "show": _show, "claims": _claims}[options.action](options)
+    return {"evaluate": _evaluate, "show": _show, "findings": _findings, "claims": _claims}[options.action](options)
 
 
 def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
@@ -74,7 +79,8 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
             bar.update(int(done) - bar.n)
             bar.set_postfix_str(spec)
 
-        rows = evaluate(specs, folder, device, QUICK if options.quick else PER_CLASS, options.again, stepped)
+        per_class = QUICK if options.quick else PER_CLASS
+        rows = evaluate(specs, folder, device, per_class, options.again, stepped, options.workers)
     record, lines = _shown(rows, options.json)
     file = str(folder / FILE)
     return {**record, "files": [file]}, [*lines, f"wrote {file}"]
@@ -97,6 +103,18 @@ def _claims(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
 
     judged = judge_claims(_rows(options.table))
     return {"claims": record(judged)}, lines(judged)
+
+
+def _findings(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    from explorer.lab.findings import SET_UPS
+    from explorer.lab.second_look import lines, record, second_look
+    from explorer.lab.summary import SetUp, set_ups
+
+    rows, told = _rows(options.table), []
+    found = {set_up: second_look(SetUp(rows, set_up)) for set_up in set_ups(rows)}
+    for set_up, some in found.items():
+        told += [str(SET_UPS[set_up]), *lines(some), ""]
+    return {"findings": [{"set_up": set_up, **one} for set_up, some in found.items() for one in record(some)]}, told
 
 
 def _show(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:

@@ -2,26 +2,29 @@
 
 An experiment is a list of probes with their parameters and what they are shown; every model is measured on the same
 scenes, of classes in turn, of streams that no model was trained or judged on. Where a probe moves or enlarges the
-object, the scenes are such that it stays in the frame. All networks run in float32.
+object, the scenes are such that it stays in the frame. All networks run in float32. A model is measured in what it has:
+one that finds objects by how well it does, one with attention by how far it looks and how its heads differ.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from explorer.blocks import BLOCKS
 from explorer.errors import ParameterError
-from explorer.lab.networks import MANIFEST, SIZE, LabModel, Training, available, read_manifest
+from explorer.lab.networks import BLOCK_OPTIONS, MANIFEST, SIZE, LabModel, Training, available, read_manifest
 from explorer.lab.table import FILE, PROTOCOL, OtherVersionError, Row, packed, read_table, unpacked, write_table
+from explorer.lab.workers import end_with_parent, finish, processes
 from explorer.models.loading import load
 from explorer.models.model import Model
 from explorer.models.spec import ModelSpec
 from explorer.models.weights import fingerprint
-from explorer.probes import probe
+from explorer.probes import PROBES, probe
 from explorer.probes.cues import BEHIND
 from explorer.probes.result import ProbeResult
 from explorer.probes.stimuli import knows_scenes, scenes
@@ -43,7 +46,7 @@ class Shown:
     """Which scenes are shown?
 
     Attributes:
-        count: how many, of classes in turn.
+        count: how many, of classes in turn; 0 for a probe that shows scenes of its own, or none.
         seed: of the stream that they are drawn from, and of the probe's own choices.
         room: what the object has room for in the frame: nothing special, to "move" by `REACH`, or to "grow" to
             `LARGEST`.
@@ -94,17 +97,20 @@ class Measurement:
         return probe(
             self.probe,
             [model],
-            self.shown.scenes(),
+            self.shown.scenes() if PROBES[self.probe].looks else None,
             seed=self.shown.seed,
             progress=progress,
             **self.parameters,
         )
 
     def applies(self, model: LabModel) -> bool:
-        """Whether a model has what is measured: classes; and for distances of attention, weights between places."""
-        if model.backbone == "detect":
+        """Whether a model has what is measured: classes, or places of objects; weights between places; heads."""
+        if (self.probe == "detection") != (model.backbone == "detect"):
             return False
-        return self.probe != "attention-distance" or BLOCKS[model.block].kind in ("pairwise", "axial")
+        if self.probe in ("attention-distance", "heads") and BLOCKS[model.block].kind not in ("pairwise", "axial"):
+            return False
+        heads = {**BLOCK_OPTIONS.get(model.block, {}), **dict(model.options)}.get("heads", 1)
+        return self.probe != "heads" or heads > 1
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -133,6 +139,8 @@ def experiment(per_class: int = PER_CLASS) -> list[Measurement]:
         Measurement("position", usual),
         Measurement("effective-receptive-field", usual),
         Measurement("attention-distance", usual),
+        Measurement("heads", usual),
+        Measurement("detection", Shown(0), {"count": 40 * per_class}),
     ]
 
 
@@ -146,7 +154,7 @@ def again(row: Row) -> Measurement:
 
 def measure(model: Model, one: Measurement, progress: Callable[[float], None] | None = None) -> list[Row]:
     """Rows of the table for one model and one measurement. Raises ParameterError for a model of other classes."""
-    if not knows_scenes(model):
+    if not (knows_scenes(model) or model.detects):
         raise ParameterError(
             f"{model.spec} has {model.num_classes} classes; the laboratory's scenes have {len(CLASSES)}"
         )
@@ -210,6 +218,8 @@ def trained_specs(wanted: Sequence[str] | None = None, folder: Path | None = Non
     return list(out)
 
 
+Key = tuple[str, str, str]
+"""Of a measurement: the columns probe, parameters and scenes."""
 Progress = Callable[[float, int, str], None]
 """Told how many models are done (and what part of the present one), of all, and the spec of the present one, or ""."""
 
@@ -221,6 +231,7 @@ def evaluate(
     per_class: int = PER_CLASS,
     again: bool = False,
     progress: Progress | None = None,
+    workers: int = 1,
 ) -> list[Row]:
     """Measure many models and write the table after each; return all of its rows.
 
@@ -231,44 +242,89 @@ def evaluate(
         device: where; None chooses.
         per_class: see `experiment`.
         again: measure also what the table has.
-        progress: told before every model, within it and at the end; what it raises ends the work.
+        progress: told before every model, within it and at the end; with several workers, after every model. What it
+            raises ends the work.
+        workers: how many models are measured at once, each in a process of its own with one thread.
 
     Raises ParameterError for a table that cannot be read, WriteError, and the errors of `load`.
     """
-    wanted = {one.key: one for one in experiment(per_class)}
+    if workers < 1:
+        raise ParameterError(f"workers is {workers}; at least one process measures")
     about = {"protocol": PROTOCOL, "data_version": DATA_VERSION}
+    wanted = {one.key: one for one in experiment(per_class)}
     kept = _kept(folder / FILE, about, wanted)
-    for done, spec in enumerate(specs):
-        if progress is not None:
-            progress(done, len(specs), str(spec))
-        model = load(spec, device)
-        name, weights = name_of(model.spec), fingerprint(model.module)[:_HASH]
-        own = kept.setdefault(name, {})
-        lab = LabModel.of(spec)
-        applying = [key for key, one in wanted.items() if one.applies(lab)]
-        missing = [key for key in applying if again or key not in own or own[key][0].weights != weights]
-        for number, key in enumerate(missing):
-            place = (done + number / len(missing), 1 / len(missing), len(specs))
-            own[key] = measure(model, wanted[key], _teller(progress, *place, str(spec)))
-        if missing:
+
+    def job(spec: ModelSpec) -> _Job:
+        had = {} if again else {key: rows[0].weights for key, rows in kept.get(name_of(spec), {}).items()}
+        return _Job(spec, device, per_class, had)
+
+    def done(found: _Found) -> None:
+        kept.setdefault(name_of(found.spec), {}).update(found.rows)
+        if found.rows:
             told = (
                 "What was measured before is kept in the table; give the same command again when there is room, and "
-                f"it goes on with {spec}"
+                f"it goes on with {found.spec}"
             )
             write_table(_ordered(kept, wanted), folder, about, told)
+
+    if workers == 1:
+        for number, spec in enumerate(specs):
+
+            def within(share: float, number: int = number, spec: ModelSpec = spec) -> None:
+                if progress is not None:
+                    progress(number + share, len(specs), str(spec))
+
+            within(0)
+            done(_measured(job(spec), within))
+    else:
+        finished = itertools.count(1)
+
+        def done_there(found: _Found) -> None:
+            done(found)
+            if progress is not None:
+                progress(next(finished), len(specs), str(found.spec))
+
+        with processes(workers, 1) as pool:
+            finish(pool, [pool.submit(_measured_there, job(spec)) for spec in specs], done_there)
     if progress is not None:
         progress(len(specs), len(specs), "")
     return _ordered(kept, wanted)
 
 
-def _teller(
-    progress: Progress | None, begin: float, width: float, count: int, spec: str
-) -> Callable[[float], None] | None:
-    """What a probe tells its share to: it stands for ``width`` models after ``begin`` of ``count``."""
-    return None if progress is None else lambda share: progress(begin + width * share, count, spec)
+class _Job(NamedTuple):
+    """A model to be measured; ``had``: what was measured before -> the weights that it was measured of."""
+
+    spec: ModelSpec
+    device: str | None
+    per_class: int
+    had: Mapping[Key, str]
 
 
-Key = tuple[str, str, str]
+class _Found(NamedTuple):
+    """What was missing of a model: measurement -> rows."""
+
+    spec: ModelSpec
+    rows: dict[Key, list[Row]]
+
+
+def _measured(job: _Job, progress: Callable[[float], None]) -> _Found:
+    model = load(job.spec, job.device)
+    weights, lab = fingerprint(model.module)[:_HASH], LabModel.of(job.spec)
+    missing = [one for one in experiment(job.per_class) if one.applies(lab) and job.had.get(one.key) != weights]
+    rows: dict[Key, list[Row]] = {}
+    for number, one in enumerate(missing):
+
+        def within(share: float, begin: int = number) -> None:
+            progress((begin + share) / len(missing))
+
+        rows[one.key] = measure(model, one, within)
+    return _Found(job.spec, rows)
+
+
+def _measured_there(job: _Job) -> _Found:
+    return _measured(job, lambda _: end_with_parent())
+
+
 _TRAININGS = get_args(Training)
 
 

@@ -22,12 +22,14 @@ class Headline:
         key: what it measures.
         percent: whether it is shown in per cent.
         before: what it is a loss from, or None.
+        null: what it is where nothing is lost or preferred; None where the control says that.
     """
 
     name: str
     key: Key
     percent: bool = True
     before: Key | None = None
+    null: float | None = None
 
 
 def grouped(group: str) -> Key:
@@ -63,13 +65,21 @@ HEADLINES: Sequence[Headline] = (
     Headline(Message("8 px off"), shifted(8), before=shifted(0)),
     Headline(Message("half size"), zoomed(0.5), before=zoomed(1.0)),
     Headline(Message("1.5 x size"), zoomed(1.5), before=zoomed(1.0)),
-    Headline("shape bias", SHAPE_BIAS),
-    Headline("BG-gap", GAP),
+    Headline("shape bias", SHAPE_BIAS, null=0.5),
+    Headline("BG-gap", GAP, null=0.0),
     Headline(Message("tilted pair"), grouped("tilted 25 to 40 degrees"), before=grouped("arrangements")),
     Headline(Message("4x4 shuffled"), Key.of("patch-shuffle", "accuracy", grid="4x4", group="all"), before=WHOLE),
-    Headline(Message("map on object"), ON_OBJECT, percent=False),
-    Headline("Grad-CAM", Key.of("context", "attribution mass ratio", method="gradcam"), percent=False),
+    Headline(Message("map on object"), ON_OBJECT, percent=False, null=1.0),
+    Headline("Grad-CAM", Key.of("context", "attribution mass ratio", method="gradcam"), percent=False, null=1.0),
+    Headline("AP", Key.of("detection", "AP")),
+    Headline("AP50", Key.of("detection", "AP50", size="all")),
+    Headline("AP75", Key.of("detection", "AP75")),
 )
+
+
+def measured(found: SetUp) -> list[Headline]:
+    """The columns that a set-up has: models that find objects give no classes."""
+    return [headline for headline in HEADLINES if any(found.of(block, headline.key) for block in found.blocks)]
 
 
 #: Models that are right less often have not learnt the task, and what they do elsewhere says little of their block.
@@ -107,29 +117,14 @@ def findings(found: SetUp, plain: SetUp | None = None) -> list[str]:
             "Some blocks have one seed only: a difference from theirs may be chance, and no interval is given."
         )
     ]
-    first, *rest = HEADLINES
-    ranked = _ranked(found, first.key)
-    if ranked:
-        same = {block: one for block, one in found.against_control(first.key).items() if one.shown is False}
-        shown = [_of(block, _percent(one)) for block, one in ranked if block not in same]
-        tail = [_seen(f"{block} {one.mean * 100:.0f} %", same[block]) for block, one in ranked if block in same]
-        out.append(
-            sentences(
-                Message("In distribution: {listed}; chance is 8 %.", listed=_joined(shown)),
-                tail
-                and Message(
-                    "Not shown to differ from the control {control} ({seeds} seeds): {blocks}.",
-                    control=CONTROL,
-                    seeds=found.seeds,
-                    blocks=_joined(tail),
-                ),
-            )
-        )
-    for headline in rest:
+    for headline in HEADLINES:
+        if headline.before is None and headline.null is None:
+            out += _against(found, headline)
+    for headline in HEADLINES:
         if headline.before is not None:
             out += _loss(found, headline)
-    for headline in rest:
-        if headline.before is None:
+    for headline in HEADLINES:
+        if headline.null is not None:
             out += _level(found, headline)
     if plain is not None:
         out += _counter(found, plain)
@@ -145,6 +140,30 @@ def findings_of(rows: Sequence[Row], set_up: str = "centred") -> list[str]:
 def _ranked(found: SetUp, key: Key) -> list[tuple[str, Estimate]]:
     means = [(block, one) for block in found.blocks if (one := found.mean(block, key)) is not None]
     return sorted(means, key=lambda pair: -pair[1].mean)
+
+
+_COMPARED = {
+    "in distribution": Message("In distribution: {listed}; chance is 8 %."),
+    "AP": Message("Average precision over overlaps of 0.5 to 0.95: {listed}."),
+    "AP50": Message("At an overlap of 0.5: {listed}."),
+    "AP75": Message("At an overlap of 0.75: {listed}."),
+}
+
+
+def _against(found: SetUp, headline: Headline) -> list[str]:
+    ranked = _ranked(found, headline.key)
+    if not ranked:
+        return []
+    same = {block: one for block, one in found.against_control(headline.key).items() if one.shown is False}
+    shown = [_of(block, _percent(one)) for block, one in ranked if block not in same]
+    tail = [_seen(f"{block} {one.mean * 100:.0f} %", same[block]) for block, one in ranked if block in same]
+    left_over = tail and Message(
+        "Not shown to differ from the control {control} ({seeds} seeds): {blocks}.",
+        control=CONTROL,
+        seeds=found.seeds,
+        blocks=_joined(tail),
+    )
+    return [sentences(Message(_COMPARED[headline.name], listed=_joined(shown)), left_over)]
 
 
 _WHEN = {
@@ -189,7 +208,7 @@ def _level(found: SetUp, headline: Headline) -> list[str]:
         return _joined(_ends([_of(block, words(one)) for block, one in ranked]))
 
     if headline.name == "shape bias":
-        judged = judge(dict(ranked), 0.5)
+        judged = judge(dict(ranked), headline.null or 0.0)
         texture, shape = (
             [block for block, one in ranked if judged[block].shown is not False and sign * (one.mean - 0.5) > 0]
             for sign in (-1, 1)
@@ -322,7 +341,7 @@ def lines(rows: Sequence[Row]) -> list[str]:
         out += ["", *(f"- {sentence}" for sentence in findings_of(rows, set_up)), ""]
     if out:
         out.append(
-            "Accuracy and shape bias in %, BG-gap in points, maps as a multiple of an even spread. "
+            "Accuracy, shape bias and AP in %, BG-gap in points, maps as a multiple of an even spread. "
             "In brackets the 95 % interval over seeds. ~ marks what is not shown to differ from the control none "
             "(t tests paired by seed, Holm's correction for the blocks of a column), . what there is not, † blocks "
             "whose models are right on less than 95 % of the scenes: they have not learnt the task whole."
@@ -337,12 +356,13 @@ def cell(one: Estimate, headline: Headline) -> str:
 
 
 def _columns(found: SetUp) -> list[str]:
-    heads = ["block", *(headline.name for headline in HEADLINES)]
+    headlines = measured(found)
+    heads = ["block", *(headline.name for headline in headlines)]
     table = [heads]
-    judged = {headline.name: found.against_control(headline.key) for headline in HEADLINES}
+    judged = {headline.name: found.against_control(headline.key) for headline in headlines}
     for block in found.blocks:
         cells = [marked(found, block)]
-        for headline in HEADLINES:
+        for headline in headlines:
             one = found.mean(block, headline.key)
             if one is None:
                 cells.append(".")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache
 from hashlib import sha256
@@ -19,6 +17,7 @@ from explorer.errors import ParameterError
 from explorer.lab.networks import MANIFEST, LabModel, file_name, read_record
 from explorer.lab.recipes import Recipe, recipe_of
 from explorer.lab.training import Progress, train
+from explorer.lab.workers import end_with_parent, finish, processes
 from explorer.writing import write
 
 # ---- the grid -------------------------------------------------------------------------------------------------------
@@ -80,38 +79,13 @@ def train_grid(
             done(train(*run, device, progress))
     elif torch.device(device).type == "cuda":
         with ThreadPoolExecutor(workers) as threads:
-            _finish(threads, [threads.submit(train, *run, device, progress) for run in waiting], done)
+            finish(threads, [threads.submit(train, *run, device, progress) for run in waiting], done)
     else:
         share = max(1, torch.get_num_threads() // workers)
-        with ProcessPoolExecutor(
-            workers, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(share, os.getpid())
-        ) as pool:
-            _finish(pool, [pool.submit(_train_here, *run, str(device)) for run in waiting], done)
+        with processes(workers, share) as pool:
+            finish(pool, [pool.submit(_train_here, *run, str(device)) for run in waiting], done)
     return write_manifest(folder)
 
 
-def _finish(pool: Executor, futures: Sequence[Future[dict[str, Any]]], done: Callable[[dict[str, Any]], None]) -> None:
-    try:
-        for future in as_completed(futures):
-            done(future.result())
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-
-
-_parent = 0
-
-
-def _begin(threads: int, parent: int) -> None:
-    global _parent
-    _parent = parent
-    torch.set_num_threads(threads)
-
-
 def _train_here(model: LabModel, seed: int, folder: Path, recipe: Recipe, device: str) -> dict[str, Any]:
-    def alive(_: Progress) -> None:
-        # A parent that was killed cannot stop its workers; the run goes on from its checkpoint another time.
-        if os.getppid() != _parent:
-            os._exit(1)
-
-    return train(model, seed, folder, recipe, device, alive)
+    return train(model, seed, folder, recipe, device, lambda _: end_with_parent())

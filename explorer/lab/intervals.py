@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Hashable, Mapping
+from typing import NamedTuple, TypeVar
 
 from explorer.statistics import Estimate, Range, holm, interval, welch
 
 #: What p a difference may have to be called shown.
 LEVEL = 0.05
+#: How often a difference that "could have been seen" is shown.
+POWER = 0.8
+
+_Name = TypeVar("_Name", bound=Hashable)
 
 
 def difference(first: Mapping[int, float], second: Mapping[int, float], of: Range) -> Estimate:
@@ -38,15 +42,17 @@ class Verdict(NamedTuple):
         shown: whether p is at most 0.05; None with one seed. What is not shown may be all the same.
         least: how far from 0 a difference with this spread between seeds would have had to lie to be shown beside the
             others; None with one seed.
+        likely: as least, but to be shown four times of five and not as often as not.
     """
 
     estimate: Estimate
     p: float | None = None
     shown: bool | None = None
     least: float | None = None
+    likely: float | None = None
 
 
-def judge(estimates: Mapping[str, Estimate], null: float = 0.0) -> dict[str, Verdict]:
+def judge(estimates: Mapping[_Name, Estimate], null: float = 0.0) -> dict[_Name, Verdict]:
     """Which of several estimates are shown to differ from ``null``? Student's t, corrected after Holm (1979)."""
     raw = {name: p for name, one in estimates.items() if (p := one.p_value(null)) is not None}
     corrected = dict(zip(raw, holm(list(raw.values()))))
@@ -54,7 +60,7 @@ def judge(estimates: Mapping[str, Estimate], null: float = 0.0) -> dict[str, Ver
     left = sum(p > LEVEL for p in corrected.values())
     level = LEVEL / max(1, left)
     return {
-        name: Verdict(one, corrected[name], corrected[name] <= LEVEL, one.least(level))
+        name: Verdict(one, corrected[name], corrected[name] <= LEVEL, one.least(level), one.least(level, POWER))
         if name in corrected
         else Verdict(one)
         for name, one in estimates.items()

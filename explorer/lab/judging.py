@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 from explorer.lab.claims import CLAIMS, JUDGES, UNITS, Claim, Count, Effect, Term
 from explorer.lab.intervals import LEVEL, difference
-from explorer.lab.networks import LabModel, manifest
+from explorer.lab.networks import LabModel
 from explorer.lab.summary import Index, within
 from explorer.lab.table import Row
 from explorer.messages import Message, ranged
 from explorer.models.spec import ModelSpec
-from explorer.statistics import ANY, POSITIVE, SHARE, Estimate, Range, holm, interval
+from explorer.statistics import ANY, POSITIVE, Estimate, Range, holm, interval
 
 Verdict = Literal["supported", "contradicted", "undecided", "not tested"]
 
@@ -52,11 +52,8 @@ class Judged:
 
 
 def _values(index: Index, term: Term) -> tuple[dict[int, float], Range]:
-    """A value for each seed, and between which these can lie; of models that detect as their training's record says."""
+    """A value for each seed, and between which these can lie."""
     model = _model(term.model)
-    if term.key.probe == "detection":
-        records = [one for spec, one in manifest().items() if _model(spec) == model]
-        return {one["seed"]: one["accuracy"][term.key.measure] for one in records}, SHARE
     found: dict[int, list[float]] = {}
     range_ = ANY
     for row in index.rows(model, term.key):

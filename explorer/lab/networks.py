@@ -133,7 +133,7 @@ def file_name(model: LabModel, seed: int) -> str:
 def build(model: LabModel, seed: int, width: int | None = None) -> nn.Module:
     """Build a network with weights drawn from a seed: (B, 3, 48, 48), normalised, to (B, 12) logits.
 
-    One that detects gives (B, CHANNELS, 12, 12) for each place; see `explorer.lab.detection.decode`.
+    One that detects gives (B, CHANNELS, 12, 12) for each place; see `explorer.detection.decode`.
 
     Args:
         model: which.
@@ -207,7 +207,7 @@ class Pyramid(MetaFormer):
 
 
 class Detector(MetaFormer):
-    """A MetaFormer that answers for every place, before any pooling: see `explorer.lab.detection`."""
+    """A MetaFormer that answers for every place, before any pooling: see `explorer.detection`."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)

@@ -68,5 +68,6 @@ def load(spec: ModelSpec, device: torch.device) -> Model:
         nbytes=nbytes_of(module),
         parameters=sum(parameter.numel() for parameter in module.parameters()),
         transform=create_transform(**data, mean=mean, std=std, normalize=False),
+        detects=detects,
         label_source="" if detects else Message("classes of the procedural scenes"),
     )

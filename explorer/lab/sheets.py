@@ -101,6 +101,19 @@ def maps(found: SetUp, blocks: Sequence[str]) -> Chart:
     return _points(Message("Maps on the object"), found, blocks, named, y, ((1.0, Message("an even map")),))
 
 
+def detection(found: SetUp, blocks: Sequence[str]) -> Chart:
+    """How well are several objects found?"""
+    named: dict[str, Key] = {
+        Message("overlap of 0.5 to 0.95"): Key.of("detection", "AP"),
+        "0.5": Key.of("detection", "AP50", size="all"),
+        "0.75": Key.of("detection", "AP75"),
+        Message("0.5, small objects"): Key.of("detection", "AP50", size="small"),
+        Message("0.5, large objects"): Key.of("detection", "AP50", size="large"),
+    }
+    y = Axis(Message("average precision"), low=0.0, high=1.0)
+    return _points(Message("Finding several objects"), found, blocks, named, y, ())
+
+
 #: The charts by name, in their order.
 CHARTS: Final[Mapping[str, Callable[[SetUp, Sequence[str]], Chart]]] = {
     "in distribution": task,
@@ -111,11 +124,12 @@ CHARTS: Final[Mapping[str, Callable[[SetUp, Sequence[str]], Chart]]] = {
     "arrangement": arrangement,
     "patch-shuffle": patch_shuffle,
     "maps": maps,
+    "detection": detection,
 }
 
 
 def charts(found: SetUp, blocks: Sequence[str] | None = None) -> dict[str, Chart]:
-    """Every chart of a set-up, by name.
+    """Every chart of what was measured of a set-up, by name.
 
     Args:
         found: the set-up.
@@ -133,7 +147,8 @@ def charts(found: SetUp, blocks: Sequence[str] | None = None) -> dict[str, Chart
         )
     known = [*LOOKS, *(block for block in there if block not in LOOKS)]
     wanted = [block for block in known if block in there and (blocks is None or block in blocks)]
-    return {name: draw(found, wanted) for name, draw in CHARTS.items()}
+    drawn = {name: draw(found, wanted) for name, draw in CHARTS.items()}
+    return {name: chart for name, chart in drawn.items() if chart.lines}
 
 
 def sheet(rows: Sequence[Row]) -> Sheet:

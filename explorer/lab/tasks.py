@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from explorer import scenes
-from explorer.lab import detection
+from explorer import detection, scenes
+from explorer.lab.detection import loss
 from explorer.lab.networks import MEAN, SIZE, STD
 from explorer.lab.pool import Pool, grouped, groups, quantised, singles
 from explorer.scenes import AUGMENTED, CENTRED, Distribution
@@ -94,5 +94,5 @@ _CLASSES = Task(singles, _class_loss, _judge_classes, "in distribution")
 #: The task of each backbone.
 TASKS: Mapping[str, Task] = {
     "metaformer": _CLASSES,
-    "detect": Task(groups, detection.loss, _judge_boxes, "AP50"),
+    "detect": Task(groups, loss, _judge_boxes, "AP50"),
 }

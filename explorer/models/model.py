@@ -44,6 +44,7 @@ class Model:
         head: how its outputs are read.
         label_source: where the class names are from, in words.
         notes: what has to be said beside its answers: of its head and its class names.
+        detects: whether it answers for every place which objects are there, as `explorer.detection.decode` reads it.
     """
 
     spec: ModelSpec
@@ -69,6 +70,7 @@ class Model:
     head: Head = Head()  # noqa: RUF009 - frozen
     label_source: str = ""
     notes: tuple[str, ...] = ()
+    detects: bool = False
 
     def __post_init__(self) -> None:
         self._mean = torch.tensor(self.mean, device=self.device).view(1, -1, 1, 1)

@@ -25,7 +25,7 @@ from explorer.statistics import POSITIVE, SHARE
 #: Attention weights made at a time, in numbers: 16 MB of float32.
 _AT_A_TIME = 4 * 1024 * 1024
 #: Images captured at a time: some networks give their whole attention matrices.
-_CAPTURED = 8
+CAPTURED = 8
 
 
 @PROBES.register("attention-distance")
@@ -64,11 +64,11 @@ class AttentionDistance(Probe):
         found: list[Tensor] = []
 
         def read(x01: Tensor) -> list[Tensor]:
-            maps = _placed(model, x01)
+            maps = placed_maps(model, x01)
             layers[:] = [(one.layer, bool(one.layout and one.layout.prefix)) for one in maps]
             return [distances(one) for one in maps]
 
-        run.passes.size = min(run.passes.size, _CAPTURED)
+        run.passes.size = min(run.passes.size, CAPTURED)
         for _, stop, part in run.passes.each(len(shown), lambda start, stop: shown.images[start:stop], read):
             found = [torch.cat(pair) for pair in zip(found, part, strict=True)] if found else part
             yield Step(stop / len(shown) * 0.99)
@@ -141,7 +141,7 @@ class AttentionDistance(Probe):
         return (Section(Message("How far does attention look?"), tuple((one,) for one in charts)),) if charts else ()
 
 
-def _placed(model: Model, x01: Tensor) -> list[AttentionMap]:
+def placed_maps(model: Model, x01: Tensor) -> list[AttentionMap]:
     """The maps of a batch that have a row of its own for each query on the image; raises MethodError for none."""
     try:
         maps = capture(model, x01)

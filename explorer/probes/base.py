@@ -64,6 +64,8 @@ class Probe:
     limits: ClassVar[str]
     #: Whether it looks at pictures or scenes at all.
     looks: ClassVar[bool] = True
+    #: What stands in the result for what it shows, where it does not look at what is given.
+    shows: ClassVar[str] = Message("no picture")
     #: Whether its answer does not depend on the precision of the forward passes (shown by a test): bf16 may be used.
     half: ClassVar[bool] = False
     #: What a place in its figures is, which a click on the page goes to: a shift, a zoom or a layer.

@@ -103,8 +103,8 @@ def steps(
                     else seen.stimuli.origin
                 )
             else:
-                seen = shown_by.Shown(model, shown_by.Stimuli((), Message("no picture")))
-                shows[str(model.spec)] = Message("no picture")
+                seen = shown_by.Shown(model, shown_by.Stimuli((), one.shows))
+                shows[str(model.spec)] = one.shows
             run = Run(Passes(model, PRECISIONS[precision], memory), seed)
             notes += [listed([model.spec, note], "{first}: {rest}") for note in (_read_as(model) if one.looks else ())]
             for step in one.measure(model, seen, run):

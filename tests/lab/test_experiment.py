@@ -37,7 +37,7 @@ from explorer.models.model import Model
 from explorer.models.spec import ModelSpec
 from explorer.models.stages import find_stages
 from explorer.models.weights import fingerprint
-from explorer.probes import stimuli
+from explorer.probes import PROBES, stimuli
 from explorer.scenes import BACKGROUNDS, CLASSES, PAIRS, TEXTURES, Scene, Scenes, render
 
 SIZE = networks.SIZE
@@ -241,6 +241,8 @@ def test_among_arrangements_the_others_do_not_count(oracle) -> None:
 
 def test_no_scene_of_the_experiment_was_trained_or_judged_on() -> None:
     for one in experiment.experiment(QUICK):
+        if not PROBES[one.probe].looks:
+            continue
         keys = Scenes.of(one.shown.scenes()).key
         for stream in (TRAINING_STREAM, JUDGING_STREAM):
             assert not torch.isin(keys, scenes.draw(stream, torch.arange(60_000)).key).any()
@@ -412,8 +414,7 @@ def test_the_table_that_ships_is_whole() -> None:
     for row in shipped:
         measured.setdefault(row.model, set()).add((row.probe, row.parameters, row.scenes))
     assert list(measured) != []
-    classify = {text for text in networks.available() if LabModel.of(ModelSpec.parse(text)).backbone != "detect"}
-    assert classify <= set(measured)  # seeds whose weights do not ship are in the table too
+    assert set(networks.available()) <= set(measured)  # seeds whose weights do not ship are in the table too
     for model, found in measured.items():
         lab = LabModel.of(ModelSpec.parse(model))
         assert found == {one.key for one in experiment.experiment() if one.applies(lab)}, model
@@ -437,10 +438,7 @@ def _picked() -> list[int]:
 def test_a_row_of_the_table_is_what_the_probe_says(number: int) -> None:
     shipped = [row for row in load_table() if row.model in networks.available()]
     row = shipped[number % len(shipped)]
-    shown = unpacked(row.scenes)
-    result = explorer.probe(
-        row.probe, row.model, Shown(**shown).scenes(), seed=shown["seed"], device="cpu", **unpacked(row.parameters)
-    )
+    result = again(row).run(load(row.model, "cpu"))
     conditions = unpacked(row.conditions)
     (found,) = result.of(row.model, measure=row.measure, **conditions)
     assert (found["unit"], found["n"], found["interval"]) == (row.unit, row.n, row.interval)
@@ -549,6 +547,54 @@ def test_other_weights_versions_or_scenes_are_measured_anew(
         evaluate(specs[:1], tmp_path, "cpu")
 
 
+def test_workers_measure_the_same(tmp_path: Path) -> None:
+    """Two processes and one, models that find objects and models of one and of several heads; cut off, they go on."""
+    folder = untrained_weights(tmp_path, "lab/mhsa", "lab/nonlocal", "lab/detect+none")
+    specs, told = experiment.trained_specs(None, folder), []
+    one = evaluate(specs, tmp_path / "one", "cpu", per_class=1)
+    probes = {name: {row.probe for row in one if row.model == name} for name in ("lab/mhsa", "lab/nonlocal")}
+    assert probes["lab/mhsa"] - probes["lab/nonlocal"] == {"heads"}
+    assert {row.probe for row in one if row.model == "lab/detect+none"} == {"detection"}
+
+    class Stop(Exception):
+        pass
+
+    def stop(*now: Any) -> None:
+        told.append(now)
+        raise Stop
+
+    with pytest.raises(Stop):
+        evaluate(specs, tmp_path / "two", "cpu", per_class=1, progress=stop, workers=2)
+    ((done, count, first),) = told
+    assert (done, count) == (1, 3)
+    assert {row.model for row in read_table(tmp_path / "two" / FILE)[0]} == {first}
+    told.clear()
+    two = evaluate(specs, tmp_path / "two", "cpu", per_class=1, progress=lambda *now: told.append(now), workers=2)
+    assert [now[0] for now in told] == [1, 2, 3, 3]
+    assert [replace(row, value=None, low=None, high=None) for row in two] == [
+        replace(row, value=None, low=None, high=None) for row in one
+    ]
+    # Threads may add up in another order.
+    for name in ("value", "low", "high"):
+        assert [getattr(row, name) for row in two] == pytest.approx([getattr(row, name) for row in one], abs=1e-4)
+    with pytest.raises(ParameterError, match="workers is 0"):
+        evaluate(specs, tmp_path / "two", "cpu", workers=0)
+
+
+def untrained_weights(folder: Path, *specs: str) -> Path:
+    """A folder of weights and their manifest, as training leaves it."""
+    records = []
+    for text in specs:
+        model = LabModel.of(ModelSpec.parse(text))
+        record = {"spec": text, "seed": 0, "width": WIDTH}
+        file = f"{networks.file_name(model, 0)}.safetensors"
+        state = dict(networks.build(model, 0, WIDTH).state_dict())
+        save_file(state, folder / file, {"record": json.dumps(record)})
+        records.append({**record, "file": file})
+    (folder / "manifest.json").write_text(json.dumps({"models": records}))
+    return folder
+
+
 def test_models_are_chosen_by_spec(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match=r"no manifest\.json"):
         experiment.trained_specs(None, tmp_path)
@@ -569,13 +615,17 @@ def test_models_are_chosen_by_spec(tmp_path: Path) -> None:
 
 
 def test_the_command_measures_and_shows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model = LabModel("conv")
-    network = networks.build(model, 0, WIDTH)
-    record = {"spec": "lab/conv", "seed": 0, "width": WIDTH}
-    save_file(dict(network.state_dict()), tmp_path / "conv-0.safetensors", {"record": json.dumps(record)})
-    (tmp_path / "manifest.json").write_text(json.dumps({"models": [{**record, "file": "conv-0.safetensors"}]}))
     out = tmp_path / "table"
-    flags = ["--checkpoints", str(tmp_path), "--device", "cpu", "--quick", "--out", str(out), "--json"]
+    flags = [
+        "--checkpoints",
+        str(untrained_weights(tmp_path, "lab/conv")),
+        "--device",
+        "cpu",
+        "--quick",
+        "--out",
+        str(out),
+        "--json",
+    ]
     assert cli.main(["lab", "evaluate", *flags]) == 0
     record = json.loads(capsys.readouterr().out)
     assert record["command"] == "lab"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from dataclasses import replace
 
 import pytest
@@ -16,11 +17,11 @@ from explorer.figures.saving import save
 from explorer.figures.sheet import Section, Sheet
 from explorer.figures.static import image
 from explorer.lab import sheets
-from explorer.lab.findings import HEADLINES, findings_of, lines
+from explorer.lab.findings import HEADLINES, findings_of, lines, measured
 from explorer.lab.intervals import difference, judge
 from explorer.lab.summary import CONTROL, Key, SetUp, set_ups, shipped_blocks, shipped_index, summary, within
 from explorer.lab.table import Row, load_table, packed
-from explorer.statistics import CHANGE, POSITIVE, SHARE, interval
+from explorer.statistics import CHANGE, POSITIVE, SHARE, Estimate, interval
 
 # ---- intervals ------------------------------------------------------------------------------------------------------
 
@@ -58,7 +59,20 @@ def test_what_is_judged_is_corrected_and_says_what_it_could_have_shown() -> None
         again = judge({**estimates, "0.055": interval([size - spread, size, size + spread], CHANGE)})
         assert again["0.055"].shown is shown
     one = judge({"a": interval([0.4], CHANGE)})["a"]
-    assert (one.p, one.shown, one.least) == (None, None, None)
+    assert (one.p, one.shown, one.least, one.likely) == (None, None, None, None)
+
+
+def test_a_difference_that_could_have_been_seen_is_shown_four_times_of_five() -> None:
+    draw = random.Random(6)
+    size = Estimate(0.0, None, None, 4, 0.01, 3).least(0.05, 0.8)  # four seeds whose spread is 0.02
+    assert size is not None
+    assert size > (Estimate(0.0, None, None, 4, 0.01, 3).least(0.05) or 0)
+    shown = 0
+    for _ in range(3000):
+        p = interval([size + draw.gauss(0, 0.02) for _ in range(4)], CHANGE).p_value(0.0)
+        assert p is not None
+        shown += p <= 0.05
+    assert shown / 3000 == pytest.approx(0.8, abs=0.05)
 
 
 # ---- the table that ships -------------------------------------------------------------------------------------------
@@ -86,11 +100,14 @@ def test_the_set_ups_are_known_without_the_rows() -> None:
 def test_every_headline_was_measured_and_has_one_row_a_seed() -> None:
     for name in set_ups(load_table()):
         found = SetUp(load_table(), name)
-        assert found.seeds >= 4
-        for headline in HEADLINES:
+        least = 2 if name == "detect" else 4
+        assert found.seeds >= least
+        detects = [headline for headline in HEADLINES if headline.key.probe == "detection"]
+        assert measured(found) == (detects if name == "detect" else [one for one in HEADLINES if one not in detects])
+        for headline in measured(found):
             for block in found.blocks:
                 if headline.name != "map on object":
-                    assert len(found.of(block, headline.key)) >= 4, (block, headline.name)
+                    assert len(found.of(block, headline.key)) >= least, (block, headline.name)
             for key in filter(None, (headline.key, headline.before)):
                 rows = [row for block in found.blocks for row in found.rows(block, key).values()]
                 assert len({(row.unit, row.parameters, row.scenes) for row in rows}) == 1
@@ -221,7 +238,7 @@ def test_every_block_has_its_own_look() -> None:
 @pytest.fixture(scope="module")
 def many() -> SetUp:
     """A set-up with every chart's measurements."""
-    some = [row for row in load_table() if row.model == "lab/mhsa"]
+    some = [row for row in load_table() if row.model in ("lab/mhsa", "lab/detect+mhsa")]
     means = {"none": 0.4, "se": 0.4, "mhsa": 0.8}
     rows = [
         replace(
@@ -296,7 +313,8 @@ def test_the_sheet_has_each_set_up_with_its_findings(tmp_path) -> None:
         "Trained where shape and texture agree",
     ]
     for section in sheet.sections:
-        assert sum(len(row) for row in section.rows) == len(sheets.CHARTS)
+        drawn = {panel.title for row in section.rows for panel in row}
+        assert drawn == {"In distribution", "Translation", "Maps on the object"}  # what was measured, and no more
         assert any("mhsa loses 80 points" in note for note in section.notes)
     page = save(sheet, tmp_path / "lab.html").read_text()
     assert "<script src=" not in page

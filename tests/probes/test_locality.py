@@ -400,7 +400,7 @@ def test_distances_of_networks_agree_with_a_loop(spec: str) -> None:
     model = load(spec, "cpu")
     image = torch.rand(1, 3, *model.input_size, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        one = attention_distance._placed(model, image)[-1]
+        one = attention_distance.placed_maps(model, image)[-1]
     assert torch.allclose(distances(one)[0], naive(one), atol=1e-3)
 
 

@@ -40,9 +40,12 @@ QUICK: dict[str, dict[str, Any]] = {
     "patch-shuffle": {"draws": 1},
     "position": {"count": 4},
     "context": {"swaps": 1},
+    "detection": {"count": 10},
 }
 SCENES = 3
 LAB = ("lab/mhsa", "lab/conv-aug")
+#: What probes that serve no model of these two measure beside one of them.
+OTHERS = {"detection": "lab/detect+conv"}
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +56,12 @@ def models() -> list[Model]:
 @pytest.fixture(scope="module")
 def results() -> dict[str, ProbeResult]:
     return {}
+
+
+@pytest.fixture
+def served(name, models) -> list[Model]:
+    """Two models, at least one of which the probe can serve."""
+    return [load(OTHERS[name], "cpu"), models[1]] if name in OTHERS else models
 
 
 def state(module: nn.Module) -> list[Any]:
@@ -95,11 +104,11 @@ def test_every_bias_has_a_probe_and_a_headline():
 
 
 @pytest.mark.parametrize("name", PROBES)
-def test_a_probe_runs_is_drawn_and_leaves_no_trace(name, models, results):
-    before = [state(model.module) for model in models]
+def test_a_probe_runs_is_drawn_and_leaves_no_trace(name, served, results):
+    before = [state(model.module) for model in served]
     seed, grad_mode = torch.get_rng_state(), torch.is_grad_enabled()
-    seen = list(steps(name, models, SCENES if PROBES[name].looks else None, **QUICK.get(name, {})))
-    for model, was in zip(models, before):
+    seen = list(steps(name, served, SCENES if PROBES[name].looks else None, **QUICK.get(name, {})))
+    for model, was in zip(served, before):
         assert same(was, state(model.module))
         assert not model.lock._is_owned()
     assert torch.equal(seed, torch.get_rng_state())
@@ -110,9 +119,9 @@ def test_a_probe_runs_is_drawn_and_leaves_no_trace(name, models, results):
     assert result.share == 1
     measured = {one["model"] for one in result.rows}
     assert measured
-    assert measured <= {str(model.spec) for model in models}
+    assert measured <= {str(model.spec) for model in served}
     # what could not be measured is said
-    for model in models:
+    for model in served:
         assert str(model.spec) in measured or any(str(model.spec) in note for note in result.notes)
     for one in result.rows:
         assert {"model", "weights", "stimuli", "measure", "value", "unit", "n", "low", "high"} <= set(one)
@@ -136,12 +145,12 @@ def test_a_probe_runs_is_drawn_and_leaves_no_trace(name, models, results):
 
 
 @pytest.mark.parametrize("name", PROBES)
-def test_what_is_measured_so_far_can_be_drawn_and_work_can_be_ended(name, models):
-    running = steps(name, models[:1], SCENES if PROBES[name].looks else None, **QUICK.get(name, {}))
+def test_what_is_measured_so_far_can_be_drawn_and_work_can_be_ended(name, served):
+    running = steps(name, served[:1], SCENES if PROBES[name].looks else None, **QUICK.get(name, {}))
     first = next(running)
     show.of(first).sections(first)
     running.close()
-    assert not models[0].lock._is_owned()
+    assert not served[0].lock._is_owned()
     assert torch.is_grad_enabled()
 
 

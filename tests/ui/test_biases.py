@@ -57,6 +57,22 @@ def test_what_is_under_compare_can_be_measured(measuring):
     assert last[1]["consistency"].stimuli[MODELS[0]].startswith("1 scene")
 
 
+@pytest.mark.parametrize(
+    ("probe", "models", "measured", "note"),
+    [
+        ("detection", ["lab/detect+c2f", "lab/conv"], "AP", "lab/conv: it was not trained to find objects"),
+        ("heads", ["lab/mhsa", "lab/nonlocal"], "mean head diversity", "lab/nonlocal: its attention has one head"),
+    ],
+)
+def test_a_probe_of_some_models_measures_those_and_says_it_of_others(measuring, probe, models, measured, note):
+    asked = {"probe": probe, "parameters": {"count": 10} if probe == "detection" else {}, "shown": "stage"}
+    *_, last = measuring.measure({}, models, SCENE, asked)
+    assert next(score.measure for score in last[1][probe].summary.values()) == measured
+    assert [row["name"] for row in read(last[2])["rows"]] == models
+    assert note in "".join(map(str, read(last[0])["notes"]))
+    assert any(one.get("visible") for one in last[4:])
+
+
 def test_closing_ends_the_work_and_gives_the_turn_back(measuring):
     running = measuring.measure({}, MODELS, SCENE, {"probe": "translation", "parameters": {"side": 33}})
     for _ in range(2):

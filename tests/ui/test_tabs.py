@@ -20,6 +20,7 @@ from explorer.figures.looks import LOOKS
 from explorer.geometry import Point
 from explorer.lab import summary
 from explorer.lab.claims import CLAIMS
+from explorer.lab.findings import SET_UPS
 from explorer.lab.networks import manifest
 from explorer.lab.summary import CONTROL
 from explorer.lab.table import load_table
@@ -210,21 +211,43 @@ def test_the_page_starts_without_the_rows_of_the_table(monkeypatch):
 def test_a_set_up_is_drawn_with_its_table_and_findings():
     set_up = lab.there()[0]
     wanted = lab.blocks_of(set_up)[:3]
-    for figure in lab.paint(set_up, wanted):
-        said = english(figure.layout.meta["told"]["lines"])
+    *figures, detection = lab.paint(set_up, wanted)
+    assert not detection["visible"]  # these models give classes, and find no objects
+    for figure in figures:
+        said = english(figure["value"].layout.meta["told"]["lines"])
         names = {line["name"].removesuffix(" (control)").removesuffix(" †") for line in said}
         assert names == set(wanted)
         for line in said:
             assert all(low is None or low <= y <= high for _, y, low, high in line["points"])
-    said, sheet, claims, runs = lab.tell(set_up, wanted)
-    assert len(lab.paint(set_up, wanted)) == len(lab.ORDER)
+    said, sheet, looked, claims, runs = lab.tell(set_up, wanted)
+    assert len(figures) + 1 == len(lab.ORDER)
     assert "In distribution" in said
     rows = read(sheet)["rows"]
     assert [row["name"].removesuffix(" †") for row in rows] == wanted
+    held = read(looked)
+    assert [len(row["cells"]) for row in held["rows"]] == [3] * 10
+    assert any("again" in english(row["cells"][0]["text"]) for row in held["rows"])
     assert [row["name"] for row in read(claims)["rows"]] == [one.name for one in CLAIMS]
     assert all(not cell["alike"] for row in rows if row["name"] == CONTROL for cell in row["cells"])
     assert [row["name"] for row in read(runs)["rows"]] == wanted
     assert any("Recipe" in note for note in read(runs)["notes"])
+
+
+@needs_table
+def test_models_that_find_objects_are_shown_by_how_well_they_do():
+    set_up = SET_UPS["detect"]
+    assert set_up in lab.there()
+    *others, figure = lab.paint(set_up, ["none", "c2f"])
+    assert figure["visible"]
+    assert not any(other["visible"] for other in others)
+    assert [line.name for line in figure["value"].data][:2] == ["none (control)", "c2f"]
+    said, sheet, looked, _, runs = lab.tell(set_up, ["none", "c2f"])
+    assert "Average precision" in said
+    assert looked == ""  # these models have three seeds at most
+    assert read(sheet)["columns"] == ["AP", "AP50", "AP75"]
+    assert [len(row["cells"]) for row in read(sheet)["rows"]] == [3, 3]
+    assert [row["name"] for row in read(runs)["rows"]] == ["none", "c2f"]
+    assert "AP50, % (least to most)" in english(read(runs)["columns"])
 
 
 @needs_table

@@ -104,14 +104,15 @@ def answers() -> list[tuple[str, Any]]:
         texts.append(("ExampleAnswer", blocks.example(shared, asked)))
     texts.append(("SceneLayers", layers(Scene())))
     texts.append(("CodeShown", written_out(handlers, MODELS[:2], {}, number=3)))
-    _, short, claims, runs = lab.tell(lab.there()[0], ["mhsa", "conv"])
-    texts += [("TableSheet", one) for one in (short, claims, runs)]
+    _, short, looked, claims, runs = lab.tell(lab.there()[0], ["mhsa", "conv"])
+    texts += [("TableSheet", one) for one in (short, looked, claims, runs)]
     asked = {"probe": "translation", "parameters": {"side": 3}, "shown": "stage"}
     *_, (state, _, scores, _, figure, *_) = Measuring(handlers).measure({}, MODELS[:1], scene, asked)
     texts += [("MeasuringState", state), ("TableSheet", scores)]
     found = [(name, json.loads(text)) for name, text in texts]
     found.append(("FigureMeta", figure["value"].layout.meta))
-    found += [("FigureMeta", one.layout.meta) for one in lab.paint(lab.there()[0], ["mhsa"])]
+    drawn = [one["value"] for one in lab.paint(lab.there()[0], ["mhsa"]) if one["visible"]]
+    found += [("FigureMeta", one.layout.meta) for one in drawn]
     costly = {**photograph, "parameters": {"n_steps": 2}}
     found += [("Progress", one) for _, one in handlers.attribute(MODELS[:1], costly)]
     found.append(("ExampleScene", blocks._scene()))

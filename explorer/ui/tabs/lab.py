@@ -12,12 +12,14 @@ import gradio as gr
 from explorer.figures.interactive import separate
 from explorer.figures.looks import look_of
 from explorer.figures.sheet import Chart
-from explorer.lab.findings import HEADLINES, SET_UPS, cell, findings, marked
+from explorer.lab.findings import SET_UPS, cell, findings, marked, measured
 from explorer.lab.judging import VERDICTS, judge_claims
 from explorer.lab.networks import LabModel, manifest
+from explorer.lab.second_look import COLUMNS, about, second_look, table
 from explorer.lab.sheets import charts
 from explorer.lab.summary import CONTROL, set_up_of, shipped, shipped_blocks, shipped_index
 from explorer.lab.table import FILE
+from explorer.lab.tasks import TASKS
 from explorer.messages import ENGLISH, Message, encoded, language_of, listed, ranged, say
 from explorer.models.spec import ModelSpec
 from explorer.probes.charting import percent
@@ -29,7 +31,17 @@ from explorer.ui.words import dumps, i18n, translated_panel
 from explorer.ui.worker import ANSWERS, Worker
 
 #: The panels in the order of the page: two that stand beside each other are equally high.
-ORDER = ("in distribution", "arrangement", "translation", "scale", "shape", "context", "patch-shuffle", "maps")
+ORDER = (
+    "in distribution",
+    "arrangement",
+    "translation",
+    "scale",
+    "shape",
+    "context",
+    "patch-shuffle",
+    "maps",
+    "detection",
+)
 _INTRO = Message(
     "Small networks that differ in one block alone, trained alike from several seeds on scenes with the object in the "
     "centre at one size. What they do with scenes unlike those is the bias that the block brought in. Bands and bars "
@@ -62,6 +74,7 @@ def draw(worker: Worker, tab: gr.Tab, language: gr.Textbox) -> None:
         with gr.Row(elem_id="lab-panels", equal_height=False):
             plots = [gr.Plot(show_label=False, elem_classes=["panel-of-lab"], min_width=440) for _ in ORDER]
         said = gr.Markdown(elem_id="lab-findings")
+        again = part("sheet", "", label=Message("Findings and a second look"), elem_id="lab-second-look")
         claims = part("sheet", "", label=Message("What is said of these blocks"), elem_id="lab-claims")
         runs = part("sheet", "", label=Message("The models and their training"), elem_id="lab-runs")
         with gr.Row():
@@ -84,7 +97,7 @@ def draw(worker: Worker, tab: gr.Tab, language: gr.Textbox) -> None:
     tab.select(named, language, [intro, set_up], api_visibility="private", **quiet)
     # The words come at once, the figures when they are drawn.
     for fill, outputs, name in (
-        (tell, [said, sheet, claims, runs], "laboratory"),
+        (tell, [said, sheet, again, claims, runs], "laboratory"),
         (paint, plots, "laboratory_figures"),
     ):
         asked = [set_up, chosen, language]
@@ -103,30 +116,35 @@ def blocks_of(set_up: str) -> list[str]:
     return list(shipped_blocks().get(_key(set_up), ()))
 
 
-def tell(set_up: Any, blocks: Any, language: Any = ENGLISH) -> tuple[str, str, str, str]:
-    """Say what a set-up's numbers are: findings in Markdown; the short table, the claims and the runs as JSON."""
+def tell(set_up: Any, blocks: Any, language: Any = ENGLISH) -> tuple[str, str, str, str, str]:
+    """Say what a set-up's numbers are.
+
+    Returns findings in Markdown, and as JSON the short table, the second look at findings, the claims and the runs.
+    """
     name = _key(set_up)
     wanted = _wanted(set_up, blocks)
     plain = shipped("centred") if name == "aug" else None
     found = [say(one, language_of(language)) for one in findings(shipped(name), plain)]
     heading = say(Message("What the numbers say"), language_of(language))
     said = "\n".join([f"### {heading}", "", *(f"- {_escaped(one)}" for one in found)])
-    return said, short(name, wanted), judged_claims(), trained(name, wanted)
+    return said, short(name, wanted), looked_again(name), judged_claims(), trained(name, wanted)
 
 
 def paint(set_up: Any, blocks: Any, language: Any = ENGLISH) -> list[Any]:
-    """Draw a set-up: a figure for each panel."""
+    """Draw a set-up: a figure for each panel that it has."""
     drawn = _charts(_key(set_up), _wanted(set_up, blocks))
-    return [
-        separate(translated_panel(one, language_of(language))).update_layout(meta=encoded({"told": told(one)}))
-        for one in drawn
-    ]
+    return [gr.update(visible=False) if one is None else _figure(one, language_of(language)) for one in drawn]
+
+
+def _figure(chart: Chart, language: str) -> Any:
+    drawn = separate(translated_panel(chart, language)).update_layout(meta=encoded({"told": told(chart)}))
+    return gr.update(value=drawn, visible=True)
 
 
 @lru_cache(maxsize=32)
-def _charts(set_up: str, blocks: tuple[str, ...]) -> tuple[Chart, ...]:
+def _charts(set_up: str, blocks: tuple[str, ...]) -> tuple[Chart | None, ...]:
     drawn = charts(shipped(set_up), blocks)
-    return tuple(drawn[name] for name in ORDER)
+    return tuple(drawn.get(name) for name in ORDER)
 
 
 def _wanted(set_up: Any, blocks: Any) -> tuple[str, ...]:
@@ -138,25 +156,39 @@ def _wanted(set_up: Any, blocks: Any) -> tuple[str, ...]:
 def short(set_up: str, blocks: Sequence[str]) -> str:
     """The short table as JSON: a row a block, a column a bias."""
     found = shipped(set_up)
-    rows = []
-    judged = [found.against_control(headline.key) for headline in HEADLINES]
+    rows, headlines = [], measured(found)
+    judged = [found.against_control(headline.key) for headline in headlines]
     for block in blocks:
         cells = []
-        for headline, verdicts in zip(HEADLINES, judged):
+        for headline, verdicts in zip(headlines, judged):
             one = found.mean(block, headline.key)
             alike = block in verdicts and verdicts[block].shown is False
             cells.append({"text": "–" if one is None else cell(one, headline), "alike": alike})
         rows.append({"name": marked(found, block), "colour": look_of(block).colour, "cells": cells})
     notes = [
         Message(
-            "Accuracy and shape bias in %, BG-gap in points, maps as a multiple of an even spread; in brackets "
+            "Accuracy, shape bias and AP in %, BG-gap in points, maps as a multiple of an even spread; in brackets "
             "the 95 % interval. ~: not shown to differ from the control '{control}' (t tests paired by seed, "
             "Holm's correction for the blocks of a column). –: there is none. †: its models are right on less than "
             "95 % of the scenes and have not learnt the task whole.",
             control=CONTROL,
         )
     ]
-    return _sheet(Message("Measurements in short"), [headline.name for headline in HEADLINES], rows, notes)
+    return _sheet(Message("Measurements in short"), [headline.name for headline in headlines], rows, notes)
+
+
+@lru_cache(maxsize=8)
+def looked_again(set_up: str) -> str:
+    """What was found on the first seeds and on the others, as JSON; "" where there is no second look."""
+    found = second_look(shipped(set_up))
+    if not found:
+        return ""
+    rows = [
+        {"name": name, "colour": _PLAIN, "cells": [{"text": columns[held] or "–"} for held in COLUMNS]}
+        for name, columns in table(found)
+    ]
+    more = {"first": Message("effect"), "words": True}
+    return _sheet(Message("Findings and a second look"), list(COLUMNS.values()), rows, about(found), more)
 
 
 @lru_cache(maxsize=1)
@@ -184,7 +216,8 @@ def judged_claims() -> str:
 
 
 #: Colours of verdicts.
-_COLOURS = {"supported": "#1B7837", "contradicted": "#B2182B", "undecided": "#888888", "not tested": "#DDDDDD"}
+_PLAIN = "#888888"
+_COLOURS = {"supported": "#1B7837", "contradicted": "#B2182B", "undecided": _PLAIN, "not tested": "#DDDDDD"}
 
 
 def trained(set_up: str, blocks: Sequence[str]) -> str:
@@ -198,7 +231,7 @@ def trained(set_up: str, blocks: Sequence[str]) -> str:
     for block, own in records.items():
         if not own:
             continue
-        right = [100 * one["accuracy"]["in distribution"] for one in own]
+        right = [100 * one["accuracy"][TASKS[one["backbone"]].headline] for one in own]
         seconds = [one["seconds"] for one in own]
         texts = [
             f"{own[0]['parameters']:,}".replace(",", " "),
@@ -212,7 +245,7 @@ def trained(set_up: str, blocks: Sequence[str]) -> str:
         Message("parameters"),
         Message("MLP width"),
         Message("seeds"),
-        Message("accuracy, % (least to most)"),
+        Message("AP50, % (least to most)") if set_up == "detect" else Message("accuracy, % (least to most)"),
         Message("s per run"),
     ]
     every = [one for own in records.values() for one in own]

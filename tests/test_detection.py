@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
+from detecting import coco, perfect
 
-from explorer.lab import detection
-from explorer.lab.detection import FOUND, SIZES, Found, average_precision, decode, loss, scores
+from explorer import detection
+from explorer.detection import FOUND, SIZES, Found, average_precision, decode, scores
+from explorer.lab.detection import loss
 from explorer.lab.networks import CHANNELS, GRID
 from explorer.scenes import CLASSES, draw_groups, render_groups
 
@@ -46,41 +46,11 @@ def _noisy(truth: dict[str, torch.Tensor], seed: int, ties: bool = False) -> Fou
     return Found(boxes, labels.gather(1, order), found.gather(1, order))
 
 
-def _coco(found: Found, truth: dict[str, torch.Tensor], area: tuple[float, float]) -> np.ndarray:
-    """(10,) from pycocotools; its areas and boxes are in a frame of side 1."""
-    objects, answers = [], []
-    for picture in range(len(truth["boxes"])):
-        for box, label, counts in zip(*(truth[name][picture].tolist() for name in ("boxes", "labels", "counts"))):
-            if counts:
-                x, y, w, h = box[0], box[1], box[2] - box[0], box[3] - box[1]
-                record = {"id": len(objects) + 1, "image_id": picture, "category_id": label, "bbox": [x, y, w, h]}
-                objects.append({**record, "area": w * h, "iscrowd": 0})
-        for box, label, score in zip(*(one[picture].tolist() for one in found)):
-            if score > 0:
-                x, y, w, h = box[0], box[1], box[2] - box[0], box[3] - box[1]
-                answers.append({"image_id": picture, "category_id": label, "bbox": [x, y, w, h], "score": score})
-    known = COCO()
-    known.dataset = {
-        "images": [{"id": picture} for picture in range(len(truth["boxes"]))],
-        "categories": [{"id": label} for label in range(len(CLASSES))],
-        "annotations": objects,
-    }
-    known.createIndex()
-    run = COCOeval(known, known.loadRes(answers), "bbox")
-    run.params.areaRng, run.params.areaRngLbl = [[area[0], min(area[1], 1e9)]], ["asked"]
-    run.params.maxDets = [100]
-    run.evaluate()
-    run.accumulate()
-    precision = run.eval["precision"][:, :, :, 0, 0]  # overlaps, recalls, classes
-    known = (precision > -1).all((0, 1))
-    return precision[:, :, known].mean((1, 2))
-
-
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("area", [(0.0, math.inf), *SIZES.values()], ids=["all", *SIZES])
 def test_average_precision_is_that_of_pycocotools(truth, seed, area, capsys):
     found = _noisy(truth, seed)
-    own, theirs = average_precision(found, truth, area), _coco(found, truth, area)
+    own, theirs = average_precision(found, truth, area), coco(found, truth, area)
     capsys.readouterr()
     assert 0.05 < own[0] < 0.95  # neither nothing nor all of it
     assert np.abs(own - theirs).max() < 1e-6
@@ -88,26 +58,11 @@ def test_average_precision_is_that_of_pycocotools(truth, seed, area, capsys):
 
 def test_equal_scores_are_taken_in_order(truth):
     found = _noisy(truth, 3, ties=True)
-    assert np.abs(average_precision(found, truth) - _coco(found, truth, (0.0, math.inf))).max() < 1e-6
-
-
-def _perfect(truth: dict[str, torch.Tensor]) -> torch.Tensor:
-    """The answers of a head that knows the truth."""
-    height, width = GRID
-    answers = torch.zeros(len(truth["boxes"]), CHANNELS, height, width)
-    answers[:, : len(CLASSES)] = -12.0
-    for picture, number in truth["counts"].nonzero().tolist():
-        left, top, right, bottom = truth["boxes"][picture, number].tolist()
-        x, y = (left + right) / 2 * width, (top + bottom) / 2 * height
-        column, row = int(x), int(y)
-        answers[picture, int(truth["labels"][picture, number]), row, column] = 12.0
-        told = [x - column - 0.5, y - row - 0.5, math.log((right - left) / 0.3), math.log((bottom - top) / 0.3)]
-        answers[picture, len(CLASSES) :, row, column] = torch.tensor(told)
-    return answers
+    assert np.abs(average_precision(found, truth) - coco(found, truth, (0.0, math.inf))).max() < 1e-6
 
 
 def test_what_is_taught_is_what_is_read(truth):
-    right = _perfect(truth)
+    right = perfect(truth)
     found = scores(decode(right), truth, 48)
     # Two objects of one place share its box, and of two of one class in neighbouring places one is no peak.
     assert found["AP50"] > 0.97
@@ -118,7 +73,7 @@ def test_what_is_taught_is_what_is_read(truth):
 
 
 def test_the_loss_is_less_the_nearer_the_answer(truth):
-    right = _perfect(truth)
+    right = perfect(truth)
     noise = torch.randn(right.shape, generator=torch.Generator().manual_seed(0))
     values = [float(loss(right + much * noise, truth)) for much in (0.0, 0.5, 2.0, 8.0)]
     assert values == sorted(values)
