@@ -20,7 +20,7 @@ from explorer.lab.sheets import charts
 from explorer.lab.summary import CONTROL, set_up_of, shipped, shipped_blocks, shipped_index
 from explorer.lab.table import FILE
 from explorer.lab.tasks import TASKS
-from explorer.messages import ENGLISH, Message, encoded, language_of, listed, ranged, say
+from explorer.messages import ENGLISH, Message, encoded, language_of, listed, ranged, say, sentences
 from explorer.models.spec import ModelSpec
 from explorer.probes.charting import percent
 from explorer.resources import asset
@@ -63,10 +63,11 @@ def draw(worker: Worker, tab: gr.Tab, language: gr.Textbox) -> None:
     with gr.Column(elem_id="lab"):
         if found := drawn():
             part("cards", label=Message("What the laboratory found"), elem_id="lab-cards", options=found)
-        intro = gr.Markdown(_INTRO, elem_id="lab-intro")
         if not offered:
             gr.Markdown(_NO_TABLE)
             return
+        claims = part("sheet", "", label=Message("What is said of these blocks"), elem_id="lab-claims")
+        intro = gr.Markdown(_INTRO, elem_id="lab-intro")
         with gr.Row(equal_height=False, elem_id="lab-choice"):
             set_up = gr.Radio(offered, value=offered[0], label=i18n("Training"), scale=0, min_width=350)
             chosen = gr.CheckboxGroup(blocks_of(offered[0]), value=blocks_of(offered[0]), label=i18n("Blocks"), scale=1)
@@ -75,7 +76,6 @@ def draw(worker: Worker, tab: gr.Tab, language: gr.Textbox) -> None:
             plots = [gr.Plot(show_label=False, elem_classes=["panel-of-lab"], min_width=440) for _ in ORDER]
         said = gr.Markdown(elem_id="lab-findings")
         again = part("sheet", "", label=Message("Findings and a second look"), elem_id="lab-second-look")
-        claims = part("sheet", "", label=Message("What is said of these blocks"), elem_id="lab-claims")
         runs = part("sheet", "", label=Message("The models and their training"), elem_id="lab-runs")
         with gr.Row():
             gr.DownloadButton(
@@ -196,22 +196,25 @@ def judged_claims() -> str:
     """The claims as JSON: a row a claim, its verdict and what was measured; the same for every set-up."""
     rows = []
     for one in judge_claims(shipped_index()):
-        tests = [Message("{what}: {effect}", what=test.says, effect=test.effect) for test in one.results]
-        cells = [one.claim.sentence, VERDICTS[one.verdict], listed(tests, "{first}; {rest}")]
-        rows.append(
-            {"name": one.claim.name, "colour": _COLOURS[one.verdict], "cells": [{"text": text} for text in cells]}
-        )
+        tests: list[str] = [Message("{what}: {effect}", what=test.says, effect=test.effect) for test in one.results]
+        decides = next((at for at, test in enumerate(one.results) if test.verdict == one.verdict), 0)
+        shown = tests[decides]
+        if len(tests) > 1:
+            shown = sentences(shown, Message("(1 of {count} tests)", count=len(tests)))
+        cells = [{"text": VERDICTS[one.verdict]}, {"text": shown, "title": listed(tests, "{first}; {rest}")}]
+        rows.append({"name": one.claim.sentence, "colour": _COLOURS[one.verdict], "cells": cells})
     notes = [
         Message(
             "Each claim, its tests and what has to be exceeded were fixed before the models of seeds 4 to 7 were "
             "measured, and those judge where there are eight seeds. In brackets the 95 % interval over seeds. A claim "
             "is supported where each of its tests is, contradicted where one is (t tests, Holm's correction for all "
-            "claims); undecided says that these seeds cannot tell."
+            "claims); undecided says that these seeds cannot tell. Of several tests the one that decided stands here; "
+            "`explorer lab claims` prints all."
         )
     ]
-    columns = [Message("what is said"), Message("verdict"), Message("what was measured")]
+    columns = [Message("verdict"), Message("what was measured")]
     return _sheet(
-        Message("What is said of these blocks"), columns, rows, notes, {"first": Message("claim"), "words": True}
+        Message("What is said of these blocks"), columns, rows, notes, {"first": Message("what is said"), "words": True}
     )
 
 
