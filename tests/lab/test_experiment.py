@@ -9,7 +9,9 @@ import json
 import math
 import random
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ from explorer.lab.experiment import PER_CLASS, QUICK, REACH, Measurement, Shown,
 from explorer.lab.networks import LabModel
 from explorer.lab.table import FILE, PROTOCOL, Row, load_table, packed, read_table, unpacked, write_table
 from explorer.lab.tasks import JUDGING_STREAM, TRAINING_STREAM
+from explorer.lab.workers import finish
 from explorer.models.loading import load
 from explorer.models.model import Model
 from explorer.models.spec import ModelSpec
@@ -547,38 +550,61 @@ def test_other_weights_versions_or_scenes_are_measured_anew(
         evaluate(specs[:1], tmp_path, "cpu")
 
 
+def test_a_model_is_measured_in_what_it_has() -> None:
+    wanted = experiment.experiment(1)
+
+    def probes(spec: str) -> set[str]:
+        lab = LabModel.of(ModelSpec.parse(spec))
+        return {one.probe for one in wanted if one.applies(lab)}
+
+    every = {one.probe for one in wanted}
+    assert probes("lab/detect+mhsa") == {"detection"}
+    assert probes("lab/mhsa") == probes("lab/axial-cue") == probes("lab/mhsa(heads=8)") == every - {"detection"}
+    assert probes("lab/nonlocal") == probes("lab/mhsa(heads=1)") == every - {"detection", "heads"}
+    assert probes("lab/conv") == probes("lab/coord") == every - {"detection", "heads", "attention-distance"}
+
+
 def test_workers_measure_the_same(tmp_path: Path) -> None:
-    """Two processes and one, models that find objects and models of one and of several heads; cut off, they go on."""
-    folder = untrained_weights(tmp_path, "lab/mhsa", "lab/nonlocal", "lab/detect+none")
-    specs, told = experiment.trained_specs(None, folder), []
+    names = ["lab/detect+none", "lab/detect+conv"]
+    specs = [ModelSpec.parse(name) for name in names]
+    told: list[tuple[float, int, str]] = []
     one = evaluate(specs, tmp_path / "one", "cpu", per_class=1)
-    probes = {name: {row.probe for row in one if row.model == name} for name in ("lab/mhsa", "lab/nonlocal")}
-    assert probes["lab/mhsa"] - probes["lab/nonlocal"] == {"heads"}
-    assert {row.probe for row in one if row.model == "lab/detect+none"} == {"detection"}
-
-    class Stop(Exception):
-        pass
-
-    def stop(*now: Any) -> None:
-        told.append(now)
-        raise Stop
-
-    with pytest.raises(Stop):
-        evaluate(specs, tmp_path / "two", "cpu", per_class=1, progress=stop, workers=2)
-    ((done, count, first),) = told
-    assert (done, count) == (1, 3)
-    assert {row.model for row in read_table(tmp_path / "two" / FILE)[0]} == {first}
-    told.clear()
+    assert [row.model for row in one if row.measure == "AP"] == names
+    assert len({row.value for row in one if row.measure == "AP"}) == 2
     two = evaluate(specs, tmp_path / "two", "cpu", per_class=1, progress=lambda *now: told.append(now), workers=2)
-    assert [now[0] for now in told] == [1, 2, 3, 3]
-    assert [replace(row, value=None, low=None, high=None) for row in two] == [
-        replace(row, value=None, low=None, high=None) for row in one
-    ]
+    assert [now[0] for now in told] == [1, 2, 2]
+    assert {now[2] for now in told} == {*names, ""}
+    assert read_table(tmp_path / "two" / FILE)[0] == two
+    assert [replace(row, value=None) for row in two] == [replace(row, value=None) for row in one]
     # Threads may add up in another order.
-    for name in ("value", "low", "high"):
-        assert [getattr(row, name) for row in two] == pytest.approx([getattr(row, name) for row in one], abs=1e-4)
+    assert [row.value for row in two] == pytest.approx([row.value for row in one], abs=1e-4)
     with pytest.raises(ParameterError, match="workers is 0"):
         evaluate(specs, tmp_path / "two", "cpu", workers=0)
+
+
+def test_an_error_ends_what_has_not_begun() -> None:
+    begun: list[int] = []
+    go = threading.Event()
+
+    def work(number: int) -> int:
+        go.wait(30)
+        begun.append(number)
+        time.sleep(0.01)
+        return number
+
+    def refused(number: int) -> None:
+        raise ValueError(number)
+
+    with ThreadPoolExecutor(1) as pool:
+        futures = [pool.submit(work, number) for number in range(50)]
+        go.set()
+        with pytest.raises(ValueError, match="0"):
+            finish(pool, futures, refused)
+    assert len(begun) < 50
+    told: list[int] = []
+    with ThreadPoolExecutor(2) as pool:
+        finish(pool, [pool.submit(work, number) for number in range(5)], told.append)
+    assert sorted(told) == [0, 1, 2, 3, 4]
 
 
 def untrained_weights(folder: Path, *specs: str) -> Path:
