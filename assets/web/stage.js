@@ -30,7 +30,7 @@ const list = make("div", { class: "rows" });
 const foot = make("div", { class: "foot" });
 const status = make("span", { class: "status", role: "status" });
 const verdict = make("span", { class: "verdicts" });
-const notes = make("span", { class: "picture-notes" });
+const notes = make("p", { class: "picture-notes" });
 /** @type {ReturnType<typeof toolbar> | null} */
 let bar = null;
 /** @type {DOMStringMap} what the part says of itself */
@@ -267,7 +267,7 @@ export const stage = (element, { options, server, given }) => {
   learnPalettes(options.palettes);
   bar = toolbar(Object.keys(options.palettes), isSide);
   keepLayers();
-  root.replaceChildren(bar.element, make("p", { class: "said" }, status, verdict), list, make("p", { class: "said" }, notes), foot);
+  root.replaceChildren(bar.element, make("p", { class: "said" }, status, verdict), list, notes, foot);
   width = list.clientWidth;
   place();
   listen(server);

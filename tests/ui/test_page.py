@@ -40,20 +40,20 @@ def test_opens_on_a_scene_with_four_trained_models_and_nothing_leaves_the_machin
     for index, spec in enumerate(FIRST_MODELS):
         row = visit.row(index)
         assert row.locator("input.name").input_value() == spec
-        assert row.locator("header .badge").inner_text() == "lab"
+        assert row.locator("header .badge").text_content() == "lab"
         assert row.locator(".top .label").all_inner_texts() == [one.label for one in predict(load(spec), scene).top]
         assert row.locator(".panel.attribution canvas").is_visible()
     assert "No attention map" in visit.row(0).locator(".panel.attention .blank").inner_text()
-    assert "softmax over" in visit.row(1).locator(".panel.attention > .unit").inner_text()
-    assert "softmaxes" in visit.row(2).locator(".panel.attention > .unit").inner_text()
-    assert "gate" in visit.row(3).locator(".panel.attention > .unit").inner_text()
+    assert "softmax over" in visit.row(1).locator(".panel.attention > .unit").text_content()
+    assert "softmaxes" in visit.row(2).locator(".panel.attention > .unit").text_content()
+    assert "gate" in visit.row(3).locator(".panel.attention > .unit").text_content()
     assert visit.row(2).get_by_label("Part of the map").locator("option").all_inner_texts() == [
         "column",
         "row",
         "cross",
     ]
     assert visit.page.locator("#samples [aria-pressed=true]").count() == 1
-    assert "rendered anew" in visit.page.locator("#stage .said").inner_text()
+    assert "rendered anew" in visit.page.locator("#stage .picture-notes").inner_text()
     assert visit.page.evaluate("window.shifted") < 0.1  # "good" in the Core Web Vitals; two tests share the machine
     visit.idle()
     assert visit.strangers() == []
@@ -65,7 +65,7 @@ def test_dragging_the_object_renders_it_anew_and_all_follows(visit: Visit):
     canvas = visit.page.locator("#scene .large canvas")
     box = canvas.bounding_box()
     before = visit.pixels("#scene .seen canvas")
-    readings = [visit.row(index).locator(".panel.attribution .reading").inner_text() for index in range(4)]
+    readings = [visit.row(index).locator(".panel.attribution .reading").text_content() for index in range(4)]
     visit.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     visit.page.mouse.down()
     for step in range(1, 9):
@@ -84,7 +84,7 @@ def test_dragging_the_object_renders_it_anew_and_all_follows(visit: Visit):
         assert row.locator(".top .share").all_inner_texts() == [
             _percent(one.probability) for one in view.predictions[1].top
         ]
-        reading = row.locator(".panel.attribution .reading").inner_text()
+        reading = row.locator(".panel.attribution .reading").text_content()
         assert reading != readings[index]
         assert float(reading.split()[1]) == pytest.approx(float(view.attributions[1].values.max()), rel=5e-3)
         if view.maps:
@@ -173,8 +173,8 @@ def test_a_fitted_block_joins_the_others_and_a_bad_file_is_refused(visit: Visit,
     row = visit.row(4)
     row.locator(".top li").first.wait_for()
     assert row.locator("input.name").input_value().startswith(FITTED_SPEC)
-    assert row.locator("header .badge").inner_text() == "file"
-    assert visit.row(0).locator("header .badge").inner_text() == "lab"
+    assert row.locator("header .badge").text_content() == "file"
+    assert visit.row(0).locator("header .badge").text_content() == "lab"
     assert row.locator(".panel.attention canvas").is_visible()
 
 
@@ -186,7 +186,7 @@ def test_random_weights_are_marked_where_the_eye_falls(plain: Visit):
     for index, spec in enumerate(PLAIN_MODELS):
         row = plain.row(index)
         assert row.locator("input.name").input_value() == spec
-        assert row.locator("header .badge").inner_text() == "random"
+        assert row.locator("header .badge").text_content() == "random"
         assert row.locator(".panel.attention .badge").inner_text() == "random"
         assert "not anything learnt" in row.locator("header .badge").get_attribute("title")
     assert plain.strangers() == []
@@ -204,7 +204,7 @@ def test_drag_ends_on_the_right_value(plain: Visit):
         f"{100 * one.probability:.1f} %" for one in view.predictions[1].top
     ]
     largest = float(view.maps[-1].row(view.queries[1], item=1).max())
-    shown = row.locator(".panel.attention .reading").inner_text()
+    shown = row.locator(".panel.attention .reading").text_content()
     assert float(shown.split()[1]) == pytest.approx(largest, rel=5e-3)
     assert plain.page.locator("#move-dx + input").input_value() == "48"
 
@@ -227,10 +227,10 @@ def test_layer_head_and_overlay_ask_nothing(plain: Visit):
             row.get_by_label(label).evaluate(
                 "(e, v) => { e.value = v; e.dispatchEvent(new Event('input')); }", str(value)
             )
-        assert row.locator(".panel.attention .where").inner_text().startswith(f"blocks.{layer}.attn")
+        assert row.locator(".panel.attention .where").text_content().startswith(f"blocks.{layer}.attn")
         view = compare([load(VIT)], read_image(FIRST)).rows[0]
         largest = float(view.maps[layer].row(view.queries[0], head - 1 if head else None).max())
-        assert float(row.locator(".panel.attention .reading").inner_text().split()[1]) == pytest.approx(
+        assert float(row.locator(".panel.attention .reading").text_content().split()[1]) == pytest.approx(
             largest, rel=5e-3
         )
     drawn = plain.pixels("#stage .attention canvas")
@@ -241,7 +241,7 @@ def test_layer_head_and_overlay_ask_nothing(plain: Visit):
     plain.page.get_by_label("Colour map").select_option("magma")
     plain.page.get_by_label("class token asks").check()
     plain.page.wait_for_timeout(400)
-    assert "class token" in row.locator(".panel.attention .about").inner_text()
+    assert "class token" in row.locator(".panel.attention .about").text_content()
     assert np.abs(plain.pixels("#stage .attention canvas") - drawn).mean() > 5
     assert plain.urls[before:] == []
 
@@ -272,12 +272,12 @@ def test_click_asks_from_there_in_every_model_and_follows_the_object(plain: Visi
 
 
 def _asked(row: Any) -> tuple[int, int]:
-    x, y = re.findall(r"\d+", row.locator(".panel.seen .reading").inner_text())
+    x, y = re.findall(r"\d+", row.locator(".panel.seen .reading").text_content())
     return int(x), int(y)
 
 
 def _largest(row: Any) -> float:
-    return float(row.locator(".panel.attention .reading").inner_text().split()[1])
+    return float(row.locator(".panel.attention .reading").text_content().split()[1])
 
 
 def _expected(transform: Transform, query: Point) -> float:

@@ -121,7 +121,7 @@ def test_a_pin_stays_on_the_object_or_in_its_place(visit: Visit):
         _asks(visit, {"dx": 9.5, "dy": -4})
         move = Transform(dx=9.5, dy=-4)
         (view,) = compare([load("lab/mhsa")], SCENE, move, None, Point(pin["x"] * 48, pin["y"] * 48), pin=stays).rows
-        reading = visit.row(1).locator(".panel.attention .reading").inner_text()
+        reading = visit.row(1).locator(".panel.attention .reading").text_content()
         largest = float(view.maps[-1].row(view.queries[1], item=1).max())
         assert float(reading.split()[1]) == pytest.approx(largest, rel=5e-3)
         _asks(visit, {"dx": 0, "dy": 0})
@@ -144,7 +144,7 @@ def test_several_pins_have_their_own_maps_and_colours(visit: Visit):
         others.nth(number).click()
         (view,) = compare([model], SCENE, query=Point(pin["x"] * 48, pin["y"] * 48)).rows
         largest = float(view.maps[-1].row(view.queries[0]).max())
-        shown = visit.row(1).locator(".panel.attention .reading").inner_text()
+        shown = visit.row(1).locator(".panel.attention .reading").text_content()
         assert float(shown.split()[1]) == pytest.approx(largest, rel=5e-3)
     visit.page.get_by_label("Take pin 3 out").click()
     assert len(_question(visit)["pins"]) == 2
@@ -179,7 +179,7 @@ def test_maps_pulled_back_and_their_difference_are_the_librarys(visit: Visit):
         visit.page.get_by_role("button", name=name).click()
         visit.page.wait_for_timeout(150)
         row = visit.row(1)
-        reading = row.locator(".panel.attention .reading").inner_text()
+        reading = row.locator(".panel.attention .reading").text_content()
         assert float(reading.split()[1]) == pytest.approx(float(values[pulled.valid].max()), rel=2e-2)
         hatched = visit.pixels("#stage article:nth-of-type(2) .panel.attribution canvas")
         assert _is_hatch(hatched[2:12, -12:]), "what the moved picture does not show is hatched"
@@ -279,7 +279,7 @@ def linked(visit: Visit) -> Visit:
 def test_a_link_shows_the_same_view_and_so_does_a_reload(linked: Visit, chromium: Any):
     state = linked.page.evaluate("explorer.state.get()")
     assert state["layers"]["0"] == "stages.0.blocks.0.token_mixer"
-    readings = linked.page.locator("#stage .reading").all_inner_texts()
+    readings = linked.page.locator("#stage .reading").all_text_contents()
     picture = linked.pixels("#stage .attention canvas")
     other = chromium.new_page(viewport={"width": 1440, "height": 900})
     other.goto(linked.page.url)
@@ -292,7 +292,7 @@ def test_a_link_shows_the_same_view_and_so_does_a_reload(linked: Visit, chromium
         page.wait_for_function("() => explorer.question.isAnsweredBy(explorer.now.answer)")
         page.wait_for_timeout(500)
         assert page.evaluate("explorer.state.get()") == state
-        assert page.locator("#stage .reading").all_inner_texts() == readings
+        assert page.locator("#stage .reading").all_text_contents() == readings
         np.testing.assert_array_equal(again.pixels("#stage .attention canvas"), picture)
         assert page.locator("#masthead .notice").is_hidden()
     other.close()
