@@ -18,7 +18,7 @@ from explorer.figures.sheet import Axis, Chart, Dash, Section
 from explorer.messages import Message, listed
 from explorer.models.model import Model
 from explorer.models.stages import Stage
-from explorer.probes.base import PROBES, Probe, Run, Step
+from explorer.probes.base import PROBES, Extremes, Probe, Run, Step
 from explorer.probes.charting import curve
 from explorer.probes.passes import stage_features
 from explorer.probes.result import ProbeResult, Score
@@ -168,6 +168,11 @@ class Equivariance(Probe):
                 rows, DECIBELS, "higher", Message("{value} at the stride", value=DECIBELS), stage=deepest, strides=1.0
             ),
         ]
+
+    def finding(self, found: Extremes) -> str:
+        return found.say(
+            Message("Moved by a stride, the features of {least} miss their place by {low}, those of {most} by {high}.")
+        )
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         if not result.rows:

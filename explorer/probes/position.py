@@ -13,7 +13,7 @@ from torch import Tensor
 from explorer.figures.sheet import Axis, Chart, Section
 from explorer.messages import Message
 from explorer.models.model import Model
-from explorer.probes.base import PROBES, Probe, Run, Step
+from explorer.probes.base import PROBES, Extremes, Probe, Run, Step
 from explorer.probes.charting import curve, lines
 from explorer.probes.pairs import compared, window
 from explorer.probes.passes import Passes, collected, stage_features
@@ -162,6 +162,13 @@ class Position(Probe):
                 called = Message("agreement, {kind} position {how}", kind=kind, how=how)
                 found += score(rows, "agreement", "none", called, kind=kind, position=how)
         return found
+
+    def finding(self, found: Extremes) -> str:
+        return found.say(
+            Message(
+                "From noise, places can be read off the features of {most} with an R2 of {high}, of {least} with {low}."
+            ),
+        )
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         """R2 against depth, then the answers with changed positions."""
