@@ -19,7 +19,7 @@ from explorer.messages import Message, listed
 from explorer.models.model import Model
 from explorer.models.stages import Stage
 from explorer.probes.base import PROBES, Extremes, Probe, Run, Step
-from explorer.probes.charting import curve
+from explorer.probes.charting import at_one_place, curve
 from explorer.probes.passes import stage_features
 from explorer.probes.result import ProbeResult, Score
 from explorer.probes.rooms import rooms
@@ -215,14 +215,17 @@ class Equivariance(Probe):
                         ((1.0, "stride"), (2.0, "2")),
                         unit,
                     ),
-                    Chart(
-                        Message(
-                            "Equivariance of every stage: {measure} at the stride and at half of it", measure=measure
-                        ),
-                        tuple(stages),
-                        Axis("stage"),
-                        axis,
-                        unit=unit,
+                    at_one_place(
+                        Chart(
+                            Message(
+                                "Equivariance of every stage: {measure} at the stride and at half of it",
+                                measure=measure,
+                            ),
+                            tuple(stages),
+                            Axis("stage"),
+                            axis,
+                            unit=unit,
+                        )
                     ),
                 )
             )

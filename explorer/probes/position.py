@@ -14,7 +14,7 @@ from explorer.figures.sheet import Axis, Chart, Section
 from explorer.messages import Message
 from explorer.models.model import Model
 from explorer.probes.base import PROBES, Extremes, Probe, Run, Step
-from explorer.probes.charting import curve, lines
+from explorer.probes.charting import at_one_place, curve, lines
 from explorer.probes.pairs import compared, window
 from explorer.probes.passes import Passes, collected, stage_features
 from explorer.probes.position_embeddings import (
@@ -192,7 +192,8 @@ class Position(Probe):
                     )
                 )
         if read:
-            made.append(Section(Message("Where am I? Read from the features of each stage"), (tuple(read),)))
+            each = tuple(map(at_one_place, read))
+            made.append(Section(Message("Where am I? Read from the features of each stage"), (each,)))
         changed = []
         for measure, title, axis in (
             ("agreement", Message("Same answer as with its positions"), Message("agreement (share of pictures)")),

@@ -17,6 +17,7 @@ from explorer.messages import Message, listed
 from explorer.models.device import out_of_memory
 from explorer.models.model import Model
 from explorer.probes.base import PROBES, Bias, Extremes, Probe, Run, Step
+from explorer.probes.charting import at_one_place
 from explorer.probes.passes import stage_features
 from explorer.probes.result import ProbeResult, Score
 from explorer.probes.rows import Row, row, score
@@ -114,7 +115,7 @@ class ReceptiveField(Probe):
             Axis(Message("width of the receptive field, px"), log=True),
             unit=listed(said, "{first}; {rest}"),
         )
-        return (Section(Message("How far could each stage see?"), ((chart,),)),) if lines else ()
+        return (Section(Message("How far could each stage see?"), ((at_one_place(chart),),)),) if lines else ()
 
 
 class _Field(NamedTuple):

@@ -9,10 +9,12 @@ import pytest
 
 import explorer
 from explorer.errors import UnknownNameError
+from explorer.figures.sheet import Axis, Chart, Line
 from explorer.lab.experiment import again
 from explorer.lab.shipped import shipped_result
 from explorer.lab.table import FILE, Row, load_table, read_table
 from explorer.probes import PROBES
+from explorer.probes.charting import at_one_place
 from explorer.probes.finding import finding
 from explorer.resources import asset
 
@@ -125,3 +127,16 @@ def test_a_probe_without_its_headline_is_said_by_what_it_has() -> None:
 def test_a_table_that_is_not_there_has_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("explorer.lab.shipped.asset", lambda *_: tmp_path / "none.parquet")
     assert shipped_result("translation", ["lab/none", "lab/mhsa"]) is None
+
+
+def test_networks_of_one_stage_have_points_and_no_axis_around_one_number() -> None:
+    found = shipped_result("position", MODELS)
+    assert found is not None
+    section, *_ = PROBES["position"](**found.parameters).sections(found)
+    for chart in section.rows[0]:
+        assert isinstance(chart, Chart)
+        assert [(line.x, line.joined) for line in chart.lines] == [(("1",), False)] * len(MODELS)
+        assert (chart.x.low, chart.x.high) == (None, None)
+    curves = [Line("a", (1.0, 2.0), (3.0, 4.0)), Line("b", (1.0,), (2.0,))]
+    chart = Chart("t", tuple(curves), Axis("stage", low=1), Axis("y"))
+    assert at_one_place(chart) is chart, "stages of one network are a curve"

@@ -296,7 +296,7 @@ def test_a_bias_opens_with_a_figure_and_what_it_found(page: Any):
     # another probe of the bias, without anything to show
     _open(page, "Translation", "consistency")
     page.locator("#state-translation", has_text="press Measure").wait_for()
-    assert page.locator("#plots-translation .js-plotly-plot").count() == 0
+    page.locator("#plots-translation .js-plotly-plot").first.wait_for(state="hidden")
     # and back to what ships
     page.locator("#biases [role=radio][data-name=translation]").click()
     page.locator("#state-translation .finding", has_text="Moved by up to 10 px").wait_for()
@@ -321,7 +321,7 @@ def test_models_from_elsewhere_are_named_with_what_to_do(page: Any, plain_server
     page.get_by_role("tab", name="Biases").click()
     page.locator("#state-locality .finding", has_text="lab/mhsa").wait_for()
     assert "random/resnet18+mhsa@3 is not among" in page.locator("#state-locality").inner_text()
-    assert page.locator("#plots-locality .js-plotly-plot").count() == 1
+    page.locator("#plots-locality .js-plotly-plot .main-svg").first.wait_for()
 
 
 @pytest.mark.browser

@@ -69,6 +69,8 @@ def _bias(worker: Worker, measuring: Measuring, asked: dict[str, Any], kept: gr.
         worker.event(ANSWERS, measuring.open),
         inputs_kwargs={"kept": kept, "models": asked["models"], "asked": controls, "language": asked["language"]},
         outputs=[state, kept, scores, table, *plots],
+        # Of several probes chosen quickly the last one is shown.
+        trigger_mode="always_last",
         show_progress="hidden",
         api_name=f"open_{bias}",
     )
