@@ -2,6 +2,7 @@
 /** @import { Handles, ProbeWanted } from "./modules" */
 /** @import { EntryParameter, MeasuringState, ProbeOptions, WorkingOptions } from "./wire" */
 import { hear, tell } from "./bus.js";
+import { models } from "./chosen.js";
 import { childrenOf, make, need, write } from "./dom.js";
 import { there as thereOf } from "./figures.js";
 import { msg, say } from "./words.js";
@@ -52,6 +53,10 @@ const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
 /** @param {HTMLElement} element @param {Pick<Handles<ProbeWanted, ProbeOptions>, "options" | "trigger" | "props">} handles */
 export const probe = (element, { options, trigger, props }) => {
   const { bias, question, intro, probes } = options;
+  let picked = false;
+  // What was opened or measured last: of which models, by which probe.
+  let last = "";
+  const key = () => JSON.stringify([wanted.probe, models()]);
   /** @type {ProbeWanted} */
   const wanted = { probe: probes.length ? probes[0].name : "", parameters: {}, shown: "several" };
   const publish = () => { props.value = JSON.parse(JSON.stringify(wanted)); };
@@ -89,7 +94,7 @@ export const probe = (element, { options, trigger, props }) => {
     measure.disabled = on;
     stop.hidden = !on;
     tell(`measuring-${bias}`, on);
-    if (on) { gone(); publish(); trigger("measure"); }
+    if (on) { gone(); publish(); last = key(); trigger("measure"); }
   };
   hear(`working-${bias}`, ({ share }) => {
     const on = share < 1;
@@ -115,7 +120,21 @@ export const probe = (element, { options, trigger, props }) => {
       publish();
     })));
   };
-  const choose = (/** @type {string} */ name) => { wanted.probe = name; wanted.parameters = {}; show(); publish(); };
+  const choose = (/** @type {string} */ name) => { picked = true; wanted.probe = name; wanted.parameters = {}; show(); publish(); look(); };
+  /** Ask for what there is without measuring, whenever this is seen with other models or another probe than before. */
+  const look = () => {
+    if (!probes.length || !element.offsetParent || measure.disabled) return;
+    if (!picked) {
+      const ships = models().some((one) => one.startsWith("lab/")) && probes.find(({ shipped }) => shipped);
+      const opens = (ships || probes[0]).name;
+      if (opens !== wanted.probe) { wanted.probe = opens; show(); }
+    }
+    if (key() === last) return;
+    last = key();
+    gone();
+    publish();
+    trigger("open");
+  };
   choice.append(...probes.map(({ name }) => make("button", { type: "button", role: "radio", "data-name": name, text: say(name.replaceAll("-", " ")), onclick: () => choose(name) })));
   choice.addEventListener("keydown", (event) => {
     const step = STEPS[event.key];
@@ -127,9 +146,11 @@ export const probe = (element, { options, trigger, props }) => {
   });
   need(element, ".part").replaceChildren(make("div", { class: "probe" },
     make("h2", { text: say(question) }), make("p", { class: "hint", text: say(intro) }),
-    ...(probes.length ? [choice, title, make("div", { class: "probe-row" }, looks, measure, stop), folded, source, limits, link, there] : [make("div", { class: "probe-row" }, measure, stop)])));
+    ...(probes.length ? [choice, title, make("div", { class: "probe-row" }, looks, measure, stop, folded, source), limits, link, there] : [make("div", { class: "probe-row" }, measure, stop)])));
   show();
   publish();
+  // Gradio shows and hides the tab: its size says when it is seen.
+  new ResizeObserver(look).observe(element);
 };
 
 /** How far a measurement is, and what has to be said about it. */
@@ -140,7 +161,8 @@ export const working = (element, { options, props, watch }) => {
   const bar = make("progress", { max: 1, value: 0, "aria-label": say("measurement under way") });
   const words = make("span", { role: "status" });
   const notes = make("ul", { class: "points" });
-  root.replaceChildren(make("div", { class: "working" }, bar, words), notes);
+  const finding = make("p", { class: "finding", hidden: true });
+  root.replaceChildren(finding, make("div", { class: "working" }, bar, words), notes);
   let stopped = false;
   hear(`measuring-${bias}`, (on) => { stopped = !on; });
   const show = () => {
@@ -148,12 +170,14 @@ export const working = (element, { options, props, watch }) => {
     root.hidden = !text && !stopped;
     if (!text) return;
     /** @type {MeasuringState} */
-    const { words: said, share, notes: told } = JSON.parse(text);
+    const { words: said, share, notes: told, finding: found } = JSON.parse(text);
     // What was stopped may still tell how far it had come.
     if (stopped && (share < 1 || !said)) return;
     bar.hidden = share >= 1;
     bar.value = share;
     write(words, say(said));
+    write(finding, say(found));
+    finding.hidden = !found;
     notes.replaceChildren(...told.map((one) => make("li", { text: say(one) })));
     tell(`working-${bias}`, { share });
   };

@@ -197,7 +197,7 @@ export interface Explanation {
 
 // ---- measurements: explorer/ui/measuring.py
 
-export interface MeasuringState { words: Text; share: number; notes: Text[] }
+export interface MeasuringState { words: Text; share: number; notes: Text[]; finding: Text }
 export interface TableCell { text: Text; value?: number; title?: Text; alike?: boolean }
 export interface TableSheet {
   title: Text;
@@ -274,6 +274,8 @@ export interface Probe {
   limits: string;
   looks: boolean;
   link: "" | "shift" | "zoom" | "layer";
+  /** whether results of laboratory models ship */
+  shipped: boolean;
   parameters: EntryParameter[];
 }
 

@@ -15,7 +15,7 @@ from explorer.errors import MethodError, NoAttentionError
 from explorer.figures.sheet import Axis, Chart, Line, Section
 from explorer.messages import Message
 from explorer.models.model import Model
-from explorer.probes.base import PROBES, Bias, Probe, Run, Step
+from explorer.probes.base import PROBES, Bias, Extremes, Probe, Run, Step
 from explorer.probes.charting import curve
 from explorer.probes.result import ProbeResult, Score
 from explorer.probes.rows import Row, mean, score
@@ -102,6 +102,9 @@ class AttentionDistance(Probe):
             Message("mean mass on prefix tokens"),
         )
         return [one for name in wanted for one in score(rows, name, "none")]
+
+    def finding(self, found: Extremes) -> str:
+        return found.say(Message("A place looks {high} away on average in {most}, {low} in {least}."))
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         """Distance, renormalised distance and mass on prefix tokens against depth; heads are points."""

@@ -14,7 +14,7 @@ from explorer.errors import MethodError
 from explorer.figures.sheet import Axis, Chart, Section
 from explorer.messages import Message, listed
 from explorer.models.model import Model
-from explorer.probes.base import PROBES, Bias, Probe, Run, Step
+from explorer.probes.base import PROBES, Bias, Extremes, Probe, Run, Step
 from explorer.probes.charting import curve, percent, size_in_words
 from explorer.probes.result import ProbeResult, Score
 from explorer.probes.rows import Row, mean, score
@@ -85,6 +85,9 @@ class AttributionRadius(Probe):
             for share in RADII
             for one in score(rows, Message("radius holding {share}", share=percent(share)), "none")
         ]
+
+    def finding(self, found: Extremes) -> str:
+        return found.say(Message("Half of the evidence lies within {high} in {most}, within {low} in {least}."))
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         """Both radii of every model."""

@@ -34,6 +34,25 @@ QUESTIONS: dict[Bias, str] = {
 }
 
 
+class Extremes(NamedTuple):
+    """Of the models with the largest and the least score of one measure: their names and numbers, in words."""
+
+    measure: str
+    most: str
+    high: str
+    least: str
+    low: str
+
+    @property
+    def plain(self) -> str:
+        """The sentence that fits every measure."""
+        return self.say(Message("{measure} is highest for {most}, {high}, and lowest for {least}, {low}."))
+
+    def say(self, template: str, **values: Any) -> str:
+        """Fill in a sentence that has places for them, and further values."""
+        return Message(template, **self._asdict(), **values)
+
+
 @dataclass(frozen=True)
 class Run:
     """What a probe is run with, beside its own parameters.
@@ -98,6 +117,10 @@ class Probe:
     def scores(self, rows: Sequence[Row]) -> list[Score]:
         """The numbers that stand for one model's rows (complete or so far), ``rows[0]["model"]`` the model."""
         raise NotImplementedError
+
+    def finding(self, found: Extremes) -> str:
+        """What was found, as one sentence about the models with the largest and the least headline."""
+        return found.plain
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         """How it is drawn: all models together, the colour of each that of its place in ``result.models``."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from explorer.figures.sheet import Dash, Line
+from explorer.figures.sheet import Axis, Chart, Dash, Line
 from explorer.messages import Message
 from explorer.models.model import Model
 from explorer.probes.result import ProbeResult
@@ -36,6 +37,18 @@ def lines(result: ProbeResult, over: str, measure: str, **conditions: Any) -> tu
         (number, name, result.of(name, measure=measure, **conditions)) for number, name in enumerate(result.models)
     ]
     return tuple(curve(name, result.colours[number], rows, over) for number, name, rows in found if rows)
+
+
+def at_one_place(chart: Chart) -> Chart:
+    """The chart, or, where all of its lines have one point at the same number, the models' points beside each other.
+
+    Networks of one stage have no curve over stages, and an axis around their only number would say nothing.
+    """
+    places = {x for line in chart.lines for x in line.x}
+    if len(places) != 1 or isinstance(place := next(iter(places)), str):
+        return chart
+    alone = tuple(replace(line, x=(f"{place:g}",), joined=False) for line in chart.lines)
+    return replace(chart, lines=alone, x=Axis(chart.x.title))
 
 
 def percent(share: float) -> str:

@@ -18,7 +18,7 @@ from explorer.figures.sheet import Axis, Chart, Section
 from explorer.images import Picture
 from explorer.messages import Message, listed
 from explorer.models.model import Model
-from explorer.probes.base import PROBES, Probe, Run, Step, need_classes
+from explorer.probes.base import PROBES, Extremes, Probe, Run, Step, need_classes
 from explorer.probes.charting import curve
 from explorer.probes.result import ProbeResult, Score
 from explorer.probes.rooms import rooms
@@ -180,6 +180,11 @@ class Consistency(Probe):
             *score(rows, Message("one-pixel flips"), "lower"),
             *score(rows, Message("one-pixel change of p"), "lower"),
         ]
+
+    def finding(self, found: Extremes) -> str:
+        return found.say(
+            Message("Shown at two places, {most} gives the same answer in {high} of the pairs, {least} in {low}.")
+        )
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         if not result.rows:

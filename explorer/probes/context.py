@@ -18,7 +18,7 @@ from explorer.messages import Message
 from explorer.models.model import Model
 from explorer.probes.answers import one_folder, points, probabilities
 from explorer.probes.background import MIXED, PARTS, PURE, in9_gap, in9_map, in9_part, is_in9, scene_gap
-from explorer.probes.base import PROBES, Bias, Probe, Run, Step, need_classes
+from explorer.probes.base import PROBES, Bias, Extremes, Probe, Run, Step, need_classes
 from explorer.probes.centre import centre_answers
 from explorer.probes.masks import BLUR, boxes, gaussian_blur
 from explorer.probes.objects import Objects, view_rows
@@ -178,6 +178,9 @@ class Context(Probe):
             *score(rows, "p kept", "lower", Message("p kept without object"), view=_OBJECT),
             *score(rows, "BG-gap", "lower", between=MIXED),
         ]
+
+    def finding(self, found: Extremes) -> str:
+        return found.say(Message("Without its background, {most} keeps {high} of its probability, {least} {low}."))
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         settings = result.parameters

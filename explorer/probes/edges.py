@@ -14,7 +14,7 @@ from explorer.messages import Message
 from explorer.models.heads import Head
 from explorer.models.model import Model
 from explorer.probes.answers import points, probabilities
-from explorer.probes.base import PROBES, Bias, Probe, Run, Step, need_classes
+from explorer.probes.base import PROBES, Bias, Extremes, Probe, Run, Step, need_classes
 from explorer.probes.filters import greyscale, laplacian, silhouette, sobel
 from explorer.probes.masks import gaussian_blur
 from explorer.probes.result import ProbeResult, Score
@@ -96,6 +96,11 @@ class Edges(Probe):
             *score(rows, "agreement", "higher", Message("agreement on silhouettes"), view="silhouette"),
             *score(rows, "agreement", "lower", Message("agreement on patches"), view="patches"),
         ]
+
+    def finding(self, found: Extremes) -> str:
+        return found.say(
+            Message("Shown edges alone (Sobel), {most} keeps its answer in {high} of the pictures, {least} in {low}."),
+        )
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         views = ("clean", "Sobel", "Laplacian", "silhouette", "blur", "patches", "greyscale")

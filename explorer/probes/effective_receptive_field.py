@@ -16,7 +16,7 @@ from explorer.errors import MethodError
 from explorer.figures.sheet import Axis, Chart, Section
 from explorer.messages import Message, listed
 from explorer.models.model import Model
-from explorer.probes.base import PROBES, Bias, Probe, Run, Step
+from explorer.probes.base import PROBES, Bias, Extremes, Probe, Run, Step
 from explorer.probes.charting import curve, percent, size_in_words
 from explorer.probes.passes import stage_features
 from explorer.probes.result import ProbeResult, Score
@@ -158,6 +158,11 @@ class EffectiveReceptiveField(Probe):
         """The area ratio at 50 %, the side of its square and sigma."""
         wanted = (self.headline, Message("side of the square at 50 %"), Message("side of the square at 99 %"), "sigma")
         return [one for name in wanted for one in score(rows, name, "none")]
+
+    def finding(self, found: Extremes) -> str:
+        return found.say(
+            Message("Half of the effective receptive field covers {high} of the picture in {most}, {low} in {least}."),
+        )
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         """The share of the mass inside a centred square against its side."""

@@ -18,8 +18,8 @@ from explorer.figures.sheet import Axis, Chart, Dash, Section
 from explorer.messages import Message, listed
 from explorer.models.model import Model
 from explorer.models.stages import Stage
-from explorer.probes.base import PROBES, Probe, Run, Step
-from explorer.probes.charting import curve
+from explorer.probes.base import PROBES, Extremes, Probe, Run, Step
+from explorer.probes.charting import at_one_place, curve
 from explorer.probes.passes import stage_features
 from explorer.probes.result import ProbeResult, Score
 from explorer.probes.rooms import rooms
@@ -179,6 +179,11 @@ class Equivariance(Probe):
             ),
         ]
 
+    def finding(self, found: Extremes) -> str:
+        return found.say(
+            Message("Moved by a stride, the features of {least} miss their place by {low}, those of {most} by {high}.")
+        )
+
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         if not result.rows:
             return ()
@@ -220,14 +225,17 @@ class Equivariance(Probe):
                         ((1.0, "stride"), (2.0, "2")),
                         unit,
                     ),
-                    Chart(
-                        Message(
-                            "Equivariance of every stage: {measure} at the stride and at half of it", measure=measure
-                        ),
-                        tuple(stages),
-                        Axis("stage"),
-                        axis,
-                        unit=unit,
+                    at_one_place(
+                        Chart(
+                            Message(
+                                "Equivariance of every stage: {measure} at the stride and at half of it",
+                                measure=measure,
+                            ),
+                            tuple(stages),
+                            Axis("stage"),
+                            axis,
+                            unit=unit,
+                        )
                     ),
                 )
             )

@@ -14,7 +14,7 @@ from torch import Tensor
 from explorer.figures.sheet import Axis, Chart, Section, Table
 from explorer.messages import Message
 from explorer.models.model import Model
-from explorer.probes.base import PROBES, Probe, Run, Step, need_classes
+from explorer.probes.base import PROBES, Extremes, Probe, Run, Step, need_classes
 from explorer.probes.charting import curve
 from explorer.probes.derivative import Group, Scheme, amount, displaced
 from explorer.probes.result import ProbeResult, Score
@@ -130,6 +130,9 @@ class LieDerivative(Probe):
             *score(rows, "Lie derivative per px", "lower", step=self.step),
             *score(rows, Message("Lie derivative"), "lower", step=self.step),
         ]
+
+    def finding(self, found: Extremes) -> str:
+        return found.say(Message("Moved by a pixel, {most} changes its outputs by {high}, {least} by {low}."))
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         lines, table, colours = [], [], []

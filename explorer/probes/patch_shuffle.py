@@ -15,7 +15,7 @@ from explorer.figures.sheet import Axis, Chart, Line, Section
 from explorer.messages import Message, sentences
 from explorer.models.heads import Head
 from explorer.models.model import Model
-from explorer.probes.base import PROBES, Probe, Run, Step, need_classes
+from explorer.probes.base import PROBES, Extremes, Probe, Run, Step, need_classes
 from explorer.probes.charting import curve, lines
 from explorer.probes.cues import uninformative
 from explorer.probes.pairs import compared, window
@@ -189,6 +189,11 @@ class PatchShuffle(Probe):
             name = Message("accuracy among arrangements, {group}", group=_CONDITIONS[group])
             found += score(rows, Message("accuracy among arrangements"), "higher", name, grid="1x1", group=group)
         return found
+
+    def finding(self, found: Extremes) -> str:
+        return found.say(
+            Message("Shuffled in 4 x 4 patches, {most} keeps its answer in {high} of the pictures, {least} in {low}."),
+        )
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         """Agreement, p and accuracy against the number of patches; arrangements below."""

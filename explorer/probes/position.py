@@ -13,8 +13,8 @@ from torch import Tensor
 from explorer.figures.sheet import Axis, Chart, Section
 from explorer.messages import Message
 from explorer.models.model import Model
-from explorer.probes.base import PROBES, Probe, Run, Step
-from explorer.probes.charting import curve, lines
+from explorer.probes.base import PROBES, Extremes, Probe, Run, Step
+from explorer.probes.charting import at_one_place, curve, lines
 from explorer.probes.pairs import compared, window
 from explorer.probes.passes import Passes, collected, stage_features
 from explorer.probes.position_embeddings import (
@@ -163,6 +163,13 @@ class Position(Probe):
                 found += score(rows, "agreement", "none", called, kind=kind, position=how)
         return found
 
+    def finding(self, found: Extremes) -> str:
+        return found.say(
+            Message(
+                "From noise, places can be read off the features of {most} with an R2 of {high}, of {least} with {low}."
+            ),
+        )
+
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         """R2 against depth, then the answers with changed positions."""
         made = []
@@ -185,7 +192,8 @@ class Position(Probe):
                     )
                 )
         if read:
-            made.append(Section(Message("Where am I? Read from the features of each stage"), (tuple(read),)))
+            each = tuple(map(at_one_place, read))
+            made.append(Section(Message("Where am I? Read from the features of each stage"), (each,)))
         changed = []
         for measure, title, axis in (
             ("agreement", Message("Same answer as with its positions"), Message("agreement (share of pictures)")),

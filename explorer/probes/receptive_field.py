@@ -16,7 +16,8 @@ from explorer.figures.sheet import Axis, Chart, Line, Section
 from explorer.messages import Message, listed
 from explorer.models.device import out_of_memory
 from explorer.models.model import Model
-from explorer.probes.base import PROBES, Bias, Probe, Run, Step
+from explorer.probes.base import PROBES, Bias, Extremes, Probe, Run, Step
+from explorer.probes.charting import at_one_place
 from explorer.probes.passes import stage_features
 from explorer.probes.result import ProbeResult, Score
 from explorer.probes.rows import Row, row, score
@@ -83,6 +84,11 @@ class ReceptiveField(Probe):
         last = max((one["stage"] for one in rows), default=None)
         return score(rows, self.headline, "none", stage=last)
 
+    def finding(self, found: Extremes) -> str:
+        return found.say(
+            Message("Features of the last stage can depend on {high} of the picture in {most}, on {low} in {least}.")
+        )
+
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         """The width of the field against the stage."""
         lines, said = [], []
@@ -109,7 +115,7 @@ class ReceptiveField(Probe):
             Axis(Message("width of the receptive field, px"), log=True),
             unit=listed(said, "{first}; {rest}"),
         )
-        return (Section(Message("How far could each stage see?"), ((chart,),)),) if lines else ()
+        return (Section(Message("How far could each stage see?"), ((at_one_place(chart),),)),) if lines else ()
 
 
 class _Field(NamedTuple):

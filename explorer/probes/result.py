@@ -66,6 +66,7 @@ class ProbeResult:
         versions: package -> version.
         share: how much of the work is done, 0 to 1.
         input_sizes: model -> (height, width) of its input, px.
+        origin: where its rows are from, in a sentence, where they were not measured just now; else "".
     """
 
     probe: str
@@ -83,6 +84,7 @@ class ProbeResult:
     versions: Mapping[str, str]
     share: float = 1.0
     input_sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    origin: str = ""
 
     @property
     def colours(self) -> tuple[str, ...]:

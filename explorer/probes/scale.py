@@ -18,7 +18,7 @@ from explorer.figures.sheet import Axis, Chart, Dash, Line, Section
 from explorer.geometry import Point
 from explorer.messages import Message
 from explorer.models.model import Model
-from explorer.probes.base import PROBES, Probe, Run, Step
+from explorer.probes.base import PROBES, Extremes, Probe, Run, Step
 from explorer.probes.charting import curve
 from explorer.probes.derivative import lie_derivative
 from explorer.probes.passes import collected
@@ -116,7 +116,7 @@ class Scale(Probe):
                     rows.append(share("accuracy", right.double(), zoom=zoom, **conditions))
                 yield Step(done / parts, rows)
             inside = [zoom for zoom in zooms if RANGE[0] <= zoom <= RANGE[1] and zoom != 1]
-            if inside and self.smallest <= RANGE[0] and RANGE[1] <= self.largest:
+            if inside and self._spans:
                 together = {name: torch.stack([values[zoom][name] for zoom in inside]).mean(0) for name in values[1.0]}
                 yield Step(
                     done / parts,
@@ -182,7 +182,10 @@ class Scale(Probe):
         yield Step(1.0, [mean(LIE, slope.abs().mean(1), unit, POSITIVE, **conditions)])
 
     def scores(self, rows: Sequence[Row]) -> list[Score]:
-        """The means over zoom 0.5 to 2, zoom 1 left out, at each input size; and the Lie derivative."""
+        """The means over zoom 0.5 to 2, zoom 1 left out, at each input size; and the Lie derivative.
+
+        Of zooms that do not reach so far, the consistency at their ends.
+        """
         own = rows[0]["input"]
         found: list[Score] = []
         for size in dict.fromkeys(one["input"] for one in rows):
@@ -190,7 +193,26 @@ class Scale(Probe):
                 over = over_zoom(measure)
                 name = over if size == own else Message("{measure}, input {size}", measure=over, size=size)
                 found += score(rows, over, better, name, input=size)
+        if not self._spans:
+            for zoom in self._ends:
+                name = Message("consistency at zoom {zoom}", zoom=zoom)
+                found += score(rows, "consistency", "higher", name, input=own, zoom=zoom)
         return found + score(rows, LIE, "lower")
+
+    @property
+    def _spans(self) -> bool:
+        """Whether the zooms reach over the range that the means are over."""
+        return self.smallest <= RANGE[0] and RANGE[1] <= self.largest
+
+    @property
+    def _ends(self) -> list[float]:
+        """The smallest and the largest zoom, 1 left out."""
+        return [zoom for zoom in (round(self.smallest, 4), round(self.largest, 4)) if zoom != 1]
+
+    def finding(self, found: Extremes) -> str:
+        return found.say(
+            Message("From half to twice its size, {most} keeps its answer in {high} of the pictures, {least} in {low}.")
+        )
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         """Every measure against zoom."""

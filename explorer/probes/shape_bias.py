@@ -18,7 +18,7 @@ from explorer.images.on_disk import checked
 from explorer.messages import Message, sentences
 from explorer.models.model import Model
 from explorer.probes.answers import as_it_is, one_folder, points, probabilities
-from explorer.probes.base import PROBES, Bias, Probe, Run, Step, need_imagenet, need_one_class
+from explorer.probes.base import PROBES, Bias, Extremes, Probe, Run, Step, need_imagenet, need_one_class
 from explorer.probes.categories import CATEGORIES
 from explorer.probes.cues import BEHIND, conflicts, uninformative
 from explorer.probes.result import ProbeResult, Score
@@ -191,6 +191,11 @@ class ShapeBias(Probe):
             *score(rows, "shape bias", "higher", category="all"),
             *score(rows, Message("shape or texture answers"), "none", category="all"),
         ]
+
+    def finding(self, found: Extremes) -> str:
+        return found.say(
+            Message("Where shape and texture disagree, {most} follows the shape in {high} of cases, {least} in {low}."),
+        )
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         share = Axis(Message("share of answers"), low=0.0, high=1.0)

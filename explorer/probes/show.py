@@ -95,7 +95,8 @@ def provenance(result: ProbeResult) -> str:
         ", ".join(parts),
         Message("evaluation mode {mode}", mode=result.mode),
         Message("seed {seed}", seed=result.seed),
-        Message("{dtype} on {device}", dtype=result.dtype, device=result.device),
+        # What ships does not say where it ran.
+        result.origin or Message("{dtype} on {device}", dtype=result.dtype, device=result.device),
         packages,
     ]
     return listed(filter(None, said), "{first}; {rest}")

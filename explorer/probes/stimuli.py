@@ -111,12 +111,13 @@ def read(images: Any, seed: int = 0, bands: Bands | None = None) -> Stimuli:
     if len(kinds) > 1:
         raise ParameterError(Message("pictures and scenes are measured apart: give one kind"))
     count = len(items)
-    words = (
-        counted("{n} scene, rendered anew", "{n} scenes, rendered anew", count)
-        if kinds == {True}
-        else counted("{n} image", "{n} images", count)
-    )
+    words = rendered_anew(count) if kinds == {True} else counted("{n} image", "{n} images", count)
     return Stimuli(tuple(items), with_bands(words, bands), folder if len(several) == 1 else None, tuple(notes))
+
+
+def rendered_anew(count: int) -> str:
+    """How many scenes were shown, in words."""
+    return counted("{n} scene, rendered anew", "{n} scenes, rendered anew", count)
 
 
 def with_bands(shown: str, bands: Bands | None) -> str:

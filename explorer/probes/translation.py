@@ -18,7 +18,7 @@ from explorer.figures.sheet import Axis, Chart, Map, Section
 from explorer.geometry import Point
 from explorer.messages import Message
 from explorer.models.model import Model
-from explorer.probes.base import PROBES, Probe, Run, Step, need_classes
+from explorer.probes.base import PROBES, Extremes, Probe, Run, Step, need_classes
 from explorer.probes.charting import curve
 from explorer.probes.result import ProbeResult, Score
 from explorer.probes.rooms import rooms
@@ -128,6 +128,12 @@ class Translation(Probe):
             *score(rows, Message("mean cosine"), "higher"),
         ]
 
+    def finding(self, found: Extremes) -> str:
+        return found.say(
+            Message("Moved by up to {reach} px, {most} keeps {high} of its probability, {least} {low}."),
+            reach=self.step * (self.side // 2),
+        )
+
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         side, step = int(result.parameters["side"]), int(result.parameters["step"])
         half = step * (side // 2)
@@ -167,8 +173,9 @@ class Translation(Probe):
             ),
         )
         charts = [chart, *_right_answers(result)]
+        drawn = (tuple(maps), tuple(charts)) if self.grid == "square" else (tuple(charts),)
         heading = Message("Translation invariance: how sure of its first answer a model is when things move")
-        return (Section(heading, (tuple(maps), tuple(charts))),)
+        return (Section(heading, drawn),)
 
 
 def _overall(found: tuple[Any, ...], first: Any, whole: Any, shifts: Any) -> list[Row]:

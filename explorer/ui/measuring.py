@@ -17,18 +17,24 @@ from explorer.errors import ExplorerError, ParameterError
 from explorer.figures.interactive import separate
 from explorer.figures.saving import save
 from explorer.figures.sheet import Chart, Map, Radar, Table
+from explorer.lab.experiment import experiment
+from explorer.lab.shipped import shipped_result
 from explorer.messages import ENGLISH, Message, encoded, language_of, listed, sentences
 from explorer.models.model import Model
+from explorer.models.spec import ModelSpec
 from explorer.probes import PROBES, show, steps
 from explorer.probes.base import Bias
+from explorer.probes.finding import finding
 from explorer.probes.result import ProbeResult, Score
 from explorer.registry import question
 from explorer.ui.controls import parameters_of
+from explorer.ui.fitted import split
 from explorer.ui.guard import pathless
 from explorer.ui.handlers import Handlers, checked
 from explorer.ui.request import Failure
 from explorer.ui.scratch import Recent
 from explorer.ui.words import dumps, translated_panel
+from explorer.view.forms import of_models
 from explorer.writing import write
 
 log = logging.getLogger(__name__)
@@ -86,7 +92,36 @@ class Measuring:
         models, stage = self._asked(models, question)
         for result in self._stream(wanted, models, stage if wanted.on_stage else None):
             kept = {**(kept or {}), wanted.name: result}
-            yield _state(_now(result), result.share, result.notes), kept, *shown(result, kept, language)
+            found = finding(result) if result.share >= 1 else ""
+            yield _state(_said(result), result.share, result.notes, found), kept, *shown(result, kept, language)
+
+    def open(self, kept: Kept | None, models: Any, asked: Any, language: Any = ENGLISH) -> tuple[Any, ...]:
+        """What there is of a probe without measuring: what this session has of the models shown, or what ships.
+
+        Returns the same as `measure` yields. Nothing is loaded and no model runs.
+        """
+        wanted = checked(Wanted.parse, asked)
+        names = [_name(text) for text in checked(of_models, models)]
+        result = (kept or {}).get(wanted.name)
+        if result is None or result.models != tuple(names) or result.share < 1:
+            result = shipped_result(wanted.name, names)
+        if result is None:
+            return _state(_NOTHING, 1.0), gr.skip(), "", "", *_hidden(PLOTS)
+        kept = {**(kept or {}), wanted.name: result}
+        return _state(_said(result), 1.0, result.notes, finding(result)), kept, *shown(result, kept, language)
+
+    def open_all(self, kept: Kept | None, models: Any, language: Any = ENGLISH) -> tuple[Any, ...]:
+        """The summary of what this session has of the models shown, and, where it has nothing, of what ships.
+
+        Returns the same as `measure_all` yields.
+        """
+        names = [_name(text) for text in checked(of_models, models)]
+        own = {name: one for name, one in (kept or {}).items() if one.models == tuple(names)}
+        headlines = [name for headline in show.HEADLINES.values() for name in headline.probes if name not in own]
+        ships = {name: one for name in headlines if (one := shipped_result(name, names)) is not None}
+        together = {**own, **ships}
+        said = _SHIPPED if any(one.origin for one in together.values()) else ""
+        return _state(said, 1.0), {**(kept or {}), **ships}, *summary(together or kept, language)
 
     def measure_all(
         self, kept: Kept | None, models: Any, question: Any, language: Any = ENGLISH
@@ -169,8 +204,7 @@ def shown(result: ProbeResult, kept: Kept, language: Any = ENGLISH) -> tuple[Any
         figure = separate(translated_panel(panel, language_of(language)))
         figure.update_layout(meta=encoded({**_link(result, panel), "told": told(panel)}))
         plots.append(gr.update(value=figure, visible=True))
-    hidden = [gr.update(visible=False)] * (PLOTS - len(plots))
-    return scores(result), table(tables[0]) if tables else "", *plots, *hidden
+    return scores(result), table(tables[0]) if tables else "", *plots, *_hidden(PLOTS - len(plots))
 
 
 def summary(kept: Kept | None, language: Any = ENGLISH) -> tuple[str, Any]:
@@ -239,6 +273,7 @@ def _exported(results: list[ProbeResult]) -> list[str]:
 
 def described(bias: Bias) -> list[dict[str, Any]]:
     """What the browser has to know of a bias's probes."""
+    ships = {one.probe for one in experiment()}
     return [
         {
             "name": name,
@@ -248,6 +283,7 @@ def described(bias: Bias) -> list[dict[str, Any]]:
             "limits": kind.limits,
             "looks": kind.looks,
             "link": kind.link,
+            "shipped": name in ships,
             "parameters": parameters_of(kind),
         }
         for name, kind in PROBES.items()
@@ -328,12 +364,32 @@ def _link(result: ProbeResult, panel: Any) -> dict[str, Any]:
     }
 
 
-def _now(result: ProbeResult) -> str:
+_NOTHING = Message("Nothing of this is measured yet of the models shown, and nothing ships; press Measure.")
+_SHIPPED = Message("What was not measured here is shipped: measured on scenes of the laboratory.")
+_AGAIN = Message("Press Measure to measure again here, or with your pictures.")
+
+
+def _name(text: str) -> str:
+    """A model's name in results: its spec, however it was written."""
+    try:
+        return str(ModelSpec.parse(split(text)[0])) if not split(text)[1] else text
+    except ExplorerError:
+        return text  # what it has wrong is said under Compare
+
+
+def _said(result: ProbeResult) -> str:
+    """How far a result is, or where it is from."""
+    if result.origin:
+        return sentences(Message("{origin}.", origin=result.origin), _AGAIN)
     return Message("Measured") if result.share >= 1 else f"{100 * result.share:.0f} %"
 
 
-def _state(words: str, share: float, notes: Sequence[str] = ()) -> str:
-    return dumps({"words": words, "share": share, "notes": [pathless(one) for one in notes]})
+def _state(words: str, share: float, notes: Sequence[str] = (), found: str = "") -> str:
+    return dumps({"words": words, "share": share, "notes": [pathless(one) for one in notes], "finding": found})
+
+
+def _hidden(count: int) -> list[Any]:
+    return [gr.update(visible=False)] * count
 
 
 def _skip(count: int) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import re
 import shlex
@@ -17,7 +18,9 @@ import pytest
 import explorer
 from explorer.cli.main import main
 from explorer.figures.sheet import Chart
+from explorer.lab.shipped import shipped_result
 from explorer.probes import BIASES, PROBES, show
+from explorer.probes.finding import finding
 from explorer.ui.answers import Answers
 from explorer.ui.handlers import Handlers
 from explorer.ui.measuring import PLOTS, Measuring, Wanted, described, export, scores, summary, told
@@ -40,8 +43,11 @@ def test_a_measurement_streams_and_ends_with_the_librarys_numbers(measuring):
     assert all(len(one) == 4 + PLOTS for one in told)
     states = [read(one[0]) for one in told]
     assert states[0]["share"] == 0
-    assert states[-1] == {"words": "Measured", "share": 1.0, "notes": []}
     kept = told[-1][1]
+    found = finding(kept["consistency"])
+    assert found
+    assert states[-1] == {"words": "Measured", "share": 1.0, "notes": [], "finding": found}
+    assert not states[-2]["finding"], "nothing is found before all is measured"
     own = explorer.probe("consistency", MODELS, passes=1)
     assert kept["consistency"].rows == own.rows
     table = read(told[-1][2])
@@ -71,6 +77,42 @@ def test_a_probe_of_some_models_measures_those_and_says_it_of_others(measuring, 
     assert [row["name"] for row in read(last[2])["rows"]] == models
     assert note in "".join(map(str, read(last[0])["notes"]))
     assert any(one.get("visible") for one in last[4:])
+
+
+def test_what_ships_is_drawn_without_a_model(measuring, monkeypatch):
+    monkeypatch.setattr(measuring.handlers, "ask", None)  # which would load them
+    state, kept, table, _, *plots = measuring.open({}, [*MODELS, "resnet18.a1_in1k"], {"probe": "translation"})
+    shipped = shipped_result("translation", [*MODELS, "resnet18.a1_in1k"])
+    assert shipped is not None
+    assert kept["translation"].rows == shipped.rows
+    said = read(state)
+    assert said["finding"] == finding(shipped)
+    assert "144 scenes of the laboratory, seed 0" in said["words"]
+    assert said["notes"] == list(shipped.notes)
+    assert [row["name"] for row in read(table)["rows"]] == list(shipped.models)
+    assert sum(bool(one.get("visible")) for one in plots) == 2
+    # what was measured of the same models here comes before it, what was of others does not
+    mine = {"translation": dataclasses.replace(shipped, origin="", models=tuple(MODELS))}
+    assert read(measuring.open(mine, MODELS, {"probe": "translation"})[0])["words"] == "Measured"
+    assert "144 scenes" in read(measuring.open(mine, MODELS[:1], {"probe": "translation"})[0])["words"]
+
+
+def test_where_nothing_ships_that_is_said_and_nothing_is_drawn(measuring):
+    for models, probe in ((["resnet18.a1_in1k"], "translation"), (MODELS, "consistency")):
+        state, _, table, _, *plots = measuring.open({}, models, {"probe": probe})
+        assert "press Measure" in read(state)["words"]
+        assert table == ""
+        assert not any(one.get("visible") for one in plots)
+
+
+def test_all_biases_open_with_what_ships(measuring):
+    state, kept, table, radar = measuring.open_all({}, MODELS)
+    assert "shipped" in read(state)["words"]
+    assert {"context", "patch-shuffle", "shape-bias"} <= set(kept)
+    assert [row["name"] for row in read(table)["rows"]] == MODELS
+    assert radar["visible"]
+    state, kept, table, radar = measuring.open_all({}, ["resnet18.a1_in1k"])
+    assert (read(state)["words"], kept, table) == ("", {}, "")
 
 
 def test_closing_ends_the_work_and_gives_the_turn_back(measuring):
@@ -255,6 +297,47 @@ def test_a_shift_clicked_in_the_map_moves_the_picture(page: Any):
     page.locator(".linked button", has_text="Show").click()
     assert page.locator("#move-dx").input_value() == "1"
     assert page.complaints == []
+
+
+@pytest.mark.browser
+def test_a_bias_opens_with_a_figure_and_what_it_found(page: Any):
+    state = page.locator("#state-locality")
+    state.locator(".finding").wait_for()
+    page.locator("#plots-locality .js-plotly-plot .main-svg").first.wait_for()
+    models = page.evaluate("explorer.now.answer.rows.map(({ spec }) => spec)")
+    shipped = shipped_result("effective-receptive-field", models)
+    assert shipped is not None
+    assert state.locator(".finding").inner_text() == finding(shipped)
+    assert "144 scenes of the laboratory" in state.inner_text()
+    # another probe of the bias, without anything to show
+    _open(page, "Translation", "consistency")
+    page.locator("#state-translation", has_text="press Measure").wait_for()
+    page.locator("#plots-translation .js-plotly-plot").first.wait_for(state="hidden")
+    # and back to what ships
+    page.locator("#biases [role=radio][data-name=translation]").click()
+    page.locator("#state-translation .finding", has_text="Moved by up to 10 px").wait_for()
+    page.locator("#plots-translation .js-plotly-plot .main-svg").first.wait_for()
+    # a place in the figure leads to Compare, as in what is measured
+    page.locator("#there-translation-dx").fill("2")
+    page.locator("#probe-translation .there button").press("Enter")
+    assert page.evaluate("explorer.question.get().dx") == 2
+    assert page.complaints == []
+
+
+@pytest.mark.browser
+def test_models_from_elsewhere_are_named_with_what_to_do(page: Any, plain_server: str):
+    page.goto(plain_server)
+    page.locator("#stage article.model").first.wait_for()
+    page.get_by_role("tab", name="Biases").click()
+    page.locator("#state-locality", has_text="press Measure").wait_for()
+    assert page.locator("#probe-locality [aria-checked=true]").get_attribute("data-name") == "receptive-field"
+    page.get_by_role("tab", name="Compare").click()
+    page.evaluate("explorer.state.apply({ models: ['random/resnet18+mhsa@3', 'lab/mhsa'] })")
+    page.wait_for_function("explorer.now.answer?.rows.some(({ spec }) => spec === 'lab/mhsa')")
+    page.get_by_role("tab", name="Biases").click()
+    page.locator("#state-locality .finding", has_text="lab/mhsa").wait_for()
+    assert "random/resnet18+mhsa@3 is not among" in page.locator("#state-locality").inner_text()
+    page.locator("#plots-locality .js-plotly-plot .main-svg").first.wait_for()
 
 
 @pytest.mark.browser

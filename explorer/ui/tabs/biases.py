@@ -8,7 +8,7 @@ import gradio as gr
 
 from explorer.messages import Message, sentences
 from explorer.probes import BIASES, QUESTIONS, show
-from explorer.ui.measuring import PLOTS, Measuring, described, export, summary
+from explorer.ui.measuring import PLOTS, Measuring, described, export
 from explorer.ui.navigation import tells_bias
 from explorer.ui.stage import listen, part
 from explorer.ui.words import dumps, i18n
@@ -52,19 +52,28 @@ def _bias(worker: Worker, measuring: Measuring, asked: dict[str, Any], kept: gr.
     controls = part(
         "probe",
         label=Message("{bias}: what to measure", bias=show.HEADLINES[bias].heading),
-        events=("measure", "stop"),
+        events=("open", "measure", "stop"),
         options={"bias": bias, "question": QUESTIONS[bias], "intro": _INTRO, "probes": described(bias)},
         elem_id=f"probe-{bias}",
     )
     state = part(
         "working", "", label=Message("State of the measurement"), elem_id=f"state-{bias}", options={"bias": bias}
     )
-    scores = part("sheet", "", label=Message("The measurements in numbers"), elem_id=f"scores-{bias}")
     with gr.Row(elem_id=f"plots-{bias}", elem_classes=["bias-plots"], equal_height=False):
         plots = [
             gr.Plot(show_label=False, visible=False, min_width=300, elem_classes=["bias-plot"]) for _ in range(PLOTS)
         ]
+    scores = part("sheet", "", label=Message("The measurements in numbers"), elem_id=f"scores-{bias}")
     table = part("sheet", "", label="Comparison", elem_id=f"table-{bias}")
+    listen(controls, "open")(
+        worker.event(ANSWERS, measuring.open),
+        inputs_kwargs={"kept": kept, "models": asked["models"], "asked": controls, "language": asked["language"]},
+        outputs=[state, kept, scores, table, *plots],
+        # Of several probes chosen quickly the last one is shown.
+        trigger_mode="always_last",
+        show_progress="hidden",
+        api_name=f"open_{bias}",
+    )
     event = listen(controls, "measure")(
         worker.event(MEASUREMENTS, measuring.measure),
         inputs_kwargs={"kept": kept, **asked, "asked": controls},
@@ -109,7 +118,8 @@ def _all(worker: Worker, measuring: Measuring, asked: dict[str, Any], kept: gr.S
     )
     event.failure(_failed, outputs=state, **quiet)
     listen(controls, "stop")(_stopped, outputs=state, cancels=[event], **quiet)
-    tab.select(worker.event(ANSWERS, summary), [kept, asked["language"]], [scores, radar], **quiet)
+    opened = [kept, asked["models"], asked["language"]]
+    tab.select(worker.event(ANSWERS, measuring.open_all), opened, [state, kept, scores, radar], **quiet)
     write.click(worker.event(DOWNLOADS, _exported), [kept, asked["language"]], files, **quiet)
     return event
 
@@ -119,8 +129,8 @@ def _exported(kept: Any) -> Any:
 
 
 def _stopped() -> str:
-    return dumps({"words": Message("Stopped. What was measured so far stays."), "share": 1, "notes": []})
+    return dumps({"words": Message("Stopped. What was measured so far stays."), "share": 1, "notes": [], "finding": ""})
 
 
 def _failed() -> str:
-    return dumps({"words": "", "share": 1, "notes": []})
+    return dumps({"words": "", "share": 1, "notes": [], "finding": ""})
