@@ -60,7 +60,7 @@ def test_a_push_moves_what_is_shown_says_who_keeps_the_answer_and_is_taken_back(
     visit.settled("not moved")
     assert page.locator(".verdicts").text_content() == ""
     push(visit, "Half the size")
-    visit.settled("scaled by 0.5; rendered anew")
+    visit.settled("zoom 0.5; rendered anew")
     push(visit, "Another texture")
     page.wait_for_function("explorer.question.get().scene.texture !== 'checks'")
     assert page.evaluate("explorer.question.get().zoom") == 0.5
@@ -88,4 +88,6 @@ def test_findings_are_those_of_the_laboratory_and_lead_to_where_they_are_seen(vi
     assert page.locator("#stage article.model").count() == 2
     page.locator("#cards article").nth(1).get_by_role("link", name="The lesson").click()
     page.wait_for_function("document.documentElement.dataset.tab === 'lecture'")
-    page.wait_for_function("document.querySelector('#lecture select').selectedOptions[0].textContent.includes('Scale')")
+    page.wait_for_function(
+        "document.querySelector('#lecture select')?.selectedOptions[0]?.textContent.includes('Scale')"
+    )

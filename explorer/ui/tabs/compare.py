@@ -135,8 +135,6 @@ def draw(
                     live.function("bank", ANSWERS, handlers.bank),
                 ],
             )
-            if found := drawn():
-                part("cards", label=Message("What the laboratory found"), elem_id="cards", options=found)
             file = gr.UploadButton(
                 cast(str, i18n("Load a fitted block (.safetensors)")),
                 file_types=[".safetensors"],
@@ -144,6 +142,8 @@ def draw(
                 size="sm",
                 elem_id="bring",
             )
+    if found := drawn():
+        part("cards", label=Message("What the laboratory found"), elem_id="cards", options=found)
     progress = part("progress", label="", elem_id="progress")
     own = part("own", "", label="", elem_id="own")
 
@@ -185,8 +185,8 @@ def _thumbnail(path: Path) -> str:
     image = pick(path).image
     assert image is not None
     file = io.BytesIO()
-    ImageOps.fit(image, (112, 112)).save(file, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+    ImageOps.fit(image, (112, 112)).save(file, "WEBP", quality=75, method=6)
+    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
 #: Models for a first choice; any other name can be typed.
