@@ -46,7 +46,7 @@ class Extremes(NamedTuple):
     @property
     def plain(self) -> str:
         """The sentence that fits every measure."""
-        return self.say(Message("{measure} is highest for {most}, {high}, and lowest for {least}, {low}."))
+        return self.say(Message("The {measure} is highest for {most}, {high}, and lowest for {least}, {low}."))
 
     def say(self, template: str, **values: Any) -> str:
         """Fill in a sentence that has places for them, and further values."""
