@@ -236,6 +236,8 @@ def test_a_method_makes_no_float64_on_the_device(model: Model, name: str) -> Non
 )
 def test_a_probe_makes_no_float64_on_the_device(model: Model, name: str, options: dict[str, Any]) -> None:
     lab = model.spec.origin == "lab"
+    if lab and name == "detection":
+        model = load("lab/detect+c2f", str(DEVICE))
     shown = 2 if lab else [picture(model)[0].permute(1, 2, 0).mul(255).byte().numpy()]
     try:
         *_, last = steps(name, [model], shown if PROBES[name].looks else None, **options)
@@ -287,5 +289,6 @@ def test_the_laboratory_trains_fits_and_measures_without_float64(
     assert 0 <= record["accuracy"]["in distribution"] <= 1
     assert tasks.TASKS["metaformer"].judge(lab.module, DEVICE)["in distribution"] > 0.5
     assert fit_data.of_scenes(lab, fitting.FitRecipe(scenes=24)).classes == scenes.CLASSES
+    finder = load("lab/detect+c2f", str(DEVICE))
     for one in experiment.experiment(1):
-        assert experiment.measure(lab, one)
+        assert experiment.measure(finder if one.probe == "detection" else lab, one)

@@ -1,5 +1,5 @@
 // What the laboratory found: a card a finding, with its two numbers drawn and the ways to where it is seen.
-/** @import { FindingCard } from "./wire" */
+/** @import { CardsOptions, FindingCard } from "./wire" */
 import { make, need } from "./dom.js";
 import { say } from "./words.js";
 
@@ -12,7 +12,7 @@ const drawn = ({ name, colour, value, low, high, text }, most) => {
 };
 
 /** Draw the cards. */
-/** @param {HTMLElement} element @param {{options: FindingCard[]}} handles */
+/** @param {HTMLElement} element @param {{options: CardsOptions}} handles */
 export const cards = (element, { options }) => {
   need(element, ".part").replaceChildren(
     make("h2", { text: say("What the laboratory found") }),

@@ -309,6 +309,7 @@ export interface FindingCard {
   lesson: string;
   bars: { name: Text; colour: string; value: number; low: number | null; high: number | null; text: Text }[];
 }
+export type CardsOptions = FindingCard[];
 export interface ProbeOptions { bias: string; question: Text; intro: Text; probes: Probe[] }
 export interface WorkingOptions { bias: string }
 

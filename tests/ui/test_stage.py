@@ -308,7 +308,7 @@ def test_a_broken_link_says_what_it_could_not_restore(chromium: Any, server: str
     said = notice.inner_text()
     for part in ("dx", "nope", "pins", "nowhere", "colour"):
         assert part in said
-    page.wait_for_function("() => explorer.question.get().zoom === 1.5")
+    page.wait_for_function("() => window.explorer && explorer.question.get().zoom === 1.5")
     page.locator("#stage .problem:visible").wait_for()
     assert (
         "laboratory" in page.locator("#stage .problem:visible").inner_text()
@@ -393,9 +393,10 @@ def test_the_evidence_gives_the_same_numbers(linked: Visit, tmp_path: Path):
         linked.page.locator("#evidence").click()
 
 
-def test_a_first_visit_meets_three_sentences_and_one_thing_to_drag(visit: Visit):
+def test_a_first_visit_meets_four_short_sentences_and_one_thing_to_drag(visit: Visit):
     said = visit.page.locator("#masthead header > p").first.inner_text()
-    assert len(re.findall(r"\.(\s|$)", said)) == 3
+    assert len(re.findall(r"\.(\s|$)", said)) == 4
+    assert len(said) < 100
     nudge = visit.page.locator(".nudge")
     assert nudge.is_visible()
     visible = visit.page.locator("#controls input:visible, #controls select:visible")

@@ -128,7 +128,7 @@ def test_an_example_follows_the_keys_and_leaves_compare_alone(server, chromium):
     complaints = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(server)
-    page.locator("#stage article.model").first.wait_for()
+    page.wait_for_function("window.explorer && explorer.now.answer")
     before = page.evaluate("JSON.stringify(explorer.question.get())")
     page.get_by_role("tab", name="Blocks").click()
     page.locator("#block label", has_text="mhsa").click()
@@ -227,7 +227,7 @@ def test_a_set_up_is_drawn_with_its_table_and_findings():
     held = read(looked)
     assert [len(row["cells"]) for row in held["rows"]] == [3] * 10
     assert any("again" in english(row["cells"][0]["text"]) for row in held["rows"])
-    assert [row["name"] for row in read(claims)["rows"]] == [one.name for one in CLAIMS]
+    assert [row["name"] for row in read(claims)["rows"]] == [one.sentence for one in CLAIMS]
     assert all(not cell["alike"] for row in rows if row["name"] == CONTROL for cell in row["cells"])
     assert [row["name"] for row in read(runs)["rows"]] == wanted
     assert any("Recipe" in note for note in read(runs)["notes"])

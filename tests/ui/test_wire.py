@@ -36,7 +36,7 @@ OPTIONS = {
     "controls": "ControlsOptions",
     "samples": "SamplesOptions",
     "stage": "StageOptions",
-    "cards": "FindingCard[]",
+    "cards": "CardsOptions",
     "lecture": "LectureOptions",
     "probe": "ProbeOptions",
     "working": "WorkingOptions",
