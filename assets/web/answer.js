@@ -51,14 +51,18 @@ export const showTop = (row) => {
   }
 };
 
+/** Whether an answer stayed after the move; null where one of the two is none. */
+/** @param {Prediction[]} predictions before and after */
+export const stayed = ([before, after]) => (before.top.length && after.top.length ? before.decided.join() === after.decided.join() : null);
+
 /** In words: whether the answer stayed, and what of the scene it goes with where its parts say different things. */
 /** @param {AnsweredRow} row @param {Answer} answer @param {Prediction} before @param {Prediction} after */
 const showVerdict = (row, answer, before, after) => {
   row.element.classList.remove("kept", "lost");
   if (!after.top.length) { write(row.verdict, ""); return; }
   const lines = [];
-  if (!answer.identity && before.top.length) {
-    const same = before.decided.join() === after.decided.join();
+  const same = stayed([before, after]);
+  if (!answer.identity && same !== null) {
     row.element.classList.add(same ? "kept" : "lost");
     lines.push(same ? say("keeps its answer") : say("changes its answer: {before} → {after}", { before: sayClass(before.answer), after: sayClass(after.answer) }));
   }

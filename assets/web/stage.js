@@ -2,6 +2,7 @@
 /** @import { Answer, AnsweredRow, Call, Decoded, DecodedBank, Row } from "./modules" */
 /** @import { Place } from "./view" */
 /** @import { Bank, LiveAnswer, StageOptions } from "./wire" */
+import { stayed } from "./answer.js";
 import { attention } from "./attention.js";
 import { attribution } from "./attribution.js";
 import { hear, tell } from "./bus.js";
@@ -142,8 +143,7 @@ const handOut = (answer) => chosen.models().forEach((name, index) => {
 /** @param {Answer} answer */
 const verdictOf = ({ identity, rows: all }) => {
   if (identity || "unrevealed" in document.documentElement.dataset) return "";
-  const moved = all.filter(isAnswered).filter(({ predictions: [before, after] }) => before.top.length && after.top.length);
-  const [kept, lost] = [true, false].map((same) => moved.filter(({ predictions: [before, after] }) => same === (before.decided.join() === after.decided.join()))
+  const [kept, lost] = [true, false].map((same) => all.filter(isAnswered).filter(({ predictions }) => stayed(predictions) === same)
     .map(({ asked }) => nameOf(asked)).join(", "));
   return [kept && say("Kept: {models}.", { models: kept }), lost && say("Changed: {models}.", { models: lost })].filter(Boolean).join(" ");
 };

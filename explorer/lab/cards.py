@@ -6,16 +6,16 @@ The sentences are made from the table: which block keeps most and which least, b
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal
 
 from explorer.blocks import short_name
-from explorer.lab.findings import GAP, LEARNT, SHAPE_BIAS, WHOLE, shifted, zoomed
+from explorer.lab.findings import GAP, LEARNT, SHAPE_BIAS, WHOLE, in_percent, in_points, shifted, zoomed
 from explorer.lab.intervals import difference, judge
 from explorer.lab.networks import LabModel, Training
 from explorer.lab.summary import Key, SetUp, shipped
-from explorer.messages import Message, ranged, sentences
+from explorer.messages import Message, sentences
 from explorer.scenes import Scene
 from explorer.statistics import CHANGE, SHARE, Estimate, Range, interval
 from explorer.transforms import Transform
@@ -226,17 +226,9 @@ def _range(topic: _Topic) -> Range:
 
 
 def _in_words(one: Estimate, unit: Unit) -> str:
-    """A number with its interval."""
-    digits = _digits(one, unit)
-    low, high = (None if end is None else f"{100 * end:.{digits}f}" for end in (one.low, one.high))
-    return ranged(told(one, unit), low, high)
+    return in_percent(one) if unit == "%" else in_points(one)
 
 
 def told(one: Estimate, unit: Unit) -> str:
     """A card's number in words, without its interval."""
-    number = f"{100 * one.mean:.{_digits(one, unit)}f}"
-    return f"{number} %" if unit == "%" else Message("{n} points", n=number)
-
-
-def _digits(one: Estimate, unit: Unit) -> int:
-    return 0 if unit == "%" or abs(one.mean) >= 0.0995 else 1
+    return _in_words(replace(one, low=None, high=None), unit)

@@ -155,7 +155,7 @@ def _against(found: SetUp, headline: Headline) -> list[str]:
     if not ranked:
         return []
     same = {block: one for block, one in found.against_control(headline.key).items() if one.shown is False}
-    shown = [_of(block, _percent(one)) for block, one in ranked if block not in same]
+    shown = [_of(block, in_percent(one)) for block, one in ranked if block not in same]
     tail = [_seen(f"{block} {one.mean * 100:.0f} %", same[block]) for block, one in ranked if block in same]
     left_over = tail and Message(
         "Not shown to differ from the control {control} ({seeds} seeds): {blocks}.",
@@ -225,13 +225,13 @@ def _level(found: SetUp, headline: Headline) -> list[str]:
             )
         said = Message(
             "Where shape and texture disagree, of the answers that name either the shape gets: {percent}.",
-            percent=each(_percent),
+            percent=each(in_percent),
         )
         return [sentences(said, *verdicts)]
     if headline.name == "BG-gap":
         gaps = judge(dict(ranked))
-        shown = [_of(block, _points(one.estimate)) for block, one in gaps.items() if one.shown is not False]
-        none = [_seen(_of(block, _points(one.estimate)), one) for block, one in gaps.items() if one.shown is False]
+        shown = [_of(block, in_points(one.estimate)) for block, one in gaps.items() if one.shown is not False]
+        none = [_seen(_of(block, in_points(one.estimate)), one) for block, one in gaps.items() if one.shown is False]
         tail = none and Message(
             "Not shown to have a gap ({seeds} seeds): {blocks}.", seeds=found.seeds, blocks=_joined(_ends(none))
         )
@@ -310,21 +310,23 @@ def _number(said: str, one: Estimate, digits: int, factor: float = 100) -> str:
     return ranged(said, low, high)
 
 
-def _percent(one: Estimate) -> str:
+def in_percent(one: Estimate) -> str:
+    """A share in words, with its interval."""
     return _number(f"{one.mean * 100:.0f} %", one, 0)
 
 
-def _points(one: Estimate) -> str:
+def in_points(one: Estimate) -> str:
+    """A difference of shares in words, with its interval."""
     digits = 0 if abs(one.mean) >= 0.0995 else 1
     return _number(Message("{n} points", n=f"{one.mean * 100:.{digits}f}"), one, digits)
 
 
 def _loses(block: str, change: Estimate) -> str:
     if change.mean >= 0:
-        return Message("{block} loses {points}", block=block, points=_points(change))
+        return Message("{block} loses {points}", block=block, points=in_points(change))
     low, high = (None if end is None else -end for end in (change.high, change.low))
     return Message(
-        "{block} gains {points}", block=block, points=_points(replace(change, mean=-change.mean, low=low, high=high))
+        "{block} gains {points}", block=block, points=in_points(replace(change, mean=-change.mean, low=low, high=high))
     )
 
 
