@@ -90,7 +90,8 @@ def test_a_catalogue_that_is_brought_up_to_date_is_the_one_that_is_there():
         path = messages.FOLDER / f"{code}.po"
         known = read_po(path.open("rb"), locale=code)
         known.update(catalogues.extracted(ROOT), no_fuzzy_matching=True)
-        assert catalogues.written(known) == path.read_bytes() or newcomers(), "run python -m explorer.ui.catalogues"
+        current = catalogues.written(known) == path.read_bytes()
+        assert current or newcomers(), f"{path.name} is behind the texts: run python -m explorer.ui.catalogues"
 
 
 def test_translations_are_chinese_with_chinese_signs():
