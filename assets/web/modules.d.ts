@@ -82,7 +82,7 @@ export type Blob = Uint8Array<ArrayBuffer>;
 export type Answer = Omit<LiveAnswer, "blob"> & { blob: Blob };
 /** A bank likewise; tried: "model layer" of what was asked for. */
 export type DecodedBank = Omit<Bank, "blob"> & { blob: Blob; tried: Set<string> };
-export interface Decoded { colour: HTMLImageElement; grey: HTMLCanvasElement }
+export interface Decoded { colour: HTMLImageElement | HTMLCanvasElement; grey: HTMLCanvasElement }
 
 /** Colours of a scale: which map, and the values at its ends. */
 export interface Range { map: string; low: number; high: number }

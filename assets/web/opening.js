@@ -3,14 +3,6 @@
 import { make } from "./dom.js";
 import { say } from "./words.js";
 
-/** What the page opens with, from the file that the page names. */
-/** @returns {Promise<Opening>} */
-export const load = async () => {
-  const link = document.querySelector("link[data-opening]");
-  if (!(link instanceof HTMLLinkElement)) throw new Error("The page does not say what it opens with.");
-  return (await fetch(link.href)).json();
-};
-
 /** Makes the section of a part, as explorer/ui/stage.py does. */
 /** @param {Opening[keyof Opening]} part @param {string} id */
 const section = ({ label }, id) => make("div", { id }, make("section", { class: "part", "aria-label": say(label) }));

@@ -1,17 +1,24 @@
 // The page is put together here: the first view at once, each other part once gradio has made its place.
 /** @import { GradiosHandles, Handles, Opening } from "./modules" */
+import { probe, working } from "./biases.js";
+import { explanation } from "./blocks.js";
 import { hear, tell } from "./bus.js";
+import { cards } from "./cards.js";
 import * as chosen from "./chosen.js";
 import { controls } from "./controls.js";
+import { example } from "./example.js";
+import * as figures from "./figures.js";
+import { lecture } from "./lecture.js";
 import * as lesson from "./lesson.js";
 import * as link from "./link.js";
 import * as live from "./live.js";
 import { bundle, code, masthead, save } from "./masthead.js";
 import * as models from "./models.js";
-import { lay, load, settle } from "./opening.js";
+import { lay, settle } from "./opening.js";
 import * as questions from "./question.js";
 import { samples } from "./samples.js";
 import { scene } from "./scene.js";
+import { sheet } from "./sheet.js";
 import { looked } from "./shown.js";
 import { stage } from "./stage.js";
 import * as ways from "./ways.js";
@@ -40,18 +47,7 @@ const own = (_element, { props, watch }) => watch("value", () => {
 /** @typedef {(element: HTMLElement, handles: any) => void} Draws each part says what its own handles are */
 //: Parts that are drawn when they come, by the names that explorer/ui gives them.
 /** @type {Record<string, Draws>} */
-const PARTS = { code, bundle, progress, own };
-//: Those of tabs that are closed at first: their modules are fetched once the first view is there.
-/** @type {Record<string, () => Promise<Draws>>} */
-const LATER = {
-  cards: async () => (await import("./cards.js")).cards,
-  lecture: async () => (await import("./lecture.js")).lecture,
-  probe: async () => (await import("./biases.js")).probe,
-  working: async () => (await import("./biases.js")).working,
-  sheet: async () => (await import("./sheet.js")).sheet,
-  explanation: async () => (await import("./blocks.js")).explanation,
-  example: async () => (await import("./example.js")).example,
-};
+const PARTS = { cards, lecture, probe, working, sheet, explanation, example, code, bundle, progress, own };
 
 /** Wait for the styles: nothing is drawn that would be laid out anew. */
 const styled = () => Promise.all([.../** @type {NodeListOf<HTMLLinkElement>} */ (document.querySelectorAll("link[rel=stylesheet]"))]
@@ -79,8 +75,8 @@ const watching = async (name, heard) => {
   watch("value", () => heard(props.value));
 };
 
-const start = async () => {
-  const opening = await load();
+/** @param {Opening} opening */
+const start = async (opening) => {
   await Promise.all([words.begin(opening.masthead.options.languages), styled()]);
   const drawn = lay(opening, opening.ways.options.opens === "compare" && !link.asks("tab", "lecture"));
   live.begin(opening.masthead.options.build);
@@ -114,15 +110,20 @@ const start = async () => {
   if (!given) questions.set({});
   return drawn;
 };
-const started = start();
+/** @type {(opening: Opening) => void} */
+let open;
+/** @type {ReturnType<typeof start>} */
+const started = new Promise((done) => { open = (opening) => done(start(opening)); });
+/** Begin; called by the file that says what the page opens with, which comes along with this one. */
+/** @param {Opening} opening */
+export const begin = (opening) => open(opening);
 
 const settled = (async () => {
   const drawn = await started;
   const found = await Promise.all(Object.entries(places).map(async ([name, place]) => [name, (await place).element]));
   settle(drawn, Object.fromEntries(found));
 })();
-// All of them, whether their tab is opened or not: a server that is started anew may have others.
-settled.then(() => Promise.all([import("./figures.js").then((figures) => figures.begin()), ...Object.values(LATER).map((one) => one())]));
+settled.then(() => figures.begin());
 
 /** Draw a part in the place that gradio has made for it; gradio's handles are {element, trigger, props, watch, server}. */
 /** @param {string} name @param {GradiosHandles} gradios */
@@ -134,7 +135,7 @@ export const mount = async (name, gradios) => {
   const handles = { ...gradios, options: JSON.parse(gradios.props.options) };
   await started;
   words.sayLabels(handles.element);
-  (PARTS[name] ?? (await LATER[name]()))(handles.element, handles);
+  PARTS[name](handles.element, handles);
 };
 
 /** Gradio hears its parts from now on; returns the page's language, which figures of the server are drawn in. */

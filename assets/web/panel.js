@@ -1,13 +1,13 @@
 // A panel: a picture or a map on a canvas, with what its numbers mean and a way to read them.
-/** @import { Cells, Decoded, PaintedMap, Panel } from "./modules" */
+/** @import { Blob, Cells, Decoded, PaintedMap, Panel } from "./modules" */
 /** @import { Place } from "./view" */
-/** @import { Move, Size } from "./wire" */
+/** @import { Move, Numbers, Size } from "./wire" */
 import { tell } from "./bus.js";
 import { coloured, gradient } from "./colours.js";
 import { make, penOf, write } from "./dom.js";
 import { carried } from "./geometry.js";
 import { askedFrom } from "./maps.js";
-import { digits } from "./numbers.js";
+import { digits, numbers } from "./numbers.js";
 import { placeOf } from "./pointing.js";
 import * as questions from "./question.js";
 import { now } from "./shown.js";
@@ -17,30 +17,42 @@ const FEW = 112;
 
 /** @type {Map<string, Decoded>} by data URI */
 const pictures = new Map();
-/** A picture in colour and in grey, decoded once. */
-/** @param {string} uri */
-export const picture = async (uri) => {
-  let found = pictures.get(uri);
-  if (!found) {
-    const colour = new Image();
-    colour.src = uri;
-    await colour.decode();
-    const grey = document.createElement("canvas");
-    grey.width = colour.naturalWidth;
-    grey.height = colour.naturalHeight;
-    const context = penOf(grey, { willReadFrequently: true });
-    context.drawImage(colour, 0, 0);
-    const pixels = context.getImageData(0, 0, grey.width, grey.height);
-    for (let i = 0; i < pixels.data.length; i += 4) {
-      const level = 0.2126 * pixels.data[i] + 0.7152 * pixels.data[i + 1] + 0.0722 * pixels.data[i + 2];
-      pixels.data[i] = pixels.data[i + 1] = pixels.data[i + 2] = level;
-    }
-    context.putImageData(pixels, 0, 0);
-    found = { colour, grey };
-    pictures.set(uri, found);
-    if (pictures.size > 24) pictures.delete([...pictures.keys()][0]);
-  }
+/** A picture in colour and in grey: decoded once, or made at once of the pixels that came with an answer. */
+/** @param {string | Numbers} image @param {Blob} blob @returns {Decoded | Promise<Decoded>} */
+export const picture = (image, blob) => {
+  if (typeof image === "string") return pictures.get(image) ?? decoded(image);
+  const [height, width] = image.s;
+  const rgb = numbers(blob, image);
+  const pixels = new ImageData(width, height);
+  for (let i = 0; i < width * height; i++) pixels.data.set([rgb[3 * i], rgb[3 * i + 1], rgb[3 * i + 2], 255], 4 * i);
+  const colour = make("canvas", { width, height });
+  penOf(colour).putImageData(pixels, 0, 0);
+  return { colour, grey: inGrey(pixels) };
+};
+
+/** @param {string} uri @returns {Promise<Decoded>} */
+const decoded = async (uri) => {
+  const colour = new Image();
+  colour.src = uri;
+  await colour.decode();
+  const { naturalWidth: width, naturalHeight: height } = colour;
+  const context = penOf(make("canvas", { width, height }), { willReadFrequently: true });
+  context.drawImage(colour, 0, 0);
+  const found = { colour, grey: inGrey(context.getImageData(0, 0, width, height)) };
+  pictures.set(uri, found);
+  if (pictures.size > 24) pictures.delete([...pictures.keys()][0]);
   return found;
+};
+
+/** @param {ImageData} pixels changed */
+const inGrey = (pixels) => {
+  for (let i = 0; i < pixels.data.length; i += 4) {
+    const level = 0.2126 * pixels.data[i] + 0.7152 * pixels.data[i + 1] + 0.0722 * pixels.data[i + 2];
+    pixels.data[i] = pixels.data[i + 1] = pixels.data[i + 2] = level;
+  }
+  const grey = make("canvas", { width: pixels.width, height: pixels.height });
+  penOf(grey).putImageData(pixels, 0, 0);
+  return grey;
 };
 
 // Asking a canvas for its width makes the browser lay the page out at once, so all new ones are asked together, and are

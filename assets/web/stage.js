@@ -164,7 +164,7 @@ const receive = async (text) => {
   }
   if (worth(next, false) < Math.max(worth(now.answer, true), worth(coming, false))) return; // a late one
   coming = next;
-  const loaded = await Promise.all(next.images.map(picture));
+  const loaded = await Promise.all(next.images.map((image) => picture(image, next.blob)));
   if (coming !== next) return; // another answer has come meanwhile
   coming = null;
   now.answer = next;

@@ -121,7 +121,7 @@ export interface LiveAnswer extends AskedOf {
   gone: Text;
   lost: string;
   rows: AnswerRow[];
-  images: string[];
+  images: (string | Numbers)[];
   complete: boolean;
   blob: string;
 }

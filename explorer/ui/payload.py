@@ -69,7 +69,8 @@ def live(
         key: names the answer; a bank of the same key belongs to it.
         pending: why there is no attribution yet although the method can serve the model, or "".
     """
-    blob, images = Blob(), _Images()
+    blob = Blob()
+    images = _Images(blob)
     rows: list[dict[str, Any]] = []
     view, full = request.view, is_complete(slots, request.view)
     for text, slot, colour in zip(view.texts, slots, colours_of(view.texts)):
@@ -90,7 +91,7 @@ def live(
             "gone": request.gone,
             "lost": request.lost,
             "rows": rows,
-            "images": images.texts,
+            "images": images.told,
             "complete": full,
             "blob": blob.text(),
         }
@@ -201,7 +202,9 @@ def _move(transform: Transform, frame: tuple[int, int]) -> dict[str, Any]:
 class _Images:
     """What the models see, each picture once however many models see the same."""
 
-    texts: list[str] = field(default_factory=list)
+    blob: Blob
+    #: Of few pixels each one is looked at: those lie in the blob as they are, and are there without being decoded.
+    told: list[str | dict[str, Any]] = field(default_factory=list)
     _known: list[Tensor] = field(default_factory=list)
 
     def add(self, image: Tensor) -> int:
@@ -209,13 +212,14 @@ class _Images:
             if known is image or (known.shape == image.shape and torch.equal(known, image)):
                 return index
         pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
-        file = io.BytesIO()
-        # Of few pixels each one is looked at.
-        kind = "PNG" if max(image.shape[1:]) <= EXACT_SIDE else "JPEG"
-        Image.fromarray(pixels).save(file, kind, quality=88)
         self._known.append(image)
-        self.texts.append(f"data:image/{kind.lower()};base64," + base64.b64encode(file.getvalue()).decode("ascii"))
-        return len(self.texts) - 1
+        if max(image.shape[1:]) <= EXACT_SIDE:
+            self.told.append(self.blob.add(pixels, "u1"))
+        else:
+            file = io.BytesIO()
+            Image.fromarray(pixels).save(file, "JPEG", quality=88)
+            self.told.append("data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii"))
+        return len(self.told) - 1
 
 
 #: Beside bars that do not sum to 1.

@@ -35,9 +35,9 @@ class Opening:
         self._parts[draw] = {"label": label, "options": options, "first": first}
 
     def file(self) -> tuple[str, web.File]:
-        """The name, which changes with the content, and the file."""
-        content = dumps(self._parts).encode()
-        return f"opening-{hashlib.sha256(content).hexdigest()[:16]}.json", web.packed(".json", content)
+        """The name, which changes with the content, and the file: a module that runs with the page's own."""
+        content = f'import {{ begin }} from "./{web.ENTRY}";\nbegin({dumps(self._parts)});\n'.encode()
+        return f"opening-{hashlib.sha256(content).hexdigest()[:16]}.js", web.packed(".js", content)
 
 
 def part(

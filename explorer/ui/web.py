@@ -1,7 +1,8 @@
 """The page's own files, assets/web/: under an address that changes with their content, so that it can be kept for ever.
 
-The hash stands in the folder (``web/HASH/maps.js``), so that a module imports another by its plain name. The address is
-relative: it is right behind a proxy under a path, in a frame, and where the page is mounted into another application.
+The hash stands in the folder (``web/HASH/page.js``), so that what a file asks for beside itself is of the same content.
+The address is relative: it is right behind a proxy under a path, in a frame, and where the page is mounted into another
+application.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from explorer.messages import codes
 from explorer.resources import asset
-from explorer.ui import words
+from explorer.ui import modules, words
 
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".json": "application/json"}
 #: Browsers keep a file for as long as they like: another content has another address.
@@ -36,7 +37,6 @@ BUILD = "build"
 _FRAME, STYLES = "frame.css", "page.css"
 #: The module that the page begins with.
 ENTRY = "page.js"
-_IMPORT = re.compile(r'(?m)^(?:import|export) .* from "\./([a-z-]+\.js)";$')
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,10 @@ class File:
 
 @lru_cache(maxsize=1)
 def files() -> dict[str, File]:
-    """Name -> file, of everything that is served: modules, styles, and a table of texts for each further language."""
+    """Name -> file, of what is served: the modules as one, the styles, and texts for each further language."""
     folder = sorted(asset("web").iterdir(), key=lambda one: one.name)
-    found = {one.name: one.read_bytes() for one in folder if one.suffix == ".js" and not one.name.endswith(".test.js")}
+    sources = {one.name: one.read_text(encoding="utf-8") for one in folder if re.fullmatch(r"[^.]+\.js", one.name)}
+    found = {ENTRY: modules.joined(sources, ENTRY).encode()}
     found[STYLES] = b"".join(one.read_bytes() for one in folder if one.suffix == ".css" and one.name != _FRAME)
     for code in codes()[1:]:
         found[f"texts-{code}.json"] = json.dumps(words.table(code), ensure_ascii=False, separators=(",", ":")).encode()
@@ -89,36 +90,21 @@ def module() -> str:
     return f"import(new URL('{folder()}/{ENTRY}', document.baseURI))"
 
 
-@lru_cache(maxsize=1)
-def modules() -> tuple[str, ...]:
-    """The modules that the first view needs: the entry module, what it imports, and so on."""
-    found = [ENTRY]
-    for name in found:
-        found += [one for one in _IMPORT.findall(files()[name].plain.decode()) if one not in found]
-    return tuple(found)
-
-
 def head(opening: str) -> str:
-    """Markup for the page's head: all files of the first view are fetched at once, and it is drawn when they are there.
+    """Markup for the page's head, which gradio puts there once it runs; the files have come by then.
 
     Args:
         opening: name of the file that says what the page opens with.
     """
-    preloads = [f'<link rel="modulepreload" href="{folder()}/{name}">' for name in modules()]
-    return "".join(
-        [
-            f'<link rel="stylesheet" href="{folder()}/{STYLES}">',
-            f'<link rel="preload" as="fetch" crossorigin href="{folder()}/{opening}" data-opening>',
-            *preloads,
-            f'<script type="module" src="{folder()}/{ENTRY}"></script>',
-        ]
+    return (
+        f'<link rel="stylesheet" href="{folder()}/{STYLES}"><script type="module" src="{folder()}/{opening}"></script>'
     )
 
 
 def links(opening: str) -> str:
-    """The same files as the value of a header, which browsers have before the markup."""
-    said = [f"<{folder()}/{STYLES}>;rel=preload;as=style", f"<{folder()}/{opening}>;rel=preload;as=fetch;crossorigin"]
-    return ",".join([*said, *(f"<{folder()}/{name}>;rel=modulepreload" for name in modules())])
+    """The same files as the value of a header, which browsers have before the markup, and long before gradio runs."""
+    modules = (f"<{folder()}/{name}>;rel=modulepreload" for name in (ENTRY, opening))
+    return ",".join([f"<{folder()}/{STYLES}>;rel=preload;as=style", *modules])
 
 
 def routes(build: str, own: Mapping[str, File]) -> list[Route]:

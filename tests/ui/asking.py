@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import re
 import uuid
 from collections.abc import Coroutine
@@ -32,9 +33,10 @@ class Asking:
         self.client = httpx.Client(base_url=address, timeout=300)
         config = self.client.get("/config").json()
         self.places = {name: one["id"] for one in config["components"] for name in one["props"].get("server_fns") or ()}
-        named = re.search(r'href="([^"]+)" data-opening', config["head"])
+        named = re.search(r'src="([^"]+)"', config["head"])
         assert named
-        self.build = self.client.get(named[1]).json()["masthead"]["options"]["build"]
+        opening = json.loads(self.client.get(named[1]).text.partition("begin(")[2].rpartition(");")[0])
+        self.build = opening["masthead"]["options"]["build"]
         self.page, self.numbers = uuid.uuid4().hex, itertools.count(1)
 
     def body(self, name: str, asked: Any, **changed: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The page's modules, for tests: they meet nowhere in the page, so a test that looks inside imports them itself."""
+"""The page's modules, for tests that look inside."""
 
 from __future__ import annotations
 
@@ -6,15 +6,11 @@ from typing import Any
 
 #: Runs before anything else in every page and frame: once the page is there, `explorer` holds what tests look into.
 EXPOSED = """(() => {
-    const NAMES = ["bus", "chosen", "follow", "geometry", "lesson", "link", "maps", "method-fields", "panel",
-        "question", "scenery", "shown", "state", "ways", "words"];
     const look = async () => {
         if (!document.querySelector("#stage .rows")) { setTimeout(look, 30); return; }
-        // A page with further languages has its files in a folder of another name.
-        const beside = document.querySelector("link[rel=modulepreload][href$='/page.js']").href;
-        const found = await Promise.all(NAMES.map((name) => import(new URL(`${name}.js`, beside))));
-        const [bus, chosen, follow, geometry, lesson, link, maps, methods, panel, question, scenery, shown, state, ways,
-            words] = found;
+        const file = document.querySelector("script[type=module][src*='/opening-']").src;
+        const { bus, chosen, follow, geometry, lesson, link, maps, "method-fields": methods, panel, question, scenery,
+            shown, state, ways, words } = (await import(new URL("page.js", file))).modules;
         window.explorer = {
             ...bus, ...follow, chosen, link, question, scenery, state, lesson, ways,
             maps: { ...geometry, ...maps }, now: shown.now, looked: shown.looked,

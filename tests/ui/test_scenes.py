@@ -42,10 +42,6 @@ def asked(scene: Scene = SCENE, **question: object) -> dict[str, object]:
     return {"scene": dataclasses.asdict(scene), **question}
 
 
-def picture(uri: str) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))))
-
-
 def test_the_moved_scene_is_rendered_and_answered_as_the_library_does(handlers):
     got = Unpacked(handlers.answer(list(FIRST_MODELS), asked(**MOVE, pins=[{"x": 0.5, "y": 0.25}])))
     transform = Transform(**MOVE)
@@ -56,7 +52,7 @@ def test_the_moved_scene_is_rendered_and_answered_as_the_library_does(handlers):
     assert got.data["truth"] == "star"
     for row, model, view in zip(got.data["rows"], models, expected.rows):
         assert row["state"] == "lab"
-        pixels = picture(got.data["images"][row["images"][1]])
+        pixels = got.array(got.data["images"][row["images"][1]])
         np.testing.assert_array_equal(pixels, (after.permute(1, 2, 0) * 255).round().numpy())
         top = predict(model, moved(SCENE, transform, (48, 48))).top
         assert [(one["label"], one["p"]) for one in row["predictions"][1]["top"]] == [

@@ -199,6 +199,23 @@ def test_a_first_and_a_second_visit_weigh_little(chromium: Any, server: str, lan
     page.context.close()
 
 
+@pytest.mark.browser
+def test_every_module_of_the_page_is_there_and_hands_on_what_it_exports(chromium: Any, server: str):
+    page = chromium.new_page()
+    page.goto(server)
+    page.wait_for_selector("#stage .part[data-painted]")
+    modules = page.evaluate(f"""async () => {{
+        const {{ modules }} = await {web.module()};
+        return Object.fromEntries(Object.entries(modules).map(([name, one]) => [name, Object.keys(one).sort()]));
+    }}""")
+    page.close()
+    sources = {one.stem: one.read_text(encoding="utf-8") for one in WEB.glob("*.js") if "." not in one.stem}
+    assert set(modules) == set(sources) - {"page"}
+    assert len(modules) > 40
+    for name, exported in modules.items():
+        assert exported == sorted(re.findall(r"(?m)^export const (\w+)", sources[name])), name
+
+
 def answers_anew(visit: Visit) -> None:
     """The page that is open answers a move, and opens a tab that a link leads to."""
     visit.sets("move-dx", 5)
