@@ -264,3 +264,13 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
 
     def __repr__(self) -> str:
         return f"Registry({self._what}: {', '.join(self._entries)})"
+
+
+def differing(kind: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of an entry's parameters whose values are not its own; one of None was not given."""
+    defaults = {one.name: one.default for one in fields(kind)}
+    return {
+        name: value
+        for name, value in parameters.items()
+        if value is not None and (name not in defaults or value != defaults[name])
+    }

@@ -29,6 +29,7 @@ from explorer.resources import asset
 from explorer.scenes import Scene
 from explorer.transforms import Transform
 from explorer.view import MAX_MODELS, MAX_QUERIES, View
+from explorer.view.code import command, python
 from explorer.view.forms import lesson as lesson_of
 from explorer.view.forms import link, of_link, of_record, of_request, record, request, schema
 from explorer.view.types import declarations
@@ -150,7 +151,7 @@ def test_every_form_gives_the_view_back(seed: int, tmp_path: Path) -> None:
     assert of_request(*through_json(request(page))) == page
     assert of_link(link(page)) == page
     assert of_link(f"https://host/path?x=1#{link(page)}&tab=lecture&lang=zh&look=smooth:true") == page
-    assert from_command(library.command()) == library
+    assert from_command(command(library)) == library
     step = page.changed(
         models=tuple(one for one in page.texts if one in available())[: lessons.MOST_MODELS] or ("lab/conv",),
         source=page.source if page.scene or page.source in samples() else "cat",
@@ -220,13 +221,13 @@ def test_what_a_form_cannot_say_is_refused(view: View, why: str) -> None:
 
 def test_shares_have_no_code_until_they_are_pixels() -> None:
     view = View(("lab/conv",), "cup", queries=((0.5, 0.25),), unit="share")
-    for form in (view.python, view.command):
+    for form in (python, command):
         with pytest.raises(ParameterError, match=r"take view\.in_pixels\(frame\)"):
-            form()
+            form(view)
     placed = view.in_pixels((48, 96))
     assert (placed.queries, placed.unit) == ((Point(48, 12),), "px")
     assert placed.in_pixels((1, 1)) is placed
-    assert "--query 48,12" in placed.command()
+    assert "--query 48,12" in command(placed)
 
 
 def shown(*given: Any, **named: Any) -> View:

@@ -32,6 +32,7 @@ from explorer.probes.stimuli import Shown, read
 from explorer.transforms import Transform, random_orders, shuffle_patches
 from explorer.ui.answers import Answers
 from explorer.view import View
+from explorer.view.code import command, python
 
 SIZE = 24
 ONE = Head("sigmoid")
@@ -275,8 +276,8 @@ def test_the_command_line_says_the_head(tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_a_view_says_the_head_in_both_languages() -> None:
     view = View((ModelSpec.parse("random/test_resnet", head="sigmoid"),), "cat")
-    assert "--head sigmoid" in view.command()
-    assert "head='sigmoid'" in view.python().replace('"', "'")
+    assert "--head sigmoid" in command(view)
+    assert "head='sigmoid'" in python(view).replace('"', "'")
 
 
 # ---- probes: none calls one label, or five, invariant ---------------------------------------------------------------

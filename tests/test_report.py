@@ -33,6 +33,7 @@ from explorer.models.weights import fingerprint
 from explorer.scenes import Scene
 from explorer.transforms import Transform
 from explorer.view import View
+from explorer.view.code import command
 from explorer.view.forms import of_record
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -117,7 +118,7 @@ def test_a_bundle_is_said_as_the_command_that_asks_the_same(
     scene_bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["view", str(scene_bundle / "results.json"), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["command_line"] == SCENE.command()
+    assert json.loads(capsys.readouterr().out)["command_line"] == command(SCENE)
 
 
 def test_rows_are_the_numbers_of_the_view() -> None:

@@ -25,6 +25,7 @@ from explorer.models.spec import ModelSpec
 from explorer.scenes import Scene
 from explorer.transforms import Transform
 from explorer.view import ProbeRequest, View, probe_command, probe_python, scene_text
+from explorer.view.code import command, python
 
 VIT, RESNET = "random/test_vit", "random/test_resnet"
 
@@ -86,7 +87,7 @@ def close(values: Any, expected: torch.Tensor) -> bool:
 def test_code_and_command_give_the_view(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     view = VIEWS[name]
     expected = view.compare()
-    code = view.python()
+    code = python(view)
     assert "\nimport" not in code
     assert code.startswith("import explorer\n")
     names, printed = executed(code)
@@ -97,7 +98,7 @@ def test_code_and_command_give_the_view(name: str, capsys: pytest.CaptureFixture
         for pair in row.attention(layer, view.head):
             assert all(f"largest {float(one.max()):.6f}" in printed for one in pair if one is not None)
 
-    program, *arguments = shlex.split(view.command())
+    program, *arguments = shlex.split(command(view))
     assert (program, main([*arguments, "--json"])) == ("explorer", 0)
     record = json.loads(capsys.readouterr().out)
     assert record["transform"] == expected.transform
@@ -133,10 +134,10 @@ def test_attend_takes_several_queries(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_only_what_differs_is_written() -> None:
     plain = View(("lab/mhsa",), Scene("star"))
-    assert plain.command() == "explorer compare --scene label=star --model lab/mhsa"
-    assert 'result = explorer.compare(models, explorer.Scene(label="star"))' in plain.python()
+    assert command(plain) == "explorer compare --scene label=star --model lab/mhsa"
+    assert 'result = explorer.compare(models, explorer.Scene(label="star"))' in python(plain)
     usual = View(("lab/mhsa",), Scene("star"), parameters={"stage": None})
-    assert usual.command() == plain.command()
+    assert command(usual) == command(plain)
     assert scene_text(Scene("ring", dx=0.1 + 0.2)) == "label=ring,dx=0.30000000000000004"
 
 
@@ -150,13 +151,13 @@ def test_own_files_go_by_their_names(
     own = ModelSpec.parse(RESNET, weights_file=str(tmp_path / "mine.safetensors"))
     for source in (str(tmp_path / "my cup.png"), read_image(tmp_path / "my cup.png")):
         view = View((VIT, own), source)
-        code, command = view.python(), view.command()
-        assert str(tmp_path) not in code + command
+        code, line = python(view), command(view)
+        assert str(tmp_path) not in code + line
         assert '# "my cup.png" is your own picture: put it beside this code.' in code
         assert '# "mine.safetensors" is your own file of weights' in code
         expected = view.compare()
         same(executed(code)[0]["result"], expected)
-        assert main([*shlex.split(command)[1:], "--json"]) == 0
+        assert main([*shlex.split(line)[1:], "--json"]) == 0
         row = json.loads(capsys.readouterr().out)["models"][1]
         assert row["weights"] == "file"
         assert row["predictions"][0]["prediction"][0]["logit"] == expected.rows[1].predictions[0].top[0].logit
@@ -164,7 +165,7 @@ def test_own_files_go_by_their_names(
 
 def test_a_name_cannot_leave_its_comment() -> None:
     evil = read_image(samples()["cup"])
-    code = View((VIT,), type(evil)(evil.image, (), 'x"\nraise SystemExit("out")\n.png')).python()
+    code = python(View((VIT,), type(evil)(evil.image, (), 'x"\nraise SystemExit("out")\n.png')))
     assert not any(line.startswith("raise") for line in code.splitlines())
     compile(code, "generated", "exec")
 
@@ -200,7 +201,7 @@ def test_code_and_command_of_a_probe(request_: ProbeRequest, shown: Any, capsys:
         (lambda: View(("lab/conv",), "cup", method="gradcan"), "gradcam"),
         (lambda: View(("lab/conv",), "cup", parameters={"window": 3}), "gradcam has no parameter 'window'"),
         (lambda: View(("lab/conv",), "cup", layers={1: 0}), "model 1 is named"),
-        (lambda: View((ModelSpec("resnet18", options=(("act_layer", "x"),)),), "cup").command(), "use the Python"),
+        (lambda: command(View((ModelSpec("resnet18", options=(("act_layer", "x"),)),), "cup")), "use the Python"),
         (lambda: View(("lab/conv",), "nofile.png").compare(), "no picture file 'nofile.png'"),
     ],
 )

@@ -27,6 +27,7 @@ def add_verbs(verbs: Verbs) -> None:
 
 def _view(options: argparse.Namespace) -> Result:
     from explorer.models.loading import load
+    from explorer.view.code import command, python
     from explorer.view.forms import OWN, of_link, of_record, record
 
     bundle = options.source.endswith((".zip", ".json")) and "#" not in options.source
@@ -39,8 +40,8 @@ def _view(options: argparse.Namespace) -> Result:
     # Code has places in pixels of the first model's input, and its size is known when it is loaded.
     if view.queries and view.unit != "px":
         view = view.in_pixels(load(view.specs[0]).input_size)
-    python, command = view.python(), view.command()
-    return Result({"view": record(view), "command_line": command, "python": python}, [command, "", python.rstrip()])
+    program, line = python(view), command(view)
+    return Result({"view": record(view), "command_line": line, "python": program}, [line, "", program.rstrip()])
 
 
 def _recorded(file: Path) -> Any:

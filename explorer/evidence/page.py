@@ -19,6 +19,7 @@ from explorer.probes.show import provenance
 from explorer.registry import question
 from explorer.scenes import Scene
 from explorer.view import View
+from explorer.view.code import command, python
 
 #: Grids up to this many cells are printed in the page; larger ones are in the table alone.
 _CELLS = 600
@@ -71,9 +72,9 @@ def page_of(
     columns = ("model", "weights", "SHA-256 begins", "input, px", "parameters", "seed", "class names from", "device")
     parts += ["<h2>Models</h2>", _table("", columns, rows)]
     parts += ["<h2>Versions</h2>", _table("", ("package", "version"), list(versions_of(found).items()))]
-    parts += ["<h2>The same in Python</h2>", f"<pre>{_e(view.python())}</pre>"]
+    parts += ["<h2>The same in Python</h2>", f"<pre>{_e(python(view))}</pre>"]
     try:
-        parts += ["<h2>The same as a command</h2>", f"<pre>{_e(view.command())}</pre>"]
+        parts += ["<h2>The same as a command</h2>", f"<pre>{_e(command(view))}</pre>"]
     except ParameterError as error:
         parts.append(f"<p>{_e(str(error))}.</p>")
     # Nothing may be fetched, whatever a name or a note holds.

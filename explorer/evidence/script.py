@@ -9,6 +9,7 @@ from typing import Any
 from explorer.images import Picture
 from explorer.scenes import Scene
 from explorer.view import View
+from explorer.view.code import printing, statements
 
 #: How far a number may lie from the stored one when it is computed again, over the largest of its map or answer.
 TOLERANCE = 1e-4
@@ -67,8 +68,8 @@ def cells_of(view: View, picture: Scene | Picture) -> list[tuple[str, str]]:
     where = "A scene is rendered anew." if shown is None else "The picture is picture.png in this folder."
     return [
         ("What was stored. Needs the attention-explorer package in the version that models.json names.", _BEGINNING),
-        (f"The view again. {where}", "\n".join(view.statements(shown))),
-        ("What it says.", "\n".join(view.printing())),
+        (f"The view again. {where}", "\n".join(statements(view, shown))),
+        ("What it says.", "\n".join(printing(view))),
         (
             f"Every number against the stored one: at most {TOLERANCE:g} of the largest of its map or answer apart. "
             "That holds on the same kind of machine and versions; another processor or GPU rounds differently.",

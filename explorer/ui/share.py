@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -27,6 +28,7 @@ from explorer.ui.scratch import Recent
 from explorer.ui.stage import listen, part
 from explorer.ui.worker import ANSWERS, DOWNLOADS, Worker
 from explorer.view import ProbeRequest, View, probe_command, probe_python
+from explorer.view.code import command, python
 from explorer.view.forms import OWN
 
 #: What a bundle is called when it is saved; another name each time, or the browser would not see that it is new.
@@ -91,18 +93,22 @@ def written_out(handlers: Handlers, models: Any, question: Any, probe: Any = Non
         number: the page's number of the request, which goes back with the code.
     """
     view, _ = on_screen(handlers, models, question)
-    python, command = view.python, view.command
-    if probe is not None:
-        wanted = checked(Wanted.parse, probe)
-        request = ProbeRequest(wanted.name, view.models, wanted.parameters)
-        shown = view.source if wanted.on_stage else None
-        python, command = (lambda: probe_python(request, shown)), (lambda: probe_command(request, shown))
-    try:
-        line = command()
-    except ParameterError as error:
-        line = f"# {pathless(str(error))}"
     number = number if isinstance(number, int) else None
-    return json.dumps({"python": python(), "command": line, "number": number})
+    if probe is None:
+        return _told(lambda: python(view), lambda: command(view), number)
+    wanted = checked(Wanted.parse, probe)
+    request = ProbeRequest(wanted.name, view.models, wanted.parameters)
+    shown = view.source if wanted.on_stage else None
+    return _told(lambda: probe_python(request, shown), lambda: probe_command(request, shown), number)
+
+
+def _told(program: Callable[[], str], line: Callable[[], str], number: int | None) -> str:
+    """Not every view has a command line; then its place says why."""
+    try:
+        said = line()
+    except ParameterError as error:
+        said = f"# {pathless(str(error))}"
+    return json.dumps({"python": program(), "command": said, "number": number})
 
 
 def on_screen(handlers: Handlers, models: Any, question: Any) -> tuple[View, list[Model]]:

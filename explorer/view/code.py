@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from explorer.errors import ParameterError
 from explorer.geometry import Point
@@ -18,14 +18,11 @@ from explorer.messages import Message
 from explorer.models.spec import ModelSpec
 from explorer.probes import PROBES
 from explorer.probes.result import ProbeResult
+from explorer.registry import differing
 from explorer.scenes import Scene
 from explorer.transforms import Transform
+from explorer.view.question import DEFAULT_METHOD, View
 
-if TYPE_CHECKING:
-    from explorer.view.question import View
-
-#: The attribution method where none is named.
-DEFAULT_METHOD = "gradcam"
 #: A line of code that is longer is cut into one argument a line.
 _WIDTH = 100
 
@@ -238,15 +235,6 @@ def changed_fields(entry: Any) -> dict[str, Any]:
         one.name: getattr(entry, one.name)
         for one in dataclasses.fields(entry)
         if getattr(entry, one.name) != one.default
-    }
-
-
-def differing(kind: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    defaults = {one.name: one.default for one in dataclasses.fields(kind)}
-    return {
-        name: value
-        for name, value in parameters.items()
-        if value is not None and (name not in defaults or value != defaults[name])
     }
 
 

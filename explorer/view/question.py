@@ -29,15 +29,15 @@ from explorer.messages import Message
 from explorer.models.loading import load
 from explorer.models.model import Model
 from explorer.models.spec import ModelSpec
-from explorer.registry import parameters
+from explorer.registry import differing, parameters
 from explorer.scenes import Scene
 from explorer.transforms import Transform
-from explorer.view import code
-from explorer.view.code import DEFAULT_METHOD as DEFAULT_METHOD
 from explorer.view.schema import of_entry
 
 #: What is shown: a scene, a sample photograph's name or the path of a file, or a picture that has been read already.
 Source = Scene | Picture | str
+#: The attribution method where none is named.
+DEFAULT_METHOD = "gradcam"
 #: Places asked from at once: as many as there are colours of pins.
 MAX_QUERIES = 4
 #: In what places are measured: pixels of the first model's input, or shares of the frame, whatever its size.
@@ -255,23 +255,7 @@ class View(BaseModel):
 
     def given(self) -> dict[str, Any]:
         """The method's parameters that differ from its own values."""
-        return {} if self.method is None else code.differing(METHODS[self.method], self.parameters)
-
-    def python(self) -> str:
-        """Python that computes this view and prints each model's answers and largest attention at each query."""
-        return code.python(self)
-
-    def statements(self, picture: str | None = None) -> list[str]:
-        """Lines of Python that make ``result``, the comparison; ``picture``: an expression in the source's place."""
-        return code.statements(self, picture)
-
-    def printing(self) -> list[str]:
-        """Lines of Python that print what ``result`` holds."""
-        return code.printing(self)
-
-    def command(self) -> str:
-        """The command line that gives the same numbers; raises ParameterError where there is none."""
-        return code.command(self)
+        return {} if self.method is None else differing(METHODS[self.method], self.parameters)
 
 
 def read(source: Source, bands: Bands | None = None) -> Scene | Picture:
