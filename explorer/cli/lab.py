@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from explorer.errors import ParameterError
 from explorer.writing import check_writable, make_folder
 
 if TYPE_CHECKING:
+    from explorer.figures.sheet import Sheet
     from explorer.lab.table import Row
+
+Found = TypeVar("Found")
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Add what to do, ``evaluate``, ``show``, ``findings`` or ``claims``, and the flags of each."""
+    """Add what to do, from ``evaluate`` to ``scenes``, and the flags of each."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=type(parser))
 
     def action(name: str, text: str) -> argparse.ArgumentParser:
@@ -56,10 +59,20 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     claims = action("claims", "What is said of these blocks, and what the trained models say to it.")
     claims.add_argument("--table", metavar="FILE", help="a table that evaluate wrote; the one that ships if left out")
 
+    maps = action("maps", "Draw where every block looks, layer by layer, in three scenes, as one figure.")
+    maps.add_argument("--out", dest="file", required=True, metavar="FILE", help=".png, .svg or .html")
+    maps.add_argument("--set-up", default="centred", help="centred, aug or cue (%(default)s)")
+    maps.add_argument("--blocks", nargs="+", metavar="BLOCK", help="which blocks; all that ship if left out")
+    drawn = action("scenes", "Draw the first scenes that models of the laboratory are trained on, as one figure.")
+    drawn.add_argument("--out", dest="file", required=True, metavar="FILE", help=".png, .svg or .html")
+    drawn.add_argument("--count", type=int, default=100, metavar="N", help="how many scenes (%(default)s)")
+    drawn.add_argument("--set-up", default="centred", help="centred, aug or cue (%(default)s)")
+
 
 def run(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     """Do it; return the record for ``--json``, where that is asked for, and the lines to read."""
-    return {"evaluate": _evaluate, "show": _show, "findings": _findings, "claims": _claims}[options.action](options)
+    actions = {"evaluate": _evaluate, "show": _show, "findings": _findings, "claims": _claims}
+    return {**actions, "maps": _maps, "scenes": _scenes}[options.action](options)
 
 
 def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
@@ -115,6 +128,42 @@ def _findings(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     for set_up, some in found.items():
         told += [str(SET_UPS[set_up]), *lines(some), ""]
     return {"findings": [{"set_up": set_up, **one} for set_up, some in found.items() for one in record(some)]}, told
+
+
+def _maps(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    from explorer.lab.contact import maps_sheet
+    from explorer.lab.summary import shipped, shipped_blocks
+
+    check_writable(options.file)
+    blocks = _one_of("set-up", options.set_up, shipped_blocks())
+    wanted = options.blocks or list(blocks)
+    for block in wanted:
+        _one_of("block", block, {name: name for name in blocks})
+    return _drawn(maps_sheet(shipped(options.set_up), wanted), options.file)
+
+
+def _scenes(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    from explorer.lab.contact import scenes_sheet
+    from explorer.scenes import AUGMENTED, CENTRED, CUED
+
+    check_writable(options.file)
+    if not 1 <= options.count <= 1000:
+        raise ParameterError(f"--count is from 1 to 1000, got {options.count}")
+    sets = {"centred": CENTRED, "aug": AUGMENTED, "cue": CUED}
+    return _drawn(scenes_sheet(options.count, _one_of("set-up", options.set_up, sets)), options.file)
+
+
+def _one_of(what: str, name: str, there: Mapping[str, Found]) -> Found:
+    if name not in there:
+        raise ParameterError(f"there is no {what} '{name}'; there are: {', '.join(there)}")
+    return there[name]
+
+
+def _drawn(sheet: Sheet, file: str) -> tuple[dict[str, Any], list[str]]:
+    from explorer.figures.saving import save
+
+    save(sheet, file)
+    return {"files": [file]}, [f"wrote {file}"]
 
 
 def _show(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:

@@ -245,14 +245,14 @@ def _level(found: SetUp, headline: Headline) -> list[str]:
         return [
             sentences(
                 Message(
-                    "The native map has on the object, as a multiple of an even spread: {times}.", times=each(_times)
+                    "The native map has on the object, as a multiple of an even spread: {times}.", times=each(in_times)
                 ),
                 tail,
             )
         ]
     return [
         sentences(
-            Message("Grad-CAM has on the object, as a multiple of an even spread: {times}.", times=each(_times)), tail
+            Message("Grad-CAM has on the object, as a multiple of an even spread: {times}.", times=each(in_times)), tail
         )
     ]
 
@@ -330,7 +330,8 @@ def _loses(block: str, change: Estimate) -> str:
     )
 
 
-def _times(one: Estimate) -> str:
+def in_times(one: Estimate) -> str:
+    """A multiple in words, with its interval."""
     return _number(f"{one.mean:.2f}", one, 2, 1)
 
 
