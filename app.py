@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-
-from explorer.ui.page import serve
+import sys
 
 if __name__ == "__main__":
+    print("Starting: libraries first, then the models of the first view.", file=sys.stderr, flush=True)
+    # They take seconds to import.
+    from explorer.ui.page import serve
+
     # A Space's proxy reaches the app from outside its container; anywhere else the page stays on this machine.
     serve(host="0.0.0.0" if os.environ.get("SPACE_ID") else "127.0.0.1")

@@ -595,3 +595,24 @@ def test_wrong_probes_are_refused_in_one_line(
     assert words in printed.err
     assert printed.err.count("\n") == 1
     assert printed.out == ""
+
+
+@pytest.mark.parametrize("command", [["-m", "explorer", "serve", "--port", "0"], ["app.py"]])
+def test_serving_says_that_it_starts_before_it_imports_what_takes_seconds(command: list[str]) -> None:
+    root = Path(__file__).parents[1]
+    with subprocess.Popen(
+        [sys.executable, "-X", "importtime", *command],
+        cwd=root,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        imported = []
+        for line in process.stderr:
+            if "import time" not in line:
+                break
+            imported.append(line.rpartition("|")[2].strip())
+        process.kill()
+    assert line.startswith("Starting")
+    assert not {"gradio", "torch", "timm"} & set(imported)

@@ -45,6 +45,7 @@ def serve(options: argparse.Namespace) -> int:
     if getattr(options, "kinds", ()) and not heads:
         raise ParameterError("--head says what the outputs of a --model are; name one")
     temporary_folder()  # gradio needs one while it is imported
+    print("Starting: libraries first, then the models of the first view.", file=sys.stderr, flush=True)
     from explorer.ui.page import serve as open_page
 
     given: dict[str, Any] = {"lessons": options.lesson, "allow_hosts": options.allow_host}
