@@ -5,8 +5,9 @@ import { childrenOf, make, write } from "./dom.js";
 import { now } from "./shown.js";
 import { say, sayClass } from "./words.js";
 
+/** A probability as it is read. */
 /** @param {number | null} p */
-const percent = (p) => (p === null ? say("not a number") : p < 0.001 ? "< 0.1 %" : `${(100 * p).toFixed(1)} %`);
+export const percent = (p) => (p === null ? say("not a number") : p < 0.001 ? "< 0.1 %" : `${(100 * p).toFixed(1)} %`);
 
 /** Show the answer of a row's model. */
 /** @param {AnsweredRow} row */

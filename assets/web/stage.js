@@ -6,6 +6,7 @@ import { stayed } from "./answer.js";
 import { attention } from "./attention.js";
 import { attribution } from "./attribution.js";
 import { hear, tell } from "./bus.js";
+import { chips } from "./chips.js";
 import * as chosen from "./chosen.js";
 import { learnPalettes } from "./colours.js";
 import { make, need, write } from "./dom.js";
@@ -267,7 +268,7 @@ export const stage = (element, { options, server, given }) => {
   learnPalettes(options.palettes);
   bar = toolbar(Object.keys(options.palettes), isSide);
   keepLayers();
-  root.replaceChildren(bar.element, make("p", { class: "said" }, status, verdict), list, notes, foot);
+  root.replaceChildren(chips(), bar.element, make("p", { class: "said" }, status, verdict), list, notes, foot);
   width = list.clientWidth;
   place();
   listen(server);

@@ -91,3 +91,37 @@ def test_findings_are_those_of_the_laboratory_and_lead_to_where_they_are_seen(vi
     page.wait_for_function(
         "document.querySelector('#lecture select')?.selectedOptions[0]?.textContent.includes('Scale')"
     )
+
+
+def test_on_a_phone_the_answers_are_chips_below_the_picture_and_one_is_opened(chromium: Any, server: str):
+    page = chromium.new_page(
+        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, reduced_motion="reduce"
+    )
+    page.goto(server)
+    visit = Visit(page, server)
+    visit.settled("not moved")
+    chips = page.get_by_role("group", name="Answers").get_by_role("button")
+    assert chips.count() == 4
+    for at in range(4):
+        box = chips.nth(at).bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= 844
+        top = page.locator("#stage article.model").nth(at).locator(".top li").first
+        said = [top.locator(f".{part}").text_content() for part in ("label", "share")]
+        assert [chips.nth(at).locator(f".{part}").text_content() for part in ("what", "share")] == said
+    # The first that has a map; another where that is pressed, with its maps drawn.
+    assert [one.get_attribute("aria-pressed") for one in chips.all()] == ["false", "true", "false", "false"]
+    chips.nth(3).click()
+    rows = page.locator("#stage article.model")
+    assert [rows.nth(at).is_visible() for at in range(4)] == [False, False, False, True]
+    page.wait_for_function(
+        "document.querySelectorAll('#stage article.model')[3].querySelector('.attention canvas').width > 50"
+    )
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.evaluate("document.documentElement.scrollHeight") <= 3 * 844  # no more than two scrolls
+    push(visit, "Into the corner")
+    visit.settled("10 px right, 10 px up; rendered anew")
+    lost = ["lost" in (chips.nth(at).get_attribute("class") or "").split() for at in range(4)]
+    assert lost == ["lost" in (rows.nth(at).get_attribute("class") or "").split() for at in range(4)]
+    assert set(lost) == {True, False}
+    page.close()
