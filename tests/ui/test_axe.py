@@ -86,7 +86,9 @@ def test_axe_finds_nothing_serious(page: Any):
     found = {}
     for name, show in TABS.items():
         show(page)
-        page.wait_for_timeout(800)  # what fades in is there
+        # What is no answer to the present question is dimmed, and what fades in is there a little later.
+        page.wait_for_function("!('stale' in document.documentElement.dataset)")
+        page.wait_for_timeout(800)
         found[name] = _violations(page)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} scrolls sideways"
     assert {name: each for name, each in found.items() if each} == {}
