@@ -4,7 +4,7 @@
 import { coloured } from "./colours.js";
 import { childrenOf, make, write } from "./dom.js";
 import { headOf, layersOf, reach } from "./geometry.js";
-import { asker, askedFrom, rowsOf } from "./maps.js";
+import { asker, askedFrom, rowsOf, sinksOf, withoutSinks } from "./maps.js";
 import { floats } from "./numbers.js";
 import { badge, blank, drawNetwork, fit, hatch, note, paint, pinColour } from "./panel.js";
 import { choosePin } from "./pins.js";
@@ -130,8 +130,14 @@ const matrixOf = (row, map, { unit }) => {
 /** What has to be said about the rows that are shown. */
 /** @param {Row} row @param {MapOnPicture} map @param {Side} main */
 const notesOf = (row, map, main) => {
-  const { view } = now.look;
+  const { view, sinkless } = now.look;
+  const { cells, share: taken } = sinksOf(map, row.head, view === "before" ? 0 : 1);
+  const said = { count: cells.length, share: Math.round(100 * taken) };
   const lines = [say(map.note)];
+  if (cells.length) {
+    lines.unshift(cells.length === 1 ? say("{count} cell takes {share} % of the weight whatever asks.", said) : say("{count} cells take {share} % of the weight whatever asks.", said),
+      sinkless ? say("Hatched: hidden for that.") : "");
+  }
   if (main?.mean && row.head >= 0) lines.push(say("While it moves: the mean of all heads."));
   if (main?.prefix !== undefined && view !== "difference") {
     const share = (100 * main.prefix).toFixed(1);
@@ -156,7 +162,8 @@ const mapOnPicture = (row, data, images, number, map, { kind, unit, token, own }
     const found = [rowsOf(data, number, "before", pin), rowsOf(data, number, "after", pin)];
     const wanted = { before: [0], after: [1], pulled: [1], difference: [0, 1] }[view];
     if (wanted.some((side) => found[side] === undefined)) return undefined;
-    return { found, arrays: found.map((one) => (one ? headOf(one, rows * columns, row.head) : null)) };
+    const arrays = found.map((one) => (one ? headOf(one, rows * columns, row.head) : null));
+    return { found, arrays: now.look.sinkless ? arrays.map((one, side) => one && withoutSinks(one, sinksOf(map, row.head, side))) : arrays };
   };
   const sides = sidesOf(now.pin);
   if (sides === undefined) { row.missing = true; return null; }
@@ -171,7 +178,10 @@ const mapOnPicture = (row, data, images, number, map, { kind, unit, token, own }
   }
   note(part, notesOf(row, map, sides.found[view === "before" ? 0 : 1] ?? null));
   const strip = reach(map, askedFrom(data.move, now.pin, view === "after" ? "after" : "before"));
-  const valid = strip && shown.valid ? shown.valid.map((one, at) => one && strip[at]) : shown.valid || strip;
+  const within = strip && shown.valid ? shown.valid.map((one, at) => one && strip[at]) : shown.valid || strip;
+  const hidden = now.look.sinkless && shown.values.some(Number.isNaN);
+  const valid = hidden ? Uint8Array.from(shown.values, (value, at) => (Number.isNaN(value) || (within && !within[at]) ? 0 : 1)) : within;
+  const outside = (/** @type {number} */ at) => (Number.isNaN(shown.values[at]) ? say("hidden: takes weight whatever asks") : shown.valid ? say("not in the moved picture") : say("not on this line"));
   const head = row.head < 0 ? say("mean of {count} heads", { count: map.heads }) : say("head {number}", { number: row.head + 1 });
   return {
     key: `${map.kind} ${say(map.unit)} ${view === "difference"}`,
@@ -179,9 +189,9 @@ const mapOnPicture = (row, data, images, number, map, { kind, unit, token, own }
     fixed: map.kind === "gate" && view !== "difference" ? [0, 1] : null,
     signed: view === "difference",
     paint: (range) => {
-      paint(part, { values: shown.values, rows, columns, range, valid, signed: range.map === "diverging", outside: shown.valid ? say("not in the moved picture") : say("not on this line") }, data.size, under(data, images), {
+      paint(part, { values: shown.values, rows, columns, range, valid, signed: range.map === "diverging", outside }, data.size, under(data, images), {
         pins: map.query_grid && !own ? { move: data.move, when: view === "after" ? "after" : "before" } : null,
-        hatched: Boolean(shown.valid),
+        hatched: Boolean(shown.valid) || hidden,
         unit,
         words: `${say("Attention of {layer}, {head}", { layer: map.layer, head })}${own ? `, ${say("asked by the {token} token", { token: say(token) })}` : ""}, ${kind}, ${say("weights: {state}", { state: say(map.state) })}`,
       });

@@ -101,6 +101,7 @@ export const toolbar = (palettes, isSide) => {
       kind: msg("Maps of one kind and unit share a scale. Grad-CAM has one a model: activations of different networks have no unit in common."),
     }),
     check(msg("smooth"), "smooth", msg("blend neighbouring cells; the cells are what was computed")),
+    check(msg("Hide sinks"), "sinkless", msg("hatch the cells that take weight whatever asks, and scale the rest without them")),
     token, lay,
   ];
   keepLook(palettes);

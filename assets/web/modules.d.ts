@@ -60,6 +60,8 @@ export interface Look {
   map: string;
   scale: string;
   token: boolean;
+  /** whether attention sinks are hidden */
+  sinkless: boolean;
   layout: string;
 }
 
@@ -97,7 +99,8 @@ export interface Drawing {
 }
 /** Cells with values; what `valid` says 0 of shows nothing of the picture. */
 export interface Cells { values: Values; rows: number; columns: number; valid: ArrayLike<number> | null }
-export interface PaintedMap extends Cells { range: Range; signed?: boolean; outside?: string }
+/** `outside`: what is said of a cell that is not valid. */
+export interface PaintedMap extends Cells { range: Range; signed?: boolean; outside?: (at: number) => string }
 
 export interface Panel {
   element: HTMLElement;

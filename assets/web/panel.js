@@ -329,7 +329,7 @@ export const read = (part, event) => {
   const { x, y } = placeOf(part.canvas, event);
   const [row, column] = [Math.floor(y * shown.rows), Math.floor(x * shown.columns)];
   const at = row * shown.columns + column;
-  const value = shown.valid && !shown.valid[at] ? shown.outside || "" : digits(shown.values[at]);
+  const value = shown.valid && !shown.valid[at] ? shown.outside?.(at) ?? "" : digits(shown.values[at]);
   write(part.reading, say("row {row}, column {column}: {value}", { row: row + 1, column: column + 1, value }));
   // Beside the pointer, on the side where there is room.
   write(part.tip, `${value} · ${shown.unit}`);

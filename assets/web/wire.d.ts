@@ -35,6 +35,9 @@ export interface Prediction {
   top: { index: number; label: string; p: number }[];
 }
 
+/** Cells that take weight whatever asks, and their share of all weight: explorer/attention/sinks.py. */
+export interface Sinks { cells: number[]; share: number }
+
 interface MapFields {
   layer: string;
   module: string;
@@ -50,6 +53,8 @@ interface MapFields {
   layout: Text;
   query_grid: Size | null;
   prefix: string[];
+  /** before and after a move: of the mean over heads, then of each head; empty where there are none */
+  sinks: Sinks[][];
 }
 export interface MapOnPicture extends MapFields { grid: Size; rows: RowsOfQueries }
 export interface MatrixMap extends MapFields { grid: null; rows: RowsOfMatrix }

@@ -32,7 +32,7 @@ from explorer.kinds import KINDS
 from explorer.messages import Message, listed
 from explorer.models.spec import WEIGHTS_STATES
 from explorer.transforms import Transform
-from explorer.ui.arrays import Blob, matrices, matrix_bytes, queries_of
+from explorer.ui.arrays import Blob, matrices, matrix_bytes, queries_of, sinks_of
 from explorer.ui.request import Failure, Request
 from explorer.ui.words import dumps
 from explorer.view import View
@@ -261,6 +261,7 @@ def _map(one: AttentionMap, view: ModelView, blob: Blob, mean: bool) -> dict[str
         "layout": "" if layout is None else layout.name,
         "query_grid": None if layout is None or layout.query_grid is None else list(layout.query_grid),
         "prefix": [] if layout is None else list(layout.prefix),
+        "sinks": sinks_of(one),
     }
     described["rows"] = queries_of(one, view, blob, mean)
     return described
