@@ -63,7 +63,7 @@ const colourMap = (palettes) => {
 /** @param {string[]} palettes */
 const keepLook = (palettes) => {
   /** @type {Record<string, string[]>} */
-  const allowed = { view: Object.keys(VIEWS), map: palettes, scale: ["kind", "all", "own"], layout: ["", "side", "below"] };
+  const allowed = { view: Object.keys(VIEWS), map: palettes, scale: ["kind", "all", "own"], steps: ["linear", "percentile"], layout: ["", "side", "below"] };
   const usual = /** @type {Record<string, unknown>} */ (/** @type {unknown} */ (LOOK));
   const changed = () => Object.fromEntries(Object.entries(now.look).filter(([name, value]) => value !== usual[name]));
   state.keep("look", changed, (change) => {
@@ -97,7 +97,10 @@ export const toolbar = (palettes, isSide) => {
     share(msg("Opacity"), "opacity", msg("Opacity of the maps over the picture")),
     share(msg("Threshold"), "threshold", msg("Leave out what stays below this share of the scale")),
     colourMap(palettes),
-    chooser(msg("Scale"), "scale", { kind: msg("one for attention of a kind"), all: msg("one for all of a kind"), own: msg("each its own") }, {
+    chooser(msg("Scale"), "steps", { linear: msg("linear"), percentile: msg("percentile") }, {
+      percentile: msg("colours by the rank of a value within its map: small differences among many cells show; pointing tells the value"),
+    }),
+    chooser(msg("Shared scale"), "scale", { kind: msg("one for attention of a kind"), all: msg("one for all of a kind"), own: msg("each its own") }, {
       kind: msg("Maps of one kind and unit share a scale. Grad-CAM has one a model: activations of different networks have no unit in common."),
     }),
     check(msg("smooth"), "smooth", msg("blend neighbouring cells; the cells are what was computed")),

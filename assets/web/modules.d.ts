@@ -59,6 +59,8 @@ export interface Look {
   threshold: number;
   map: string;
   scale: string;
+  /** what colours are by: the values, or their ranks */
+  steps: "linear" | "percentile";
   token: boolean;
   /** whether attention sinks are hidden */
   sinkless: boolean;
@@ -156,6 +158,8 @@ export interface Row {
   parts: HTMLSelectElement;
   partDial: HTMLElement;
   others: HTMLElement;
+  heads: HTMLElement;
+  chooseHead: (head: number) => void;
   compute: HTMLButtonElement;
 }
 /** A row whose model has answered. */

@@ -100,6 +100,8 @@ export interface Answered {
   images: [number, number];
   predictions: [Prediction, Prediction];
   maps: AttentionMap[];
+  /** the number of the map that is shown where none was chosen, null without maps */
+  opens: number | null;
   attribution: Attribution | NoAttribution;
 }
 /** Why one model did not. */

@@ -60,7 +60,7 @@ def sinks(one: AttentionMap, item: int = 0) -> tuple[Sinks, ...]:
     mass = torch.zeros(1 + one.heads, cells)
     reached = torch.zeros(cells, dtype=torch.bool)
     asked = 0
-    for weights, keys in _asked(one, layout, item):
+    for weights, keys in by_group(one, layout, item):
         if weights.shape[1] < FEWEST:
             return ()
         if (keys == -1).any():
@@ -80,7 +80,7 @@ def _told(taken: Tensor, share: Tensor) -> Sinks:
     return Sinks(tuple(order.tolist()), float(share[order].sum()))
 
 
-def _asked(one: AttentionMap, layout: Layout, item: int) -> Iterator[tuple[Tensor, Tensor]]:
+def by_group(one: AttentionMap, layout: Layout, item: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Of each group the weights of its queries, (1 + heads, queries, keys), their mean first, and its keys."""
     _, groups, heads, queries, keys = one.weights.shape
     assert layout.query_index is not None

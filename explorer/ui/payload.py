@@ -23,6 +23,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from explorer.attention.dependence import opening_map
 from explorer.attention.maps import AttentionMap
 from explorer.comparison.compare import NO_MAP, REFUSED
 from explorer.comparison.result import ModelView, Prediction
@@ -72,11 +73,11 @@ def live(
     blob, images = Blob(), _Images()
     rows: list[dict[str, Any]] = []
     view, full = request.view, is_complete(slots, request.view)
-    for text, slot, colour in zip(view.texts, slots, colours_of(view.texts)):
+    for place, (text, slot, colour) in enumerate(zip(view.texts, slots, colours_of(view.texts))):
         if isinstance(slot, Failure):
             rows.append({"asked": text, "colour": colour, "spec": slot.spec, "error": slot.problem})
         else:
-            rows.append({"asked": text, "colour": colour, **_row(slot, request, blob, images, full, pending)})
+            rows.append({"asked": text, "colour": colour, **_row(place, slot, request, blob, images, full, pending)})
     return dumps(
         {
             "key": key,
@@ -141,6 +142,7 @@ def bank(slots: Sequence[ModelView | Failure], asked: View, key: str, complete: 
 
 
 def _row(
+    place: int,
     view: ModelView,
     request: Request,
     blob: Blob,
@@ -163,6 +165,7 @@ def _row(
         "images": [images.add(image) for image in view.images],
         "predictions": [_prediction(one) for one in view.predictions],
         "maps": [_map(one, view, blob, mean=not full) for one in view.maps],
+        "opens": looked_at(request.view, place, view),
         "attribution": _attribution(view, blob, pending),
     }
 
@@ -173,12 +176,12 @@ def _is(note: str, which: str) -> TypeGuard[Message]:
 
 
 def looked_at(asked: View, index: int, view: ModelView) -> int | None:
-    """The number of the map that is looked at: the last where nothing else was said."""
+    """The number of the map that is looked at: where none was said, one in which the query matters."""
     layer = asked.layers.get(index)
     if not view.maps:
         return None
     numbers = [number for number, one in enumerate(view.maps) if layer in (number, one.layer)]
-    return numbers[0] if numbers else len(view.maps) - 1
+    return numbers[0] if numbers else opening_map(view.maps, view.maps[0].weights.shape[0] - 1)
 
 
 def _move(transform: Transform, frame: tuple[int, int]) -> dict[str, Any]:

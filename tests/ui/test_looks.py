@@ -13,18 +13,12 @@ from explorer.comparison.compare import compare
 from explorer.models.loading import load
 from explorer.ui.scene import PRESETS
 
-from .test_stage import _asks, _is_hatch
+from .test_stage import SCENE, _asks, _is_hatch
 from .visit import Visit
 
 pytestmark = pytest.mark.browser
 
 ATTENTION = "#stage article:nth-of-type(2) .panel.attention canvas"
-
-
-def looks(visit: Visit, **change: Any) -> None:
-    """Change how maps are looked at, as a link does, and wait until they are drawn."""
-    visit.page.evaluate("(look) => explorer.state.apply({ look })", change)
-    visit.page.wait_for_timeout(150)
 
 
 def shown(visit: Visit, row: int, panel: str = "attention") -> dict[str, Any]:
@@ -70,3 +64,58 @@ def test_sinks_are_named_with_their_share_and_hidden_on_wish(visit: Visit):
     visit.page.wait_for_timeout(150)
     assert shown(visit, 1)["valid"] is None
     assert np.allclose(shown(visit, 1)["values"], row, rtol=2e-3, atol=1e-6)
+
+
+def test_percentiles_colour_by_rank_and_the_pointer_still_reads_the_value(visit: Visit):
+    value = shown(visit, 1)
+    before = visit.pixels(ATTENTION)
+    visit.page.get_by_text("How maps are drawn").click()
+    visit.page.get_by_role("button", name="percentile", exact=True).click()
+    visit.page.wait_for_timeout(150)
+    told = shown(visit, 1)
+    assert told["ends"] == ["percentile 0", "percentile 100"]
+    assert told["values"] == value["values"], "what is read is the value"
+    # Cells in the order of their values stand in the order of the scale's lightness, and fill all of it.
+    visit.page.get_by_label("over the picture", exact=True).uncheck()
+    visit.page.wait_for_timeout(150)
+    pixels = visit.pixels(ATTENTION)
+    assert np.abs(pixels - before).max() > 20
+    side = pixels.shape[0] / 12
+    light = [pixels[int((at // 12 + 0.5) * side), int((at % 12 + 0.5) * side)].mean() for at in range(144)]
+    order = np.argsort(told["values"])
+    assert (np.diff(np.array(light)[order]) > -2).all()
+    assert np.ptp(light) > 120
+    assert abs(np.median(light) - (min(light) + max(light)) / 2) < 25, "half of the cells lie in half of the scale"
+    canvas = visit.row(1).locator(".panel.attention canvas").first
+    box = canvas.bounding_box()
+    canvas.hover(position={"x": box["width"] * 3.5 / 12, "y": box["height"] * 5.5 / 12})
+    said = visit.row(1).locator(".panel.attention .reading").text_content() or ""
+    assert float(said.split(": ")[1]) == pytest.approx(value["values"][5 * 12 + 3], rel=6e-3)
+    visit.page.wait_for_function("location.hash.includes('steps:percentile')")
+
+
+def test_heads_stand_in_a_row_and_are_chosen_by_click_and_key(visit: Visit):
+    heads = visit.row(1).locator(".heads button")
+    assert heads.count() == 5, "the mean and four heads"
+    assert visit.row(0).locator(".heads button").count() == 0, "a convolution has none"
+    view = compare([load("lab/mhsa")], SCENE, method=None).rows[0]
+    assert heads.nth(0).get_attribute("aria-pressed") == "true"
+    heads.nth(3).click()
+    visit.page.wait_for_timeout(150)
+    one = view.maps[-1]
+    assert np.allclose(shown(visit, 1)["values"], one.row(view.queries[0], head=2).flatten(), rtol=2e-3, atol=1e-6)
+    assert [heads.nth(at).get_attribute("aria-pressed") for at in range(5)] == ["false"] * 3 + ["true", "false"]
+    heads.nth(2).focus()
+    visit.page.keyboard.press("Enter")
+    visit.page.wait_for_timeout(150)
+    assert np.allclose(shown(visit, 1)["values"], one.row(view.queries[0], head=1).flatten(), rtol=2e-3, atol=1e-6)
+    assert visit.row(1).get_by_label("Head of model 2").input_value() == "2"
+    # The small map is the head's own: it is lightest where the head looks most.
+    visit.page.get_by_label("Layer of model 2").fill("0")
+    visit.page.wait_for_timeout(150)
+    small = visit.pixels("#stage article:nth-of-type(2) .heads button:nth-of-type(5) canvas").mean(-1)
+    row = view.maps[0].row(view.queries[0], head=3)
+    at = int(row.argmax())
+    height, width = small.shape
+    y, x = int((at // 12 + 0.5) * height / 12), int((at % 12 + 0.5) * width / 12)
+    assert small[y, x] == small.max()
