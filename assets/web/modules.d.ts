@@ -65,6 +65,10 @@ export interface Look {
   /** whether attention sinks are hidden */
   sinkless: boolean;
   layout: string;
+  /** each model by itself, or one minus another: the numbers of the two, from 1 */
+  show: "each" | "minus";
+  first: string;
+  second: string;
 }
 
 /** The page's whole state. */

@@ -129,6 +129,8 @@ export interface LiveAnswer extends AskedOf {
   lost: string;
   rows: AnswerRow[];
   images: string[];
+  /** how much of each cell of the frame a scene's object covers, 0 to 255, before and after the move; none of a picture */
+  masks: Numbers[];
   complete: boolean;
   blob: string;
 }

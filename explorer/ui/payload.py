@@ -25,6 +25,7 @@ from torch import Tensor
 
 from explorer.attention.dependence import opening_map
 from explorer.attention.maps import AttentionMap
+from explorer.attention.mass import by_area
 from explorer.comparison.compare import NO_MAP, REFUSED
 from explorer.comparison.result import ModelView, Prediction
 from explorer.figures.looks import colours_of
@@ -47,6 +48,8 @@ LIVE_BYTES = 1_500_000
 LOOKED_AT_BYTES, BANK_BYTES = 32_000_000, 6_000_000
 #: Pictures of at most this many pixels a side are sent as they are.
 EXACT_SIDE = 112
+#: Cells a side of the grid on which the object of a scene is told.
+MASK_SIDE = 48
 
 
 def asked_of(view: View) -> dict[str, Any]:
@@ -92,6 +95,7 @@ def live(
             "lost": request.lost,
             "rows": rows,
             "images": images.texts,
+            "masks": [blob.add(_cover(mask), "u1") for mask in request.masks()],
             "complete": full,
             "blob": blob.text(),
         }
@@ -139,6 +143,12 @@ def bank(slots: Sequence[ModelView | Failure], asked: View, key: str, complete: 
     return json.dumps(
         {"key": key, "layers": list(asked.layer_of_each), "rows": rows, "blob": blob.text()}, allow_nan=False
     )
+
+
+def _cover(mask: Tensor) -> Tensor:
+    """How much of each cell of a coarse grid a mask covers, 0 to 255: fine enough for shares in whole percent."""
+    grid = (min(mask.shape[0], MASK_SIDE), min(mask.shape[1], MASK_SIDE))
+    return (by_area(mask, grid) * 255).round()
 
 
 def _row(

@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from explorer.attention.mass import by_area
 from explorer.attention.sinks import sinks
 from explorer.comparison.compare import compare
 from explorer.models.loading import load
+from explorer.scenes import render
 from explorer.ui.scene import PRESETS
 
 from .test_stage import SCENE, _asks, _is_hatch
@@ -119,3 +122,59 @@ def test_heads_stand_in_a_row_and_are_chosen_by_click_and_key(visit: Visit):
     height, width = small.shape
     y, x = int((at // 12 + 0.5) * height / 12), int((at % 12 + 0.5) * width / 12)
     assert small[y, x] == small.max()
+
+
+def on_object(values: torch.Tensor, mask: torch.Tensor) -> float:
+    """The share of a map's positive weight that lies on an object."""
+    positive = values.clamp(min=0).double()
+    return float((positive * by_area(mask, (values.shape[0], values.shape[1]))).sum() / positive.sum())
+
+
+def test_one_model_minus_another_is_the_difference_of_their_shares_with_a_verdict(visit: Visit):
+    visit.page.get_by_text("How maps are drawn").click()
+    panel = visit.page.locator("#stage .minus")
+    assert panel.is_hidden()
+    visit.page.get_by_role("button", name="A minus B", exact=True).click()
+    visit.page.get_by_label("The model A").select_option("2")
+    visit.page.get_by_label("The model B").select_option("4")
+    visit.page.wait_for_timeout(200)
+    assert panel.locator("h2").text_content() == "Self-attention minus C2f + coordinate attention"
+    texts = ["lab/mhsa", "lab/ca_c2f"]
+    names = ["Self-attention", "C2f + coordinate attention"]
+    rows = compare([load(text) for text in texts], SCENE).rows
+    mask = render(SCENE, 48).masks[0] > 0
+    found = [row.attributions[1].values for row in rows if row.attributions]
+    assert len(found) == 2
+    # The numbers of the sentence are the library's.
+    percents = [round(100 * on_object(one, mask)) for one in found]
+    assert percents[0] != percents[1]
+    more = int(percents[1] > percents[0])
+    said = panel.locator(".attribution .about").text_content() or ""
+    assert said.startswith(
+        f"{names[more]} rests more on the star: {max(percents)} % of its evidence against {min(percents)} %."
+    )
+    # Both ends of the one scale are the largest difference of shares, in percentage points.
+    assert found[0].shape == found[1].shape
+    one, two = (values.clamp(min=0) / values.clamp(min=0).sum() for values in found)
+    ends = [float(text) for text in panel.locator(".attribution .scale span:not(.strip)").all_text_contents()]
+    assert ends[1] == pytest.approx(float((one - two).abs().max()) * 100, rel=2e-2)
+    assert ends[0] == -ends[1]
+    alike = spearman(one.flatten(), two.flatten())
+    assert float(said.split("two: ")[1].split(" ")[0]) == pytest.approx(alike, abs=0.02)
+    # A model without a map says so, and the link keeps the two.
+    visit.page.get_by_label("The model A").select_option("1")
+    visit.page.wait_for_timeout(200)
+    assert panel.locator(".attention .blank").text_content() == "No such map here: Convolution."
+    visit.page.wait_for_function("location.hash.includes('show:minus;second:4')")
+    visit.page.get_by_role("button", name="each model", exact=True).click()
+    visit.page.wait_for_timeout(200)
+    assert panel.is_hidden()
+
+
+def spearman(one: torch.Tensor, two: torch.Tensor) -> float:
+    """Rank correlation, equal values having the middle of their ranks."""
+
+    def ranks(values: torch.Tensor) -> torch.Tensor:
+        return (values[:, None] > values).double().sum(1) + (values[:, None] == values).double().sum(1) / 2
+
+    return float(torch.corrcoef(torch.stack([ranks(one), ranks(two)]))[0, 1])
