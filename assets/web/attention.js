@@ -1,15 +1,16 @@
 // The attention map of a row.
 /** @import { Decoded, Drawing, Range, Row } from "./modules" */
 /** @import { Answered, AttentionMap, MapOnPicture, MatrixMap } from "./wire" */
-import { coloured } from "./colours.js";
 import { childrenOf, make, write } from "./dom.js";
 import { headOf, layersOf, reach } from "./geometry.js";
-import { asker, askedFrom, rowsOf } from "./maps.js";
+import { showHeads } from "./heads.js";
+import { asker, askedFrom, rowsOf, sinksOf, withoutSinks } from "./maps.js";
 import { floats } from "./numbers.js";
 import { badge, blank, drawNetwork, fit, hatch, note, paint, pinColour } from "./panel.js";
 import { choosePin } from "./pins.js";
 import * as questions from "./question.js";
 import { now } from "./shown.js";
+import { drawSmall } from "./small.js";
 import { MARKED, under, viewed } from "./views.js";
 import { say } from "./words.js";
 
@@ -20,7 +21,10 @@ import { say } from "./words.js";
 /** @param {Row} row @param {Answered} data */
 const chooseMap = (row, data) => {
   const layers = layersOf(data.maps);
-  if (row.layer === null || row.layer >= layers.length) row.layer = layers.length - 1;
+  if (row.layer === null || row.layer >= layers.length) {
+    const opens = layers.findIndex(({ numbers }) => numbers.includes(data.opens ?? -1));
+    row.layer = opens < 0 ? layers.length - 1 : opens;
+  }
   const own = layers[row.layer].numbers;
   const names = own.length > 1 ? own.map((number) => data.maps[number].part) : [];
   const wanted = names.indexOf(row.part ?? "");
@@ -65,8 +69,7 @@ const showOthers = (row, data, map, range, sidesOf) => {
     if (sides === undefined) { row.missing = true; return; }
     const shown = viewed(sides.arrays[0], sides.arrays[1], rows, columns, data.move);
     if (!shown) { context.fillStyle = hatch(context); context.fillRect(0, 0, canvas.width, canvas.height); return; }
-    context.imageSmoothingEnabled = now.look.smooth;
-    context.drawImage(coloured(shown.values, rows, columns, range, shown.valid), 0, 0, canvas.width, canvas.height);
+    drawSmall(context, { values: shown.values, rows, columns, range, valid: shown.valid });
   });
 };
 
@@ -130,8 +133,14 @@ const matrixOf = (row, map, { unit }) => {
 /** What has to be said about the rows that are shown. */
 /** @param {Row} row @param {MapOnPicture} map @param {Side} main */
 const notesOf = (row, map, main) => {
-  const { view } = now.look;
+  const { view, sinkless } = now.look;
+  const { cells, share: taken } = sinksOf(map, row.head, view === "before" ? 0 : 1);
+  const said = { count: cells.length, share: Math.round(100 * taken) };
   const lines = [say(map.note)];
+  if (cells.length) {
+    lines.unshift(cells.length === 1 ? say("{count} cell takes {share} % of the weight whatever asks.", said) : say("{count} cells take {share} % of the weight whatever asks.", said),
+      sinkless ? say("Hatched: hidden for that.") : "");
+  }
   if (main?.mean && row.head >= 0) lines.push(say("While it moves: the mean of all heads."));
   if (main?.prefix !== undefined && view !== "difference") {
     const share = (100 * main.prefix).toFixed(1);
@@ -150,13 +159,18 @@ const mapOnPicture = (row, data, images, number, map, { kind, unit, token, own }
   const part = row.attention;
   const { view } = now.look;
   const [rows, columns] = map.grid;
-  /** One pin's rows of the chosen head, before and after; undefined where they are not here. */
-  /** @param {number} pin */
-  const sidesOf = (pin) => {
+  /** One pin's rows of a head, before and after; undefined where they are not here. */
+  /** @param {number} pin @param {number} head */
+  const sidesOf = (pin, head = row.head) => {
     const found = [rowsOf(data, number, "before", pin), rowsOf(data, number, "after", pin)];
     const wanted = { before: [0], after: [1], pulled: [1], difference: [0, 1] }[view];
     if (wanted.some((side) => found[side] === undefined)) return undefined;
-    return { found, arrays: found.map((one) => (one ? headOf(one, rows * columns, row.head) : null)) };
+    const arrays = found.map((one) => (one ? headOf(one, rows * columns, head) : null));
+    return { found, arrays: now.look.sinkless ? arrays.map((one, side) => one && withoutSinks(one, sinksOf(map, head, side))) : arrays };
+  };
+  const shownOf = (/** @type {number} */ head) => {
+    const own = sidesOf(now.pin, head);
+    return own && viewed(own.arrays[0], own.arrays[1], rows, columns, data.move);
   };
   const sides = sidesOf(now.pin);
   if (sides === undefined) { row.missing = true; return null; }
@@ -171,7 +185,10 @@ const mapOnPicture = (row, data, images, number, map, { kind, unit, token, own }
   }
   note(part, notesOf(row, map, sides.found[view === "before" ? 0 : 1] ?? null));
   const strip = reach(map, askedFrom(data.move, now.pin, view === "after" ? "after" : "before"));
-  const valid = strip && shown.valid ? shown.valid.map((one, at) => one && strip[at]) : shown.valid || strip;
+  const within = strip && shown.valid ? shown.valid.map((one, at) => one && strip[at]) : shown.valid || strip;
+  const hidden = now.look.sinkless && shown.values.some(Number.isNaN);
+  const valid = hidden ? Uint8Array.from(shown.values, (value, at) => (Number.isNaN(value) || (within && !within[at]) ? 0 : 1)) : within;
+  const outside = (/** @type {number} */ at) => (Number.isNaN(shown.values[at]) ? say("hidden: takes weight whatever asks") : shown.valid ? say("not in the moved picture") : say("not on this line"));
   const head = row.head < 0 ? say("mean of {count} heads", { count: map.heads }) : say("head {number}", { number: row.head + 1 });
   return {
     key: `${map.kind} ${say(map.unit)} ${view === "difference"}`,
@@ -179,13 +196,15 @@ const mapOnPicture = (row, data, images, number, map, { kind, unit, token, own }
     fixed: map.kind === "gate" && view !== "difference" ? [0, 1] : null,
     signed: view === "difference",
     paint: (range) => {
-      paint(part, { values: shown.values, rows, columns, range, valid, signed: range.map === "diverging", outside: shown.valid ? say("not in the moved picture") : say("not on this line") }, data.size, under(data, images), {
+      paint(part, { values: shown.values, rows, columns, range, valid, signed: range.map === "diverging", outside }, data.size, under(data, images), {
         pins: map.query_grid && !own ? { move: data.move, when: view === "after" ? "after" : "before" } : null,
-        hatched: Boolean(shown.valid),
+        hatched: Boolean(shown.valid) || hidden,
         unit,
         words: `${say("Attention of {layer}, {head}", { layer: map.layer, head })}${own ? `, ${say("asked by the {token} token", { token: say(token) })}` : ""}, ${kind}, ${say("weights: {state}", { state: say(map.state) })}`,
       });
       showOthers(row, data, map, range, sidesOf);
+      // While it moves, a large map comes as the mean of its heads.
+      if (!sides.found.some((one) => one?.mean)) showHeads(row, map.heads, data.size, map.grid, shownOf);
     },
   };
 };
@@ -198,9 +217,10 @@ const mapOnPicture = (row, data, images, number, map, { kind, unit, token, own }
 export const attention = (row, data, images) => {
   row.attention.element.classList.toggle("mapless", !data.maps.length);
   row.others.hidden = true;
-  if (!data.maps.length) { showNone(row, data); return null; }
+  if (!data.maps.length) { row.heads.hidden = true; showNone(row, data); return null; }
   const number = chooseMap(row, data);
   const map = data.maps[number];
   const words = describe(row, map);
+  if (!map.grid) row.heads.hidden = true;
   return map.grid ? mapOnPicture(row, data, images, number, map, words) : matrixOf(row, map, words);
 };

@@ -46,7 +46,7 @@ export const attribution = (row, data, images) => {
     key: `${found.method} ${say(found.unit)} ${view === "difference"}`,
     arrays: view === "difference" ? [arrays.difference] : [arrays.before, arrays.after],
     signed: view === "difference",
-    paint: (range) => paint(part, { values: arrays[view], rows, columns, range, valid, outside: say("not in the moved picture"), signed: range.map === "diverging" },
+    paint: (range) => paint(part, { values: arrays[view], rows, columns, range, valid, outside: () => say("not in the moved picture"), signed: range.map === "diverging" },
       data.size, under(data, images), {
         hatched: Boolean(valid),
         unit: say(found.unit || "attribution"),

@@ -82,7 +82,10 @@ export const pullBack = (values, rows, columns, move) => {
     const [left, top] = [Math.floor(x - 0.5), Math.floor(y - 0.5)];
     const [right, low] = [x - 0.5 - left, y - 0.5 - top];
     const at = (/** @type {number} */ row, /** @type {number} */ column) => values[fold(row, rows) * columns + fold(column, columns)];
-    return (1 - low) * ((1 - right) * at(top, left) + right * at(top, left + 1)) + low * ((1 - right) * at(top + 1, left) + right * at(top + 1, left + 1));
+    // What has no weight is not read: it may be a cell that is hidden, which is not a number.
+    const part = (/** @type {number} */ weight, /** @type {number} */ row, /** @type {number} */ column) => (weight ? weight * at(row, column) : 0);
+    return part((1 - low) * (1 - right), top, left) + part((1 - low) * right, top, left + 1)
+      + part(low * (1 - right), top + 1, left) + part(low * right, top + 1, left + 1);
   };
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {

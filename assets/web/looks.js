@@ -1,6 +1,7 @@
 // How maps are looked at: the toolbar over the answers, and the part of the state that keeps it.
 /** @import { Look } from "./modules" */
 import { tell } from "./bus.js";
+import * as chosen from "./chosen.js";
 import { make, write } from "./dom.js";
 import { LOOK, now } from "./shown.js";
 import * as state from "./state.js";
@@ -60,10 +61,31 @@ const colourMap = (palettes) => {
   return { show: () => { select.value = now.look.map; }, element: make("label", { class: "share" }, make("span", { text: say("Colours") }), select) };
 };
 
+//: Places of models, as people count.
+const PLACES = ["1", "2", "3", "4", "5", "6"];
+/** Which of the models are A and B. */
+/** @param {"first" | "second"} name @param {string} label @returns {Control} */
+const whose = (name, label) => {
+  const select = make("select", { "aria-label": say(label), onchange: () => look({ [name]: select.value }) });
+  return {
+    element: make("label", { class: "share" }, make("span", { text: name === "first" ? "A" : "B" }), select),
+    show: () => {
+      const models = chosen.models();
+      if (select.dataset.models !== models.join()) {
+        select.dataset.models = models.join();
+        select.replaceChildren(...models.map((model, at) => make("option", { value: PLACES[at], text: model })));
+      }
+      select.value = now.look[name];
+      if (select.parentElement) select.parentElement.hidden = now.look.show !== "minus";
+    },
+  };
+};
+
 /** @param {string[]} palettes */
 const keepLook = (palettes) => {
   /** @type {Record<string, string[]>} */
-  const allowed = { view: Object.keys(VIEWS), map: palettes, scale: ["kind", "all", "own"], layout: ["", "side", "below"] };
+  const allowed = { view: Object.keys(VIEWS), map: palettes, scale: ["kind", "all", "own"], steps: ["linear", "percentile"], layout: ["", "side", "below"],
+    show: ["each", "minus"], first: PLACES, second: PLACES };
   const usual = /** @type {Record<string, unknown>} */ (/** @type {unknown} */ (LOOK));
   const changed = () => Object.fromEntries(Object.entries(now.look).filter(([name, value]) => value !== usual[name]));
   state.keep("look", changed, (change) => {
@@ -93,14 +115,22 @@ export const toolbar = (palettes, isSide) => {
   const token = check(msg("class token asks"), "token", msg("show what the class token attends to, in models that have one"));
   token.element.classList.add("token");
   const drawn = [
+    chooser(msg("Show"), "show", { each: msg("each model"), minus: msg("A minus B") }, {
+      minus: msg("the maps of two models, each as shares of its own weight, subtracted"),
+    }),
+    whose("first", msg("The model A")), whose("second", msg("The model B")),
     check(msg("over the picture"), "overlay", msg("lay the maps over the picture in grey")),
     share(msg("Opacity"), "opacity", msg("Opacity of the maps over the picture")),
     share(msg("Threshold"), "threshold", msg("Leave out what stays below this share of the scale")),
     colourMap(palettes),
-    chooser(msg("Scale"), "scale", { kind: msg("one for attention of a kind"), all: msg("one for all of a kind"), own: msg("each its own") }, {
+    chooser(msg("Scale"), "steps", { linear: msg("linear"), percentile: msg("percentile") }, {
+      percentile: msg("colours by the rank of a value within its map: small differences among many cells show; pointing tells the value"),
+    }),
+    chooser(msg("Shared scale"), "scale", { kind: msg("one for attention of a kind"), all: msg("one for all of a kind"), own: msg("each its own") }, {
       kind: msg("Maps of one kind and unit share a scale. Grad-CAM has one a model: activations of different networks have no unit in common."),
     }),
     check(msg("smooth"), "smooth", msg("blend neighbouring cells; the cells are what was computed")),
+    check(msg("Hide sinks"), "sinkless", msg("hatch the cells that take weight whatever asks, and scale the rest without them")),
     token, lay,
   ];
   keepLook(palettes);

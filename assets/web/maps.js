@@ -1,5 +1,5 @@
 // The numbers of the maps that are shown: rows of attention out of answers and banks.
-/** @import { AttentionMap, Answered, MapOnPicture, Move, RowsOfQueries, Size, Weights } from "./wire" */
+/** @import { AttentionMap, Answered, MapOnPicture, Move, RowsOfQueries, Sinks, Size, Weights } from "./wire" */
 /** @import { Blob } from "./modules" */
 /** @import { Place } from "./view" */
 import { cell, forward } from "./geometry.js";
@@ -16,6 +16,19 @@ const stays = () => questions.get().pin === "place";
 /** Name of the token that asks in this map: a pin's number, or a prefix token where that is wanted and there. */
 /** @param {AttentionMap} map @param {number} pin */
 export const asker = (map, pin) => (now.look.token && map.prefix.length ? map.prefix[0] : String(map.query_grid ? pin : 0));
+
+/** @type {Sinks} */
+const NONE = { cells: [], share: 0 };
+/** The sinks of a head of a map, -1 for the mean, before (0) or after (1) a move. */
+/** @param {AttentionMap} map @param {number} head @param {number} side @returns {Sinks} */
+export const sinksOf = (map, head, side) => map.sinks[side]?.[head + 1] ?? NONE;
+/** A map's values with nothing where its sinks are. */
+/** @param {Float32Array} values @param {Sinks} sinks */
+export const withoutSinks = (values, { cells }) => {
+  const left = Float32Array.from(values);
+  for (const cell of cells) left[cell] = NaN;
+  return left;
+};
 
 /** Where a pin asks from, "before" or "after" a move; null where the place has left the picture. */
 /** @param {Move} move @param {number} pin @param {When} when @returns {Place | null} */

@@ -59,8 +59,16 @@ export interface Look {
   threshold: number;
   map: string;
   scale: string;
+  /** what colours are by: the values, or their ranks */
+  steps: "linear" | "percentile";
   token: boolean;
+  /** whether attention sinks are hidden */
+  sinkless: boolean;
   layout: string;
+  /** each model by itself, or one minus another: the numbers of the two, from 1 */
+  show: "each" | "minus";
+  first: string;
+  second: string;
 }
 
 /** The page's whole state. */
@@ -97,7 +105,8 @@ export interface Drawing {
 }
 /** Cells with values; what `valid` says 0 of shows nothing of the picture. */
 export interface Cells { values: Values; rows: number; columns: number; valid: ArrayLike<number> | null }
-export interface PaintedMap extends Cells { range: Range; signed?: boolean; outside?: string }
+/** `outside`: what is said of a cell that is not valid. */
+export interface PaintedMap extends Cells { range: Range; signed?: boolean; outside?: (at: number) => string }
 
 export interface Panel {
   element: HTMLElement;
@@ -153,6 +162,8 @@ export interface Row {
   parts: HTMLSelectElement;
   partDial: HTMLElement;
   others: HTMLElement;
+  heads: HTMLElement;
+  chooseHead: (head: number) => void;
   compute: HTMLButtonElement;
 }
 /** A row whose model has answered. */

@@ -8,6 +8,7 @@ import { make, penOf, write } from "./dom.js";
 import { carried } from "./geometry.js";
 import { askedFrom } from "./maps.js";
 import { digits, numbers } from "./numbers.js";
+import { ranked } from "./percentile.js";
 import { placeOf } from "./pointing.js";
 import * as questions from "./question.js";
 import { now } from "./shown.js";
@@ -270,7 +271,8 @@ export const paint = (part, map, size, under, { pins, unit, words, hatched = fal
   const { width, height } = context.canvas;
   context.globalAlpha = 1;
   context.clearRect(0, 0, width, height);
-  const cells = coloured(map.values, map.rows, map.columns, map.range, above(map, look.threshold));
+  const drawn = look.steps === "percentile" ? ranked(map) : map;
+  const cells = coloured(drawn.values, map.rows, map.columns, drawn.range, above(drawn, look.threshold));
   if (under && look.overlay) {
     fill(context, under.grey, Math.max(...size));
     context.globalAlpha = look.opacity;
@@ -280,8 +282,9 @@ export const paint = (part, map, size, under, { pins, unit, words, hatched = fal
   context.globalAlpha = 1;
   if (hatched && map.valid) hatchCells(context, map, map.valid);
   if (pins) drawPins(context, pins.move, pins.when);
-  write(part.low, digits(map.range.low));
-  write(part.high, digits(map.range.high));
+  const end = (/** @type {number} */ value) => (drawn === map ? digits(value) : say("percentile {number}", { number: value }));
+  write(part.low, end(drawn.range.low));
+  write(part.high, end(drawn.range.high));
   const colours = map.range.map === "sequential" ? look.map : map.range.map;
   if (part.strip.dataset.colours !== colours) {
     part.strip.dataset.colours = colours;
@@ -341,7 +344,7 @@ export const read = (part, event) => {
   const { x, y } = placeOf(part.canvas, event);
   const [row, column] = [Math.floor(y * shown.rows), Math.floor(x * shown.columns)];
   const at = row * shown.columns + column;
-  const value = shown.valid && !shown.valid[at] ? shown.outside || "" : digits(shown.values[at]);
+  const value = shown.valid && !shown.valid[at] ? shown.outside?.(at) ?? "" : digits(shown.values[at]);
   write(part.reading, say("row {row}, column {column}: {value}", { row: row + 1, column: column + 1, value }));
   // Beside the pointer, on the side where there is room.
   write(part.tip, `${value} · ${shown.unit}`);

@@ -65,6 +65,8 @@ const begun = (index, choose) => {
     parts,
     partDial: make("label", { class: "dial" }, make("span", { text: say("Map") }), parts),
     others: make("div", { class: "others" }),
+    heads: make("div", { class: "heads", role: "group", "aria-label": say("Heads of model {number}", { number }), hidden: true }),
+    chooseHead: (head) => choose({ head }),
     compute: make("button", { type: "button", class: "main", text: say("Compute"), hidden: true, onclick: () => compute() }),
   };
 };
@@ -84,7 +86,7 @@ export const makeRow = (index, redraw) => {
     const found = isAnswered(data) ? layersOf(data.maps).findIndex(({ module }) => path === module || path.startsWith(`${module} (`)) : -1;
     if (found >= 0) choose({ layer: found });
   });
-  row.attention.element.append(row.others, make("div", { class: "dials" }, row.layerDial.element, row.partDial, row.headDial.element));
+  row.attention.element.append(row.others, make("div", { class: "dials" }, row.layerDial.element, row.partDial, row.headDial.element, row.heads));
   row.attribution.blank.after(row.compute);
   row.element.append(row.headline, row.problem, row.notes, make("div", { class: "panels" },
     row.seen.element,

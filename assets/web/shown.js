@@ -6,7 +6,8 @@ import * as chosen from "./chosen.js";
 /** How maps are looked at where nothing else was chosen. */
 /** @type {Look} */
 export const LOOK = {
-  view: "after", overlay: true, opacity: 0.7, smooth: false, threshold: 0, map: "cividis", scale: "kind", token: false, layout: "",
+  view: "after", overlay: true, opacity: 0.7, smooth: false, threshold: 0, map: "cividis", scale: "kind", steps: "linear", token: false, sinkless: false, layout: "",
+  show: "each", first: "1", second: "2",
 };
 
 /** @type {{answer: Answer | null, bank: DecodedBank | null, images: Decoded[], pin: number, look: Look}} */

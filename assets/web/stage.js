@@ -2,6 +2,7 @@
 /** @import { Answer, AnsweredRow, Call, Decoded, DecodedBank, Row } from "./modules" */
 /** @import { Place } from "./view" */
 /** @import { Bank, LiveAnswer, StageOptions } from "./wire" */
+import { against } from "./against.js";
 import { stayed } from "./answer.js";
 import { attention } from "./attention.js";
 import { attribution } from "./attribution.js";
@@ -35,6 +36,8 @@ const verdict = make("span", { class: "verdicts" });
 const notes = make("p", { class: "picture-notes" });
 /** @type {ReturnType<typeof toolbar> | null} */
 let bar = null;
+/** @type {ReturnType<typeof against> | null} */
+let beside = null;
 /** @type {DOMStringMap} what the part says of itself */
 let dataset = {};
 let width = 0; // of the list, px
@@ -78,6 +81,7 @@ const draw = () => {
   paintAll(live().map((row) => attention(row, row.data, now.images)).filter((one) => one !== null), shared);
   // Activations of different networks have no unit in common.
   paintAll(live().map((row) => attribution(row, row.data, now.images)).filter((one) => one !== null), now.look.scale === "all");
+  beside?.show(now.images);
   bar?.legend(!now.answer.identity, now.look.view !== "difference" && live().some(({ attribution: { shown } }) => shown?.range.map === "diverging"));
   mark();
 };
@@ -268,7 +272,8 @@ export const stage = (element, { options, server, given }) => {
   learnPalettes(options.palettes);
   bar = toolbar(Object.keys(options.palettes), isSide);
   keepLayers();
-  root.replaceChildren(chips(), bar.element, make("p", { class: "said" }, status, verdict), list, notes, foot);
+  beside = against();
+  root.replaceChildren(chips(), bar.element, make("p", { class: "said" }, status, verdict), beside.element, list, notes, foot);
   width = list.clientWidth;
   place();
   listen(server);

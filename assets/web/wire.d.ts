@@ -35,6 +35,9 @@ export interface Prediction {
   top: { index: number; label: string; p: number }[];
 }
 
+/** Cells that take weight whatever asks, and their share of all weight: explorer/attention/sinks.py. */
+export interface Sinks { cells: number[]; share: number }
+
 interface MapFields {
   layer: string;
   module: string;
@@ -50,6 +53,8 @@ interface MapFields {
   layout: Text;
   query_grid: Size | null;
   prefix: string[];
+  /** before and after a move: of the mean over heads, then of each head; empty where there are none */
+  sinks: Sinks[][];
 }
 export interface MapOnPicture extends MapFields { grid: Size; rows: RowsOfQueries }
 export interface MatrixMap extends MapFields { grid: null; rows: RowsOfMatrix }
@@ -95,6 +100,8 @@ export interface Answered {
   images: [number, number];
   predictions: [Prediction, Prediction];
   maps: AttentionMap[];
+  /** the number of the map that is shown where none was chosen, null without maps */
+  opens: number | null;
   attribution: Attribution | NoAttribution;
 }
 /** Why one model did not. */
@@ -122,6 +129,8 @@ export interface LiveAnswer extends AskedOf {
   lost: string;
   rows: AnswerRow[];
   images: (string | Numbers)[];
+  /** how much of each cell of the frame a scene's object covers, 0 to 255, before and after the move; none of a picture */
+  masks: Numbers[];
   complete: boolean;
   blob: string;
 }

@@ -6,15 +6,17 @@ float16 keeps 11 bits: more than a colour or three printed digits can show.
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from explorer.attention.layouts.weights import DotProduct
-from explorer.attention.maps import AttentionMap
+from explorer.attention.maps import AttentionMap, Weights
+from explorer.attention.sinks import Sinks, sinks
 from explorer.comparison.compare import Pair
 from explorer.comparison.result import ModelView
 from explorer.geometry import Point
@@ -84,6 +86,24 @@ def _one_row(one: AttentionMap, query: Point | str | None, item: int, blob: Blob
     if one.layout is not None and one.layout.prefix and one.kind == "pairwise":
         entry["prefix"] = round(float(prefix.sum(1).mean()), 5)
     return entry
+
+
+#: Sinks of weights that are alive: at every step of a drag those of the picture before it moved are asked for again.
+_KNOWN: WeakKeyDictionary[Weights, tuple[Sinks, ...]] = WeakKeyDictionary()
+
+
+def sinks_of(one: AttentionMap) -> list[list[dict[str, Any]]]:
+    """The sinks of the mean over heads and of each head, before and after; empty where there are none."""
+    pair = one.weights
+    sides = (pair.before, pair.after) if isinstance(pair, Pair) else (pair, pair)
+    found = []
+    for weights in sides:
+        if weights not in _KNOWN:
+            _KNOWN[weights] = sinks(replace(one, weights=weights))
+        found.append(_KNOWN[weights])
+    if not any(each.cells for side in found for each in side):
+        return []
+    return [[{"cells": list(each.cells), "share": round(each.share, 4)} for each in side] for side in found]
 
 
 def _matrix(one: AttentionMap, item: int, blob: Blob) -> dict[str, Any]:

@@ -23,7 +23,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from explorer.attention.dependence import opening_map
 from explorer.attention.maps import AttentionMap
+from explorer.attention.mass import by_area
 from explorer.comparison.compare import NO_MAP, REFUSED
 from explorer.comparison.result import ModelView, Prediction
 from explorer.figures.looks import colours_of
@@ -32,7 +34,7 @@ from explorer.kinds import KINDS
 from explorer.messages import Message, listed
 from explorer.models.spec import WEIGHTS_STATES
 from explorer.transforms import Transform
-from explorer.ui.arrays import Blob, matrices, matrix_bytes, queries_of
+from explorer.ui.arrays import Blob, matrices, matrix_bytes, queries_of, sinks_of
 from explorer.ui.request import Failure, Request
 from explorer.ui.words import dumps
 from explorer.view import View
@@ -46,6 +48,8 @@ LIVE_BYTES = 1_500_000
 LOOKED_AT_BYTES, BANK_BYTES = 32_000_000, 6_000_000
 #: Pictures of at most this many pixels a side are sent as they are.
 EXACT_SIDE = 112
+#: Cells a side of the grid on which the object of a scene is told.
+MASK_SIDE = 48
 
 
 def asked_of(view: View) -> dict[str, Any]:
@@ -73,11 +77,11 @@ def live(
     images = _Images(blob)
     rows: list[dict[str, Any]] = []
     view, full = request.view, is_complete(slots, request.view)
-    for text, slot, colour in zip(view.texts, slots, colours_of(view.texts)):
+    for place, (text, slot, colour) in enumerate(zip(view.texts, slots, colours_of(view.texts))):
         if isinstance(slot, Failure):
             rows.append({"asked": text, "colour": colour, "spec": slot.spec, "error": slot.problem})
         else:
-            rows.append({"asked": text, "colour": colour, **_row(slot, request, blob, images, full, pending)})
+            rows.append({"asked": text, "colour": colour, **_row(place, slot, request, blob, images, full, pending)})
     return dumps(
         {
             "key": key,
@@ -92,6 +96,7 @@ def live(
             "lost": request.lost,
             "rows": rows,
             "images": images.told,
+            "masks": [blob.add(_cover(mask), "u1") for mask in request.masks()],
             "complete": full,
             "blob": blob.text(),
         }
@@ -141,7 +146,14 @@ def bank(slots: Sequence[ModelView | Failure], asked: View, key: str, complete: 
     )
 
 
+def _cover(mask: Tensor) -> Tensor:
+    """How much of each cell of a coarse grid a mask covers, 0 to 255: fine enough for shares in whole percent."""
+    grid = (min(mask.shape[0], MASK_SIDE), min(mask.shape[1], MASK_SIDE))
+    return (by_area(mask, grid) * 255).round()
+
+
 def _row(
+    place: int,
     view: ModelView,
     request: Request,
     blob: Blob,
@@ -164,6 +176,7 @@ def _row(
         "images": [images.add(image) for image in view.images],
         "predictions": [_prediction(one) for one in view.predictions],
         "maps": [_map(one, view, blob, mean=not full) for one in view.maps],
+        "opens": looked_at(request.view, place, view),
         "attribution": _attribution(view, blob, pending),
     }
 
@@ -174,12 +187,12 @@ def _is(note: str, which: str) -> TypeGuard[Message]:
 
 
 def looked_at(asked: View, index: int, view: ModelView) -> int | None:
-    """The number of the map that is looked at: the last where nothing else was said."""
+    """The number of the map that is looked at: where none was said, one in which the query matters."""
     layer = asked.layers.get(index)
     if not view.maps:
         return None
     numbers = [number for number, one in enumerate(view.maps) if layer in (number, one.layer)]
-    return numbers[0] if numbers else len(view.maps) - 1
+    return numbers[0] if numbers else opening_map(view.maps, view.maps[0].weights.shape[0] - 1)
 
 
 def _move(transform: Transform, frame: tuple[int, int]) -> dict[str, Any]:
@@ -265,6 +278,7 @@ def _map(one: AttentionMap, view: ModelView, blob: Blob, mean: bool) -> dict[str
         "layout": "" if layout is None else layout.name,
         "query_grid": None if layout is None or layout.query_grid is None else list(layout.query_grid),
         "prefix": [] if layout is None else list(layout.prefix),
+        "sinks": sinks_of(one),
     }
     described["rows"] = queries_of(one, view, blob, mean)
     return described

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from PIL.Image import Image
+from torch import Tensor
 
 from explorer.messages import Message
 from explorer.scenes import Scene, cues, motion, render
@@ -76,6 +77,13 @@ class Request:
         named = repr((self.picture, view.models, view.transform, places))
         return hashlib.sha256(named.encode()).hexdigest()[:16]
 
+    def masks(self) -> tuple[Tensor, ...]:
+        """Where a scene's object is before and after the move, (height, width) bool each; empty for a picture."""
+        if not isinstance(self.source, Scene):
+            return ()
+        moved = motion.moved(self.source, self.view.transform, self.frame)
+        return _mask(self.source, self.frame[0]), _mask(moved, self.frame[0])
+
     @property
     def truth(self) -> str:
         """The class of a scene, "" for a picture."""
@@ -103,9 +111,15 @@ class Request:
 
 
 @lru_cache(maxsize=256)
+def _mask(scene: Scene, side: int) -> Tensor:
+    """Where a scene's object is: (side, side) bool."""
+    return render(scene, side).masks[0] > 0
+
+
+@lru_cache(maxsize=256)
 def _lost(scene: Scene, frame: tuple[int, int]) -> tuple[str, ...]:
     """What has to be said of a scene whose object is not wholly inside the frame, by its mask."""
-    mask = render(scene, frame[0]).masks[0] > 0
+    mask = _mask(scene, frame[0])
     if not mask.any():
         return (_GONE,)
     # An object that ends at the frame's edge is cut there: none of the shapes has such an edge of its own.

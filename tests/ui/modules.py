@@ -13,7 +13,7 @@ EXPOSED = """(() => {
             shown, state, ways, words } = (await import(new URL("page.js", file))).modules;
         window.explorer = {
             ...bus, ...follow, chosen, link, question, scenery, state, lesson, ways,
-            maps: { ...geometry, ...maps }, now: shown.now, looked: shown.looked,
+            maps: { ...geometry, ...maps }, now: shown.now, rows: shown.rows, looked: shown.looked,
             compute: methods.compute, pinColour: panel.pinColour,
             tab: ways.current, openTab: ways.open,
             say: words.say, setLanguage: words.setLanguage, language: words.language,
