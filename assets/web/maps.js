@@ -21,7 +21,7 @@ export const asker = (map, pin) => (now.look.token && map.prefix.length ? map.pr
 const NONE = { cells: [], share: 0 };
 /** The sinks of a head of a map, -1 for the mean, before (0) or after (1) a move. */
 /** @param {AttentionMap} map @param {number} head @param {number} side @returns {Sinks} */
-export const sinksOf = (map, head, side) => map.sinks[side]?.[head + 1] ?? NONE;
+export const sinksOf = (map, head, side) => map.sinks?.[side]?.[head + 1] ?? NONE;
 /** A map's values with nothing where its sinks are. */
 /** @param {Float32Array} values @param {Sinks} sinks */
 export const withoutSinks = (values, { cells }) => {

@@ -54,7 +54,8 @@ interface MapFields {
   query_grid: Size | null;
   prefix: string[];
   /** before and after a move: of the mean over heads, then of each head; empty where there are none */
-  sinks: Sinks[][];
+  /** null of a map that nobody looks at */
+  sinks: Sinks[][] | null;
 }
 export interface MapOnPicture extends MapFields { grid: Size; rows: RowsOfQueries }
 export interface MatrixMap extends MapFields { grid: null; rows: RowsOfMatrix }

@@ -162,6 +162,7 @@ def _row(
     pending: str,
 ) -> dict[str, Any]:
     height, width = view.images[0].shape[-2:]
+    opens = looked_at(request.view, place, view)
     return {
         "spec": view.spec,
         "state": view.state,
@@ -175,8 +176,8 @@ def _row(
         "move": _move(request.places((height, width)), (height, width)),
         "images": [images.add(image) for image in view.images],
         "predictions": [_prediction(one) for one in view.predictions],
-        "maps": [_map(one, view, blob, mean=not full) for one in view.maps],
-        "opens": looked_at(request.view, place, view),
+        "maps": [_map(one, view, blob, mean=not full, looked=number == opens) for number, one in enumerate(view.maps)],
+        "opens": opens,
         "attribution": _attribution(view, blob, pending),
     }
 
@@ -260,7 +261,7 @@ def _unit(one: AttentionMap) -> str:
     return one.unit if said else listed([Message(kind), one.unit], "{first}; {rest}")
 
 
-def _map(one: AttentionMap, view: ModelView, blob: Blob, mean: bool) -> dict[str, Any]:
+def _map(one: AttentionMap, view: ModelView, blob: Blob, mean: bool, looked: bool) -> dict[str, Any]:
     layout = one.layout
     described: dict[str, Any] = {
         "layer": one.layer,
@@ -278,7 +279,8 @@ def _map(one: AttentionMap, view: ModelView, blob: Blob, mean: bool) -> dict[str
         "layout": "" if layout is None else layout.name,
         "query_grid": None if layout is None or layout.query_grid is None else list(layout.query_grid),
         "prefix": [] if layout is None else list(layout.prefix),
-        "sinks": sinks_of(one),
+        # Looking for them takes as long as a layer of the forward pass: of the map that is looked at.
+        "sinks": sinks_of(one) if looked else None,
     }
     described["rows"] = queries_of(one, view, blob, mean)
     return described
