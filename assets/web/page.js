@@ -17,7 +17,7 @@ import { stage } from "./stage.js";
 import * as ways from "./ways.js";
 import * as words from "./words.js";
 
-export { chose, opened, openedBias } from "./ways.js";
+export { arrived, chose, folded, opened, openedBias } from "./ways.js";
 export { save };
 
 /** @typedef {Pick<Handles, "props" | "watch">} Told */
@@ -45,6 +45,10 @@ const PARTS = { code, bundle, progress, own };
 /** @type {Record<string, () => Promise<Draws>>} */
 const LATER = {
   cards: async () => (await import("./cards.js")).cards,
+  findings: async () => (await import("./findings.js")).findings,
+  factors: async () => (await import("./factors.js")).factors,
+  boxes: async () => (await import("./boxes.js")).boxes,
+  claims: async () => (await import("./claims.js")).claims,
   lecture: async () => (await import("./lecture.js")).lecture,
   probe: async () => (await import("./biases.js")).probe,
   working: async () => (await import("./biases.js")).working,

@@ -11,10 +11,13 @@ const root = document.documentElement;
 let tabNames = [];
 /** @type {string[]} */
 let blockNames = [];
+/** @type {string[]} */
+let foldNames = [];
 let biasCount = 0;
 let tab = "";
 let bias = 1;
 let block = "";
+let fold = "";
 /** @type {Trigger | null} asks gradio; null until it hears */
 let trigger = null;
 /** @type {[string, unknown][]} what was wanted before */
@@ -50,13 +53,28 @@ export const openedBias = (number) => { bias = number; tell("state"); };
 /** @param {string} name */
 export const chose = (name) => { block = name; tell("chose", name); tell("state"); };
 
+/** A fold of the laboratory is open, or closed. */
+/** @param {string} name @param {boolean} isOpen */
+export const folded = (name, isOpen) => {
+  if (isOpen) fold = name;
+  else if (fold === name) fold = "";
+  tell("state");
+};
+
 /** @param {unknown} name */
 const noTab = (name) => say("There is no tab “{name}”.", { name: String(name) });
+
+/** Gradio has opened what a link leads to: bring it to the top of the screen. */
+export const arrived = () => {
+  const element = document.getElementById(`lab-${fold}`);
+  // Gradio draws what it has opened in the next frame.
+  if (element) requestAnimationFrame(() => requestAnimationFrame(() => element.scrollIntoView({ block: "start" })));
+};
 
 /** Begin with what the page opens with. */
 /** @param {WaysOptions} options */
 export const begin = (options) => {
-  ({ tabs: tabNames, blocks: blockNames, biases: biasCount } = options);
+  ({ tabs: tabNames, blocks: blockNames, biases: biasCount, folds: foldNames } = options);
   tab = options.opens;
   root.dataset.tab = tab;
   state.keep("tab", current, (name) => {
@@ -72,6 +90,12 @@ export const begin = (options) => {
   state.keep("block", () => (tab === "blocks" ? block : ""), (name) => {
     if (typeof name !== "string" || !blockNames.includes(name)) return say("There is no block “{name}”.", { name: String(name) });
     ask("block", { name });
+    return "";
+  });
+  state.keep("fold", () => (tab === "lab" ? fold : ""), (name) => {
+    if (typeof name !== "string" || !foldNames.includes(name)) return say("There is no part “{name}” of the laboratory.", { name: String(name) });
+    fold = name;
+    ask("fold", { name });
     return "";
   });
 };
