@@ -2,6 +2,7 @@
 /** @import { Handles } from "./modules" */
 /** @import { ClaimsBoard } from "./wire" */
 import { make, need } from "./dom.js";
+import { arrived } from "./ways.js";
 import { say } from "./words.js";
 
 /** @param {ClaimsBoard["groups"][number]["claims"][number]} claim */
@@ -21,6 +22,7 @@ export const claims = (element, { props, watch }) => {
       make("div", { class: "board" }, ...groups.map(({ verdict, colour, claims: own }) => make("section", { style: `--verdict:${colour}` },
         make("h4", {}, make("span", { class: "mark", style: `background:${colour}` }), `${say(verdict)} (${own.length})`), ...own.map(drawn)))),
       make("p", { class: "hint", text: say(note) }));
+    arrived();
   };
   show();
   watch("value", show);

@@ -3,6 +3,7 @@
 /** @import { FindingRow, LargeFinding } from "./wire" */
 import { waysOf } from "./cards.js";
 import { make, need } from "./dom.js";
+import { arrived } from "./ways.js";
 import { say } from "./words.js";
 
 //: About as many steps has an axis.
@@ -47,6 +48,7 @@ export const findings = (element, { props, watch }) => {
     const found = JSON.parse(props.value);
     root.replaceChildren(make("div", { class: "large" }, ...found.map((one) => make("article", {},
       make("h3", { text: say(one.name) }), make("p", { class: "sentence", text: say(one.sentence) }), figure(one), waysOf(one)))));
+    arrived();
   };
   show();
   watch("value", show);

@@ -18,6 +18,7 @@ let tab = "";
 let bias = 1;
 let block = "";
 let fold = "";
+let wanted = ""; // the fold that a link leads to
 /** @type {Trigger | null} asks gradio; null until it hears */
 let trigger = null;
 /** @type {[string, unknown][]} what was wanted before */
@@ -64,12 +65,12 @@ export const folded = (name, isOpen) => {
 /** @param {unknown} name */
 const noTab = (name) => say("There is no tab “{name}”.", { name: String(name) });
 
-/** Gradio has opened what a link leads to: bring it to the top of the screen. */
+/** Bring what a link leads to to the top of the screen: whenever something above it is drawn, until the visitor acts. */
 export const arrived = () => {
-  const element = document.getElementById(`lab-${fold}`);
-  // Gradio draws what it has opened in the next frame.
-  if (element) requestAnimationFrame(() => requestAnimationFrame(() => element.scrollIntoView({ block: "start" })));
+  if (wanted) document.getElementById(`lab-${wanted}`)?.scrollIntoView({ block: "start" });
 };
+const stay = () => { wanted = ""; };
+for (const act of ["wheel", "touchmove", "pointerdown", "keydown"]) addEventListener(act, stay, { capture: true, passive: true });
 
 /** Begin with what the page opens with. */
 /** @param {WaysOptions} options */
@@ -94,7 +95,7 @@ export const begin = (options) => {
   });
   state.keep("fold", () => (tab === "lab" ? fold : ""), (name) => {
     if (typeof name !== "string" || !foldNames.includes(name)) return say("There is no part “{name}” of the laboratory.", { name: String(name) });
-    fold = name;
+    fold = wanted = name;
     ask("fold", { name });
     return "";
   });

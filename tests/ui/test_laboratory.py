@@ -146,7 +146,11 @@ def test_links_arrive_at_what_is_folded_and_open_it(page: Any, server: str, chro
     other.set_default_timeout(SLOW)
     other.goto(f"{server}#tab=lab&fold=detection")
     other.locator("#lab-boxes figure").first.wait_for()
-    assert -40 < top(other, "lab-detection") < HEIGHT / 2
+    other.locator("#lab-claims details").first.wait_for()
+    other.wait_for_function(
+        "(most) => Math.abs(document.getElementById('lab-detection').getBoundingClientRect().top) < most",
+        arg=HEIGHT / 2,
+    )
     other.goto(f"{server}#tab=lab&fold=nothing")
     other.get_by_text("There is no part “nothing” of the laboratory.").wait_for()
     other.close()
