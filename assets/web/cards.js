@@ -1,6 +1,8 @@
 // What the laboratory found: a card a finding, with its two numbers drawn and the ways to where it is seen.
-/** @import { CardsOptions, FindingCard } from "./wire" */
-import { make, need } from "./dom.js";
+/** @import { Handles } from "./modules" */
+/** @import { CardsServer, FindingCard, FindingWays } from "./wire" */
+import { make, need, whenNear } from "./dom.js";
+import { asking } from "./live.js";
 import { say } from "./words.js";
 
 /** @param {FindingCard["bars"][number]} bar @param {number} most */
@@ -11,15 +13,24 @@ const drawn = ({ name, colour, value, low, high, text }, most) => {
   return make("li", {}, make("span", { class: "name", text: say(name) }), track, make("span", { class: "number", text: say(text) }));
 };
 
-/** Draw the cards. */
-/** @param {HTMLElement} element @param {{options: CardsOptions}} handles */
-export const cards = (element, { options }) => {
-  need(element, ".part").replaceChildren(
+/** The ways from a finding to where it is seen. */
+/** @param {FindingWays} ways */
+export const waysOf = ({ view, lesson }) => make("p", { class: "ways" },
+  make("a", { href: `#tab=compare&${view}`, text: say("See it") }), make("a", { href: lesson, text: say("The lesson") }),
+  make("a", { href: "#tab=lab&fold=measurements", text: say("All measurements") }));
+
+/** Draw the cards once they come near the screen: the first view does not wait for the laboratory's table. */
+/** @param {HTMLElement} element @param {Pick<Handles<unknown, unknown, CardsServer>, "server">} handles */
+export const cards = (element, { server }) => {
+  const root = need(element, ".part");
+  /** @param {FindingCard[]} found */
+  const draw = (found) => root.replaceChildren(...(found.length ? [
     make("h2", { text: say("What the laboratory found") }),
-    make("div", { class: "cards" }, ...options.map(({ name, sentence, bars, view, lesson }) => {
+    make("div", { class: "cards" }, ...found.map(({ name, sentence, bars, ...ways }) => {
       const most = Math.max(...bars.map(({ value, high }) => Math.max(value, high ?? value)), 1e-9);
       return make("article", {}, make("h3", { text: say(name) }), make("p", { text: say(sentence) }),
-        make("ul", {}, ...bars.map((bar) => drawn(bar, most))),
-        make("p", { class: "ways" }, make("a", { href: `#tab=compare&${view}`, text: say("See it") }), make("a", { href: lesson, text: say("The lesson") }), make("a", { href: "#tab=lab", text: say("All measurements") })));
-    })));
+        make("ul", {}, ...bars.map((bar) => drawn(bar, most))), waysOf(ways));
+    }))] : []));
+  const ask = asking(server.cards, { deliver: (/** @type {string} */ text) => draw(JSON.parse(text)), failed: (why) => root.replaceChildren(make("p", { class: "hint", text: why })) });
+  whenNear(element, () => ask(() => ({})));
 };

@@ -1,6 +1,9 @@
 // Making and finding elements. Text is always text: nothing that came from elsewhere is ever read as markup.
 /** @import { Attributes } from "./modules" */
 
+//: How far beyond the screen is near it.
+const NEAR_PX = 300;
+
 /** Make an element: {text, class, on…: listener, …} and its children. */
 /**
  * @template {keyof HTMLElementTagNameMap} Tag
@@ -49,4 +52,15 @@ export const penOf = (canvas, settings) => {
   const pen = canvas.getContext("2d", settings);
   if (pen) return pen;
   throw new Error("This browser does not draw on a canvas.");
+};
+
+/** Do something once an element is on the screen or near it, and shown. */
+/** @param {Element} element @param {() => void} act */
+export const whenNear = (element, act) => {
+  const watching = new IntersectionObserver((looks) => {
+    if (!looks.some(({ isIntersecting }) => isIntersecting)) return;
+    watching.disconnect();
+    act();
+  }, { rootMargin: `${NEAR_PX}px` });
+  watching.observe(element);
 };

@@ -80,6 +80,7 @@ export interface State {
   tab: string;
   bias: number | "";
   block: string;
+  fold: string;
   lecture: { lesson: string; step: number; revealed: boolean } | null;
 }
 

@@ -2,12 +2,16 @@
 /** @import { GradiosHandles, Handles, Opening } from "./modules" */
 import { probe, working } from "./biases.js";
 import { explanation } from "./blocks.js";
+import { boxes } from "./boxes.js";
 import { hear, tell } from "./bus.js";
 import { cards } from "./cards.js";
+import { claims } from "./claims.js";
 import * as chosen from "./chosen.js";
 import { controls } from "./controls.js";
 import { example } from "./example.js";
+import { factors } from "./factors.js";
 import * as figures from "./figures.js";
+import { findings } from "./findings.js";
 import { lecture } from "./lecture.js";
 import * as lesson from "./lesson.js";
 import * as link from "./link.js";
@@ -24,7 +28,7 @@ import { stage } from "./stage.js";
 import * as ways from "./ways.js";
 import * as words from "./words.js";
 
-export { chose, opened, openedBias } from "./ways.js";
+export { arrived, chose, folded, opened, openedBias } from "./ways.js";
 export { save };
 
 /** @typedef {Pick<Handles, "props" | "watch">} Told */
@@ -47,7 +51,9 @@ const own = (_element, { props, watch }) => watch("value", () => {
 /** @typedef {(element: HTMLElement, handles: any) => void} Draws each part says what its own handles are */
 //: Parts that are drawn when they come, by the names that explorer/ui gives them.
 /** @type {Record<string, Draws>} */
-const PARTS = { cards, lecture, probe, working, sheet, explanation, example, code, bundle, progress, own };
+const PARTS = {
+  cards, findings, factors, boxes, claims, lecture, probe, working, sheet, explanation, example, code, bundle, progress, own,
+};
 
 /** Wait for the styles: nothing is drawn that would be laid out anew. */
 const styled = () => Promise.all([.../** @type {NodeListOf<HTMLLinkElement>} */ (document.querySelectorAll("link[rel=stylesheet]"))]

@@ -11,10 +11,14 @@ const root = document.documentElement;
 let tabNames = [];
 /** @type {string[]} */
 let blockNames = [];
+/** @type {string[]} */
+let foldNames = [];
 let biasCount = 0;
 let tab = "";
 let bias = 1;
 let block = "";
+let fold = "";
+let wanted = ""; // the fold that a link leads to
 /** @type {Trigger | null} asks gradio; null until it hears */
 let trigger = null;
 /** @type {[string, unknown][]} what was wanted before */
@@ -50,13 +54,28 @@ export const openedBias = (number) => { bias = number; tell("state"); };
 /** @param {string} name */
 export const chose = (name) => { block = name; tell("chose", name); tell("state"); };
 
+/** A fold of the laboratory is open, or closed. */
+/** @param {string} name @param {boolean} isOpen */
+export const folded = (name, isOpen) => {
+  if (isOpen) fold = name;
+  else if (fold === name) fold = "";
+  tell("state");
+};
+
 /** @param {unknown} name */
 const noTab = (name) => say("There is no tab “{name}”.", { name: String(name) });
+
+/** Bring what a link leads to to the top of the screen: whenever something above it is drawn, until the visitor acts. */
+export const arrived = () => {
+  if (wanted) document.getElementById(`lab-${wanted}`)?.scrollIntoView({ block: "start" });
+};
+const stay = () => { wanted = ""; };
+for (const act of ["wheel", "touchmove", "pointerdown", "keydown"]) addEventListener(act, stay, { capture: true, passive: true });
 
 /** Begin with what the page opens with. */
 /** @param {WaysOptions} options */
 export const begin = (options) => {
-  ({ tabs: tabNames, blocks: blockNames, biases: biasCount } = options);
+  ({ tabs: tabNames, blocks: blockNames, biases: biasCount, folds: foldNames } = options);
   tab = options.opens;
   root.dataset.tab = tab;
   state.keep("tab", current, (name) => {
@@ -72,6 +91,12 @@ export const begin = (options) => {
   state.keep("block", () => (tab === "blocks" ? block : ""), (name) => {
     if (typeof name !== "string" || !blockNames.includes(name)) return say("There is no block “{name}”.", { name: String(name) });
     ask("block", { name });
+    return "";
+  });
+  state.keep("fold", () => (tab === "lab" ? fold : ""), (name) => {
+    if (typeof name !== "string" || !foldNames.includes(name)) return say("There is no part “{name}” of the laboratory.", { name: String(name) });
+    fold = wanted = name;
+    ask("fold", { name });
     return "";
   });
 };

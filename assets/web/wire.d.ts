@@ -290,7 +290,7 @@ export interface Probe {
 }
 
 export interface MastheadOptions { notice: Text; languages: Record<string, string>; build: string }
-export interface WaysOptions { tabs: string[]; opens: string; blocks: string[]; biases: number }
+export interface WaysOptions { tabs: string[]; opens: string; blocks: string[]; biases: number; folds: string[] }
 export interface ModelsOptions {
   most: number;
   /** one a line */
@@ -311,15 +311,43 @@ export interface SceneSample { name: string; alt: string; scene: Required<Scene>
 export interface PhotographSample { name: string; alt: string; image: string }
 export interface SamplesOptions { scenes: SceneSample[]; photographs: PhotographSample[] }
 export interface StageOptions { palettes: Record<string, string[]> }
-/** explorer/ui/cards.py; `view` and `lesson` are links within the page */
-export interface FindingCard {
+/** explorer/ui/cards.py; links within the page */
+export interface FindingWays { view: string; lesson: string }
+export interface FindingBar { name: Text; colour: string; value: number; low: number | null; high: number | null; text: Text }
+export interface FindingCard extends FindingWays { name: Text; sentence: Text; bars: FindingBar[] }
+/** Gives the cards as JSON. */
+export interface CardsServer { cards: (body: unknown) => Promise<unknown> }
+/** A block's number; `named` where it is drawn in its colour. */
+export interface FindingRow extends FindingBar { named: boolean }
+export interface LargeFinding extends FindingWays { name: Text; sentence: Text; rows: FindingRow[]; axis: Text; caption: Text }
+/** Two blocks, each trained in two ways. */
+export interface FactorTable {
   name: Text;
+  axis: Text;
+  columns: { name: Text; colour: string }[];
+  rows: { name: Text; cells: { value: number; text: Text }[] }[];
   sentence: Text;
-  view: string;
-  lesson: string;
-  bars: { name: Text; colour: string; value: number; low: number | null; high: number | null; text: Text }[];
 }
-export type CardsOptions = FindingCard[];
+/** explorer/ui/boxes.py; edges: left, top, right and bottom, shares of the frame */
+export interface DrawnBoxes {
+  scenes: { image: string; boxes: { edges: number[]; label: string }[] }[];
+  panels: {
+    name: Text;
+    colour: string;
+    precision: Text;
+    scenes: { boxes: { edges: number[]; label: string; score: number; found: boolean }[]; said: Text }[];
+    problem: Text;
+  }[];
+  note: Text;
+}
+/** Gives them as JSON. */
+export interface BoxesServer { boxes: (body: unknown) => Promise<unknown> }
+/** explorer/ui/tabs/lab.py: claims by their verdicts, each with the test that decided */
+export interface ClaimsBoard {
+  title: Text;
+  groups: { verdict: Text; colour: string; claims: { sentence: Text; what: Text; effect: Text; tests: Text[] }[] }[];
+  note: Text;
+}
 export interface ProbeOptions { bias: string; question: Text; intro: Text; probes: Probe[] }
 export interface WorkingOptions { bias: string }
 

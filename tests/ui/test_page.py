@@ -152,6 +152,7 @@ def test_tabs_explain_the_blocks_and_report_the_laboratory(visit: Visit):
     visit.page.get_by_label("c2f", exact=True).click()
     text.get_by_text("CSP").first.wait_for()
     visit.page.get_by_role("tab", name="Laboratory").click()
+    visit.page.get_by_role("button", name="All measurements").click()
     panels = visit.page.locator("#lab .js-plotly-plot")
     visit.page.wait_for_function("() => document.querySelectorAll('#lab .js-plotly-plot').length === 8")
     assert panels.first.is_visible()

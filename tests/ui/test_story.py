@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from explorer.ui.cards import drawn
+from explorer.ui.cards import cards
 
+from .unpack import read
 from .visit import Visit
 
 pytestmark = pytest.mark.browser
@@ -79,9 +80,11 @@ def test_the_line_is_true_for_other_models_and_pictures(visit: Visit):
 
 def test_findings_are_those_of_the_laboratory_and_lead_to_where_they_are_seen(visit: Visit):
     page = visit.page
+    assert page.locator("#cards article").count() == 0, "the laboratory's table is read when they are looked at"
+    page.locator("#cards").scroll_into_view_if_needed()
     page.wait_for_selector("#cards article")
     texts = page.locator("#cards article > p:not(.ways)").all_text_contents()
-    assert texts == [str(card["sentence"]) for card in drawn()]
+    assert texts == [card["sentence"] for card in read(cards())]
     page.locator("#cards article").first.get_by_role("link", name="See it").click()
     page.wait_for_function("explorer.question.get().dx === 8 && explorer.models?.length !== 4")
     visit.settled("8 px right; rendered anew")

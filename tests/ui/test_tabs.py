@@ -21,6 +21,7 @@ from explorer.geometry import Point
 from explorer.lab import summary
 from explorer.lab.claims import CLAIMS
 from explorer.lab.findings import SET_UPS
+from explorer.lab.judging import judge_claims
 from explorer.lab.networks import manifest
 from explorer.lab.summary import CONTROL
 from explorer.lab.table import load_table
@@ -33,6 +34,7 @@ from explorer.ui import fitted
 from explorer.ui.answers import Answers
 from explorer.ui.fitted import split
 from explorer.ui.handlers import Handlers
+from explorer.ui.live import Live
 from explorer.ui.tabs import blocks, lab
 from explorer.ui.worker import Worker
 
@@ -203,7 +205,11 @@ def test_the_page_starts_without_the_rows_of_the_table(monkeypatch):
     for one in (summary.shipped, summary.shipped_index, summary.shipped_blocks):
         one.cache_clear()
     with gr.Blocks():
-        lab.draw(Worker(), gr.Tab(), gr.Textbox())
+        worker = Worker()
+        answers = Answers(folders=False)
+        folds = lab.draw(worker, Live(worker, ""), answers, gr.Tab(), gr.Textbox(), gr.Textbox())
+    assert list(folds) == ["detection", "measurements"]
+    assert not any(fold.open for fold in folds.values())
     assert lab.blocks_of(lab.there()[0])
 
 
@@ -219,7 +225,7 @@ def test_a_set_up_is_drawn_with_its_table_and_findings():
         assert names == set(wanted)
         for line in said:
             assert all(low is None or low <= y <= high for _, y, low, high in line["points"])
-    said, sheet, looked, claims, runs = lab.tell(set_up, wanted)
+    said, sheet, looked, runs = lab.tell(set_up, wanted)
     assert len(figures) + 1 == len(lab.ORDER)
     assert "In distribution" in said
     rows = read(sheet)["rows"]
@@ -227,10 +233,24 @@ def test_a_set_up_is_drawn_with_its_table_and_findings():
     held = read(looked)
     assert [len(row["cells"]) for row in held["rows"]] == [3] * 10
     assert any("again" in english(row["cells"][0]["text"]) for row in held["rows"])
-    assert [row["name"] for row in read(claims)["rows"]] == [one.sentence for one in CLAIMS]
     assert all(not cell["alike"] for row in rows if row["name"] == CONTROL for cell in row["cells"])
     assert [row["name"] for row in read(runs)["rows"]] == wanted
     assert any("Recipe" in note for note in read(runs)["notes"])
+
+
+@needs_table
+def test_every_claim_stands_once_under_its_verdict_with_the_test_that_decided():
+    judged = {one.claim.sentence: one for one in judge_claims(load_table())}
+    groups = read(lab.board())["groups"]
+    said = [(group["verdict"], claim) for group in groups for claim in group["claims"]]
+    assert sorted(claim["sentence"] for _, claim in said) == sorted(one.sentence for one in CLAIMS)
+    for verdict, claim in said:
+        one = judged[claim["sentence"]]
+        assert one.verdict == verdict
+        # Holm's correction for all claims can leave one undecided whose tests alone are not.
+        deciding = [test for test in one.results if test.verdict == verdict] or one.results
+        assert (claim["what"], claim["effect"]) in [(test.says, test.effect) for test in deciding]
+        assert claim["tests"] == [f"{test.says}: {test.effect}" for test in one.results]
 
 
 @needs_table
@@ -241,7 +261,7 @@ def test_models_that_find_objects_are_shown_by_how_well_they_do():
     assert figure["visible"]
     assert not any(other["visible"] for other in others)
     assert [line.name for line in figure["value"].data][:2] == ["none (control)", "c2f"]
-    said, sheet, looked, _, runs = lab.tell(set_up, ["none", "c2f"])
+    said, sheet, looked, runs = lab.tell(set_up, ["none", "c2f"])
     assert "Average precision" in said
     assert looked == ""  # these models have three seeds at most
     assert read(sheet)["columns"] == ["AP", "AP50", "AP75"]

@@ -15,6 +15,8 @@ import pytest
 from explorer.resources import asset
 from explorer.scenes import Scene
 from explorer.ui.answers import Answers
+from explorer.ui.boxes import drawing
+from explorer.ui.cards import cards, large, tables
 from explorer.ui.handlers import Handlers
 from explorer.ui.measuring import Measuring
 from explorer.ui.page import build
@@ -36,7 +38,6 @@ OPTIONS = {
     "controls": "ControlsOptions",
     "samples": "SamplesOptions",
     "stage": "StageOptions",
-    "cards": "CardsOptions",
     "lecture": "LectureOptions",
     "probe": "ProbeOptions",
     "working": "WorkingOptions",
@@ -104,12 +105,15 @@ def answers() -> list[tuple[str, Any]]:
         texts.append(("ExampleAnswer", blocks.example(shared, asked)))
     texts.append(("SceneLayers", layers(Scene())))
     texts.append(("CodeShown", written_out(handlers, MODELS[:2], {}, number=3)))
-    _, short, looked, claims, runs = lab.tell(lab.there()[0], ["mhsa", "conv"])
-    texts += [("TableSheet", one) for one in (short, looked, claims, runs)]
+    _, short, looked, runs = lab.tell(lab.there()[0], ["mhsa", "conv"])
+    texts += [("TableSheet", one) for one in (short, looked, runs)]
+    texts += [("ClaimsBoard", lab.board()), ("DrawnBoxes", drawing(shared))]
     asked = {"probe": "translation", "parameters": {"side": 3}, "shown": "stage"}
     *_, (state, _, scores, _, figure, *_) = Measuring(handlers).measure({}, MODELS[:1], scene, asked)
     texts += [("MeasuringState", state), ("TableSheet", scores)]
     found = [(name, json.loads(text)) for name, text in texts]
+    listed = (("FindingCard", cards()), ("LargeFinding", large()), ("FactorTable", tables()))
+    found += [(name, one) for name, text in listed for one in json.loads(text)]
     found.append(("FigureMeta", figure["value"].layout.meta))
     drawn = [one["value"] for one in lab.paint(lab.there()[0], ["mhsa"]) if one["visible"]]
     found += [("FigureMeta", one.layout.meta) for one in drawn]

@@ -400,6 +400,10 @@ def test_no_english_is_left_in_a_further_language(chromium, invented):
             page.locator("#blocks-text h2").filter(has_text="⟦").wait_for()
             page.locator("#blocks-text .cost table").wait_for()
         else:
+            page.locator("#lab-claims h4").filter(has_text="⟦").first.wait_for()
+            page.get_by_role("button", name=pseudo("Objects found, with their boxes")).click()
+            page.locator("#lab-boxes figcaption").filter(has_text="⟦").first.wait_for()
+            page.get_by_role("button", name=pseudo("All measurements")).click()
             page.locator("#lab-findings").filter(has_text="⟦").wait_for()
             page.locator("#lab-panels .js-plotly-plot").last.wait_for()
         look(name)

@@ -16,7 +16,7 @@ from explorer.lab import networks
 from explorer.messages import Message
 from explorer.registry import question
 from explorer.scenes import Scene
-from explorer.ui.cards import drawn
+from explorer.ui.cards import cards
 from explorer.ui.controls import methods, moves
 from explorer.ui.handlers import Handlers
 from explorer.ui.live import Live
@@ -142,8 +142,12 @@ def draw(
                 size="sm",
                 elem_id="bring",
             )
-    if found := drawn():
-        part("cards", label=Message("What the laboratory found"), elem_id="cards", options=found)
+    part(
+        "cards",
+        label=Message("What the laboratory found"),
+        elem_id="cards",
+        live=[live.function("cards", ANSWERS, cards)],
+    )
     progress = part("progress", label="", elem_id="progress")
     own = part("own", "", label="", elem_id="own")
 

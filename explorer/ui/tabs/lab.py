@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from statistics import mean
 from typing import Any, cast
 
@@ -13,19 +13,23 @@ from explorer.figures.interactive import separate
 from explorer.figures.looks import look_of
 from explorer.figures.sheet import Chart
 from explorer.lab.findings import SET_UPS, cell, findings, marked, measured
-from explorer.lab.judging import VERDICTS, judge_claims
+from explorer.lab.judging import VERDICTS, Judged, shipped_claims
 from explorer.lab.networks import LabModel, manifest
 from explorer.lab.second_look import COLUMNS, about, second_look, table
 from explorer.lab.sheets import charts
-from explorer.lab.summary import CONTROL, set_up_of, shipped, shipped_blocks, shipped_index
+from explorer.lab.summary import CONTROL, set_up_of, shipped, shipped_blocks
 from explorer.lab.table import FILE
 from explorer.lab.tasks import TASKS
-from explorer.messages import ENGLISH, Message, encoded, language_of, listed, ranged, say, sentences
+from explorer.messages import ENGLISH, Message, encoded, language_of, listed, ranged, say
 from explorer.models.spec import ModelSpec
 from explorer.probes.charting import percent
 from explorer.resources import asset
-from explorer.ui.cards import drawn
+from explorer.ui.answers import Answers
+from explorer.ui.boxes import drawing
+from explorer.ui.cards import large, tables
+from explorer.ui.live import Live
 from explorer.ui.measuring import told
+from explorer.ui.navigation import tells_fold
 from explorer.ui.stage import part
 from explorer.ui.words import dumps, i18n, translated_panel
 from explorer.ui.worker import ANSWERS, Worker
@@ -44,66 +48,111 @@ ORDER = (
 )
 _INTRO = Message(
     "Small networks that differ in one block alone, trained alike from several seeds on scenes with the object in the "
-    "centre at one size. What they do with scenes unlike those is the bias that the block brought in. Bands and bars "
-    "are 95 % intervals over seeds; hollow marks and ~ say: not shown to differ from the control, which mixes nothing."
-    " That is no proof of sameness: few seeds show large differences only."
+    "centre at one size. What they do with scenes unlike those is the bias that the block brought in."
 )
+_HOW = Message(
+    "Bands and bars are 95 % intervals over seeds; hollow marks and ~ say: not shown to differ from the control, which "
+    "mixes nothing. That is no proof of sameness: few seeds show large differences only."
+)
+#: What is closed at first; a link opens it by its name.
+_FOLDS: Mapping[str, str] = {
+    "detection": Message("Objects found, with their boxes"),
+    "measurements": Message("All measurements"),
+}
 _NO_TABLE = Message("No table of measurements came with this installation. `explorer lab evaluate` writes one.")
 
 
-def draw(worker: Worker, tab: gr.Tab, language: gr.Textbox) -> None:
+def draw(
+    worker: Worker, live: Live, answers: Answers, tab: gr.Tab, language: gr.Textbox, unfolded: gr.Textbox
+) -> dict[str, gr.Accordion]:
     """Lay the tab out.
 
     Args:
         worker: does what is asked.
+        live: makes what the browser asks.
+        answers: has the models that draw boxes.
         tab: figures are drawn when it is opened, not before.
         language: holds the page's language.
+        unfolded: changes where a link opens what is closed at first.
+
+    Returns name -> what is closed at first.
     """
     offered = there()
     with gr.Column(elem_id="lab"):
-        if found := drawn():
-            part("cards", label=Message("What the laboratory found"), elem_id="lab-cards", options=found)
         if not offered:
             gr.Markdown(_NO_TABLE)
-            return
-        claims = part("sheet", "", label=Message("What is said of these blocks"), elem_id="lab-claims")
+            return {}
         intro = gr.Markdown(_INTRO, elem_id="lab-intro")
-        with gr.Row(equal_height=False, elem_id="lab-choice"):
-            set_up = gr.Radio(offered, value=offered[0], label=i18n("Training"), scale=0, min_width=350)
-            chosen = gr.CheckboxGroup(blocks_of(offered[0]), value=blocks_of(offered[0]), label=i18n("Blocks"), scale=1)
-        sheet = part("sheet", "", label=Message("Measurements in short"), elem_id="lab-sheet")
-        with gr.Row(elem_id="lab-panels", equal_height=False):
-            plots = [gr.Plot(show_label=False, elem_classes=["panel-of-lab"], min_width=440) for _ in ORDER]
-        said = gr.Markdown(elem_id="lab-findings")
-        again = part("sheet", "", label=Message("Findings and a second look"), elem_id="lab-second-look")
-        runs = part("sheet", "", label=Message("The models and their training"), elem_id="lab-runs")
-        with gr.Row():
-            gr.DownloadButton(
-                cast(str, i18n("Download the table, Parquet")),
-                str(asset("lab", FILE)),
-                size="sm",
-                scale=0,
-                min_width=250,
+        found = [
+            part("findings", "", label=Message("What the laboratory found"), elem_id="lab-found"),
+            part("factors", "", label=Message("Architecture or training?"), elem_id="lab-factors"),
+            part("claims", "", label=Message("What is said of these blocks"), elem_id="lab-claims"),
+        ]
+        folds = {
+            name: tells_fold(gr.Accordion(i18n(label), open=False, elem_id=f"lab-{name}"), name)
+            for name, label in _FOLDS.items()
+        }
+        with folds["detection"]:
+            part(
+                "boxes",
+                label=_FOLDS["detection"],
+                elem_id="lab-boxes",
+                live=[live.function("boxes", ANSWERS, partial(drawing, answers))],
             )
+        with folds["measurements"]:
+            with gr.Row(equal_height=False, elem_id="lab-choice"):
+                set_up = gr.Radio(offered, value=offered[0], label=i18n("Training"), scale=0, min_width=350)
+                blocks = blocks_of(offered[0])
+                chosen = gr.CheckboxGroup(blocks, value=blocks, label=i18n("Blocks"), scale=1)
+            how = gr.Markdown(_HOW, elem_id="lab-how")
+            sheet = part("sheet", "", label=Message("Measurements in short"), elem_id="lab-sheet")
+            with gr.Row(elem_id="lab-panels", equal_height=False):
+                plots = [gr.Plot(show_label=False, elem_classes=["panel-of-lab"], min_width=440) for _ in ORDER]
+            said = gr.Markdown(elem_id="lab-findings")
+            again = part("sheet", "", label=Message("Findings and a second look"), elem_id="lab-second-look")
+            runs = part("sheet", "", label=Message("The models and their training"), elem_id="lab-runs")
+            with gr.Row():
+                gr.DownloadButton(
+                    cast(str, i18n("Download the table, Parquet")),
+                    str(asset("lab", FILE)),
+                    size="sm",
+                    scale=0,
+                    min_width=250,
+                )
     quiet: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last"}
     renewed = set_up.input(
         worker.event(ANSWERS, _offered), [set_up, language], chosen, api_visibility="private", **quiet
     )
 
-    def named(language: Any) -> tuple[str, Any]:
+    def named(language: Any) -> tuple[str, str, Any]:
         language = language_of(language)
-        return say(_INTRO, language), gr.update(choices=[(say(words, language), words) for words in offered])
+        choices = [(say(words, language), words) for words in offered]
+        return say(_INTRO, language), say(_HOW, language), gr.update(choices=choices)
 
-    tab.select(named, language, [intro, set_up], api_visibility="private", **quiet)
+    tab.select(named, language, [intro, how, set_up], api_visibility="private", **quiet)
+    tab.select(worker.event(ANSWERS, first), None, found, api_visibility="private", **quiet)
     # The words come at once, the figures when they are drawn.
     for fill, outputs, name in (
-        (tell, [said, sheet, again, claims, runs], "laboratory"),
+        (tell, [said, sheet, again, runs], "laboratory"),
         (paint, plots, "laboratory_figures"),
     ):
         asked = [set_up, chosen, language]
         filled = worker.event(ANSWERS, fill)
-        gr.on([tab.select, chosen.input], filled, asked, outputs, api_name=name, **quiet)
+        gr.on(
+            [folds["measurements"].expand, unfolded.change, chosen.input],
+            filled,
+            asked,
+            outputs,
+            api_name=name,
+            **quiet,
+        )
         renewed.then(filled, asked, outputs, api_visibility="private", **quiet)
+    return folds
+
+
+def first() -> tuple[str, str, str]:
+    """What the tab opens with, as JSON: the largest findings, the tables of blocks and trainings, the claims."""
+    return large(), tables(), board()
 
 
 def there() -> list[str]:
@@ -116,10 +165,10 @@ def blocks_of(set_up: str) -> list[str]:
     return list(shipped_blocks().get(_key(set_up), ()))
 
 
-def tell(set_up: Any, blocks: Any, language: Any = ENGLISH) -> tuple[str, str, str, str, str]:
+def tell(set_up: Any, blocks: Any, language: Any = ENGLISH) -> tuple[str, str, str, str]:
     """Say what a set-up's numbers are.
 
-    Returns findings in Markdown, and as JSON the short table, the second look at findings, the claims and the runs.
+    Returns findings in Markdown, and as JSON the short table, the second look at findings and the runs.
     """
     name = _key(set_up)
     wanted = _wanted(set_up, blocks)
@@ -127,7 +176,7 @@ def tell(set_up: Any, blocks: Any, language: Any = ENGLISH) -> tuple[str, str, s
     found = [say(one, language_of(language)) for one in findings(shipped(name), plain)]
     heading = say(Message("What the numbers say"), language_of(language))
     said = "\n".join([f"### {heading}", "", *(f"- {_escaped(one)}" for one in found)])
-    return said, short(name, wanted), looked_again(name), judged_claims(), trained(name, wanted)
+    return said, short(name, wanted), looked_again(name), trained(name, wanted)
 
 
 def paint(set_up: Any, blocks: Any, language: Any = ENGLISH) -> list[Any]:
@@ -192,30 +241,27 @@ def looked_again(set_up: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def judged_claims() -> str:
-    """The claims as JSON: a row a claim, its verdict and what was measured; the same for every set-up."""
-    rows = []
-    for one in judge_claims(shipped_index()):
-        tests: list[str] = [Message("{what}: {effect}", what=test.says, effect=test.effect) for test in one.results]
-        decides = next((at for at, test in enumerate(one.results) if test.verdict == one.verdict), 0)
-        shown = tests[decides]
-        if len(tests) > 1:
-            shown = sentences(shown, Message("(1 of {count} tests)", count=len(tests)))
-        cells = [{"text": VERDICTS[one.verdict]}, {"text": shown, "title": listed(tests, "{first}; {rest}")}]
-        rows.append({"name": one.claim.sentence, "colour": _COLOURS[one.verdict], "cells": cells})
-    notes = [
-        Message(
-            "Each claim, its tests and what has to be exceeded were fixed before the models of seeds 4 to 7 were "
-            "measured, and those judge where there are eight seeds. In brackets the 95 % interval over seeds. A claim "
-            "is supported where each of its tests is, contradicted where one is (t tests, Holm's correction for all "
-            "claims); undecided says that these seeds cannot tell. Of several tests the one that decided stands here; "
-            "`explorer lab claims` prints all."
-        )
-    ]
-    columns = [Message("verdict"), Message("what was measured")]
-    return _sheet(
-        Message("What is said of these blocks"), columns, rows, notes, {"first": Message("what is said"), "words": True}
+def board() -> str:
+    """The claims by their verdicts, as JSON: each with the test that decided, and all its tests."""
+    judged = shipped_claims()
+    groups = []
+    for verdict, words in VERDICTS.items():
+        if own := [one for one in judged if one.verdict == verdict]:
+            groups.append({"verdict": words, "colour": _COLOURS[verdict], "claims": [_claim(one) for one in own]})
+    note = Message(
+        "Each claim, its tests and what has to be exceeded were fixed before the models of seeds 4 to 7 were "
+        "measured, and those judge where there are eight seeds. In brackets the 95 % interval over seeds. A claim "
+        "is supported where each of its tests is, contradicted where one is (t tests, Holm's correction for all "
+        "claims); undecided says that these seeds cannot tell. Below a claim stands the test that decided; opened, it "
+        "shows all."
     )
+    return dumps({"title": Message("What is said of these blocks"), "groups": groups, "note": note})
+
+
+def _claim(one: Judged) -> dict[str, Any]:
+    tests = [Message("{what}: {effect}", what=test.says, effect=test.effect) for test in one.results]
+    decides = next((test for test in one.results if test.verdict == one.verdict), one.results[0])
+    return {"sentence": one.claim.sentence, "what": decides.says, "effect": decides.effect, "tests": tests}
 
 
 #: Colours of verdicts.

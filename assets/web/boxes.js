@@ -1,0 +1,41 @@
+// Objects found: scenes with their exact boxes, and with those that each block's model draws.
+/** @import { Handles } from "./modules" */
+/** @import { BoxesServer, DrawnBoxes } from "./wire" */
+import { make, need, whenNear } from "./dom.js";
+import { asking } from "./live.js";
+import { say, sayClass } from "./words.js";
+
+/** @param {number[]} edges */
+const place = ([left, top, right, bottom]) => `left:${100 * left}%;top:${100 * top}%;width:${100 * (right - left)}%;height:${100 * (bottom - top)}%`;
+
+/** @param {DrawnBoxes} drawn @param {number} at @param {DrawnBoxes["panels"][number]} panel */
+const figure = ({ scenes }, at, { name, colour, precision, scenes: own, problem }) => {
+  const found = own[at];
+  const said = found ? found.boxes.map(({ label, score, found: hit }) => say(hit ? "{label} {score}, found" : "{label} {score}, finds nothing", { label: sayClass(label), score: score.toFixed(2) })) : [];
+  const told = [say(name), found ? say(found.said) : say(problem), ...said].join("; ");
+  return make("figure", { style: `--block:${colour}` },
+    make("figcaption", {}, make("strong", {}, make("span", { class: "mark", style: `background:${colour}` }), say(name)), make("span", { text: say(precision) })),
+    make("div", { class: "seen", role: "img", "aria-label": told },
+      make("img", { src: scenes[at].image, alt: "" }),
+      ...scenes[at].boxes.map(({ edges }) => make("span", { class: "true", style: place(edges) })),
+      ...(found ? found.boxes : []).toReversed().map(({ edges, label, score, found: hit }) => make("span", { class: hit ? "box" : "box nothing", style: place(edges) },
+        make("span", { class: "label", text: `${sayClass(label)} ${score.toFixed(2)}` })))),
+    make("p", { class: "hint", text: found ? say(found.said) : say(problem) }));
+};
+
+/** Draw them once they are looked at: the models answer then. */
+/** @param {HTMLElement} element @param {Pick<Handles<unknown, unknown, BoxesServer>, "server">} handles */
+export const boxes = (element, { server }) => {
+  const root = need(element, ".part");
+  const ask = asking(server.boxes, {
+    deliver: (/** @type {string} */ text) => {
+      /** @type {DrawnBoxes} */
+      const drawn = JSON.parse(text);
+      root.replaceChildren(make("p", { class: "hint", text: say(drawn.note) }),
+        ...drawn.scenes.map((_, at) => make("div", { class: "found" }, ...drawn.panels.map((panel) => figure(drawn, at, panel)))));
+    },
+    failed: (why) => root.replaceChildren(make("p", { class: "hint", text: why })),
+    told: true,
+  });
+  whenNear(element, () => ask(() => ({})));
+};

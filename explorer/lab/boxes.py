@@ -1,0 +1,109 @@
+"""Objects found, to be looked at: what detecting models find in two scenes of those that they are measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+
+from explorer.detection import Found, decode, overlap
+from explorer.lab.networks import LabModel, available
+from explorer.lab.summary import Index, Key, SetUp
+from explorer.lab.table import load_few
+from explorer.models.model import Model
+from explorer.probes.passes import Passes
+from explorer.probes.stimuli import STREAM
+from explorer.scenes import CLASSES, draw_groups, render_groups
+from explorer.scenes.groups import RenderedGroups
+from explorer.statistics import Estimate
+
+#: The blocks that are put beside each other: the control, coordinate attention, C2f, and both.
+SHOWN = ("none", "coord", "c2f", "ca_c2f")
+#: Which scenes of the stream: its first of three objects, and its first of five.
+SCENES = (0, 4)
+#: Boxes with a lower score are not drawn.
+LEAST = 0.3
+#: The overlap with an object of its class at which a box has found it.
+ENOUGH = 0.5
+_AP = Key.of("detection", "AP")
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box that a model drew.
+
+    Attributes:
+        edges: left, top, right and bottom, shares of the frame.
+        label: name of its class.
+        score: 0 to 1.
+        found: whether it is the first to find an object of its class, with an overlap of `ENOUGH` or more.
+    """
+
+    edges: tuple[float, float, float, float]
+    label: str
+    score: float
+    found: bool
+
+
+@lru_cache(maxsize=1)
+def scenes(size: int = 48) -> RenderedGroups:
+    """The two scenes, in pictures of this size, px, with the exact boxes of what counts in them."""
+    return render_groups(draw_groups(STREAM, torch.tensor(SCENES)), size)
+
+
+def specs() -> dict[str, str]:
+    """Block -> spec of the model that is shown of it; without those whose weights did not ship."""
+    texts = {block: str(LabModel(block, "detect", "aug").spec()) for block in SHOWN}
+    return {block: text for block, text in texts.items() if text in available()}
+
+
+def boxes(model: Model) -> list[list[Box]]:
+    """What a model finds in each of the two scenes, by falling score: one forward pass of both."""
+    shown = scenes(model.input_size[0])
+    passes = Passes(model).each(
+        len(SCENES),
+        lambda start, stop: shown.images[start:stop].to(model.device),
+        lambda pictures: model.logits(pictures).float().cpu(),
+    )
+    return boxes_of(decode(torch.cat([answers for _, _, answers in passes])), shown)
+
+
+def boxes_of(found: Found, shown: RenderedGroups) -> list[list[Box]]:
+    """The boxes that are drawn of what was found in some scenes, by falling score."""
+    out = []
+    for at in range(len(shown.images)):
+        free = [True] * shown.counts.shape[1]
+        shared = overlap(found.boxes[at].double().numpy(), shown.boxes[at].double().numpy())
+        own = []
+        for place in found.scores[at].argsort(descending=True).tolist():
+            score, label = float(found.scores[at, place]), int(found.labels[at, place])
+            if score < LEAST:
+                break
+            fits = [
+                (shared[place, number], number)
+                for number in range(len(free))
+                if free[number] and shown.counts[at, number] and int(shown.labels[at, number]) == label
+            ]
+            most, which = max(fits, default=(0.0, 0))
+            if most >= ENOUGH:
+                free[which] = False
+            left, top, right, bottom = found.boxes[at, place].tolist()
+            own.append(Box((left, top, right, bottom), CLASSES[label], score, bool(most >= ENOUGH)))
+        out.append(own)
+    return out
+
+
+def truth(shown: RenderedGroups) -> list[list[tuple[Sequence[float], str]]]:
+    """The exact boxes of the objects that count in each scene, with the names of their classes."""
+    return [
+        [(edges.tolist(), CLASSES[int(label)]) for edges, label in zip(edges_[counts], labels[counts])]
+        for edges_, labels, counts in zip(shown.boxes, shown.labels, shown.counts)
+    ]
+
+
+@lru_cache(maxsize=8)
+def precision(block: str) -> Estimate | None:
+    """A block's average precision in the table that ships, over its seeds; None where it has none."""
+    return SetUp(Index(load_few([_AP])), "detect").mean(block, _AP)
