@@ -13,6 +13,7 @@ const look = (change) => {
   Object.assign(now.look, change);
   tell("look");
   tell("looked");
+  state.did();
 };
 
 /** @typedef {{show: () => void, element: HTMLElement}} Control */

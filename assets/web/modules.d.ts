@@ -171,6 +171,7 @@ export interface News {
   block: string;
   chose: string;
   code: (wanted: ProbeWanted) => void;
+  did: undefined;
   due: undefined;
   frame: Size;
   hover: undefined;
@@ -183,6 +184,7 @@ export interface News {
   progress: Partial<Progress> & { share: number };
   question: Asked;
   resized: undefined;
+  restoring: State;
   revealed: undefined;
   said: string;
   source: Asked;
