@@ -190,6 +190,7 @@ export interface News {
   source: Asked;
   state: undefined;
   tab: string;
+  takeaway: { button: HTMLElement; canvas: HTMLCanvasElement; title: string };
   theme: undefined;
   unrestored: string[];
   written: undefined;
