@@ -44,6 +44,7 @@ const PARTS = { code, bundle, progress, own };
 //: Those of tabs that are closed at first: their modules are fetched once the first view is there.
 /** @type {Record<string, () => Promise<Draws>>} */
 const LATER = {
+  places: async () => (await import("./places.js")).places,
   cards: async () => (await import("./cards.js")).cards,
   lecture: async () => (await import("./lecture.js")).lecture,
   probe: async () => (await import("./biases.js")).probe,

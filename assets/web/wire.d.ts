@@ -144,6 +144,11 @@ export interface Bank {
 export interface SceneLayers { scene: Required<Scene>; background: string; object: string; share: number }
 export interface Progress { share: number; model: string; of: AskedOf }
 
+// ---- answers over a grid of displacements: explorer/ui/places.py
+
+/** px of the first model's input; null for a model that does not know the class */
+export interface PlacesRow { dy: number; dx: number[]; models: ({ p: number[]; right: boolean[] } | null)[] }
+
 // ---- the example of a block and its explanation: explorer/ui/tabs/blocks.py
 
 export interface ExampleScene { background: string; object: string; share: number; label: string; dx: number; dy: number }
