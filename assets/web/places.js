@@ -1,6 +1,6 @@
 // Invariance under the hand: how sure each model is of the right class wherever the object is moved, and where it is now.
 /** @import { Handles, Call } from "./modules" */
-/** @import { PlacesRow } from "./wire" */
+/** @import { PlacesOptions, PlacesRow } from "./wire" */
 import { hear } from "./bus.js";
 import * as chosen from "./chosen.js";
 import { coloured } from "./colours.js";
@@ -24,7 +24,7 @@ const key = () => {
 const percent = (/** @type {boolean[]} */ right) => Math.round((100 * right.filter(Boolean).length) / Math.max(1, right.length));
 
 /** Draw the fold with a map a model. */
-/** @param {HTMLElement} element @param {Handles<null, {side: number}, {row: Call}>} handles */
+/** @param {HTMLElement} element @param {Handles<null, PlacesOptions, {row: Call}>} handles */
 export const places = (element, { options: { side }, server }) => {
   const maps = make("div", { class: "grids" });
   const said = make("p", { class: "hint" });

@@ -317,6 +317,8 @@ export interface FindingCard {
 export type CardsOptions = FindingCard[];
 export interface ProbeOptions { bias: string; question: Text; intro: Text; probes: Probe[] }
 export interface WorkingOptions { bias: string }
+/** displacements along a side of the grid */
+export interface PlacesOptions { side: number }
 
 // ---- lessons: explorer/lessons and explorer/ui/tabs/lecture.py
 

@@ -40,6 +40,7 @@ OPTIONS = {
     "lecture": "LectureOptions",
     "probe": "ProbeOptions",
     "working": "WorkingOptions",
+    "places": "PlacesOptions",
 }
 
 
