@@ -21,6 +21,7 @@ export const set = (chosen) => {
   texts = chosen.slice(0, most);
   publish([...texts]);
   tell("models", texts);
+  state.did();
 };
 /** Put another model in a place. */
 /** @param {number} index @param {string} text */

@@ -50,17 +50,18 @@ export const coloured = (values, rows, columns, { map, low, high }, valid = null
   return canvas;
 };
 
-/** A map's colours as a CSS gradient, left to right. */
+/** A map's colours at 17 places from its low end, 0, to its high one, 1: [{at, colour}]. */
 /** @param {string} map */
-export const gradient = (map) => {
+export const stopsOf = (map) => {
   const table = tableOf(map);
-  const stops = [];
-  for (let i = 0; i <= 16; i++) {
+  return Array.from({ length: 17 }, (_, i) => {
     const at = 3 * Math.round((i / 16) * 255);
-    stops.push(`rgb(${table[at]} ${table[at + 1]} ${table[at + 2]})`);
-  }
-  return `linear-gradient(to right, ${stops.join(", ")})`;
+    return { at: i / 16, colour: `rgb(${table[at]}, ${table[at + 1]}, ${table[at + 2]})` };
+  });
 };
+/** The same as a CSS gradient, left to right. */
+/** @param {string} map */
+export const gradient = (map) => `linear-gradient(to right, ${stopsOf(map).map(({ colour }) => colour).join(", ")})`;
 
 /** The range of a map: signed values about zero, others from zero or from `fixed`. */
 /** @param {Values[]} arrays @param {[number, number] | null} fixed @returns {Range} */

@@ -64,7 +64,8 @@ export const combobox = (index, { search, commit, current }) => {
   });
   /** @param {string} text */
   const show = (text) => {
-    if (document.activeElement !== input) input.value = text;
+    // What is being typed stays.
+    if (document.activeElement !== input || input.value === input.title) input.value = text;
     input.title = text;
   };
   return { element: make("div", { class: "combo" }, input, list), input, show };

@@ -240,6 +240,11 @@ const press = (event) => {
 export const keep = () => {
   keepPlace();
   hear("tab", (tab) => { if (tab === "lecture") enter(); else leave(tab); });
+  // Whoever goes back to before the lecture finds that under Compare, not what the lecture found there.
+  hear("restoring", ({ tab, models, question, look }) => {
+    stop();
+    if (inside && tab !== "lecture") own = { models, question, look };
+  });
   // A picture of one's own that arrives during a lesson waits under Compare.
   questions.showBy((change, set) => {
     if (inside && own) own.question = { ...own.question, ...change };

@@ -3,9 +3,9 @@
 import { hear, tell } from "./bus.js";
 import { FOREIGN, read, write } from "./link-text.js";
 import * as state from "./state.js";
+import * as undo from "./undo.js";
 import { say } from "./words.js";
 
-const WAIT_MS = 300;
 //: What of the query goes along with a link. Whoever hosts the page may keep more there, as a token of this visitor.
 const QUERY = ["__theme", "__lang"];
 //: Where a Space is shown in a frame; it puts what it is told into the address that is seen.
@@ -40,23 +40,16 @@ export const address = () => `${location.origin}${location.pathname}${query()}${
 /** @param {...(keyof State)} names */
 export const asks = (...names) => names.some((name) => name in read(location.hash).state);
 
-/** @type {ReturnType<typeof setTimeout> | undefined} */
-let timer;
-const later = () => {
-  clearTimeout(timer);
-  timer = setTimeout(() => {
-    const hash = view();
-    history.replaceState(history.state, "", `${location.pathname}${location.search}${hash}`);
-    // As huggingface.co/docs/hub/spaces-handle-url-parameters has it.
-    if (window.parent !== window) window.parent.postMessage({ queryString: query(), hash }, HOST_PAGE);
-  }, WAIT_MS);
+/** Tell whoever shows the page in a frame what its address is. */
+/** @param {string} hash */
+const tellHost = (hash) => {
+  // As huggingface.co/docs/hub/spaces-handle-url-parameters has it.
+  if (window.parent !== window) window.parent.postMessage({ queryString: query(), hash }, HOST_PAGE);
 };
 
 /** Show what the address says, and keep it as the page is from now on. */
 export const begin = () => {
   hear("unrestored", notice);
   restore();
-  for (const news of /** @type {const} */ (["asked", "pins", "looked", "models", "tab", "answered", "state"])) hear(news, later);
-  addEventListener("hashchange", restore);
-  later();
+  undo.begin({ address: view, hears: tellHost, read: restore });
 };

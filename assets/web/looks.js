@@ -14,6 +14,7 @@ const look = (change) => {
   Object.assign(now.look, change);
   tell("look");
   tell("looked");
+  state.did();
 };
 
 /** @typedef {{show: () => void, element: HTMLElement}} Control */

@@ -183,6 +183,7 @@ export interface News {
   block: string;
   chose: string;
   code: (wanted: ProbeWanted) => void;
+  did: undefined;
   due: undefined;
   frame: Size;
   hover: undefined;
@@ -195,11 +196,13 @@ export interface News {
   progress: Partial<Progress> & { share: number };
   question: Asked;
   resized: undefined;
+  restoring: State;
   revealed: undefined;
   said: string;
   source: Asked;
   state: undefined;
   tab: string;
+  takeaway: { button: HTMLElement; canvas: HTMLCanvasElement; title: string };
   theme: undefined;
   unrestored: string[];
   written: undefined;

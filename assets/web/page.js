@@ -5,8 +5,8 @@ import { explanation } from "./blocks.js";
 import { boxes } from "./boxes.js";
 import { hear, tell } from "./bus.js";
 import { cards } from "./cards.js";
-import { claims } from "./claims.js";
 import * as chosen from "./chosen.js";
+import { claims } from "./claims.js";
 import { controls } from "./controls.js";
 import { example } from "./example.js";
 import { factors } from "./factors.js";
@@ -19,6 +19,7 @@ import * as live from "./live.js";
 import { bundle, code, masthead, save } from "./masthead.js";
 import * as models from "./models.js";
 import { lay, settle } from "./opening.js";
+import { places as everywhere } from "./places.js";
 import * as questions from "./question.js";
 import { samples } from "./samples.js";
 import { scene } from "./scene.js";
@@ -53,6 +54,7 @@ const own = (_element, { props, watch }) => watch("value", () => {
 /** @type {Record<string, Draws>} */
 const PARTS = {
   cards, findings, factors, boxes, claims, lecture, probe, working, sheet, explanation, example, code, bundle, progress, own,
+  places: everywhere,
 };
 
 /** Wait for the styles: nothing is drawn that would be laid out anew. */

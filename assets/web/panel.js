@@ -83,10 +83,16 @@ export const widthOf = (canvas) => {
   return widths.get(canvas) ?? 0;
 };
 
+let wanted = 0;
+/** Draw with so many pixels a pixel of the screen from the next drawing on; 0: as the screen is. */
+/** @param {number} ratio */
+export const sharpen = (ratio) => { wanted = ratio; };
+const ratio = () => wanted || Math.min(window.devicePixelRatio || 1, 2);
+
 /** Give a canvas as many pixels as it covers on the screen. */
 /** @param {HTMLCanvasElement} canvas @param {Size} size */
 export const fit = (canvas, [height, width]) => {
-  const across = Math.max(1, Math.round(widthOf(canvas) * Math.min(window.devicePixelRatio || 1, 2)));
+  const across = Math.max(1, Math.round(widthOf(canvas) * ratio()));
   const down = Math.max(1, Math.round((across * height) / width));
   if (canvas.width !== across || canvas.height !== down) {
     canvas.width = across;
@@ -107,7 +113,7 @@ export const fill = (context, source, side) => {
 /** A pattern of fine diagonal lines: nothing of the picture is here. */
 /** @param {CanvasRenderingContext2D} context @param {string | null} ground @param {string} ink */
 export const hatch = (context, ground = "#8a8d92", ink = "#b9bcc1") => {
-  const scale = Math.min(window.devicePixelRatio || 1, 2);
+  const scale = ratio();
   const tile = document.createElement("canvas");
   tile.width = tile.height = 8 * scale;
   const pen = penOf(tile);
@@ -168,7 +174,7 @@ export const drawPins = (context, move, when = "after") => {
  */
 export const cross = (context, place, colour = "white", name = 0, large = true) => {
   const { width, height } = context.canvas;
-  const scale = Math.min(window.devicePixelRatio || 1, 2);
+  const scale = ratio();
   const [x, y, radius] = [place.x * width, place.y * height, (large ? 7 : 4.5) * scale];
   if (name) {
     context.font = `600 ${11 * scale}px system-ui, sans-serif`;
@@ -194,6 +200,14 @@ export const cross = (context, place, colour = "white", name = 0, large = true) 
   }
 };
 
+/** A button over a canvas that opens the ways to take away what is drawn there: takeaway.js. */
+/** @param {HTMLCanvasElement} canvas @param {string} title */
+export const takeButton = (canvas, title) => {
+  const words = say("Save or copy: {title}", { title });
+  const button = make("button", { type: "button", class: "take", text: "⤓", title: words, "aria-label": words, "aria-haspopup": "true", onclick: () => tell("takeaway", { button, canvas, title: words }) });
+  return button;
+};
+
 /** @param {string} name @param {string} title @returns {Panel} */
 export const panel = (name, title) => {
   const canvas = make("canvas", { role: "img", tabindex: 0, "aria-label": title });
@@ -213,7 +227,7 @@ export const panel = (name, title) => {
   const network = make("span", { class: "network", "aria-hidden": "true", hidden: true });
   const element = make("figure", { class: `panel ${name}` },
     make("figcaption", {}, make("span", { class: "title", text: title }), network, make("span", { class: "where" }, where), badge),
-    make("div", { class: "frame" }, canvas, blank, tip), scale, unit, reading, about, note);
+    make("div", { class: "frame" }, canvas, takeButton(canvas, title), blank, tip), scale, unit, reading, about, note);
   return { element, canvas, blank, tip, low, high, strip, unit, scale, reading, where, network, about, badge, note, shown: null, rest: "" };
 };
 

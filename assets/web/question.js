@@ -72,12 +72,15 @@ let due = false;
 /** Change the question: {dx, dy, pins, scene, ...}; `ask` false where no answer is needed. */
 /** @param {Partial<Asked>} change @param {boolean} ask */
 export const set = (change, ask = true) => {
+  const before = JSON.stringify(question);
   Object.assign(question, change);
+  const other = JSON.stringify(question) !== before;
   if (now.pin >= question.pins.length) now.pin = 0;
   tell("question", question);
   publish(copy());
   if (!ask) return;
   tell("asked", question);
+  if (other) state.did();
   if (due) return;
   due = true;
   // What changes together, as the models and the scene of a lesson's step, is one request.
@@ -88,7 +91,10 @@ const defaults = () => Object.fromEntries(moves.map((move) => [move.name, move.d
 export const reset = () => set(defaults());
 /** Let the pin whose maps are shown ask from another place. */
 /** @param {Place} place */
-export const ask = (place) => set({ pins: question.pins.map((pin, number) => (number === now.pin ? place : pin)) }, false);
+export const ask = (place) => {
+  set({ pins: question.pins.map((pin, number) => (number === now.pin ? place : pin)) }, false);
+  state.did();
+};
 
 /** @param {any} one whatever a link says */
 const isPlace = (one) => one && [one.x, one.y].every((part) => typeof part === "number" && part >= 0 && part < 1);

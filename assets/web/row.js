@@ -12,6 +12,7 @@ import { steer } from "./pointing.js";
 import * as questions from "./question.js";
 import { moveOf as moveNow } from "./scenery.js";
 import { hasAnswered, isAnswered, now } from "./shown.js";
+import * as state from "./state.js";
 import { say, sentence } from "./words.js";
 
 /** @type {Move} */
@@ -79,6 +80,7 @@ export const makeRow = (index, redraw) => {
     Object.assign(row, change);
     redraw(row);
     tell("looked");
+    state.did();
   };
   const row = begun(index, choose);
   hear("layer", ({ model, path }) => {

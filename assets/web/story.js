@@ -86,6 +86,7 @@ export const pushes = () => {
     }
   };
   for (const news of /** @type {const} */ (["asked", "source", "frame"])) hear(news, show);
+  hear("restoring", () => cancelAnimationFrame(frame));
   show();
   return make("div", { class: "pushes", role: "group", "aria-label": say("Try") }, ...made.map(({ button }) => button));
 };

@@ -154,6 +154,11 @@ export interface Bank {
 export interface SceneLayers { scene: Required<Scene>; background: string; object: string; share: number }
 export interface Progress { share: number; model: string; of: AskedOf }
 
+// ---- answers over a grid of displacements: explorer/ui/places.py
+
+/** px of the first model's input; null for a model that does not know the class */
+export interface PlacesRow { dy: number; dx: number[]; models: ({ p: number[]; right: boolean[] } | null)[] }
+
 // ---- the example of a block and its explanation: explorer/ui/tabs/blocks.py
 
 export interface ExampleScene { background: string; object: string; share: number; label: string; dx: number; dy: number }
@@ -350,6 +355,8 @@ export interface ClaimsBoard {
 }
 export interface ProbeOptions { bias: string; question: Text; intro: Text; probes: Probe[] }
 export interface WorkingOptions { bias: string }
+/** displacements along a side of the grid */
+export interface PlacesOptions { side: number }
 
 // ---- lessons: explorer/lessons and explorer/ui/tabs/lecture.py
 

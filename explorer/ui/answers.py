@@ -158,6 +158,15 @@ class Answers:
         query, *further = (Point(pin.x * width, pin.y * height) for pin in request.view.queries)
         return view(model, request.source, move, before, after, query, request.view.pin, further)
 
+    def logits(self, model: Model, pictures: torch.Tensor) -> torch.Tensor:
+        """Return a model's logits (B, classes) of pictures (B, 3, H, W) in 0..1, on the CPU; waits for its turn."""
+
+        def make() -> torch.Tensor:
+            with self.turn_to_compute(), _threads(model), model.lock, torch.inference_mode():
+                return model.logits(pictures.to(model.device)).cpu()
+
+        return self._fitting(make, model.device)
+
     def has(self, model: Model, request: Request) -> bool:
         """Whether both halves of an answer are kept."""
         moves = {_STILL, request.on(model.input_size)}

@@ -54,6 +54,8 @@ class Lane:
 
 
 ANSWERS = Lane("answers", 16, 64, 120)
+#: What nobody asked for yet; a place of its own, so that it keeps no answer waiting.
+PLACES = Lane("places", 1, 16, 120)
 UPLOADS = Lane("uploads", 2, 32, 60)
 ATTRIBUTIONS = Lane("attributions", 4, 16, 900)
 MEASUREMENTS = Lane("measurements", 4, 16, 3600)

@@ -41,6 +41,7 @@ OPTIONS = {
     "lecture": "LectureOptions",
     "probe": "ProbeOptions",
     "working": "WorkingOptions",
+    "places": "PlacesOptions",
 }
 
 

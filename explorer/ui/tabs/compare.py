@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from explorer.lab import networks
 from explorer.messages import Message
 from explorer.registry import question
 from explorer.scenes import Scene
+from explorer.ui import places
 from explorer.ui.cards import cards
 from explorer.ui.controls import methods, moves
 from explorer.ui.handlers import Handlers
@@ -24,7 +26,7 @@ from explorer.ui.scene import PRESETS, fields, layers, presets
 from explorer.ui.stage import Opening, listen, part
 from explorer.ui.upload import pick, picture_input
 from explorer.ui.words import i18n
-from explorer.ui.worker import ANSWERS, ATTRIBUTIONS, UPLOADS, Worker
+from explorer.ui.worker import ANSWERS, ATTRIBUTIONS, PLACES, UPLOADS, Worker
 from explorer.view import DEFAULT_METHOD, MAX_MODELS
 
 
@@ -105,6 +107,13 @@ def draw(
                 events=("compute", "cancel"),
                 opening=opening,
                 first=first,
+            )
+            part(
+                "places",
+                label=Message("Answers wherever it is moved"),
+                elem_id="places",
+                options={"side": places.SIDE},
+                live=[live.function("row", PLACES, partial(places.row, handlers))],
             )
         with gr.Column(elem_id="answers", scale=1, min_width=320):
             chosen = part(
