@@ -5,7 +5,6 @@ import { tell } from "./bus.js";
 import { followFigure, goToLayer } from "./follow.js";
 import { make } from "./dom.js";
 import { digits } from "./numbers.js";
-import * as takeaway from "./takeaway.js";
 import { say } from "./words.js";
 
 
@@ -58,7 +57,6 @@ const reachable = () => {
 };
 /** Look after every figure and formula that gradio draws. */
 export const begin = () => {
-  takeaway.begin();
   const see = () => { look(); reachable(); };
   see();
   new MutationObserver(see).observe(document.documentElement, { childList: true, subtree: true });

@@ -203,7 +203,7 @@ export const tryIt = () => {
   ways.open("compare");
 };
 
-export const theme = () => { document.body.classList.toggle("dark"); tell("theme"); };
+export const theme = () => { document.body.classList.toggle("dark"); };
 export const fullscreen = () => { if (document.fullscreenElement) document.exitFullscreen(); else if (root.requestFullscreen) root.requestFullscreen().catch(() => {}); };
 
 // ---- keys

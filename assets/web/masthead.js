@@ -5,6 +5,7 @@ import { hear, tell } from "./bus.js";
 import { copy, copyButton } from "./copy-button.js";
 import { make, need, write } from "./dom.js";
 import * as link from "./link.js";
+import { offer } from "./offer.js";
 import * as questions from "./question.js";
 import { story } from "./story.js";
 import * as ways from "./ways.js";
@@ -90,5 +91,5 @@ export const bundle = (_element, { watch }) => watch("value", () => tell("writte
 /** Save a file that gradio offers: {url, orig_name}. */
 /** @param {OfferedFile | null} file */
 export const save = (file) => {
-  if (file?.url) make("a", { href: file.url, download: file.orig_name || "" }).click();
+  if (file?.url) offer(file.url, file.orig_name || "");
 };

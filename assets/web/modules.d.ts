@@ -130,6 +130,8 @@ export interface Panel {
   rest: string;
 }
 
+/** What can be taken away: a canvas, what a file of it is called, and its panel where it has one. */
+export interface TakenFrom { canvas: HTMLCanvasElement; name: string; part: Panel | null }
 export interface Dial { element: HTMLElement; show: (value: number, most: number, text: string) => void }
 
 /** A model's row. */
@@ -202,8 +204,7 @@ export interface News {
   source: Asked;
   state: undefined;
   tab: string;
-  takeaway: { button: HTMLElement; canvas: HTMLCanvasElement; title: string };
-  theme: undefined;
+  takeaway: { button: HTMLElement; title: string } & TakenFrom;
   unrestored: string[];
   written: undefined;
   [figure: `figure-${string}`]: Figure;
@@ -218,4 +219,3 @@ export interface PlotlyFigure extends HTMLElement {
   data?: { x?: ArrayLike<unknown> }[];
 }
 export interface PlotlyPoint { x: number; y: number; z?: number; data: { name: string } }
-export type { Move };

@@ -26,6 +26,7 @@ import { scene } from "./scene.js";
 import { sheet } from "./sheet.js";
 import { looked } from "./shown.js";
 import { stage } from "./stage.js";
+import * as takeaway from "./takeaway.js";
 import * as ways from "./ways.js";
 import * as words from "./words.js";
 
@@ -88,6 +89,7 @@ const start = async (opening) => {
   await Promise.all([words.begin(opening.masthead.options.languages), styled()]);
   const drawn = lay(opening, opening.ways.options.opens === "compare" && !link.asks("tab", "lecture"));
   live.begin(opening.masthead.options.build);
+  takeaway.begin();
   ways.begin(opening.ways.options);
   lesson.keep();
   chosen.begin({ first: opening.models.first, options: opening.models.options, out: handing("models") });

@@ -201,10 +201,10 @@ export const cross = (context, place, colour = "white", name = 0, large = true) 
 };
 
 /** A button over a canvas that opens the ways to take away what is drawn there: takeaway.js. */
-/** @param {HTMLCanvasElement} canvas @param {string} title */
-export const takeButton = (canvas, title) => {
+/** @param {HTMLCanvasElement} canvas @param {string} title @param {string} name of the file @param {() => Panel | null} of its panel */
+export const takeButton = (canvas, title, name, of = () => null) => {
   const words = say("Save or copy: {title}", { title });
-  const button = make("button", { type: "button", class: "take", text: "⤓", title: words, "aria-label": words, "aria-haspopup": "true", onclick: () => tell("takeaway", { button, canvas, title: words }) });
+  const button = make("button", { type: "button", class: "take", text: "⤓", title: words, "aria-label": words, "aria-haspopup": "true", onclick: () => tell("takeaway", { button, title: words, canvas, name, part: of() }) });
   return button;
 };
 
@@ -227,8 +227,10 @@ export const panel = (name, title) => {
   const network = make("span", { class: "network", "aria-hidden": "true", hidden: true });
   const element = make("figure", { class: `panel ${name}` },
     make("figcaption", {}, make("span", { class: "title", text: title }), network, make("span", { class: "where" }, where), badge),
-    make("div", { class: "frame" }, canvas, takeButton(canvas, title), blank, tip), scale, unit, reading, about, note);
-  return { element, canvas, blank, tip, low, high, strip, unit, scale, reading, where, network, about, badge, note, shown: null, rest: "" };
+    make("div", { class: "frame" }, canvas, takeButton(canvas, title, name, () => made), blank, tip), scale, unit, reading, about, note);
+  /** @type {Panel} */
+  const made = { element, canvas, blank, tip, low, high, strip, unit, scale, reading, where, network, about, badge, note, shown: null, rest: "" };
+  return made;
 };
 
 //: Of more layers no drawing is small and clear.

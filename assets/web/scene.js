@@ -22,7 +22,7 @@ export const scene = (element, { first, server }) => {
   const words = make("p");
   const hint = make("p", { class: "nudge", "aria-hidden": "true", text: say("Drag me") });
   const root = need(element, ".part");
-  root.replaceChildren(make("div", { class: "large" }, canvas, takeButton(canvas, say("What is shown")), hint), make("div", { class: "seen" }, seen, pushes(), words));
+  root.replaceChildren(make("div", { class: "large" }, canvas, takeButton(canvas, say("What is shown"), "picture"), hint), make("div", { class: "seen" }, seen, pushes(), words));
   // The layers of the first scene come with the page, and are decoded by and by.
   let asked = named(JSON.parse(first).scene);
 

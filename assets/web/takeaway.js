@@ -1,14 +1,13 @@
 // A picture or a map to take away: at twice its size on the screen, with what it shows and the link that shows it again.
-/** @import { Range, Row } from "./modules" */
+/** @import { Row, TakenFrom } from "./modules" */
 import { hear, tell } from "./bus.js";
 import * as chosen from "./chosen.js";
 import { stopsOf } from "./colours.js";
 import { svg } from "./cost-chart.js";
 import { make, penOf } from "./dom.js";
 import { address } from "./link.js";
-import { digits } from "./numbers.js";
+import { offer } from "./offer.js";
 import { sharpen, widthOf } from "./panel.js";
-import * as questions from "./question.js";
 import { isAnswered, now, shownRows } from "./shown.js";
 import { VIEWS } from "./views.js";
 import { say } from "./words.js";
@@ -19,27 +18,27 @@ const SHEET = { least: 720, margin: 16, letters: 20, line: 27, bar: 16 };
 const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
 
 /** @typedef {{text: string, x: number, y: number, end?: boolean}} Line `end`: x is where it ends */
-/** @typedef {{canvas: HTMLCanvasElement, name: string, range: Range | null, words: string[], link: string}} Taken */
+/** @typedef {{map: string, low: string, high: string}} Scale the colours and what is written at their ends */
+/** @typedef {{canvas: HTMLCanvasElement, name: string, scale: Scale | null, words: string[], link: string}} Taken */
 
 // ---- what is taken
 
-/** The row whose panel a canvas is in. */
+/** The row that a canvas is in; none has what shows all models or two of them. */
 /** @param {HTMLCanvasElement} canvas @returns {Row | undefined} */
 const rowOf = (canvas) => shownRows().find((row) => row.element.contains(canvas));
 
-/** What a canvas shows, in sentences. */
-/** @param {HTMLCanvasElement} canvas @param {Range | null} range */
-const wordsOf = (canvas, range) => {
+/** What is shown, in sentences. */
+/** @param {TakenFrom} from @param {Scale | null} scale */
+const wordsOf = ({ canvas, part }, scale) => {
   const row = rowOf(canvas);
-  const data = isAnswered(row?.data) ? row.data : null;
-  const part = row && [row.attention, row.attribution].find((one) => one.canvas === canvas);
   const { answer, look } = now;
   return [
-    data ? data.spec : chosen.models().join(", "),
+    isAnswered(row?.data) ? row.data.spec : chosen.models().join(", "),
     canvas.getAttribute("aria-label") ?? "",
     part?.where.title ?? "",
-    range ? say("Colours from {low} to {high}.", { low: digits(range.low), high: digits(range.high) }) : "",
-    answer ? `${answer.identity ? say("Not moved.") : say("Moved: {move}.", { move: say(answer.transform) })} ${part && !answer.identity ? say(VIEWS[look.view]) : ""}`.trim() : "",
+    part?.about.textContent ?? "",
+    scale ? say("Colours from {low} to {high}.", { low: scale.low, high: scale.high }) : "",
+    answer ? `${answer.identity ? say("Not moved.") : say("Moved: {move}.", { move: say(answer.transform) })} ${part?.shown && !answer.identity ? say(VIEWS[look.view]) : ""}`.trim() : "",
   ].filter(Boolean);
 };
 
@@ -67,15 +66,13 @@ const twice = async (canvas) => {
   return copy;
 };
 
-/** @param {HTMLCanvasElement} canvas @returns {Promise<Taken>} */
-const take = async (canvas) => {
-  const row = rowOf(canvas);
-  const part = row && [row.attention, row.attribution, row.seen].find((one) => one.canvas === canvas);
-  const range = part?.shown?.range ?? null;
-  const data = isAnswered(row?.data) ? row.data : null;
-  const kind = part?.element.classList[1] ?? (questions.get().scene ? "scene" : "photograph");
-  const name = [data?.asked, kind].filter(Boolean).join("-").replace(/[^\w.#+@-]+/g, "-");
-  return { canvas: await twice(canvas), name, range, words: wordsOf(canvas, range), link: address() };
+/** @param {TakenFrom} from @returns {Promise<Taken>} */
+const take = async (from) => {
+  const { canvas, name, part } = from;
+  const data = rowOf(canvas)?.data;
+  const scale = part?.shown ? { map: part.shown.range.map, low: part.low.textContent ?? "", high: part.high.textContent ?? "" } : null;
+  const file = [isAnswered(data) && data.asked, name].filter(Boolean).join("-").replace(/[^\w.#+@-]+/g, "-");
+  return { canvas: await twice(canvas), name: file, scale, words: wordsOf(from, scale), link: address() };
 };
 
 // ---- where everything stands on the sheet
@@ -94,7 +91,7 @@ const wrapped = (pen, text, width) => {
 
 /** The sheet of what is taken: its size, the lines of the caption and of the link, and where the bar of colours is. */
 /** @param {Taken} taken */
-const laidOut = ({ canvas, range, words, link }) => {
+const laidOut = ({ canvas, scale, words, link }) => {
   const { least, margin, letters, line, bar } = SHEET;
   const width = Math.max(canvas.width, least);
   const pen = penOf(document.createElement("canvas"));
@@ -102,10 +99,10 @@ const laidOut = ({ canvas, range, words, link }) => {
   let y = canvas.height + margin;
   /** @type {Line[]} */
   const caption = [];
-  const strip = range ? { x: 0, y, width: canvas.width, height: bar } : null;
-  if (range) {
+  const strip = scale ? { x: 0, y, width: canvas.width, height: bar } : null;
+  if (scale) {
     y += bar + line;
-    caption.push({ text: digits(range.low), x: 0, y }, { text: digits(range.high), x: canvas.width, y, end: true });
+    caption.push({ text: scale.low, x: 0, y }, { text: scale.high, x: canvas.width, y, end: true });
   }
   const put = (/** @type {string} */ text) => wrapped(pen, text, width - 2 * margin).map((one) => { y += line; return { text: one, x: margin, y }; });
   for (const text of words) caption.push(...put(text));
@@ -122,9 +119,9 @@ const asPng = async (taken) => {
   pen.fillStyle = "#ffffff";
   pen.fillRect(0, 0, width, height);
   pen.drawImage(taken.canvas, 0, 0);
-  if (strip && taken.range) {
+  if (strip && taken.scale) {
     const colours = pen.createLinearGradient(0, 0, strip.width, 0);
-    for (const { at, colour } of stopsOf(taken.range.map)) colours.addColorStop(at, colour);
+    for (const { at, colour } of stopsOf(taken.scale.map)) colours.addColorStop(at, colour);
     pen.fillStyle = colours;
     pen.fillRect(strip.x, strip.y, strip.width, strip.height);
   }
@@ -133,20 +130,20 @@ const asPng = async (taken) => {
     pen.fillStyle = ink;
     for (const { text, x, y, end } of lines) { pen.textAlign = end ? "right" : "left"; pen.fillText(text, x, y); }
   }
-  return /** @type {Promise<Blob>} */ (new Promise((done, fail) => { sheet.toBlob((blob) => (blob ? done(blob) : fail(new Error("This browser makes no PNG."))), "image/png"); }));
+  return /** @type {Promise<Blob>} */ (new Promise((done, fail) => { sheet.toBlob((blob) => (blob ? done(blob) : fail(new Error("no PNG"))), "image/png"); }));
 };
 
 /** @param {Taken} taken */
 const asSvg = (taken) => {
   const { width, height, caption, linked, strip } = laidOut(taken);
-  const { canvas, range, words, link } = taken;
+  const { canvas, scale, words, link } = taken;
   const drawn = svg("svg", { xmlns: "http://www.w3.org/2000/svg", width: width / TWICE, height: height / TWICE, viewBox: `0 0 ${width} ${height}`, "font-family": FONT, "font-size": SHEET.letters });
   const lines = (/** @type {Line[]} */ all, /** @type {string} */ ink) => all.map(({ text, x, y, end }) => svg("text", { x, y, fill: ink, "text-anchor": end ? "end" : "start" }, text));
   drawn.append(svg("title", {}, words.join(" ")), svg("desc", {}, link), svg("rect", { width, height, fill: "#ffffff" }),
     svg("image", { href: canvas.toDataURL("image/png"), width: canvas.width, height: canvas.height, style: "image-rendering: pixelated" }));
-  if (strip && range) {
+  if (strip && scale) {
     const colours = svg("linearGradient", { id: "scale" });
-    colours.append(...stopsOf(range.map).map(({ at, colour }) => svg("stop", { offset: at, "stop-color": colour })));
+    colours.append(...stopsOf(scale.map).map(({ at, colour }) => svg("stop", { offset: at, "stop-color": colour })));
     drawn.append(colours, svg("rect", { ...strip, fill: "url(#scale)" }));
   }
   const way = svg("a", { href: link });
@@ -157,45 +154,44 @@ const asSvg = (taken) => {
 
 // ---- taking it
 
-/** Give a file to the visitor. */
 /** @param {Blob} blob @param {string} name */
-const offer = (blob, name) => {
+const give = (blob, name) => {
   const href = URL.createObjectURL(blob);
-  make("a", { href, download: name }).click();
+  offer(href, name);
   setTimeout(() => URL.revokeObjectURL(href), 60_000);
 };
 
-/** @type {Record<"png" | "svg" | "copy", (canvas: HTMLCanvasElement) => Promise<void>>} */
+/** @type {Record<"png" | "svg" | "copy", (from: TakenFrom) => Promise<void>>} */
 const WAYS = {
-  png: async (canvas) => {
-    const taken = await take(canvas);
-    offer(await asPng(taken), `${taken.name}.png`);
+  png: async (from) => {
+    const taken = await take(from);
+    give(await asPng(taken), `${taken.name}.png`);
   },
-  svg: async (canvas) => {
-    const taken = await take(canvas);
-    offer(asSvg(taken), `${taken.name}.svg`);
+  svg: async (from) => {
+    const taken = await take(from);
+    give(asSvg(taken), `${taken.name}.svg`);
   },
-  copy: async (canvas) => {
-    const taken = take(canvas);
+  copy: async (from) => {
+    const taken = take(from);
     const made = taken.then(asPng);
     try {
       // Safari wants what is written within the click, and waits for it.
       await navigator.clipboard.write([new ClipboardItem({ "image/png": made })]);
       tell("said", say("Copied"));
     } catch {
-      offer(await made, `${(await taken).name}.png`);
+      give(await made, `${(await taken).name}.png`);
       tell("notice", say("This browser did not let the picture into the clipboard, so it is saved as a file."));
     }
   },
 };
 
-/** @type {HTMLCanvasElement | null} what the menu is about */
+/** @type {TakenFrom | null} what the menu is about */
 let of = null;
 const menu = make("div", { class: "part takeaway", popover: "auto", role: "group" });
 const choose = (/** @type {keyof typeof WAYS} */ way) => {
-  const canvas = of;
+  const from = of;
   menu.hidePopover();
-  if (canvas) WAYS[way](canvas);
+  if (from) WAYS[way](from).catch(() => tell("notice", say("This browser could not make the picture.")));
 };
 
 /** Let pictures and maps be taken away from now on. */
@@ -204,8 +200,8 @@ export const begin = () => {
     make("button", { type: "button", text: say("Save as PNG"), onclick: () => choose("png") }),
     make("button", { type: "button", text: say("Save as SVG"), onclick: () => choose("svg") }),
     make("button", { type: "button", text: say("Copy the picture"), onclick: () => choose("copy") }));
-  hear("takeaway", ({ button, canvas, title }) => {
-    of = canvas;
+  hear("takeaway", ({ button, title, ...from }) => {
+    of = from;
     menu.setAttribute("aria-label", title);
     // Beside its button in the page, so that the keyboard goes on from there and comes back.
     button.after(menu);

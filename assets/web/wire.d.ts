@@ -53,8 +53,8 @@ interface MapFields {
   layout: Text;
   query_grid: Size | null;
   prefix: string[];
-  /** before and after a move: of the mean over heads, then of each head; empty where there are none */
-  /** null of a map that nobody looks at */
+  /** before and after a move: of the mean over heads, then of each head; empty where there are none, null of a map that
+   * nobody looks at */
   sinks: Sinks[][] | null;
 }
 export interface MapOnPicture extends MapFields { grid: Size; rows: RowsOfQueries }

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from explorer.errors import ParameterError
 from explorer.writing import check_writable, make_folder
@@ -132,10 +132,11 @@ def _findings(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
 
 def _maps(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     from explorer.lab.contact import maps_sheet
+    from explorer.lab.networks import Training
     from explorer.lab.summary import shipped, shipped_blocks
 
     check_writable(options.file)
-    blocks = _one_of("set-up", options.set_up, shipped_blocks())
+    blocks = _one_of("set-up", options.set_up, {name: shipped_blocks()[name] for name in get_args(Training)})
     wanted = options.blocks or list(blocks)
     for block in wanted:
         _one_of("block", block, {name: name for name in blocks})
@@ -144,12 +145,12 @@ def _maps(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
 
 def _scenes(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     from explorer.lab.contact import scenes_sheet
-    from explorer.scenes import AUGMENTED, CENTRED, CUED
+    from explorer.lab.recipes import RECIPES
 
     check_writable(options.file)
     if not 1 <= options.count <= 1000:
         raise ParameterError(f"--count is from 1 to 1000, got {options.count}")
-    sets = {"centred": CENTRED, "aug": AUGMENTED, "cue": CUED}
+    sets = {str(name): recipe.distribution for (backbone, name), recipe in RECIPES.items() if backbone == "metaformer"}
     return _drawn(scenes_sheet(options.count, _one_of("set-up", options.set_up, sets)), options.file)
 
 

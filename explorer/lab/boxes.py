@@ -8,12 +8,10 @@ from functools import lru_cache
 
 import torch
 
-from explorer.detection import Found, decode, overlap
+from explorer.detection import Found, overlap
 from explorer.lab.networks import LabModel, available
 from explorer.lab.summary import Index, Key, SetUp
 from explorer.lab.table import load_few
-from explorer.models.model import Model
-from explorer.probes.passes import Passes
 from explorer.probes.stimuli import STREAM
 from explorer.scenes import CLASSES, draw_groups, render_groups
 from explorer.scenes.groups import RenderedGroups
@@ -48,7 +46,7 @@ class Box:
 
 
 @lru_cache(maxsize=1)
-def scenes(size: int = 48) -> RenderedGroups:
+def scenes(size: int) -> RenderedGroups:
     """The two scenes, in pictures of this size, px, with the exact boxes of what counts in them."""
     return render_groups(draw_groups(STREAM, torch.tensor(SCENES)), size)
 
@@ -57,17 +55,6 @@ def specs() -> dict[str, str]:
     """Block -> spec of the model that is shown of it; without those whose weights did not ship."""
     texts = {block: str(LabModel(block, "detect", "aug").spec()) for block in SHOWN}
     return {block: text for block, text in texts.items() if text in available()}
-
-
-def boxes(model: Model) -> list[list[Box]]:
-    """What a model finds in each of the two scenes, by falling score: one forward pass of both."""
-    shown = scenes(model.input_size[0])
-    passes = Passes(model).each(
-        len(SCENES),
-        lambda start, stop: shown.images[start:stop].to(model.device),
-        lambda pictures: model.logits(pictures).float().cpu(),
-    )
-    return boxes_of(decode(torch.cat([answers for _, _, answers in passes])), shown)
 
 
 def boxes_of(found: Found, shown: RenderedGroups) -> list[list[Box]]:

@@ -5,6 +5,8 @@ A number over many pictures says how much of a map lies on the object; only look
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor
 
@@ -17,7 +19,8 @@ from explorer.figures.looks import look_of
 from explorer.figures.results import attention_sheet, attribution_sheet
 from explorer.figures.sheet import Panel, Picture, Section, Sheet, Words
 from explorer.geometry import Point
-from explorer.lab.findings import in_times, marked
+from explorer.lab.findings import GRADCAM_ON_OBJECT, ON_OBJECT, in_times, marked
+from explorer.lab.networks import LabModel, Training
 from explorer.lab.summary import Key, SetUp
 from explorer.lab.tasks import TRAINING_STREAM
 from explorer.messages import Message, listed
@@ -52,15 +55,16 @@ def maps_sheet(found: SetUp, blocks: list[str] | None = None) -> Sheet:
     """Where every block looks, layer by layer, and what its answer rests on, in scenes that no model was trained on.
 
     Args:
-        found: the set-up, as it was measured; its models have to ship.
+        found: the set-up, as it was measured: one whose models tell classes, and ship.
         blocks: which; all if None.
 
     Below each block stands how much of its maps lies on the object over many scenes, with intervals over seeds.
     """
     shown = unseen(len(CLASSES))[:: len(CLASSES) // SCENES]
+    training = cast(Training, found.name)
     sections = []
     for block in found.blocks if blocks is None else blocks:
-        model = load(f"lab/{block}" + (f"-{found.name}" if found.name != "centred" else ""))
+        model = load(str(LabModel(block, training=training).spec()))
         size = model.input_size[0]
         rows: list[tuple[Panel, ...]] = []
         for scene, image in zip(shown, render(shown, size).images):
@@ -89,11 +93,8 @@ def _maps(model: Model, image: Tensor) -> list[AttentionMap]:
 
 def _said(found: SetUp, block: str) -> tuple[str, ...]:
     """How much of a block's maps lies on the object, a layer each, and what that says."""
-    ratio = Key.of("context", "attention mass ratio")
-    layers = {
-        layer: found.mean(block, Key.of(ratio.probe, ratio.measure, layer=layer))
-        for layer in found.places(ratio, "layer")
-    }
+    ratio = Key.of(ON_OBJECT.probe, ON_OBJECT.measure)
+    layers = {layer: found.mean(block, Key.of(*ratio[:2], layer=layer)) for layer in found.places(ratio, "layer")}
     told = [
         Message("{layer}: {times}", layer=layer, times=in_times(one))
         for layer, one in layers.items()
@@ -107,7 +108,7 @@ def _said(found: SetUp, block: str) -> tuple[str, ...]:
             if whole.high < 1
             else Message("Its map is not shown to be on the object.")
         )
-    based = found.mean(block, Key.of("context", "attribution mass ratio"))
+    based = found.mean(block, GRADCAM_ON_OBJECT)
     if based is not None:
         lines.append(Message("Grad-CAM on the object: {times}.", times=in_times(based)))
     return tuple(lines)

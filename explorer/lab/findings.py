@@ -54,11 +54,12 @@ SET_UPS: Mapping[str, str] = {
     "cue": Message("Trained where shape and texture agree"),
     "detect": Message("Trained to find several objects"),
 }
-#: Accuracy in distribution; which of shape and texture wins; what a foreign background costs; the map on the object.
+#: Accuracy in distribution; which of shape and texture wins; what a foreign background costs; maps on the object.
 WHOLE = grouped("all")
 SHAPE_BIAS = Key.of("shape-bias", "shape bias", category="all", background="neither")
 GAP = Key.of("context", "BG-gap", between=PURE)
 ON_OBJECT = Key.of("context", "attention mass ratio", layer="all")
+GRADCAM_ON_OBJECT = Key.of("context", "attribution mass ratio", method="gradcam")
 #: What the short table shows and the sentences are about; a native map stands for any kind of map.
 HEADLINES: Sequence[Headline] = (
     Headline(Message("in distribution"), WHOLE),
@@ -70,7 +71,7 @@ HEADLINES: Sequence[Headline] = (
     Headline(Message("tilted pair"), grouped("tilted 25 to 40 degrees"), before=grouped("arrangements")),
     Headline(Message("4x4 shuffled"), Key.of("patch-shuffle", "accuracy", grid="4x4", group="all"), before=WHOLE),
     Headline(Message("map on object"), ON_OBJECT, percent=False, null=1.0),
-    Headline("Grad-CAM", Key.of("context", "attribution mass ratio", method="gradcam"), percent=False, null=1.0),
+    Headline("Grad-CAM", GRADCAM_ON_OBJECT, percent=False, null=1.0),
     Headline("AP", Key.of("detection", "AP")),
     Headline("AP50", Key.of("detection", "AP50", size="all")),
     Headline("AP75", Key.of("detection", "AP75")),

@@ -6,11 +6,14 @@ import dataclasses
 from typing import Any
 
 from explorer.blocks import short_name
+from explorer.detection import decode
 from explorer.figures.looks import look_of
-from explorer.lab.boxes import ENOUGH, LEAST, boxes, precision, scenes, specs, truth
+from explorer.lab.boxes import ENOUGH, LEAST, boxes_of, precision, scenes, specs, truth
 from explorer.lab.findings import in_percent
+from explorer.lab.networks import SIZE
 from explorer.messages import Message
 from explorer.models.model import Model
+from explorer.scenes.groups import RenderedGroups
 from explorer.ui.answers import Answers
 from explorer.ui.request import Failure
 from explorer.ui.scene import uri
@@ -32,16 +35,18 @@ def drawing(answers: Answers) -> str:
     models = specs()
     if not models:
         return dumps({"scenes": [], "panels": [], "note": _NO_WEIGHTS})
-    shown = scenes()
+    shown = scenes(SIZE)
     pictures = [
         {"image": uri(image, lossless=True), "boxes": [{"edges": edges, "label": label} for edges, label in true]}
         for image, true in zip(shown.images, truth(shown))
     ]
-    panels = [_panel(block, model) for block, model in zip(models, answers.several(list(models.values())))]
+    panels = [
+        _panel(answers, shown, block, model) for block, model in zip(models, answers.several(list(models.values())))
+    ]
     return dumps({"scenes": pictures, "panels": panels, "note": _NOTE})
 
 
-def _panel(block: str, model: Model | Failure) -> dict[str, Any]:
+def _panel(answers: Answers, shown: RenderedGroups, block: str, model: Model | Failure) -> dict[str, Any]:
     mean = precision(block)
     told = {
         "name": short_name(block),
@@ -50,8 +55,8 @@ def _panel(block: str, model: Model | Failure) -> dict[str, Any]:
     }
     if isinstance(model, Failure):
         return {**told, "scenes": [], "problem": model.problem}
-    found = boxes(model)
-    counts = [len(one) for one in truth(scenes())]
+    found = boxes_of(decode(answers.logits(model, shown.images).float()), shown)
+    counts = [len(one) for one in truth(shown)]
     made = [
         {
             "boxes": [dataclasses.asdict(one) for one in own],

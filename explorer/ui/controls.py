@@ -17,10 +17,10 @@ from explorer.transforms import Transform
 _SLIDERS: Mapping[str, Mapping[str, Any]] = {
     "dx": {"label": Message("Shift right"), "share": 0.5, "step": 1},
     "dy": {"label": Message("Shift down"), "share": 0.5, "step": 1},
-    "zoom": {"label": "Zoom", "step": 0.05, "log": True},
-    "angle": {"label": "Turn", "low": -180, "high": 180, "step": 1, "advanced": True},
-    "flip": {"label": "Mirror", "advanced": True, "picture": True},
-    "border": {"label": "Border", "advanced": True, "picture": True},
+    "zoom": {"label": Message("Zoom"), "step": 0.05, "log": True},
+    "angle": {"label": Message("Turn"), "low": -180, "high": 180, "step": 1, "advanced": True},
+    "flip": {"label": Message("Mirror"), "advanced": True, "picture": True},
+    "border": {"label": Message("Border"), "advanced": True, "picture": True},
 }
 
 

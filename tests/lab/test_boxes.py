@@ -7,7 +7,8 @@ import torch
 
 from explorer.detection import FOUND, Found, average_precision, decode
 from explorer.lab import boxes as drawn
-from explorer.lab.boxes import ENOUGH, LEAST, boxes, boxes_of, precision, scenes, specs, truth
+from explorer.lab.boxes import ENOUGH, LEAST, boxes_of, precision, scenes, specs, truth
+from explorer.lab.networks import SIZE
 from explorer.lab.summary import Key, shipped
 from explorer.models.loading import load
 from explorer.scenes import CLASSES
@@ -66,7 +67,7 @@ def test_they_are_what_decode_reads_of_a_forward_pass(block):
     with torch.inference_mode():
         found = decode(model.logits(shown.images).float())
     assert found.scores.shape[1] == FOUND
-    for at, own in enumerate(boxes(model)):
+    for at, own in enumerate(boxes_of(found, shown)):
         scores, order = found.scores[at].sort(descending=True)
         sure = order[scores >= LEAST].tolist()
         assert len(own) == len(sure) > 0
@@ -79,7 +80,7 @@ def test_they_are_what_decode_reads_of_a_forward_pass(block):
 @needs_weights
 def test_an_object_counts_as_found_as_average_precision_has_it():
     # One box alone for each object: AP50 of a class is then what is found of it.
-    shown = scenes()
+    shown = scenes(SIZE)
     whole = torch.tensor([0.0, 0.0, 1.0, 1.0])
     edges = torch.where(shown.counts[..., None], shown.boxes, whole)
     perfect = Found(edges, shown.labels, shown.counts.float())

@@ -92,6 +92,27 @@ def test_a_map_saved_as_svg_has_caption_link_and_the_same_cells(visit: Visit, tm
     same_cells(visit, MAP, np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
 
 
+def test_percentiles_and_one_model_minus_another_are_saved_as_what_they_are(visit: Visit, tmp_path: Path):
+    page = visit.page
+    page.locator(".looks > summary").click()
+    page.get_by_role("button", name="percentile", exact=True).click()
+    page.wait_for_timeout(300)
+    root = ElementTree.parse(saved(visit, MAP, "Save as SVG", tmp_path)).getroot()
+    assert "Colours from percentile 0 to percentile 100." in (root.findtext(f"{SVG}title") or "")
+    page.get_by_role("button", name="linear", exact=True).click()
+    page.get_by_role("button", name="A minus B", exact=True).click()
+    page.get_by_label("The model A").select_option("2")
+    page.get_by_label("The model B").select_option("4")
+    page.wait_for_timeout(300)
+    path = saved(visit, "#stage .minus .panel.attribution .frame > canvas", "Save as SVG", tmp_path)
+    assert path.name == "attribution.svg"
+    caption = ElementTree.parse(path).getroot().findtext(f"{SVG}title") or ""
+    ends = page.locator("#stage .minus .panel.attribution .scale span").all_text_contents()
+    assert "Self-attention minus C2f + coordinate attention" in caption
+    assert "lab/mhsa" in caption
+    assert f"Colours from {ends[0]} to {ends[-1]}." in caption
+
+
 def test_attributions_and_pictures_are_taken_away_too(visit: Visit, tmp_path: Path):
     visit.page.wait_for_timeout(400)
     attribution = "#stage article:nth-of-type(1) .panel.attribution .frame > canvas"
@@ -101,7 +122,7 @@ def test_attributions_and_pictures_are_taken_away_too(visit: Visit, tmp_path: Pa
     # A scene is drawn finer than the screen has room for.
     picture = "#scene .large > canvas"
     path = saved(visit, picture, "Save as PNG", tmp_path)
-    assert path.name == "scene.png"
+    assert path.name == "picture.png"
     shown = visit.pixels(picture)
     size = shown.shape[0]
     taken = np.asarray(Image.open(path).convert("RGB"))[: 2 * size, : 2 * size].astype(float)

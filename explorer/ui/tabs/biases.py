@@ -64,7 +64,7 @@ def _bias(worker: Worker, measuring: Measuring, asked: dict[str, Any], kept: gr.
             gr.Plot(show_label=False, visible=False, min_width=300, elem_classes=["bias-plot"]) for _ in range(PLOTS)
         ]
     scores = part("sheet", "", label=Message("The measurements in numbers"), elem_id=f"scores-{bias}")
-    table = part("sheet", "", label="Comparison", elem_id=f"table-{bias}")
+    table = part("sheet", "", label=Message("Comparison"), elem_id=f"table-{bias}")
     listen(controls, "open")(
         worker.event(ANSWERS, measuring.open),
         inputs_kwargs={"kept": kept, "models": asked["models"], "asked": controls, "language": asked["language"]},

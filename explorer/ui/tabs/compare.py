@@ -94,7 +94,7 @@ def draw(
             )
             controls = part(
                 "controls",
-                label="Controls",
+                label=Message("Controls"),
                 elem_id="controls",
                 options={
                     "moves": moves(),
@@ -119,7 +119,7 @@ def draw(
             chosen = part(
                 "models",
                 list(models),
-                label="Models",
+                label=Message("Models"),
                 elem_id="models",
                 opening=opening,
                 first=list(models),
@@ -135,7 +135,7 @@ def draw(
                 "stage",
                 opening=opening,
                 first=handlers.answer(list(models), first) if ready else None,
-                label="Answers",
+                label=Message("Answers"),
                 elem_id="stage",
                 options={"palettes": {name: list(anchors) for name, anchors in PALETTES.items()}},
                 skeleton=_SKELETON,
