@@ -30,7 +30,8 @@ def joined(sources: Mapping[str, str], entry: str) -> str:
             others by their names, for those who look inside.
 
     Raises:
-        ValueError: a module writes an import or an export in a way that is not known here, or names none that is there.
+        ValueError: a module writes an import or an export in a way that is not known here, names none that is there, or
+            is imported by nobody.
         graphlib.CycleError: modules import each other.
     """
     # Sorted, so that the same sources give the same file whenever and wherever they are joined.
@@ -42,6 +43,11 @@ def joined(sources: Mapping[str, str], entry: str) -> str:
     }
     if missing := {one for named in needs.values() for one in named} - set(sources):
         raise ValueError(f"the page's modules import {', '.join(sorted(missing))}, which are not there")
+    reached = [entry]
+    for name in reached:
+        reached += [one for one in needs[name] if one not in reached]
+    if idle := set(sources) - set(reached):
+        raise ValueError(f"nobody imports {', '.join(sorted(idle))}")
     order = [name for name in TopologicalSorter(needs).static_order() if name != entry]
     named = ", ".join(f'"{name.removesuffix(".js")}": {_variable(name)}' for name in order)
     wrapped = [_wrapped(name, sources[name]) for name in order]

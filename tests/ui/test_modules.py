@@ -39,6 +39,12 @@ const twice = (a) => { hear(); return 2 * a; };
 }
 
 
+def with_another(source: str) -> dict[str, str]:
+    """The modules, and one more that the entry imports."""
+    entry = 'import * as extra from "./extra.js";\n' + SOURCES["page.js"]
+    return {**SOURCES, "page.js": entry, "extra.js": source}
+
+
 def run(folder: Path, code: str) -> str:
     """What JavaScript prints that runs beside the files of a folder."""
     assert NODE is not None
@@ -86,11 +92,13 @@ def test_the_same_sources_make_the_same_file():
 )
 def test_what_cannot_be_joined_is_told(line):
     with pytest.raises(ValueError, match=r"extra\.js"):
-        joined({**SOURCES, "extra.js": f"{line}\n"}, "page.js")
+        joined(with_another(f"{line}\n"), "page.js")
 
 
 def test_a_module_that_is_not_there_and_a_circle_are_told():
     with pytest.raises(ValueError, match=r"gone\.js"):
-        joined({**SOURCES, "extra.js": 'import { a } from "./gone.js";\n'}, "page.js")
+        joined(with_another('import { a } from "./gone.js";\n'), "page.js")
+    with pytest.raises(ValueError, match=r"nobody imports extra\.js"):
+        joined({**SOURCES, "extra.js": "export const a = 1;\n"}, "page.js")
     with pytest.raises(graphlib.CycleError):
         joined({**SOURCES, "bus.js": 'import { sum } from "./sums.js";\nexport const hear = sum;\n'}, "page.js")

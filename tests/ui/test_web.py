@@ -216,6 +216,17 @@ def test_every_module_of_the_page_is_there_and_hands_on_what_it_exports(chromium
         assert exported == sorted(re.findall(r"(?m)^export const (\w+)", sources[name])), name
 
 
+def test_what_the_page_says_ahead_is_there(server: str):
+    page = httpx.get(server, headers={"accept": "text/html"})
+    said = re.findall(r"<([^>]+)>;rel=(\w+)", page.headers["link"])
+    assert {kind for _, kind in said} == {"preload", "modulepreload"}
+    assert len(said) == 3
+    for address, _ in said:
+        found = httpx.get(f"{server.rstrip('/')}/{address}")
+        assert found.status_code == 200, address
+        assert found.headers["cache-control"] == "public, max-age=31536000, immutable"
+
+
 def answers_anew(visit: Visit) -> None:
     """The page that is open answers a move, and opens a tab that a link leads to."""
     visit.sets("move-dx", 5)
