@@ -174,8 +174,6 @@ const mapOnPicture = (row, data, images, number, map, { kind, unit, token, own }
   };
   const sides = sidesOf(now.pin);
   if (sides === undefined) { row.missing = true; return null; }
-  // It is drawn; its sinks come with the next answer.
-  if (map.sinks === null) row.missing = true;
   const shown = viewed(sides.arrays[0], sides.arrays[1], rows, columns, data.move);
   if (!shown) {
     const left = !own && map.query_grid && !askedFrom(data.move, now.pin, "after");

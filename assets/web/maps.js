@@ -1,11 +1,11 @@
 // The numbers of the maps that are shown: rows of attention out of answers and banks.
 /** @import { AttentionMap, Answered, MapOnPicture, Move, RowsOfQueries, Sinks, Size, Weights } from "./wire" */
-/** @import { Blob } from "./modules" */
+/** @import { Blob, Row } from "./modules" */
 /** @import { Place } from "./view" */
 import { cell, forward } from "./geometry.js";
 import { floats, numbers } from "./numbers.js";
 import * as questions from "./question.js";
-import { now } from "./shown.js";
+import { isAnswered, now } from "./shown.js";
 
 /** @typedef {"before" | "after"} When */
 /** @typedef {{values: Float32Array, heads: number, prefix?: number, mean?: boolean}} Rows */
@@ -22,6 +22,9 @@ const NONE = { cells: [], share: 0 };
 /** The sinks of a head of a map, -1 for the mean, before (0) or after (1) a move. */
 /** @param {AttentionMap} map @param {number} head @param {number} side @returns {Sinks} */
 export const sinksOf = (map, head, side) => map.sinks?.[side]?.[head + 1] ?? NONE;
+/** Whether it is not known which cells of the map that a row shows are sinks. */
+/** @param {Row} row */
+export const lacksSinks = ({ data, map }) => isAnswered(data) && map !== null && data.maps[map]?.sinks === null;
 /** A map's values with nothing where its sinks are. */
 /** @param {Float32Array} values @param {Sinks} sinks */
 export const withoutSinks = (values, { cells }) => {

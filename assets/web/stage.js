@@ -14,6 +14,7 @@ import { make, need, write } from "./dom.js";
 import { chooseLayers, keepLayers } from "./layers.js";
 import { asking } from "./live.js";
 import { toolbar } from "./looks.js";
+import { lacksSinks } from "./maps.js";
 import { addButton, editorOf, nameOf } from "./models.js";
 import { bytes } from "./numbers.js";
 import { picture } from "./panel.js";
@@ -85,15 +86,16 @@ const draw = () => {
   bar?.legend(!now.answer.identity, now.look.view !== "difference" && live().some(({ attribution: { shown } }) => shown?.range.map === "diverging"));
   mark();
 };
-const redraw = () => {
+/** @param {Row} [row] whose map somebody chose */
+const redraw = (row) => {
   arrange();
   draw();
-  if (shownRows().some((row) => row.missing)) questions.set({});
+  if (shownRows().some(({ missing }) => missing) || (row && lacksSinks(row))) questions.set({});
 };
 let frame = 0;
 const soon = () => {
   cancelAnimationFrame(frame);
-  frame = requestAnimationFrame(redraw);
+  frame = requestAnimationFrame(() => redraw());
 };
 
 /** Put the rows of the chosen models in their places. */
@@ -242,8 +244,11 @@ const listen = (server) => {
     tell("pins");
   });
   // Drawn from the bank where it reaches; where it does not, redraw asks the server.
-  hear("pins", redraw);
-  hear("look", soon);
+  hear("pins", () => redraw());
+  hear("look", () => {
+    if (now.look.sinkless && shownRows().some(lacksSinks)) questions.set({});
+    soon();
+  });
   hear("looked", settle);
   hear("resized", soon);
   hear("said", (words) => write(status, words));
