@@ -29,7 +29,7 @@ def _tab(page: Any, name: str) -> None:
 
 def _compare(page: Any) -> None:
     _tab(page, "Compare")
-    page.locator("#stage article.model .attribution canvas").first.wait_for()
+    page.locator("#stage article.model .attribution canvas:visible").first.wait_for()
 
 
 def _lecture(page: Any) -> None:
@@ -80,7 +80,7 @@ def page(request: Any, server: str, chromium: Any) -> Iterator[Any]:
     page = chromium.new_page(viewport={"width": width, "height": height}, reduced_motion="reduce")
     page.set_default_timeout(60_000)
     page.goto(f"{server}/?__theme={theme}")
-    page.locator("#stage article.model").first.wait_for()
+    page.locator("#stage article.model:visible").first.wait_for()
     yield page
     page.close()
 

@@ -231,7 +231,7 @@ def page(server: str, chromium: Any) -> Any:
     page.on("console", lambda line: page.complaints.append(line.text) if line.type == "error" else None)
     page.on("pageerror", lambda error: page.complaints.append(str(error)))
     page.goto(server)
-    page.locator("#stage article.model").first.wait_for()
+    page.locator("#stage article.model:visible").first.wait_for()
     page.get_by_role("tab", name="Biases").click()
     yield page
     page.close()
@@ -327,7 +327,7 @@ def test_a_bias_opens_with_a_figure_and_what_it_found(page: Any):
 @pytest.mark.browser
 def test_models_from_elsewhere_are_named_with_what_to_do(page: Any, plain_server: str):
     page.goto(plain_server)
-    page.locator("#stage article.model").first.wait_for()
+    page.locator("#stage article.model:visible").first.wait_for()
     page.get_by_role("tab", name="Biases").click()
     page.locator("#state-locality", has_text="press Measure").wait_for()
     assert page.locator("#probe-locality [aria-checked=true]").get_attribute("data-name") == "receptive-field"
@@ -383,7 +383,7 @@ def test_a_phone_shows_the_biases_without_scrolling_sideways(server: str, chromi
     page = chromium.new_page(viewport={"width": 390, "height": 844})
     page.set_default_timeout(60_000)
     page.goto(server)
-    page.locator("#stage article.model").first.wait_for()
+    page.locator("#stage article.model:visible").first.wait_for()
     page.get_by_role("tab", name="Biases").click()
     page.locator("#biases [role=radio][data-name=consistency], #biases [role=radio]").first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

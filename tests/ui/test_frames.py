@@ -43,6 +43,7 @@ def test_the_policy_lets_all_of_the_page_through(visit: Visit):
     visit.sets("move-dx", 6)
     visit.idle()
     visit.page.get_by_role("tab", name="Laboratory").click()
+    visit.page.get_by_role("button", name="All measurements").click()
     visit.page.locator("#lab-plots .js-plotly-plot, .js-plotly-plot").first.wait_for()
     visit.page.get_by_role("tab", name="Blocks").click()
     visit.page.locator("#example canvas, #example svg").first.wait_for()
