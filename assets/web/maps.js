@@ -21,10 +21,10 @@ export const asker = (map, pin) => (now.look.token && map.prefix.length ? map.pr
 const NONE = { cells: [], share: 0 };
 /** The sinks of a head of a map, -1 for the mean, before (0) or after (1) a move. */
 /** @param {AttentionMap} map @param {number} head @param {number} side @returns {Sinks} */
-export const sinksOf = (map, head, side) => map.sinks?.[side]?.[head + 1] ?? NONE;
+export const sinksOf = (map, head, side) => map.sinks[side]?.[head + 1] ?? NONE;
 /** Whether it is not known which cells of the map that a row shows are sinks. */
 /** @param {Row} row */
-export const lacksSinks = ({ data, map }) => isAnswered(data) && map !== null && data.maps[map]?.sinks === null;
+export const lacksSinks = ({ data, map }) => isAnswered(data) && map !== null && Boolean(data.maps[map]?.sinks.includes(null));
 /** A map's values with nothing where its sinks are. */
 /** @param {Float32Array} values @param {Sinks} sinks */
 export const withoutSinks = (values, { cells }) => {

@@ -90,7 +90,7 @@ const draw = () => {
 const redraw = (row) => {
   arrange();
   draw();
-  if (shownRows().some(({ missing }) => missing) || (row && lacksSinks(row))) questions.set({});
+  if (shownRows().some(({ missing }) => missing) || (now.look.sinkless && row && lacksSinks(row))) questions.set({});
 };
 let frame = 0;
 const soon = () => {

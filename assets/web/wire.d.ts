@@ -53,9 +53,9 @@ interface MapFields {
   layout: Text;
   query_grid: Size | null;
   prefix: string[];
-  /** before and after a move: of the mean over heads, then of each head; empty where there are none, null of a map that
-   * nobody looks at */
-  sinks: Sinks[][] | null;
+  /** before and after a move: of the mean over heads, then of each head; empty where there are none, null where nobody
+   * looked for them yet */
+  sinks: (Sinks[] | null)[];
 }
 export interface MapOnPicture extends MapFields { grid: Size; rows: RowsOfQueries }
 export interface MatrixMap extends MapFields { grid: null; rows: RowsOfMatrix }

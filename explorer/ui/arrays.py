@@ -92,18 +92,24 @@ def _one_row(one: AttentionMap, query: Point | str | None, item: int, blob: Blob
 _KNOWN: WeakKeyDictionary[Weights, tuple[Sinks, ...]] = WeakKeyDictionary()
 
 
-def sinks_of(one: AttentionMap) -> list[list[dict[str, Any]]]:
-    """The sinks of the mean over heads and of each head, before and after; empty where there are none."""
+def sinks_of(one: AttentionMap, looked: bool) -> list[list[dict[str, Any]] | None]:
+    """The sinks of the mean over heads and of each head, before and after; empty where there are none.
+
+    Looking for them takes as long as a layer of the forward pass, so after a move it is done for the map that is
+    ``looked`` at; None stands for the others'.
+    """
     pair = one.weights
     sides = (pair.before, pair.after) if isinstance(pair, Pair) else (pair, pair)
-    found = []
-    for weights in sides:
+    for weights in sides[: 2 if looked else 1]:
         if weights not in _KNOWN:
             _KNOWN[weights] = sinks(replace(one, weights=weights))
-        found.append(_KNOWN[weights])
-    if not any(each.cells for side in found for each in side):
+    found = [_KNOWN.get(weights) for weights in sides]
+    if not any(side is None or any(each.cells for each in side) for side in found):
         return []
-    return [[{"cells": list(each.cells), "share": round(each.share, 4)} for each in side] for side in found]
+    return [
+        None if side is None else [{"cells": list(each.cells), "share": round(each.share, 4)} for each in side]
+        for side in found
+    ]
 
 
 def _matrix(one: AttentionMap, item: int, blob: Blob) -> dict[str, Any]:

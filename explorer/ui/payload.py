@@ -279,8 +279,7 @@ def _map(one: AttentionMap, view: ModelView, blob: Blob, mean: bool, looked: boo
         "layout": "" if layout is None else layout.name,
         "query_grid": None if layout is None or layout.query_grid is None else list(layout.query_grid),
         "prefix": [] if layout is None else list(layout.prefix),
-        # Looking for them takes as long as a layer of the forward pass: of the map that is looked at.
-        "sinks": sinks_of(one) if looked or one.kind != "pairwise" else None,
+        "sinks": sinks_of(one, looked),
     }
     described["rows"] = queries_of(one, view, blob, mean)
     return described

@@ -336,7 +336,9 @@ def test_phone_shows_all_without_sideways_scrolling(chromium: Any, server: str):
     page = chromium.new_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
     visit = Visit(page, server).open()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    for canvas in page.locator("#stage canvas:visible").all():
+    for button in page.locator("#stage button:visible:has(canvas)").all():
+        assert button.get_attribute("aria-label")
+    for canvas in page.locator("#stage .frame > canvas:visible").all():
         assert canvas.get_attribute("role") == "img"
         assert len(canvas.get_attribute("aria-label")) > 20
     assert visit.complaints == []
