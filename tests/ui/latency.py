@@ -167,7 +167,7 @@ def _moved(browser: Any, address: str) -> dict[str, Any]:
             slider.dispatchEvent(new Event("input"));
             return explorer.now.answer.rows[1].maps[step % 3].layer;
         }""",
-        "(layer) => document.querySelectorAll('#stage .attention .where')[1].textContent === layer",
+        "(layer) => document.querySelectorAll('#stage .model .attention .where')[1].textContent === layer",
     )
     page.locator("#stage article:nth-of-type(2) .attention canvas").first.hover()
     page.wait_for_selector("#stage .part[data-bank]", state="attached")
@@ -176,7 +176,7 @@ def _moved(browser: Any, address: str) -> dict[str, Any]:
         "click to the query's row",
         """(step) => {
             const before = explorer.question.get().pins[0];
-            const canvas = document.querySelectorAll("#stage .attention canvas")[1];
+            const canvas = document.querySelectorAll("#stage .model .attention canvas")[1];
             const box = canvas.getBoundingClientRect();
             canvas.setPointerCapture = () => {};
             const [x, y] = [0.1 + 0.8 * ((step * 7 + 3) % 11) / 11, 0.1 + 0.8 * ((step * 5 + 2) % 13) / 13];

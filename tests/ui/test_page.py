@@ -234,7 +234,7 @@ def test_layer_head_and_overlay_ask_nothing(plain: Visit):
         assert float(row.locator(".panel.attention .reading").text_content().split()[1]) == pytest.approx(
             largest, rel=5e-3
         )
-    drawn = plain.pixels("#stage .attention canvas")
+    drawn = plain.pixels("#stage .model .attention canvas")
     plain.page.get_by_text("How maps are drawn").click()
     plain.page.get_by_label("smooth").check()
     for label, value in (("Opacity of the maps", "0.3"), ("Leave out what stays below", "0.5")):
@@ -243,7 +243,7 @@ def test_layer_head_and_overlay_ask_nothing(plain: Visit):
     plain.page.get_by_label("class token asks").check()
     plain.page.wait_for_timeout(400)
     assert "class token" in row.locator(".panel.attention .about").text_content()
-    assert np.abs(plain.pixels("#stage .attention canvas") - drawn).mean() > 5
+    assert np.abs(plain.pixels("#stage .model .attention canvas") - drawn).mean() > 5
     assert plain.urls[before:] == []
 
 

@@ -280,7 +280,7 @@ def test_a_link_shows_the_same_view_and_so_does_a_reload(linked: Visit, chromium
     state = linked.page.evaluate("explorer.state.get()")
     assert state["layers"]["0"] == "stages.0.blocks.0.token_mixer"
     readings = linked.page.locator("#stage .reading").all_text_contents()
-    picture = linked.pixels("#stage .attention canvas")
+    picture = linked.pixels("#stage .model .attention canvas")
     other = chromium.new_page(viewport={"width": 1440, "height": 900})
     other.goto(linked.page.url)
     pages = [other]
@@ -293,7 +293,7 @@ def test_a_link_shows_the_same_view_and_so_does_a_reload(linked: Visit, chromium
         page.wait_for_timeout(500)
         assert page.evaluate("explorer.state.get()") == state
         assert page.locator("#stage .reading").all_text_contents() == readings
-        np.testing.assert_array_equal(again.pixels("#stage .attention canvas"), picture)
+        np.testing.assert_array_equal(again.pixels("#stage .model .attention canvas"), picture)
         assert page.locator("#masthead .notice").is_hidden()
     other.close()
 

@@ -41,6 +41,10 @@ def test_the_first_view_says_what_it_shows_and_has_four_answers_above_the_fold(v
             box = row.locator(part).bounding_box()
             assert box is not None
             assert box["y"] + box["height"] <= 720, (at, part)
+    picture = page.locator("#scene .large canvas").bounding_box()
+    assert picture is not None
+    assert picture["width"] == pytest.approx(picture["height"], abs=1)
+    assert picture["width"] > 250
     # What is alike in all four is told once.
     assert page.locator(".legend").inner_text().split("\n") == ["for the answer", "against it"]
 

@@ -100,7 +100,8 @@ def test_where_the_second_of_two_timm_models_looks_for_the_ear_of_my_animal(hand
     pin = hand.page.evaluate("explorer.question.get().pins[0]")
     (view,) = compare([load(models[1])], read_image(samples()["cat"]), query=Point(pin["x"] * 224, pin["y"] * 224)).rows
     said = _row(hand, 1).locator(".panel.attention .reading").text_content()
-    assert float(said.split()[1]) == pytest.approx(float(view.maps[-1].row(view.queries[0]).max()), rel=5e-3)
+    looked = hand.page.evaluate("explorer.looked().layers[1]")
+    assert float(said.split()[1]) == pytest.approx(float(view.maps[looked].row(view.queries[0]).max()), rel=5e-3)
 
 
 def test_which_block_keeps_its_answer_when_the_object_goes_to_the_corner(hand: Hand):
