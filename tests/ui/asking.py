@@ -22,6 +22,12 @@ def run_alone(work: Coroutine[Any, Any, Found]) -> Found:
         return pool.submit(asyncio.run, work).result()
 
 
+def opening_of(module: str) -> dict[str, Any]:
+    """What the file says that a page opens with."""
+    told: dict[str, Any] = json.loads(module.partition("begin(")[2].rpartition(");")[0])
+    return told
+
+
 class Asking:
     """One open page, without a browser.
 
@@ -35,8 +41,7 @@ class Asking:
         self.places = {name: one["id"] for one in config["components"] for name in one["props"].get("server_fns") or ()}
         named = re.search(r'src="([^"]+)"', config["head"])
         assert named
-        opening = json.loads(self.client.get(named[1]).text.partition("begin(")[2].rpartition(");")[0])
-        self.build = opening["masthead"]["options"]["build"]
+        self.build = opening_of(self.client.get(named[1]).text)["masthead"]["options"]["build"]
         self.page, self.numbers = uuid.uuid4().hex, itertools.count(1)
 
     def body(self, name: str, asked: Any, **changed: Any) -> dict[str, Any]:

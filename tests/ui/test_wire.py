@@ -24,6 +24,7 @@ from explorer.ui.scene import layers
 from explorer.ui.share import written_out
 from explorer.ui.tabs import blocks, lab, lecture
 
+from .asking import opening_of
 from .conftest import ROOT
 from .test_live import ask, body
 
@@ -79,7 +80,9 @@ def parts() -> list[tuple[str, Any]]:
     """The options of every part of a page, by their types."""
     page = build(["lab/conv"])
     given = [
-        (name, part["options"]) for name, part in json.loads(page.files[page.opening].plain).items() if part["options"]
+        (name, part["options"])
+        for name, part in opening_of(page.files[page.opening].plain.decode()).items()
+        if part["options"]
     ]
     for part in page.blocks.values():
         if isinstance(part, gr.HTML):
