@@ -5,6 +5,9 @@ import { childrenOf, make, write } from "./dom.js";
 import { now } from "./shown.js";
 import { say, sayClass } from "./words.js";
 
+/** Whether what became of an answer may be told: a lesson's step asks for it first, and tells it with the reveal. */
+export const isTold = () => !("unrevealed" in document.documentElement.dataset);
+
 /** A probability as it is read. */
 /** @param {number | null} p */
 export const percent = (p) => (p === null ? say("not a number") : p < 0.001 ? "< 0.1 %" : `${(100 * p).toFixed(1)} %`);
@@ -14,8 +17,7 @@ export const percent = (p) => (p === null ? say("not a number") : p < 0.001 ? "<
 export const showTop = (row) => {
   const { answer } = now;
   if (!answer) return;
-  // A lesson's step asks what will happen: what tells it waits for the reveal.
-  const telling = !("unrevealed" in document.documentElement.dataset);
+  const telling = isTold();
   const [before, after] = row.data.predictions;
   const about = after.reason || after.about;
   write(row.topReason, say(about));

@@ -1,5 +1,5 @@
 // Where there is room for one model only, as on a phone: every answer as a chip, of which one is opened.
-import { percent, stayed } from "./answer.js";
+import { isTold, percent, stayed } from "./answer.js";
 import { hear, tell } from "./bus.js";
 import { childrenOf, make, write } from "./dom.js";
 import { nameOf } from "./models.js";
@@ -33,7 +33,7 @@ export const chips = () => {
       swatch.style.background = row.data.colour;
       write(who, nameOf(row.data.asked));
       const answered = isAnswered(row.data) ? row.data : null;
-      const telling = !("unrevealed" in document.documentElement.dataset) && now.answer && !now.answer.identity;
+      const telling = isTold() && now.answer && !now.answer.identity;
       const top = answered?.predictions[1].top[0];
       write(what, top ? sayClass(top.label) : say(answered ? "No answer" : "Failed"));
       write(share, top ? percent(top.p) : "");

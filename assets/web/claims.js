@@ -1,7 +1,8 @@
 // What is said of the blocks, put where the measurements put it: supported, contradicted or undecided.
 /** @import { Handles } from "./modules" */
 /** @import { ClaimsBoard } from "./wire" */
-import { make, need } from "./dom.js";
+import { make } from "./dom.js";
+import { valued } from "./valued.js";
 import { arrived } from "./ways.js";
 import { say } from "./words.js";
 
@@ -12,18 +13,12 @@ const drawn = ({ sentence, what, effect, tests }) => make("details", {},
 
 /** Draw the claims, and draw them anew when their value changes. */
 /** @param {HTMLElement} element @param {Pick<Handles, "props" | "watch">} handles */
-export const claims = (element, { props, watch }) => {
-  const root = need(element, ".part");
-  const show = () => {
-    if (typeof props.value !== "string" || !props.value) { root.replaceChildren(); return; }
-    /** @type {ClaimsBoard} */
-    const { title, groups, note } = JSON.parse(props.value);
+export const claims = (element, handles) => {
+  valued(element, handles, (root, /** @type {ClaimsBoard} */ { title, groups, note }) => {
     root.replaceChildren(make("h3", { text: say(title) }),
       make("div", { class: "board" }, ...groups.map(({ verdict, colour, claims: own }) => make("section", { style: `--verdict:${colour}` },
         make("h4", {}, make("span", { class: "mark", style: `background:${colour}` }), `${say(verdict)} (${own.length})`), ...own.map(drawn)))),
       make("p", { class: "hint", text: say(note) }));
     arrived();
-  };
-  show();
-  watch("value", show);
+  });
 };

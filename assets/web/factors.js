@@ -1,7 +1,8 @@
 // Architecture or training? Two blocks, each trained in two ways, and what explains more of the difference.
 /** @import { Handles } from "./modules" */
 /** @import { FactorTable } from "./wire" */
-import { make, need } from "./dom.js";
+import { make } from "./dom.js";
+import { valued } from "./valued.js";
 import { arrived } from "./ways.js";
 import { say } from "./words.js";
 
@@ -17,12 +18,9 @@ const drawn = ({ axis, columns, rows }) => {
 
 /** Draw one of the tables, which is chosen here, and draw it anew when their value changes. */
 /** @param {HTMLElement} element @param {Pick<Handles, "props" | "watch">} handles */
-export const factors = (element, { props, watch }) => {
-  const root = need(element, ".part");
+export const factors = (element, handles) => {
   let chosen = 0;
-  const show = () => {
-    /** @type {FactorTable[]} */
-    const tables = typeof props.value === "string" && props.value ? JSON.parse(props.value) : [];
+  valued(element, handles, (root, /** @type {FactorTable[]} */ tables) => {
     if (!tables.length) { root.replaceChildren(); return; }
     chosen = Math.min(chosen, tables.length - 1);
     const outcome = make("div", { class: "outcome" });
@@ -34,7 +32,5 @@ export const factors = (element, { props, watch }) => {
       outcome,
       make("p", { class: "hint", text: say("The two blocks are those that differ most after the first training, so the block's part is about as large as it gets here. In brackets 95 % intervals over seeds; effects are paired by seed.") }));
     arrived();
-  };
-  show();
-  watch("value", show);
+  });
 };

@@ -2,7 +2,8 @@
 /** @import { Handles } from "./modules" */
 /** @import { FindingRow, LargeFinding } from "./wire" */
 import { waysOf } from "./cards.js";
-import { make, need } from "./dom.js";
+import { make } from "./dom.js";
+import { valued } from "./valued.js";
 import { arrived } from "./ways.js";
 import { say } from "./words.js";
 
@@ -40,16 +41,10 @@ const figure = ({ rows, axis, caption }) => {
 
 /** Draw the findings, and draw them anew when their value changes. */
 /** @param {HTMLElement} element @param {Pick<Handles, "props" | "watch">} handles */
-export const findings = (element, { props, watch }) => {
-  const root = need(element, ".part");
-  const show = () => {
-    if (typeof props.value !== "string" || !props.value) { root.replaceChildren(); return; }
-    /** @type {LargeFinding[]} */
-    const found = JSON.parse(props.value);
+export const findings = (element, handles) => {
+  valued(element, handles, (root, /** @type {LargeFinding[]} */ found) => {
     root.replaceChildren(make("div", { class: "large" }, ...found.map((one) => make("article", {},
       make("h3", { text: say(one.name) }), make("p", { class: "sentence", text: say(one.sentence) }), figure(one), waysOf(one)))));
     arrived();
-  };
-  show();
-  watch("value", show);
+  });
 };

@@ -18,10 +18,8 @@ const notice = (problems) => {
 
 const restore = () => {
   const { state: wanted, unread } = read(location.hash);
-  // The models first: the move is in pixels of the first one's input.
-  const { models, ...rest } = wanted;
   const problems = unread.map((name) => say("“{name}” cannot be read.", { name }));
-  notice([...problems, ...(models ? state.apply({ models }) : []), ...state.apply(rest)]);
+  notice([...problems, ...state.apply(wanted)]);
 };
 
 /** What is on the screen, as the part of an address from the # on. */

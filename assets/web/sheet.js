@@ -1,14 +1,13 @@
 // A table: a row a block or a model, sorted by the column that is clicked.
 /** @import { Handles } from "./modules" */
 /** @import { TableCell, TableSheet, Text } from "./wire" */
-import { make, need } from "./dom.js";
+import { make } from "./dom.js";
+import { valued } from "./valued.js";
 import { say } from "./words.js";
-
 
 /** Draw a table, and draw it anew when its value changes. */
 /** @param {HTMLElement} element @param {Pick<Handles, "props" | "watch">} handles */
-export const sheet = (element, { props, watch }) => {
-  const root = need(element, ".part");
+export const sheet = (element, handles) => {
   let by = -1;
   let upwards = true;
   /** What a cell is sorted by: its number, said or read. */
@@ -22,10 +21,7 @@ export const sheet = (element, { props, watch }) => {
     known.sort((a, b) => (worth(a.cells[by]) - worth(b.cells[by])) * (upwards ? 1 : -1));
     return [...known, ...rest];
   };
-  const show = () => {
-    if (typeof props.value !== "string" || !props.value) { root.replaceChildren(); return; }
-    /** @type {TableSheet} */
-    const { title, first = "block", columns, rows, notes, words } = JSON.parse(props.value);
+  const show = valued(element, handles, (root, /** @type {TableSheet} */ { title, first = "block", columns, rows, notes, words }) => {
     /** @param {Text} text @param {number} at */
     const sorter = (text, at) => {
       const mark = at === by ? (upwards ? " ▲" : " ▼") : "";
@@ -43,7 +39,5 @@ export const sheet = (element, { props, watch }) => {
     root.replaceChildren(make("h3", { text: say(title) }),
       make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": say(title) }, make("table", { class: words ? "words" : "" }, make("thead", {}, head), make("tbody", {}, ...body))),
       ...notes.map((text) => make("p", { class: "hint", text: say(text) })));
-  };
-  show();
-  watch("value", show);
+  });
 };

@@ -3,7 +3,7 @@
 /** @import { Place } from "./view" */
 /** @import { Bank, LiveAnswer, StageOptions } from "./wire" */
 import { against } from "./against.js";
-import { stayed } from "./answer.js";
+import { isTold, stayed } from "./answer.js";
 import { attention } from "./attention.js";
 import { attribution } from "./attribution.js";
 import { hear, tell } from "./bus.js";
@@ -149,7 +149,7 @@ const handOut = (answer) => chosen.models().forEach((name, index) => {
 /** Which models keep their answer after a move and which do not, in a sentence; it waits for a lesson's reveal. */
 /** @param {Answer} answer */
 const verdictOf = ({ identity, rows: all }) => {
-  if (identity || "unrevealed" in document.documentElement.dataset) return "";
+  if (identity || !isTold()) return "";
   const [kept, lost] = [true, false].map((same) => all.filter(isAnswered).filter(({ predictions }) => stayed(predictions) === same)
     .map(({ asked }) => nameOf(asked)).join(", "));
   return [kept && say("Kept: {models}.", { models: kept }), lost && say("Changed: {models}.", { models: lost })].filter(Boolean).join(" ");

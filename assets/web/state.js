@@ -25,7 +25,9 @@ export const did = () => { if (!applying) tell("did"); };
 
 /** Put a state, or a part of one, on the page; returns a sentence for each thing that could not be restored. */
 /** @param {Record<string, unknown>} state */
-export const apply = (state) => {
+export const apply = ({ models, ...rest }) => {
+  // The models first: the move is in pixels of the first one's input.
+  const state = models === undefined ? rest : { models, ...rest };
   const outer = applying;
   applying = true;
   try {

@@ -52,11 +52,9 @@ const flush = () => { if (timer) write(); };
 /** @param {State} shown */
 const restore = (shown) => {
   tell("restoring", shown);
-  const { models, tab, lecture, ...rest } = shown;
-  if (tab === "lecture") { state.apply({ tab, lecture }); return; }
-  // The models first: the move is in pixels of the first one's input.
-  state.apply({ models });
-  state.apply(Object.fromEntries(Object.entries({ tab, ...rest }).filter(([, value]) => value !== "")));
+  const { tab, lecture, ...rest } = shown;
+  if (tab === "lecture") state.apply({ tab, lecture });
+  else state.apply(Object.fromEntries(Object.entries({ tab, ...rest }).filter(([, value]) => value !== "")));
 };
 
 /** Ctrl+Z, and its kin; Cmd on a Mac. */

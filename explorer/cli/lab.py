@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
-from explorer.errors import ParameterError
+from explorer.errors import ParameterError, UnknownNameError
 from explorer.writing import check_writable, make_folder
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def _scenes(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
 
 def _one_of(what: str, name: str, there: Mapping[str, Found]) -> Found:
     if name not in there:
-        raise ParameterError(f"there is no {what} '{name}'; there are: {', '.join(there)}")
+        raise UnknownNameError(what, name, there)
     return there[name]
 
 

@@ -98,6 +98,8 @@ def sinks_of(one: AttentionMap, looked: bool) -> list[list[dict[str, Any]] | Non
     Looking for them takes as long as a layer of the forward pass, so after a move it is done for the map that is
     ``looked`` at; None stands for the others'.
     """
+    if one.kind != "pairwise":
+        return []
     pair = one.weights
     sides = (pair.before, pair.after) if isinstance(pair, Pair) else (pair, pair)
     for weights in sides[: 2 if looked else 1]:
