@@ -150,6 +150,11 @@ export const places = (element, { options: { side }, server }) => {
   };
   for (const news of /** @type {const} */ (["asked", "models", "frame"])) hear(news, moved);
   hear("answered", () => { if (fold.open) soon(STILL_MS); });
-  fold.addEventListener("toggle", () => { anew(); soon(STILL_MS); });
+  fold.addEventListener("toggle", () => {
+    anew();
+    // The bench scrolls by itself: what is opened at its end would stay out of sight.
+    if (fold.open) fold.scrollIntoView({ block: "nearest" });
+    soon(STILL_MS);
+  });
   need(element, ".part").replaceChildren(fold);
 };
