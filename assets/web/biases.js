@@ -164,10 +164,16 @@ export const working = (element, { options, props, watch }) => {
   const finding = make("p", { class: "finding", hidden: true });
   root.replaceChildren(finding, make("div", { class: "working" }, bar, words), notes);
   let stopped = false;
-  hear(`measuring-${bias}`, (on) => { stopped = !on; });
+  hear(`measuring-${bias}`, (on) => {
+    stopped = !on;
+    if (on) return;
+    bar.hidden = true;
+    root.hidden = false;
+    write(words, say("Stopped. What was measured so far stays."));
+  });
   const show = () => {
     const text = typeof props.value === "string" ? props.value : "";
-    root.hidden = !text && !stopped;
+    if (!stopped) root.hidden = !text;
     if (!text) return;
     /** @type {MeasuringState} */
     const { words: said, share, notes: told, finding: found } = JSON.parse(text);

@@ -23,6 +23,37 @@ const key = () => {
 };
 const percent = (/** @type {boolean[]} */ right) => Math.round((100 * right.filter(Boolean).length) / Math.max(1, right.length));
 
+/** How often a model is right, over all places and at the edges.
+ * @param {Map<number, PlacesRow>} rows @param {number} model @param {number} side */
+const inWords = (rows, model, side) => {
+  const all = [...rows].flatMap(([number, { models }]) => models[model]?.right.map((right, column) => ({ right, number, column })) ?? []);
+  const share = (/** @type {(one: {number: number, column: number}) => boolean} */ within) => percent(all.filter(within).map((one) => one.right));
+  if (rows.size < side) return say("{done} of {count} rows", { done: rows.size, count: side });
+  if (!all.length) return say("This model does not know the class.");
+  return say("right in {all} % of places; at the left edge {left} %, right {right} %, top {top} %, bottom {bottom} %", {
+    all: share(() => true), left: share(({ column }) => !column), right: share(({ column }) => column === side - 1),
+    top: share(({ number }) => !number), bottom: share(({ number }) => number === side - 1),
+  });
+};
+/** Paint what is known of a model, and a dot where the object is.
+ * @param {HTMLCanvasElement} canvas @param {Map<number, PlacesRow>} rows @param {number} model @param {number} side
+ * @param {{column: number, row: number}} here */
+const paint = (canvas, rows, model, side, { column, row }) => {
+  const values = new Float32Array(side * side);
+  const valid = new Uint8Array(side * side);
+  for (const [number, { models }] of rows) models[model]?.p.forEach((p, at) => { values[number * side + at] = p; valid[number * side + at] = 1; });
+  const pen = penOf(canvas);
+  pen.clearRect(0, 0, canvas.width, canvas.height);
+  pen.imageSmoothingEnabled = false;
+  pen.drawImage(coloured(values, side, side, { map: "sequential", low: 0, high: 1 }, valid), 0, 0, canvas.width, canvas.height);
+  for (const [radius, ink] of /** @type {[number, string][]} */ ([[5, "#000000"], [3.5, "#ffffff"]])) {
+    pen.fillStyle = ink;
+    pen.beginPath();
+    pen.arc((column + 0.5) * CELL, (row + 0.5) * CELL, radius, 0, 2 * Math.PI);
+    pen.fill();
+  }
+};
+
 /** Draw the fold with a map a model. */
 /** @param {HTMLElement} element @param {Handles<null, PlacesOptions, {row: Call}>} handles */
 export const places = (element, { options: { side }, server }) => {
@@ -52,35 +83,11 @@ export const places = (element, { options: { side }, server }) => {
     return { column: ((dx / x + 1) / 2) * (side - 1), row: ((dy / y + 1) / 2) * (side - 1) };
   };
 
-  /** @param {number} model */
-  const words = (model) => {
-    const all = [...rows].flatMap(([number, { models }]) => models[model]?.right.map((right, column) => ({ right, number, column })) ?? []);
-    const share = (/** @type {(one: {number: number, column: number}) => boolean} */ within) => percent(all.filter(within).map((one) => one.right));
-    if (rows.size < side) return say("{done} of {count} rows", { done: rows.size, count: side });
-    if (!all.length) return say("This model does not know the class.");
-    return say("right in {all} % of places; at the left edge {left} %, right {right} %, top {top} %, bottom {bottom} %", {
-      all: share(() => true), left: share(({ column }) => !column), right: share(({ column }) => column === side - 1),
-      top: share(({ number }) => !number), bottom: share(({ number }) => number === side - 1),
-    });
-  };
   const draw = () => {
     if (!fold.open || !questions.get().scene) return;
-    const { column, row } = here();
     canvases.forEach((canvas, model) => {
-      const values = new Float32Array(side * side);
-      const valid = new Uint8Array(side * side);
-      for (const [number, { models }] of rows) models[model]?.p.forEach((p, at) => { values[number * side + at] = p; valid[number * side + at] = 1; });
-      const pen = penOf(canvas);
-      pen.clearRect(0, 0, canvas.width, canvas.height);
-      pen.imageSmoothingEnabled = false;
-      pen.drawImage(coloured(values, side, side, { map: "sequential", low: 0, high: 1 }, valid), 0, 0, canvas.width, canvas.height);
-      for (const [radius, ink] of /** @type {[number, string][]} */ ([[5, "#000000"], [3.5, "#ffffff"]])) {
-        pen.fillStyle = ink;
-        pen.beginPath();
-        pen.arc((column + 0.5) * CELL, (row + 0.5) * CELL, radius, 0, 2 * Math.PI);
-        pen.fill();
-      }
-      const text = words(model);
+      paint(canvas, rows, model, side, here());
+      const text = inWords(rows, model, side);
       canvas.setAttribute("aria-label", `${nameOf(chosen.models()[model])}: ${text}. ${say("Click or use the arrow keys to go there.")}`);
       const told = canvas.nextElementSibling;
       if (told) write(told, text);

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from explorer.lab.boxes import boxes, scenes, specs
+from explorer.detection import decode
+from explorer.lab.boxes import boxes_of, scenes, specs
 from explorer.lab.cards import largest, shipped_cards
 from explorer.lab.factors import shipped_factors
+from explorer.lab.networks import SIZE
 from explorer.models.loading import load
 from explorer.ui import boxes as boxes_of_page
 from explorer.ui.answers import Answers
@@ -54,9 +56,11 @@ def test_the_figures_hold_what_the_cards_and_tables_say():
 @pytest.mark.skipif(not specs(), reason="no models that find objects ship")
 def test_boxes_are_those_that_the_models_draw():
     drawn = read(boxes_of_page.drawing(Answers(folders=False, device="cpu")))
-    assert [len(one["boxes"]) for one in drawn["scenes"]] == scenes().counts.sum(1).tolist()
+    shown = scenes(SIZE)
+    assert [len(one["boxes"]) for one in drawn["scenes"]] == shown.counts.sum(1).tolist()
     for panel, text in zip(drawn["panels"], specs().values(), strict=True):
-        for told, own in zip(panel["scenes"], boxes(load(text, "cpu")), strict=True):
+        found = boxes_of(decode(load(text, "cpu").logits(shown.images)), shown)
+        for told, own in zip(panel["scenes"], found, strict=True):
             assert [one["label"] for one in told["boxes"]] == [one.label for one in own]
             assert [one["found"] for one in told["boxes"]] == [one.found for one in own]
             for one, box in zip(told["boxes"], own):
@@ -124,7 +128,7 @@ def test_folds_open_with_the_keyboard_and_draw_then(page: Any):
             });
         }"""
     )
-    shown = scenes()
+    shown = scenes(SIZE)
     assert json.dumps(sorted(len(one) for one in drawn)) == json.dumps([4] * int(shown.counts[0].sum()))
     for one, exact in zip(drawn, shown.boxes[0][shown.counts[0]].tolist(), strict=True):
         assert one == pytest.approx(exact, abs=0.01)

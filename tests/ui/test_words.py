@@ -23,6 +23,7 @@ from explorer.blocks import BLOCKS
 from explorer.messages import Message, say
 from explorer.probes import PROBES, show
 from explorer.registry import question
+from explorer.resources import asset
 from explorer.ui import catalogues, web, words
 from explorer.ui.answers import Answers
 from explorer.ui.handlers import Handlers
@@ -204,11 +205,12 @@ def _page(chromium: Any, locale: str = "zh-CN", part: str = "") -> Any:
 
     def serve(route: Any) -> None:
         name = route.request.url.partition("#")[0].rpartition("/")[2]
-        file = web.files().get(name)
-        if file is None:
-            route.fulfill(content_type="text/html", body="<!doctype html><title>words</title>")
-        else:
+        if name.endswith(".js"):
+            route.fulfill(content_type="text/javascript", body=asset(f"web/{name}").read_text(encoding="utf-8"))
+        elif file := web.files().get(name):
             route.fulfill(content_type=file.kind, body=file.plain)
+        else:
+            route.fulfill(content_type="text/html", body="<!doctype html><title>words</title>")
 
     page.route(f"{ALONE}/**", serve)
     page.goto(f"{ALONE}/{part}")

@@ -82,7 +82,7 @@ def _bias(worker: Worker, measuring: Measuring, asked: dict[str, Any], kept: gr.
         api_name=f"measure_{bias}",
     )
     event.failure(_failed, outputs=state, show_progress="hidden", api_visibility="private")
-    listen(controls, "stop")(_stopped, outputs=state, cancels=[event], show_progress="hidden", api_visibility="private")
+    listen(controls, "stop")(None, cancels=[event], show_progress="hidden", api_visibility="private")
     return event
 
 
@@ -117,7 +117,7 @@ def _all(worker: Worker, measuring: Measuring, asked: dict[str, Any], kept: gr.S
         api_name="measure_all",
     )
     event.failure(_failed, outputs=state, **quiet)
-    listen(controls, "stop")(_stopped, outputs=state, cancels=[event], **quiet)
+    listen(controls, "stop")(None, cancels=[event], **quiet)
     opened = [kept, asked["models"], asked["language"]]
     tab.select(worker.event(ANSWERS, measuring.open_all), opened, [state, kept, scores, radar], **quiet)
     write.click(worker.event(DOWNLOADS, _exported), [kept, asked["language"]], files, **quiet)
@@ -126,10 +126,6 @@ def _all(worker: Worker, measuring: Measuring, asked: dict[str, Any], kept: gr.S
 
 def _exported(kept: Any) -> Any:
     return gr.update(value=export(kept), visible=True)
-
-
-def _stopped() -> str:
-    return dumps({"words": Message("Stopped. What was measured so far stays."), "share": 1, "notes": [], "finding": ""})
 
 
 def _failed() -> str:
