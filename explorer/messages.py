@@ -74,6 +74,11 @@ class Message(str):
         return Message._made(self.template, self.plural, self.number, changed)
 
 
+def renamed(text: str, names: Mapping[str, str]) -> str:
+    """A text in which names (of models, ...) are replaced: the text itself, and what stands in a message's places."""
+    return text.each(lambda one: names.get(one, one)) if isinstance(text, Message) else names.get(text, text)
+
+
 def _again(template: str, plural: str, number: int, values: Mapping[str, Value]) -> Message:
     return Message._made(template, plural, number, values)
 

@@ -162,7 +162,8 @@ export const working = (element, { options, props, watch }) => {
   const words = make("span", { role: "status" });
   const notes = make("ul", { class: "points" });
   const finding = make("p", { class: "finding", hidden: true });
-  root.replaceChildren(finding, make("div", { class: "working" }, bar, words), notes);
+  const legend = make("ul", { class: "legend-of-models", "aria-label": say("Models and their colours"), hidden: true });
+  root.replaceChildren(finding, make("div", { class: "working" }, bar, words), notes, legend);
   let stopped = false;
   hear(`measuring-${bias}`, (on) => {
     stopped = !on;
@@ -176,7 +177,7 @@ export const working = (element, { options, props, watch }) => {
     if (!stopped) root.hidden = !text;
     if (!text) return;
     /** @type {MeasuringState} */
-    const { words: said, share, notes: told, finding: found } = JSON.parse(text);
+    const { words: said, share, notes: told, finding: found, models: measured, asked: wanted } = JSON.parse(text);
     // What was stopped may still tell how far it had come.
     if (stopped && (share < 1 || !said)) return;
     bar.hidden = share >= 1;
@@ -184,8 +185,11 @@ export const working = (element, { options, props, watch }) => {
     write(words, say(said));
     write(finding, say(found));
     finding.hidden = !found;
+    legend.hidden = !measured.length;
+    legend.replaceChildren(...measured.map(({ name, spec, colour }) => make("li", { title: spec }, make("span", { class: "mark", style: `background:${colour}`, "aria-hidden": "true" }), say(name))));
     notes.replaceChildren(...told.map((one) => make("li", { text: say(one) })));
     tell(`working-${bias}`, { share });
+    tell(`measured-${bias}`, share >= 1 ? wanted : null);
   };
   show();
   watch("value", show);

@@ -2,7 +2,7 @@
 import type { Place, Question, Scene } from "./view.d.ts";
 import type {
   Answered, AnswerRow, Bank, ControlsOptions, FigureMeta, LinkedFigure, LiveAnswer, MastheadOptions, ModelsOptions,
-  Move, Progress, SamplesOptions, Size, StageOptions, WaysOptions,
+  Move, ProbeAsked, Progress, SamplesOptions, Size, StageOptions, WaysOptions,
 } from "./wire.d.ts";
 
 // ---- gradio's handles of a part, as js_on_load gets them
@@ -210,6 +210,7 @@ export interface News {
   [figure: `figure-${string}`]: Figure;
   [measuring: `measuring-${string}`]: boolean;
   [working: `working-${string}`]: { share: number };
+  [measured: `measured-${string}`]: ProbeAsked | null;
 }
 
 /** A figure of plotly in the page. */

@@ -9,6 +9,7 @@ import * as chosen from "./chosen.js";
 import { claims } from "./claims.js";
 import { controls } from "./controls.js";
 import { example } from "./example.js";
+import { examples } from "./examples.js";
 import { factors } from "./factors.js";
 import * as figures from "./figures.js";
 import { findings } from "./findings.js";
@@ -54,7 +55,7 @@ const own = (_element, { props, watch }) => watch("value", () => {
 //: Parts that are drawn when they come, by the names that explorer/ui gives them.
 /** @type {Record<string, Draws>} */
 const PARTS = {
-  cards, findings, factors, boxes, claims, lecture, probe, working, sheet, explanation, example, code, bundle, progress, own,
+  cards, examples, findings, factors, boxes, claims, lecture, probe, working, sheet, explanation, example, code, bundle, progress, own,
   places: everywhere,
 };
 

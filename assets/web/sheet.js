@@ -33,8 +33,8 @@ export const sheet = (element, handles) => {
       return make("th", { scope: "col", "aria-sort": at === by ? (upwards ? "ascending" : "descending") : "none" }, button);
     };
     const head = make("tr", {}, make("th", { scope: "col", text: say(first) }), ...columns.map(sorter));
-    const body = ordered(rows).map(({ name, colour, cells }) => make("tr", {},
-      make("th", { scope: "row" }, colour ? make("span", { class: "mark", style: `background:${colour}` }) : null, say(name)),
+    const body = ordered(rows).map(({ name, spec, colour, cells }) => make("tr", {},
+      make("th", { scope: "row", title: spec || "" }, colour ? make("span", { class: "mark", style: `background:${colour}` }) : null, say(name)),
       ...cells.map(({ text, alike, title: said }) => make("td", { class: alike ? "alike" : "", title: alike ? say("not shown to differ from the control") : say(said || ""), text: alike ? `~ ${say(text)}` : say(text) }))));
     root.replaceChildren(make("h3", { text: say(title) }),
       make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": say(title) }, make("table", { class: words ? "words" : "" }, make("thead", {}, head), make("tbody", {}, ...body))),

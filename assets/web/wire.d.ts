@@ -212,13 +212,29 @@ export interface Explanation {
 
 // ---- measurements: explorer/ui/measuring.py
 
-export interface MeasuringState { words: Text; share: number; notes: Text[]; finding: Text }
+export interface MeasuringState {
+  words: Text;
+  share: number;
+  notes: Text[];
+  finding: Text;
+  models: { name: Text; spec: string; colour: string }[];
+  asked: ProbeAsked | null;
+}
+/** A measurement as it was asked for. */
+export interface ProbeAsked { probe: string; parameters: Record<string, unknown>; shown: string }
+export interface ExamplesOptions { bias: string }
+/** explorer/ui/examples.py; an answer a picture, fewer for a model that is not shown them all */
+export interface ShownExamples {
+  pictures: { name: Text; image: string }[];
+  models: { name: Text; colour: string; answers: { label: string; p: number }[] }[];
+}
+export interface ExamplesServer { examples: (body: unknown) => Promise<unknown> }
 export interface TableCell { text: Text; value?: number; title?: Text; alike?: boolean }
 export interface TableSheet {
   title: Text;
   first?: Text;
   columns: Text[];
-  rows: { name: Text; colour: string; cells: TableCell[] }[];
+  rows: { name: Text; spec?: string; colour: string; cells: TableCell[] }[];
   notes: Text[];
   words?: boolean;
 }

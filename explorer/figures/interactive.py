@@ -30,12 +30,17 @@ if TYPE_CHECKING:
 from explorer.figures.plan import BAR, MARK, Box, Plan, anchors, bar_boxes, cut, pixels, plan_of
 
 
-def separate(panel: Panel) -> go.Figure:
-    """A panel as a figure of its own that takes the width it is given: for the page."""
+def separate(panel: Panel, legend: bool = True) -> go.Figure:
+    """A panel as a figure of its own that takes the width it is given: for the page.
+
+    Args:
+        panel: a chart, a radar or a map.
+        legend: whether it says itself what its lines are.
+    """
     import plotly.graph_objects as go
 
     if isinstance(panel, (Chart, Radar)):
-        return alone(panel)
+        return alone(panel, legend)
     if not isinstance(panel, Map):
         raise ParameterError(f"only charts, radars and maps stand alone, got {type(panel).__name__}")
     (height, width), (rows, columns), colours = panel.frame, panel.values.shape, anchors(panel)

@@ -7,8 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from explorer.blocks import short_name
 from explorer.errors import ExplorerError
 from explorer.figures.sheet import MODEL_COLOURS, Dash, Symbol
+from explorer.messages import Message
 from explorer.models.spec import ModelSpec
 
 
@@ -65,6 +67,33 @@ def colours_of(models: Sequence[str]) -> tuple[str, ...]:
         known = LOOKS.get(blocks[text])
         found[text] = _free(known.colour if known else _by_name(text), found.values())
     return tuple(found[text] for text in models)
+
+
+def names_of(models: Sequence[str]) -> dict[str, str]:
+    """What models that are shown together are called: text of a spec -> name.
+
+    A model of the laboratory is called as its block; where several have the same block, its spec stands behind it. Any
+    other is called by its spec.
+
+    Args:
+        models: texts of specs, or names of blocks.
+    """
+    own = {text: short_name(_block_of(text)) for text in models if text in LOOKS or _is_lab(text)}
+    return {
+        text: text
+        if text not in own
+        else Message("{name} ({text})", name=own[text], text=text)
+        if list(own.values()).count(own[text]) > 1
+        else own[text]
+        for text in models
+    }
+
+
+def _is_lab(text: str) -> bool:
+    try:
+        return ModelSpec.parse(text).origin == "lab" and _block_of(text) in LOOKS
+    except ExplorerError:
+        return False
 
 
 def _block_of(text: str) -> str:

@@ -135,13 +135,13 @@ def axis(panel: Chart, along: str) -> dict[str, Any]:
     return out
 
 
-def alone(panel: Chart | Radar) -> go.Figure:
-    """A panel as a figure of its own that takes the width it is given."""
+def alone(panel: Chart | Radar, legends: bool = True) -> go.Figure:
+    """A panel as a figure of its own that takes the width it is given, with a legend or without."""
     import plotly.graph_objects as go
 
     # The legend stands between the title and the chart, where neither long names nor tilted ones are in its way.
     title = _wrapped(panel.title, 40)
-    rows = math.ceil(sum(len(name) + 8 for _, name in legend(panel)) / 42)
+    rows = math.ceil(sum(len(name) + 8 for _, name in legend(panel)) / 42) if legends else 0
     tall = 22 * (title.count("<br>") + 1)
     # A radar's names stand around it.
     left, right, room = (16, 16, 22) if isinstance(panel, Radar) else (70, 16, 0)
@@ -186,7 +186,7 @@ def alone(panel: Chart | Radar) -> go.Figure:
         layout["shapes"] += [_level(place, "x domain", "y") for place, _ in panel.levels]
         layout["annotations"] += [_word(place, text, "x", "y domain") for place, text in panel.marks if text]
         layout["annotations"] += [_level_word(place, text, "x domain", "y") for place, text in panel.levels if text]
-    return go.Figure(traces(panel, legends=True), layout)
+    return go.Figure(traces(panel, legends), layout)
 
 
 def _wrapped(text: str, width: int) -> str:

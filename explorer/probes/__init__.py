@@ -29,9 +29,9 @@ from explorer.probes import (  # noqa: F401
     cost,
 )
 from explorer.guests import invite
-from explorer.probes.run import probe, steps
+from explorer.probes.run import examples, probe, steps
 from explorer.probes.show import sheet, spoken
 
-__all__ = ["BIASES", "PROBES", "QUESTIONS", "Probe", "probe", "sheet", "spoken", "steps"]
+__all__ = ["BIASES", "PROBES", "QUESTIONS", "Probe", "examples", "probe", "sheet", "spoken", "steps"]
 
 invite("explorer.probes")

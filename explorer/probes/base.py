@@ -15,6 +15,8 @@ from explorer.probes.rows import Step as Step
 from explorer.registry import Registry, check_fields
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from explorer.images import Bands
     from explorer.models.model import Model
     from explorer.probes.passes import Passes
@@ -51,6 +53,17 @@ class Extremes(NamedTuple):
     def say(self, template: str, **values: Any) -> str:
         """Fill in a sentence that has places for them, and further values."""
         return Message(template, **self._asdict(), **values)
+
+
+class Example(NamedTuple):
+    """One of the pictures that a probe shows: what was done to it, in words, and (3, H, W) in 0..1."""
+
+    name: str
+    image: Tensor
+
+
+#: The name of the picture that nothing was done to.
+AS_IT_IS = Message("as it is")
 
 
 @dataclass(frozen=True)
@@ -104,6 +117,15 @@ class Probe:
     ) -> Stimuli | None:
         """What all models are shown where the probe has a layout of its own; None for the usual reading of images."""
         return None
+
+    def examples(
+        self,
+        model: Model,  # noqa: ARG002 - the contract
+        shown: Shown,  # noqa: ARG002
+        seed: int,  # noqa: ARG002
+    ) -> Sequence[Example]:
+        """Some of the pictures that `measure` shows a model, made of the first stimulus; none where it changes none."""
+        return ()
 
     def measure(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:
         """Measure one model.

@@ -18,7 +18,7 @@ from explorer.messages import Message
 from explorer.models.model import Model
 from explorer.probes.answers import one_folder, points, probabilities
 from explorer.probes.background import MIXED, PARTS, PURE, in9_gap, in9_map, in9_part, is_in9, scene_gap
-from explorer.probes.base import PROBES, Bias, Extremes, Probe, Run, Step, need_classes
+from explorer.probes.base import AS_IT_IS, PROBES, Bias, Example, Extremes, Probe, Run, Step, need_classes
 from explorer.probes.centre import centre_answers
 from explorer.probes.masks import BLUR, boxes, gaussian_blur
 from explorer.probes.objects import Objects, view_rows
@@ -134,6 +134,19 @@ class Context(Probe):
         if shown.rendered and knows_scenes(model):
             yield from scene_gap(model, shown.scenes, run)
         yield from self._masses(model, run, objects, original)
+
+    def examples(self, model: Model, shown: Shown, seed: int) -> Sequence[Example]:
+        if shown.stimuli.folder is not None and is_in9(shown.stimuli.folder):
+            return ()
+        objects = Objects.of(shown)
+        image, mask = objects.images[:1], objects.masks[:1, None]
+        filling = self._filling(model, image)
+        kept = ((_WITHOUT, mask), (_OBJECT, ~boxes(mask)), (_CUT, ~mask))
+        made = [Example(view, torch.where(keep, image, filling)[0]) for view, keep in kept]
+        pairs = [one for one in objects.swaps(self.swaps, seed) if one[0] == 0][:1]
+        if pairs:
+            made.append(Example(_SWAPPED, objects.swapped(pairs)(0, 1)[0]))
+        return [Example(AS_IT_IS, image[0]), *made]
 
     def _filling(self, model: Model, images: Tensor) -> Tensor:
         if self.fill == "blur":

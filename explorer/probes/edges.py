@@ -14,7 +14,7 @@ from explorer.messages import Message
 from explorer.models.heads import Head
 from explorer.models.model import Model
 from explorer.probes.answers import points, probabilities
-from explorer.probes.base import PROBES, Bias, Extremes, Probe, Run, Step, need_classes
+from explorer.probes.base import AS_IT_IS, PROBES, Bias, Example, Extremes, Probe, Run, Step, need_classes
 from explorer.probes.filters import greyscale, laplacian, silhouette, sobel
 from explorer.probes.masks import gaussian_blur
 from explorer.probes.result import ProbeResult, Score
@@ -57,13 +57,9 @@ class Edges(Probe):
 
     def measure(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:
         need_classes(model)
-        count, (height, width) = len(shown), model.input_size
-        known = [place for place, mask in enumerate(shown.masks) if mask is not None and bool(mask.any())]
-        views = ["Sobel", "Laplacian", "silhouette", "blur", "patches", "greyscale"]
-        if not known:
-            views.remove("silhouette")
-        if height % self.grid or width % self.grid:
-            views.remove("patches")
+        count = len(shown)
+        known = _with_mask(shown)
+        views = self._views(model, bool(known))
         begin, part = 1 / (len(views) + 1), 1 / (len(views) + 1)
         clean = yield from probabilities(run, count, lambda start, stop: shown.images[start:stop], 0.0, begin)
         yield Step(begin, _rows("clean", range(count), clean, clean, shown.truth, model.head))
@@ -76,6 +72,17 @@ class Edges(Probe):
             found = yield from probabilities(run, len(which), make, begin, begin + part)
             begin += part
             yield Step(min(1.0, begin), _rows(view, which, found, clean, shown.truth, model.head))
+
+    def examples(self, model: Model, shown: Shown, seed: int) -> Sequence[Example]:
+        views = self._views(model, 0 in _with_mask(shown))
+        made = [Example(Message(view), self.view(view, shown, [0], seed)[0]) for view in views]
+        return [Example(AS_IT_IS, shown.images[0]), *made]
+
+    def _views(self, model: Model, masked: bool) -> list[str]:
+        """Names of the views that there can be of this model's input, of stimuli with a mask or without."""
+        fits = not any(side % self.grid for side in model.input_size)
+        views = ("Sobel", "Laplacian", "silhouette", "blur", "patches", "greyscale")
+        return [one for one in views if (masked or one != "silhouette") and (fits or one != "patches")]
 
     def view(self, name: str, shown: Shown, which: Sequence[int], seed: int) -> Tensor:
         """Some stimuli in one view: (len(which), 3, H, W) in 0..1 on the model's device."""
@@ -155,3 +162,7 @@ def _rows(
     if right:
         rows.append(rate("accuracy", sum(right), len(right), view=view))
     return rows
+
+
+def _with_mask(shown: Shown) -> list[int]:
+    return [place for place, mask in enumerate(shown.masks) if mask is not None and bool(mask.any())]

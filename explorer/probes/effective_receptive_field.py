@@ -167,10 +167,13 @@ class EffectiveReceptiveField(Probe):
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         """The share of the mass inside a centred square against its side."""
         lines = []
+        alike = len(set(result.input_sizes.values())) == 1
         for number, model in enumerate(result.models):
             rows = result.of(model, measure=Message("share of mass"))
             if rows:
-                lines.append(curve(listed([model, rows[0]["input"]]), result.colours[number], rows, "side"))
+                # Sizes are named where they differ: another size may turn the order of two models round.
+                name = model if alike else listed([model, rows[0]["input"]])
+                lines.append(curve(name, result.colours[number], rows, "side"))
         chart = Chart(
             Message("Share of the effective receptive field inside a centred square"),
             tuple(lines),

@@ -15,7 +15,7 @@ from explorer.figures.sheet import Axis, Chart, Line, Section
 from explorer.messages import Message, sentences
 from explorer.models.heads import Head
 from explorer.models.model import Model
-from explorer.probes.base import PROBES, Extremes, Probe, Run, Step, need_classes
+from explorer.probes.base import AS_IT_IS, PROBES, Example, Extremes, Probe, Run, Step, need_classes
 from explorer.probes.charting import curve, lines
 from explorer.probes.cues import uninformative
 from explorer.probes.pairs import compared, window
@@ -39,6 +39,12 @@ def _cut(images: Tensor | Pictures, orders: Tensor, grid: tuple[int, int], start
     """Pictures ``start`` to ``stop`` of all images in all orders, those of an image side by side."""
     which = torch.arange(start, stop, device=images.device) // (len(orders) // len(images))
     return shuffle_patches(images[which], orders[start:stop], grid)
+
+
+def _grids(model: Model) -> list[tuple[int, int]]:
+    """Those of the grids that divide a model's input."""
+    height, width = model.input_size
+    return [one for one in GRIDS if height % one[0] == 0 and width % one[1] == 0]
 
 
 class _Set(NamedTuple):
@@ -81,7 +87,7 @@ class PatchShuffle(Probe):
         """Rows of each grid, finer and finer; "1x1" is the picture as it is."""
         need_classes(model)
         height, width = model.input_size
-        grids = [one for one in GRIDS if height % one[0] == 0 and width % one[1] == 0]
+        grids = _grids(model)
         if not grids:
             raise MethodError(
                 Message(
@@ -131,6 +137,13 @@ class PatchShuffle(Probe):
                 yield Step(done / parts, self._rows(one, logits, clean[number], grid, draws, left_out, model.head))
         if pairs:
             yield from self._arrangements(model, pairs, run, part)
+
+    def examples(self, model: Model, shown: Shown, seed: int) -> Sequence[Example]:
+        made = [Example(AS_IT_IS, shown.images[0])]
+        for grid in _grids(model):
+            orders = random_orders(len(shown) * self.draws, grid[0] * grid[1], seed)
+            made.append(Example(_named(grid), shuffle_patches(shown.images[:1], orders[:1], grid)[0]))
+        return made
 
     def _rows(
         self, one: _Set, logits: Tensor, clean: Tensor, grid: tuple[int, int], draws: int, left_out: str, head: Head

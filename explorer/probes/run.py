@@ -17,7 +17,7 @@ from explorer.models.loading import load
 from explorer.models.model import Model
 from explorer.models.spec import ModelSpec
 from explorer.probes import stimuli as shown_by
-from explorer.probes.base import PROBES, Probe, Run
+from explorer.probes.base import PROBES, Example, Probe, Run
 from explorer.probes.passes import MEMORY, Passes
 from explorer.probes.result import ProbeResult, Score
 from explorer.probes.rows import Row
@@ -122,6 +122,29 @@ def steps(
                 raise
             yield so_far(min(_NEARLY, (number + 1) / len(models)))
     yield so_far(1.0)
+
+
+def examples(
+    name: str, models: Sequence[Model], images: Any = None, *, seed: int = 0, **parameters: Any
+) -> list[Sequence[Example]]:
+    """Some of the pictures that a probe shows each of several models, made of the first of what they are shown.
+
+    Args: as of `probe`; the models are live ones. Returns one list a model, empty for one that the probe cannot serve
+    and for probes that change no picture. Raises ParameterError, UnknownNameError.
+    """
+    one: Probe = PROBES.make(name, parameters)
+    if not one.looks:
+        return [()] * len(models)
+    given = one.stimuli(images, models, seed)
+    if given is None and images is not None:
+        given = shown_by.read(images, seed)
+    found: list[Sequence[Example]] = []
+    for model in models:
+        try:
+            found.append(one.examples(model, shown_by.Shown(model, given or shown_by.default(model, seed)), seed))
+        except MethodError:
+            found.append(())
+    return found
 
 
 def probe(

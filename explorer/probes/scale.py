@@ -18,7 +18,7 @@ from explorer.figures.sheet import Axis, Chart, Dash, Line, Section
 from explorer.geometry import Point
 from explorer.messages import Message
 from explorer.models.model import Model
-from explorer.probes.base import PROBES, Extremes, Probe, Run, Step
+from explorer.probes.base import PROBES, Example, Extremes, Probe, Run, Step
 from explorer.probes.charting import curve
 from explorer.probes.derivative import lie_derivative
 from explorer.probes.passes import collected
@@ -124,6 +124,12 @@ class Scale(Probe):
                 )
         if self.variant == "resize" and self.remedy == "none":
             yield from self._lie(own, run, done / parts)
+
+    def examples(self, model: Model, shown: Shown, seed: int) -> Sequence[Example]:  # noqa: ARG002 - the contract
+        which = _cut_out(shown)[:1] if self.variant == "canvas" else [0]
+        zooms = zoom_steps(self.steps, self.smallest, self.largest)
+        fits = [zoom for zoom in zooms if shown.in_range(Transform(zoom=zoom))]
+        return [Example(f"× {zoom:g}", self._pictures(shown, which, zoom, 0, 1)[0]) for zoom in fits if which]
 
     def _pictures(self, shown: Shown, which: Sequence[int], zoom: float, start: int, stop: int) -> Tensor:
         """Pictures ``start`` to ``stop`` of those that are shown, zoomed: (stop - start, 3, H, W)."""

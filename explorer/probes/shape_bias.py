@@ -18,7 +18,7 @@ from explorer.images.on_disk import checked
 from explorer.messages import Message, sentences
 from explorer.models.model import Model
 from explorer.probes.answers import as_it_is, one_folder, points, probabilities
-from explorer.probes.base import PROBES, Bias, Extremes, Probe, Run, Step, need_imagenet, need_one_class
+from explorer.probes.base import PROBES, Bias, Example, Extremes, Probe, Run, Step, need_imagenet, need_one_class
 from explorer.probes.categories import CATEGORIES
 from explorer.probes.cues import BEHIND, conflicts, uninformative
 from explorer.probes.result import ProbeResult, Score
@@ -78,6 +78,10 @@ def bias_rows(
             rows.append(rate(Message("shape answers"), by_shape, len(some), **where))
             rows.append(rate(Message("texture answers"), by_texture, len(some), **where))
     return rows
+
+
+#: What is said of an example, and how many there are.
+_CUES, _FEW = Message("shape {shape}, texture {texture}"), 6
 
 
 @PROBES.register("shape-bias")
@@ -155,15 +159,30 @@ class ShapeBias(Probe):
 
         def make(start: int, stop: int) -> Tensor:
             pictures = [one.source for one in shown.stimuli.items[start:stop] if isinstance(one.source, Picture)]
-            if self.mode == "model":
-                return torch.cat([model.preprocess(one.image) for one in pictures])
-            return torch.cat([as_it_is(model, one) for one in pictures])
+            return torch.cat([self._as_shown(model, one) for one in pictures])
 
         answers: list[str] = []
         for _, stop, found in run.passes.each(len(cues), make, run.passes.answers):
             answers += category_answers(found[0])
             yield Step(stop / len(cues))
         yield Step(1.0, bias_rows([one[0] for one in cues], [one[1] for one in cues], answers, "Geirhos 2019"))
+
+    def examples(self, model: Model, shown: Shown, seed: int) -> Sequence[Example]:  # noqa: ARG002 - the contract
+        if not shown.rendered:
+            return [
+                Example(Message(_CUES, shape=shape, texture=texture), self._as_shown(model, one.source)[0])
+                for one in shown.stimuli.items[:_FEW]
+                if isinstance(one.source, Picture)
+                for shape, _, texture in [one.label.partition("/")]
+            ]
+        scenes, textures = conflicts(shown.scenes[:_FEW], self.behind)
+        images = render_many(scenes, model.input_size[0])[0]
+        names = [(Message(one.label), Message(texture)) for one, texture in zip(scenes, textures)]
+        return [Example(Message(_CUES, shape=one, texture=other), image) for (one, other), image in zip(names, images)]
+
+    def _as_shown(self, model: Model, picture: Picture) -> Tensor:
+        """A cue conflict at a model's input: (1, 3, H, W) in 0..1."""
+        return model.preprocess(picture.image) if self.mode == "model" else as_it_is(model, picture)
 
     def _scenes(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:
         need_one_class(model, Message("the largest of the scenes' classes is the answer here"))

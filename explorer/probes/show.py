@@ -120,7 +120,12 @@ def with_arrow(measure: str, better: Better) -> str:
 
 def number(score: Score) -> str:
     """A score with its unit and interval."""
-    named = {"share": "%", "difference of shares": Message("percentage points")}.get(score.unit)
+    named = {
+        "share": "%",
+        "probability": "%",
+        "of p before": Message("% of p before"),
+        "difference of shares": Message("percentage points"),
+    }.get(score.unit)
     percent = named is not None
     factor, unit = (1.0, score.unit) if named is None else (100.0, named)
 

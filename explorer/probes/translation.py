@@ -16,9 +16,9 @@ from torch import Tensor
 from explorer.errors import MethodError, ParameterError
 from explorer.figures.sheet import Axis, Chart, Map, Section
 from explorer.geometry import Point
-from explorer.messages import Message
+from explorer.messages import Message, listed
 from explorer.models.model import Model
-from explorer.probes.base import PROBES, Extremes, Probe, Run, Step, need_classes
+from explorer.probes.base import AS_IT_IS, PROBES, Example, Extremes, Probe, Run, Step, need_classes
 from explorer.probes.charting import curve
 from explorer.probes.result import ProbeResult, Score
 from explorer.probes.rooms import rooms
@@ -70,6 +70,15 @@ class Translation(Probe):
         """(dx, dy) of every shift, px, row by row from the upper left; no shift lies in the middle."""
         along = [self.step * (place - self.side // 2) for place in range(self.side)]
         return [(dx, dy) for dy in along for dx in along if self.grid == "square" or not (dx and dy)]
+
+    def examples(self, model: Model, shown: Shown, seed: int) -> Sequence[Example]:  # noqa: ARG002 - the contract
+        far = self.step * (self.side // 2)
+        if far >= min(model.input_size):
+            return ()
+        ways = ((0, 0), (-far, 0), (far, 0), (0, -far), (0, far))
+        moves = [Transform(dx, dy, border=self.border) for dx, dy in ways]
+        fits = [move for move in moves if shown.in_range(move)]
+        return [Example(listed(move.moves) or AS_IT_IS, image) for move, image in zip(fits, shown.moved(0, fits))]
 
     def measure(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:
         need_classes(model)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,17 +14,18 @@ import gradio as gr
 
 from explorer.errors import ExplorerError, ParameterError
 from explorer.figures.interactive import separate
+from explorer.figures.looks import names_of
 from explorer.figures.saving import save
 from explorer.figures.sheet import Chart, Map, Radar, Table
 from explorer.lab.experiment import experiment
 from explorer.lab.shipped import shipped_result
-from explorer.messages import ENGLISH, Message, encoded, language_of, listed, sentences
+from explorer.messages import ENGLISH, Message, encoded, language_of, listed, renamed, sentences
 from explorer.models.model import Model
 from explorer.models.spec import ModelSpec
 from explorer.probes import PROBES, show, steps
 from explorer.probes.base import Bias
 from explorer.probes.finding import finding
-from explorer.probes.result import ProbeResult, Score
+from explorer.probes.result import ProbeResult
 from explorer.registry import question
 from explorer.ui.controls import parameters_of
 from explorer.ui.fitted import split
@@ -33,6 +33,7 @@ from explorer.ui.guard import pathless
 from explorer.ui.handlers import Handlers, checked
 from explorer.ui.request import Failure
 from explorer.ui.scratch import Recent
+from explorer.ui.telling import scores, table, told
 from explorer.ui.words import dumps, translated_panel
 from explorer.view.forms import of_models
 from explorer.writing import write
@@ -41,8 +42,6 @@ log = logging.getLogger(__name__)
 
 #: Figures that a tab has room for; one that has fewer hides the rest.
 PLOTS = 8
-#: Points of a curve that are all told to those who do not see it.
-FEW_POINTS = 6
 #: Bytes of a batch: small, so that a drag on the first tab waits for a short one only.
 BATCH = 2**28
 #: Seconds between two drawings of what has been measured so far: a figure takes the browser a third of one.
@@ -72,6 +71,11 @@ class Wanted:
         PROBES.make(name, parameters)
         return cls(name, parameters, asked.get("shown") == "stage")
 
+    def record(self) -> dict[str, Any]:
+        """As a browser sends it."""
+        shown = "stage" if self.on_stage else "several"
+        return {"probe": self.name, "parameters": dict(self.parameters), "shown": shown}
+
 
 class Measuring:
     """The events of the tabs of biases."""
@@ -89,11 +93,10 @@ class Measuring:
         """
         wanted = checked(Wanted.parse, asked)
         yield _state(Message("Loading the models…"), 0.0), *_skip(PLOTS + 3)
-        models, stage = self._asked(models, question)
+        models, stage = self.asked(models, question)
         for result in self._stream(wanted, models, stage if wanted.on_stage else None):
             kept = {**(kept or {}), wanted.name: result}
-            found = finding(result) if result.share >= 1 else ""
-            yield _state(_said(result), result.share, result.notes, found), kept, *shown(result, kept, language)
+            yield _state_of(result, wanted), kept, *shown(result, kept, language)
 
     def open(self, kept: Kept | None, models: Any, asked: Any, language: Any = ENGLISH) -> tuple[Any, ...]:
         """What there is of a probe without measuring: what this session has of the models shown, or what ships.
@@ -108,7 +111,7 @@ class Measuring:
         if result is None:
             return _state(_NOTHING, 1.0), gr.skip(), "", "", *_hidden(PLOTS)
         kept = {**(kept or {}), wanted.name: result}
-        return _state(_said(result), 1.0, result.notes, finding(result)), kept, *shown(result, kept, language)
+        return _state_of(result, wanted), kept, *shown(result, kept, language)
 
     def open_all(self, kept: Kept | None, models: Any, language: Any = ENGLISH) -> tuple[Any, ...]:
         """The summary of what this session has of the models shown, and, where it has nothing, of what ships.
@@ -131,7 +134,7 @@ class Measuring:
         Yields the state of the work, the session's results, the table of models and biases, and the radar.
         """
         yield _state(Message("Loading the models…"), 0.0), *_skip(3)
-        models, _ = self._asked(models, question)
+        models, _ = self.asked(models, question)
         problems: list[str] = []
         for number, headline in enumerate(show.HEADLINES.values()):
             for name in headline.probes:
@@ -154,7 +157,7 @@ class Measuring:
             words = Message("Measured") if share == 1 else Message("{heading} measured", heading=headline.heading)
             yield _state(words, share, problems), kept, *summary(kept, language)
 
-    def _asked(self, models: Any, question: Any) -> tuple[list[Model], Any]:
+    def asked(self, models: Any, question: Any) -> tuple[list[Model], Any]:
         """The page's live models, and what is on its stage."""
         asked = self.handlers.ask(models, question)
         live = [one for one in asked.models if isinstance(one, Model)]
@@ -198,57 +201,32 @@ def shown(result: ProbeResult, kept: Kept, language: Any = ENGLISH) -> tuple[Any
         sections += show.beside(result, [one for one in kept.values() if one.probe != result.probe])
     panels = [panel for section in sections for row in section.rows for panel in row]
     tables = [panel for panel in panels if isinstance(panel, Table)]
+    names = names_of(result.models)
     plots = []
     for panel in [panel for panel in panels if isinstance(panel, (Chart, Radar, Map))][:PLOTS]:
         # A click's goal is found in the English title, which names the model as the rest of the page does.
-        figure = separate(translated_panel(panel, language_of(language)))
-        figure.update_layout(meta=encoded({**_link(result, panel), "told": told(panel)}))
+        own = translated_panel(panel, language_of(language), names)
+        # One legend stands above all figures, of what is a model's alone.
+        alone = isinstance(panel, Radar) or not {line.name for line in getattr(panel, "lines", ())} <= set(names)
+        figure = separate(own, legend=alone)
+        figure.update_layout(meta=encoded({**_link(result, panel), "told": told(own)}))
         plots.append(gr.update(value=figure, visible=True))
-    return scores(result), table(tables[0]) if tables else "", *plots, *_hidden(PLOTS - len(plots))
+    found = table(tables[0], names) if tables else ""
+    return scores(result), found, *plots, *_hidden(PLOTS - len(plots))
 
 
 def summary(kept: Kept | None, language: Any = ENGLISH) -> tuple[str, Any]:
     """The table of models and biases as JSON, and the radar, hidden where fewer than three biases are measured."""
-    drawn = show.summary_sheet(list((kept or {}).values()))
+    results = list((kept or {}).values())
+    drawn, names = show.summary_sheet(results), names_of([name for one in results for name in one.models])
     panels = [panel for section in drawn.sections for row in section.rows for panel in row]
-    tables = [table(panel) for panel in panels if isinstance(panel, Table)]
+    tables = [table(panel, names) for panel in panels if isinstance(panel, Table)]
     radars = [panel for panel in panels if isinstance(panel, Radar)]
     if not radars:
         return tables[0] if kept else "", gr.update(visible=False)
-    figure = separate(translated_panel(radars[0], language_of(language))).update_layout(
-        meta=encoded({"told": told(radars[0])})
-    )
+    radar = translated_panel(radars[0], language_of(language), names)
+    figure = separate(radar).update_layout(meta=encoded({"told": told(radar)}))
     return tables[0] if kept else "", gr.update(value=figure, visible=True)
-
-
-def told(panel: Chart | Radar | Map) -> dict[str, Any]:
-    """A figure's numbers for those who do not see it; put into sentences by assets/web/figures.js.
-
-    Of a long curve the first, the least, the largest and the last point are told.
-    """
-    title = panel.title
-    if isinstance(panel, Map):
-        values = panel.values.detach().cpu().double()
-        known = values[values.isfinite()]
-        ends = [float(known.min()), float(known.max())] if known.numel() else []
-        return {"title": title, "unit": panel.unit, "ends": ends}
-    lines = []
-    for line in panel.lines:
-        points: list[Any] = [
-            [x, y, *(ends[place] if ends is not None else None for ends in (line.low, line.high))]
-            for place, (x, y) in enumerate(zip(line.x, line.y))
-            if y is not None and math.isfinite(y)
-        ]
-        if len(points) > FEW_POINTS:
-            by_height: list[Any] = sorted(points, key=lambda point: float(point[1]))
-            points = [one for one in points if one in (points[0], points[-1], by_height[0], by_height[-1])]
-        lines.append({"name": line.name, "points": [[_finite(value) for value in point] for point in points]})
-    axes = [] if isinstance(panel, Radar) else [panel.x.title, panel.y.title]
-    return {"title": title, "axes": axes, "lines": lines}
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 _exports = Recent("biases")
@@ -291,63 +269,6 @@ def described(bias: Bias) -> list[dict[str, Any]]:
     ]
 
 
-def scores(result: ProbeResult) -> str:
-    """The summary of a result as JSON for a table: a row a model, a column a measure."""
-    measures = list(dict.fromkeys(score.measure for score in result.summary.values()))
-    if not measures:
-        return ""
-    found = {(score.model, score.measure): score for score in result.summary.values()}
-    better = {score.measure: score.better for score in result.summary.values()}
-    signs = {"higher": "↑", "lower": "↓", "none": ""}
-    rows = [
-        {
-            "name": model,
-            "colour": result.colours[place],
-            "cells": [
-                {"text": "–"} if (one := found.get((model, measure))) is None else _cell(one) for measure in measures
-            ],
-        }
-        for place, model in enumerate(result.models)
-    ]
-    counts = sorted({score.n for score in result.summary.values()})
-    over = (
-        Message("n = {n}", n=counts[0])
-        if len(counts) == 1
-        else Message("n = {least} to {most}, see each number", least=counts[0], most=counts[-1])
-    )
-    notes = [
-        Message("95 % intervals in brackets; {over}. ↑ higher is better, ↓ lower is better.", over=over),
-        show.provenance(result),
-    ]
-    columns = [
-        Message("{measure} {sign}", measure=Message(measure), sign=signs[better[measure]])
-        if signs[better[measure]]
-        else measure
-        for measure in measures
-    ]
-    return dumps(
-        {"title": Message("In numbers"), "first": Message("model"), "columns": columns, "rows": rows, "notes": notes}
-    )
-
-
-def _cell(score: Score) -> dict[str, Any]:
-    said = sentences(Message("n = {n}.", n=score.n), score.interval)
-    return {"text": show.number(score), "value": score.value, "title": said}
-
-
-def table(panel: Table) -> str:
-    """A table as JSON for the browser."""
-    colours = panel.colours or ("",) * len(panel.rows)
-    rows = [
-        {"name": cells[0], "colour": colour, "cells": [{"text": text} for text in cells[1:]]}
-        for cells, colour in zip(panel.rows, colours)
-    ]
-    first, *columns = panel.columns
-    notes = [panel.unit] if panel.unit else []
-    told = {"title": panel.title, "first": first, "columns": columns, "rows": rows, "notes": notes, "words": True}
-    return dumps(told)
-
-
 def _link(result: ProbeResult, panel: Any) -> dict[str, Any]:
     """What a click in a figure goes to; read by assets/web/biases.js."""
     link = PROBES[result.probe].link
@@ -384,8 +305,31 @@ def _said(result: ProbeResult) -> str:
     return Message("Measured") if result.share >= 1 else f"{100 * result.share:.0f} %"
 
 
-def _state(words: str, share: float, notes: Sequence[str] = (), found: str = "") -> str:
-    return dumps({"words": words, "share": share, "notes": [pathless(one) for one in notes], "finding": found})
+def _state_of(result: ProbeResult, wanted: Wanted) -> str:
+    names = names_of(result.models)
+    found = finding(result) if result.share >= 1 else ""
+    notes = [renamed(one, names) for one in result.notes]
+    measured = {row["model"] for row in result.rows}
+    models = [
+        {"name": names[model], "spec": model, "colour": colour}
+        for model, colour in zip(result.models, result.colours)
+        if model in measured
+    ]
+    return _state(_said(result), result.share, notes, renamed(found, names), models, wanted.record())
+
+
+def _state(
+    words: str,
+    share: float,
+    notes: Sequence[str] = (),
+    found: str = "",
+    models: Sequence[Mapping[str, Any]] = (),
+    asked: Mapping[str, Any] | None = None,
+) -> str:
+    """How far the work is, what it found, of which models, and by which request; for assets/web/biases.js."""
+    plain = [pathless(one) for one in notes]
+    told = {"words": words, "share": share, "notes": plain, "finding": found, "models": models, "asked": asked}
+    return dumps(told)
 
 
 def _hidden(count: int) -> list[Any]:

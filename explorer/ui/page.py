@@ -212,9 +212,7 @@ def build(
             worker, live, handlers, language, shown_first, first, timm.list_models() + timm.list_pretrained(), ready
         )
         with biases_tab:
-            inner, kept = biases.draw(
-                worker, Measuring(handlers), asked, [compare_tab, lecture_tab, blocks_tab, lab_tab]
-            )
+            inner, kept = biases.draw(live, Measuring(handlers), asked, [compare_tab, lecture_tab, blocks_tab, lab_tab])
         share.draw(worker, handlers, masthead, asked, kept)
         ways = navigation.draw(tabs, inner, block, folds, unfolded, opens, shown_first)
         _relabelled(page, ways)

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable, Mapping
 from gettext import c2py
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import gradio as gr
 from gradio.i18n import I18nData
 
-from explorer.figures.sheet import Axis, Bars, Chart, Line, Map, Panel, Radar, Section, Sheet, Table, Words
-from explorer.messages import ENGLISH, encoded, entries, languages, say
+from explorer.figures.sheet import Bars, Chart, Line, Map, Panel, Radar, Section, Sheet, Table, Words
+from explorer.messages import ENGLISH, encoded, entries, languages, renamed, say
 from explorer.scenes import CLASSES
 
 #: How far the browser's table of plural forms goes; beyond it they repeat every hundred.
@@ -86,41 +88,45 @@ def translated_section(section: Section, language: str) -> Section:
     )
 
 
-def translated_panel(panel: AnyPanel, language: str) -> AnyPanel:
-    """A panel with every text in a language."""
-    if language == ENGLISH:
+def translated_panel(panel: AnyPanel, language: str, names: Mapping[str, str] = MappingProxyType({})) -> AnyPanel:
+    """A panel with every text in a language.
+
+    Args:
+        panel: with texts as messages.
+        language: code of a language.
+        names: what models are called; those that are not in it keep their names.
+    """
+    if language == ENGLISH and not names:
         return panel
-    plain: dict[str, Any] = {"title": say(panel.title, language), "unit": say(panel.unit, language)}
+
+    def told(text: str) -> str:
+        return say(renamed(text, names), language)
+
+    def every(texts: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(told, texts))
+
+    plain: dict[str, Any] = {"title": told(panel.title), "unit": told(panel.unit)}
     if isinstance(panel, Map) and panel.axes is not None:
-        plain["axes"] = (say(panel.axes[0], language), say(panel.axes[1], language))
+        plain["axes"] = (told(panel.axes[0]), told(panel.axes[1]))
     elif isinstance(panel, Bars):
-        plain["labels"] = _all(panel.labels, language)
+        plain["labels"] = every(panel.labels)
     elif isinstance(panel, Words):
-        plain["text"] = say(panel.text, language)
+        plain["text"] = told(panel.text)
     elif isinstance(panel, (Chart, Radar)):
-        plain["lines"] = _lines(panel.lines, language)
+        plain["lines"] = tuple(_line(line, told) for line in panel.lines)
     elif isinstance(panel, Table):
-        plain["columns"] = _all(panel.columns, language)
-        plain["rows"] = tuple(_all(row, language) for row in panel.rows)
+        plain["columns"] = every(panel.columns)
+        plain["rows"] = tuple(map(every, panel.rows))
     if isinstance(panel, Chart):
-        plain["marks"] = tuple((place, say(word, language)) for place, word in panel.marks)
-        plain["levels"] = tuple((place, say(word, language)) for place, word in panel.levels)
-        plain |= {"x": _axis(panel.x, language), "y": _axis(panel.y, language)}
+        plain["marks"] = tuple((place, told(word)) for place, word in panel.marks)
+        plain["levels"] = tuple((place, told(word)) for place, word in panel.levels)
+        plain |= {
+            name: dataclasses.replace(axis, title=told(axis.title)) for name, axis in (("x", panel.x), ("y", panel.y))
+        }
     return dataclasses.replace(panel, **plain)
 
 
-def _all(texts: tuple[str, ...], language: str) -> tuple[str, ...]:
-    return tuple(say(text, language) for text in texts)
-
-
-def _axis(axis: Axis, language: str) -> Axis:
-    return dataclasses.replace(axis, title=say(axis.title, language))
-
-
-def _lines(lines: tuple[Line, ...], language: str) -> tuple[Line, ...]:
-    """Curves with their names and categories in a language; a legend's model name is in no table and stays."""
-    said = []
-    for line in lines:
-        x: Any = tuple(say(one, language) if isinstance(one, str) else one for one in line.x)
-        said.append(dataclasses.replace(line, name=say(line.name, language), x=x))
-    return tuple(said)
+def _line(line: Line, told: Callable[[str], str]) -> Line:
+    """A curve with its name and categories said."""
+    x: Any = tuple(told(one) if isinstance(one, str) else one for one in line.x)
+    return dataclasses.replace(line, name=told(line.name), x=x)

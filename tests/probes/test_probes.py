@@ -23,7 +23,7 @@ from explorer.figures.saving import save
 from explorer.figures.sheet import Chart, Map, Radar, Table
 from explorer.models.loading import load
 from explorer.models.model import Model
-from explorer.probes import BIASES, PROBES, passes, sheet, show, steps, stimuli
+from explorer.probes import BIASES, PROBES, examples, passes, sheet, show, steps, stimuli
 from explorer.probes.base import Probe, Run, Step
 from explorer.probes.passes import Passes, stage_features
 from explorer.probes.result import ProbeResult
@@ -76,6 +76,24 @@ def state(module: nn.Module) -> list[Any]:
 def same(before: list[Any], after: list[Any]) -> bool:
     tensors = all(torch.equal(a, b) for (_, a), (_, b) in zip(before[2], after[2], strict=True))
     return before[:2] == after[:2] and tensors
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_what_a_probe_says_it_shows_is_what_it_shows(name, served):
+    model = served[-1]
+    told = examples(name, [model], SCENES, **QUICK.get(name, {}))[0]
+    seen: list[Tensor] = []
+    stem = next(part for part in model.module.modules() if isinstance(part, nn.Conv2d))
+    with stem.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach().cpu())):
+        try:
+            explorer.probe(name, [model], SCENES, **QUICK.get(name, {}))
+        except MethodError:
+            assert not told
+            return
+    for one in told:
+        image = model.normalise(one.image[None])[0]
+        same = [torch.equal(image, each) for some in seen if some.shape[1:] == image.shape for each in some]
+        assert any(same), one.name
 
 
 # ---- every probe ----------------------------------------------------------------------------------------------------

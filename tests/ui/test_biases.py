@@ -14,17 +14,23 @@ from typing import Any
 
 import gradio as gr
 import pytest
+import torch
 
 import explorer
 from explorer.cli.main import main
+from explorer.figures.looks import colours_of, names_of
 from explorer.figures.sheet import Chart
 from explorer.lab.shipped import shipped_result
-from explorer.probes import BIASES, PROBES, show
+from explorer.messages import renamed
+from explorer.models.loading import load
+from explorer.probes import BIASES, PROBES, examples, show
 from explorer.probes.finding import finding
 from explorer.ui.answers import Answers
+from explorer.ui.examples import strip
 from explorer.ui.handlers import Handlers
-from explorer.ui.measuring import PLOTS, Measuring, Wanted, described, export, scores, summary, told
+from explorer.ui.measuring import PLOTS, Measuring, Wanted, described, export, summary
 from explorer.ui.share import written_out
+from explorer.ui.telling import scores, told
 
 from .unpack import read
 
@@ -46,12 +52,23 @@ def test_a_measurement_streams_and_ends_with_the_librarys_numbers(measuring):
     kept = told[-1][1]
     found = finding(kept["consistency"])
     assert found
-    assert states[-1] == {"words": "Measured", "share": 1.0, "notes": [], "finding": found}
+    names = names_of(MODELS)
+    assert states[-1] == {
+        "words": "Measured",
+        "share": 1.0,
+        "notes": [],
+        "finding": renamed(found, names),
+        "models": [
+            {"name": names[text], "spec": text, "colour": colour} for text, colour in zip(MODELS, colours_of(MODELS))
+        ],
+        "asked": ASKED,
+    }
     assert not states[-2]["finding"], "nothing is found before all is measured"
     own = explorer.probe("consistency", MODELS, passes=1)
     assert kept["consistency"].rows == own.rows
     table = read(told[-1][2])
-    assert [row["name"] for row in table["rows"]] == MODELS
+    assert [row["spec"] for row in table["rows"]] == MODELS
+    assert [row["name"] for row in table["rows"]] == list(names.values())
     value = own.summary[f"{MODELS[0]}: consistency"].value
     assert value in [cell.get("value") for cell in table["rows"][0]["cells"]]
     assert any(one.get("visible") for one in told[-1][4:])
@@ -66,15 +83,20 @@ def test_what_is_under_compare_can_be_measured(measuring):
 @pytest.mark.parametrize(
     ("probe", "models", "measured", "note"),
     [
-        ("detection", ["lab/detect+c2f", "lab/conv"], "AP", "lab/conv: it was not trained to find objects"),
-        ("heads", ["lab/mhsa", "lab/nonlocal"], "mean head diversity", "lab/nonlocal: its attention has one head"),
+        ("detection", ["lab/detect+c2f", "lab/conv"], "AP", "Convolution: it was not trained to find objects"),
+        (
+            "heads",
+            ["lab/mhsa", "lab/nonlocal"],
+            "mean head diversity",
+            ": its attention has one head",
+        ),
     ],
 )
 def test_a_probe_of_some_models_measures_those_and_says_it_of_others(measuring, probe, models, measured, note):
     asked = {"probe": probe, "parameters": {"count": 10} if probe == "detection" else {}, "shown": "stage"}
     *_, last = measuring.measure({}, models, SCENE, asked)
     assert next(score.measure for score in last[1][probe].summary.values()) == measured
-    assert [row["name"] for row in read(last[2])["rows"]] == models
+    assert [row["spec"] for row in read(last[2])["rows"]] == models
     assert note in "".join(map(str, read(last[0])["notes"]))
     assert any(one.get("visible") for one in last[4:])
 
@@ -86,10 +108,10 @@ def test_what_ships_is_drawn_without_a_model(measuring, monkeypatch):
     assert shipped is not None
     assert kept["translation"].rows == shipped.rows
     said = read(state)
-    assert said["finding"] == finding(shipped)
+    assert said["finding"] == renamed(finding(shipped), names_of(shipped.models))
     assert "144 scenes of the laboratory, seed 0" in said["words"]
-    assert said["notes"] == list(shipped.notes)
-    assert [row["name"] for row in read(table)["rows"]] == list(shipped.models)
+    assert said["notes"] == [renamed(one, names_of(shipped.models)) for one in shipped.notes]
+    assert [row["spec"] for row in read(table)["rows"]] == list(shipped.models)
     assert sum(bool(one.get("visible")) for one in plots) == 2
     # what was measured of the same models here comes before it, what was of others does not
     mine = {"translation": dataclasses.replace(shipped, origin="", models=tuple(MODELS))}
@@ -109,7 +131,7 @@ def test_all_biases_open_with_what_ships(measuring):
     state, kept, table, radar = measuring.open_all({}, MODELS)
     assert "shipped" in read(state)["words"]
     assert {"context", "patch-shuffle", "shape-bias"} <= set(kept)
-    assert [row["name"] for row in read(table)["rows"]] == MODELS
+    assert [row["spec"] for row in read(table)["rows"]] == MODELS
     assert radar["visible"]
     state, kept, table, radar = measuring.open_all({}, ["resnet18.a1_in1k"])
     assert (read(state)["words"], kept, table) == ("", {}, "")
@@ -181,7 +203,7 @@ def kept() -> dict[str, Any]:
 
 def test_the_summary_and_what_is_exported_hold_everything(kept):
     table, radar = summary(kept)
-    assert [row["name"] for row in read(table)["rows"]] == MODELS
+    assert [row["spec"] for row in read(table)["rows"]] == MODELS
     assert radar["visible"]
     files = {Path(path).suffix: Path(path) for path in export(kept)}
     assert set(files) == {".csv", ".json", ".png", ".html"}
@@ -307,7 +329,15 @@ def test_a_bias_opens_with_a_figure_and_what_it_found(page: Any):
     models = page.evaluate("explorer.now.answer.rows.map(({ spec }) => spec)")
     shipped = shipped_result("effective-receptive-field", models)
     assert shipped is not None
-    assert state.locator(".finding").inner_text() == finding(shipped)
+    assert state.locator(".finding").inner_text() == renamed(finding(shipped), names_of(models))
+    assert state.locator(".legend-of-models li").all_inner_texts() == list(names_of(models).values())
+    # a probe that changes pictures shows them, with the models' answers
+    page.locator("#biases").get_by_role("tab", name="Shape").click()
+    page.locator("#examples-shape figure").first.wait_for()
+    told = read(strip(Measuring(Handlers(Answers(folders=False, device="cpu"))), models, {}, {"probe": "shape-bias"}))
+    answers = page.locator("#examples-shape figure").first.locator("li .class").all_inner_texts()
+    assert answers == [one["answers"][0]["label"] for one in told["models"]]
+    assert page.locator("#examples-shape figure").count() == len(told["pictures"])
     assert "144 scenes of the laboratory" in state.inner_text()
     # another probe of the bias, without anything to show
     _open(page, "Translation", "consistency")
@@ -335,7 +365,7 @@ def test_models_from_elsewhere_are_named_with_what_to_do(page: Any, plain_server
     page.evaluate("explorer.state.apply({ models: ['random/resnet18+mhsa@3', 'lab/mhsa'] })")
     page.wait_for_function("explorer.now.answer?.rows.some(({ spec }) => spec === 'lab/mhsa')")
     page.get_by_role("tab", name="Biases").click()
-    page.locator("#state-locality .finding", has_text="lab/mhsa").wait_for()
+    page.locator("#state-locality .finding", has_text="Self-attention").wait_for()
     assert "random/resnet18+mhsa@3 is not among" in page.locator("#state-locality").inner_text()
     page.locator("#plots-locality .js-plotly-plot .main-svg").first.wait_for()
 
@@ -388,6 +418,24 @@ def test_a_phone_shows_the_biases_without_scrolling_sideways(server: str, chromi
     page.locator("#biases [role=radio][data-name=consistency], #biases [role=radio]").first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.close()
+
+
+def test_the_strip_holds_what_the_models_answer_to_its_pictures(measuring):
+    models = ["lab/mhsa", "lab/conv"]
+    told = read(strip(measuring, models, {}, {"probe": "edges"}))
+    assert [one["name"] for one in told["models"]] == ["Self-attention", "Convolution"]
+    for one, text in zip(told["models"], models):
+        model = load(text, "cpu")
+        pictures = torch.stack([each.image for each in examples("edges", [model])[0]])
+        p = model.logits(pictures).softmax(1)
+        assert [each["label"] for each in one["answers"]] == [model.label(place) for place in p.argmax(1).tolist()]
+        assert [each["p"] for each in one["answers"]] == pytest.approx(p.amax(1).tolist(), abs=1e-4)
+    assert len(told["pictures"]) == len(pictures)
+    # one that changes no picture, and one that serves none of the models
+    for probe in ("receptive-field", "detection"):
+        assert read(strip(measuring, models, {}, {"probe": probe}))["pictures"] == []
+    with pytest.raises(gr.Error, match="probe"):
+        strip(measuring, models, {}, {"probe": "edge"})
 
 
 def test_the_code_of_a_measurement_gives_its_numbers(measuring, capsys):

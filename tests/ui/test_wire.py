@@ -17,6 +17,7 @@ from explorer.scenes import Scene
 from explorer.ui.answers import Answers
 from explorer.ui.boxes import drawing
 from explorer.ui.cards import cards, large, tables
+from explorer.ui.examples import strip
 from explorer.ui.handlers import Handlers
 from explorer.ui.measuring import Measuring
 from explorer.ui.page import build
@@ -39,6 +40,7 @@ OPTIONS = {
     "controls": "ControlsOptions",
     "samples": "SamplesOptions",
     "stage": "StageOptions",
+    "examples": "ExamplesOptions",
     "lecture": "LectureOptions",
     "probe": "ProbeOptions",
     "working": "WorkingOptions",
@@ -115,6 +117,7 @@ def answers() -> list[tuple[str, Any]]:
     asked = {"probe": "translation", "parameters": {"side": 3}, "shown": "stage"}
     *_, (state, _, scores, _, figure, *_) = Measuring(handlers).measure({}, MODELS[:1], scene, asked)
     texts += [("MeasuringState", state), ("TableSheet", scores)]
+    texts.append(("ShownExamples", strip(Measuring(handlers), MODELS[:2], scene, asked)))
     found = [(name, json.loads(text)) for name, text in texts]
     listed = (("FindingCard", cards()), ("LargeFinding", large()), ("FactorTable", tables()))
     found += [(name, one) for name, text in listed for one in json.loads(text)]

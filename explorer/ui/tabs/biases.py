@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from explorer.messages import Message, sentences
 from explorer.probes import BIASES, QUESTIONS, show
+from explorer.ui.examples import strip
+from explorer.ui.live import Live
 from explorer.ui.measuring import PLOTS, Measuring, described, export
 from explorer.ui.navigation import tells_bias
 from explorer.ui.stage import listen, part
 from explorer.ui.words import dumps, i18n
-from explorer.ui.worker import ANSWERS, DOWNLOADS, MEASUREMENTS, Worker
+from explorer.ui.worker import ANSWERS, DOWNLOADS, MEASUREMENTS, PLACES, Worker
 
 _INTRO = Message("Measures the models that are chosen under Compare.")
 
 
 def draw(
-    worker: Worker, measuring: Measuring, asked: dict[str, Any], others: list[gr.Tab]
+    live: Live, measuring: Measuring, asked: dict[str, Any], others: list[gr.Tab]
 ) -> tuple[tuple[gr.Tabs, list[gr.Tab]], gr.State]:
     """Lay the tabs out.
 
     Args:
-        worker: does what is asked.
+        live: makes the functions that the browser calls; its worker does what is asked.
         measuring: runs the probes.
         asked: name -> component that says what is measured: models, question, and the page's language.
         others: the page's other tabs; opening one ends what is being measured.
@@ -40,15 +43,15 @@ def draw(
         last = tells_bias(gr.Tab(i18n("All biases"), id="all"), len(inner) + 1)
     for bias, own in inner:
         with own:
-            running.append(_bias(worker, measuring, asked, kept, bias))
+            running.append(_bias(live, measuring, asked, kept, bias))
     with last:
-        running.append(_all(worker, measuring, asked, kept, last))
+        running.append(_all(live.worker, measuring, asked, kept, last))
     quiet: dict[str, Any] = {"cancels": running, "show_progress": "hidden", "api_visibility": "private"}
     gr.on([one.select for one in (*(own for _, own in inner), last, *others)], None, **quiet)
     return (tabs, [*(own for _, own in inner), last]), kept
 
 
-def _bias(worker: Worker, measuring: Measuring, asked: dict[str, Any], kept: gr.State, bias: Any) -> Any:
+def _bias(live: Live, measuring: Measuring, asked: dict[str, Any], kept: gr.State, bias: Any) -> Any:
     controls = part(
         "probe",
         label=Message("{bias}: what to measure", bias=show.HEADLINES[bias].heading),
@@ -59,12 +62,20 @@ def _bias(worker: Worker, measuring: Measuring, asked: dict[str, Any], kept: gr.
     state = part(
         "working", "", label=Message("State of the measurement"), elem_id=f"state-{bias}", options={"bias": bias}
     )
+    part(
+        "examples",
+        label=Message("What the models are shown, and what they answer"),
+        elem_id=f"examples-{bias}",
+        options={"bias": bias},
+        live=[live.function("examples", PLACES, partial(strip, measuring))],
+    )
     with gr.Row(elem_id=f"plots-{bias}", elem_classes=["bias-plots"], equal_height=False):
         plots = [
             gr.Plot(show_label=False, visible=False, min_width=300, elem_classes=["bias-plot"]) for _ in range(PLOTS)
         ]
     scores = part("sheet", "", label=Message("The measurements in numbers"), elem_id=f"scores-{bias}")
     table = part("sheet", "", label=Message("Comparison"), elem_id=f"table-{bias}")
+    worker = live.worker
     listen(controls, "open")(
         worker.event(ANSWERS, measuring.open),
         inputs_kwargs={"kept": kept, "models": asked["models"], "asked": controls, "language": asked["language"]},
@@ -129,4 +140,4 @@ def _exported(kept: Any) -> Any:
 
 
 def _failed() -> str:
-    return dumps({"words": "", "share": 1, "notes": [], "finding": ""})
+    return dumps({"words": "", "share": 1, "notes": [], "finding": "", "models": [], "asked": None})

@@ -28,9 +28,9 @@ from explorer.ui.answers import Answers
 from explorer.ui.boxes import drawing
 from explorer.ui.cards import large, tables
 from explorer.ui.live import Live
-from explorer.ui.measuring import told
 from explorer.ui.navigation import tells_fold
 from explorer.ui.stage import part
+from explorer.ui.telling import told
 from explorer.ui.words import dumps, i18n, translated_panel
 from explorer.ui.worker import ANSWERS, Worker
 
