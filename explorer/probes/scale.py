@@ -129,7 +129,7 @@ class Scale(Probe):
         which = _cut_out(shown)[:1] if self.variant == "canvas" else [0]
         zooms = zoom_steps(self.steps, self.smallest, self.largest)
         fits = [zoom for zoom in zooms if shown.in_range(Transform(zoom=zoom))]
-        return [Example(f"× {zoom:g}", self._pictures(shown, which, zoom, 0, 1)[0]) for zoom in fits if which]
+        return [Example(f"× {zoom:.2g}", self._pictures(shown, which, zoom, 0, 1)[0]) for zoom in fits if which]
 
     def _pictures(self, shown: Shown, which: Sequence[int], zoom: float, start: int, stop: int) -> Tensor:
         """Pictures ``start`` to ``stop`` of those that are shown, zoomed: (stop - start, 3, H, W)."""

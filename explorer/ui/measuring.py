@@ -71,11 +71,6 @@ class Wanted:
         PROBES.make(name, parameters)
         return cls(name, parameters, asked.get("shown") == "stage")
 
-    def record(self) -> dict[str, Any]:
-        """As a browser sends it."""
-        shown = "stage" if self.on_stage else "several"
-        return {"probe": self.name, "parameters": dict(self.parameters), "shown": shown}
-
 
 class Measuring:
     """The events of the tabs of biases."""
@@ -309,13 +304,16 @@ def _state_of(result: ProbeResult, wanted: Wanted) -> str:
     names = names_of(result.models)
     found = finding(result) if result.share >= 1 else ""
     notes = [renamed(one, names) for one in result.notes]
+    # What ships was measured with parameters of its own.
+    given = {name: value for name, value in result.parameters.items() if value is not None}
+    asked = {"probe": result.probe, "parameters": given, "shown": "stage" if wanted.on_stage else "several"}
     measured = {row["model"] for row in result.rows}
     models = [
         {"name": names[model], "spec": model, "colour": colour}
         for model, colour in zip(result.models, result.colours)
         if model in measured
     ]
-    return _state(_said(result), result.share, notes, renamed(found, names), models, wanted.record())
+    return _state(_said(result), result.share, notes, renamed(found, names), models, asked)
 
 
 def _state(

@@ -61,7 +61,7 @@ def test_a_measurement_streams_and_ends_with_the_librarys_numbers(measuring):
         "models": [
             {"name": names[text], "spec": text, "colour": colour} for text, colour in zip(MODELS, colours_of(MODELS))
         ],
-        "asked": ASKED,
+        "asked": {**ASKED, "parameters": dict(kept["consistency"].parameters)},
     }
     assert not states[-2]["finding"], "nothing is found before all is measured"
     own = explorer.probe("consistency", MODELS, passes=1)
@@ -110,6 +110,7 @@ def test_what_ships_is_drawn_without_a_model(measuring, monkeypatch):
     said = read(state)
     assert said["finding"] == renamed(finding(shipped), names_of(shipped.models))
     assert "144 scenes of the laboratory, seed 0" in said["words"]
+    assert said["asked"] == {"probe": "translation", "parameters": dict(shipped.parameters), "shown": "several"}
     assert said["notes"] == [renamed(one, names_of(shipped.models)) for one in shipped.notes]
     assert [row["spec"] for row in read(table)["rows"]] == list(shipped.models)
     assert sum(bool(one.get("visible")) for one in plots) == 2
