@@ -8,6 +8,7 @@ import { coloured, gradient } from "./colours.js";
 import { make, need, write } from "./dom.js";
 import { between, clampShare, lines } from "./geometry.js";
 import { asking } from "./live.js";
+import { player, work } from "./moving.js";
 import { digits } from "./numbers.js";
 import { cross, fit } from "./panel.js";
 import { ARROWS, LETTERS, placeOf } from "./pointing.js";
@@ -25,8 +26,8 @@ const SQUARE = [1, 1];
 /** @param {ExamplePanel} panel @param {Place} place */
 const reach = ({ line, rows, columns }, place) => (line ? lines(line, [rows, columns], place) : null);
 
-/** @param {CanvasRenderingContext2D} context @param {ExamplePanel} panel */
-const bars = (context, { values, high }) => {
+/** @param {CanvasRenderingContext2D} context @param {ExamplePanel} panel @param {number} grown how high they are by now, 0 to 1 */
+const bars = (context, { values, high }, grown) => {
   const { width, height } = context.canvas;
   const style = getComputedStyle(context.canvas);
   context.fillStyle = style.getPropertyValue("--field");
@@ -34,7 +35,7 @@ const bars = (context, { values, high }) => {
   context.fillStyle = style.getPropertyValue("--ring");
   const wide = width / values.length;
   values.forEach((value, at) => {
-    const tall = between(value / high, 0, 1) * height;
+    const tall = grown * between(value / high, 0, 1) * height;
     context.fillRect(at * wide, height - tall, Math.max(1, wide - 1), tall);
   });
 };
@@ -135,7 +136,8 @@ const draw = (element, server, scene) => {
   const caption = make("figcaption");
   const seen = make("figure", { class: "example-panel" }, caption, canvas, answered, reset);
   panels.append(seen);
-  root.replaceChildren(make("div", { class: "example-head" }, heading, model, badge), panels, said);
+  const playing = player(() => answer?.panels ?? [], () => paintAll());
+  root.replaceChildren(make("div", { class: "example-head" }, heading, model, badge), panels, playing.element, said);
 
   /** @param {CanvasRenderingContext2D} context */
   const drawScene = (context) => {
@@ -153,7 +155,7 @@ const draw = (element, server, scene) => {
   /** @param {ReturnType<typeof panelOf>} drawn */
   const paint = ({ panel, view }) => {
     const context = fit(view, SQUARE);
-    if (panel.rows === 1 && !panel.picture) { bars(context, panel); return; }
+    if (panel.rows === 1 && !panel.picture) { bars(context, panel, playing.at() ?? 1); return; }
     const range = { map: panel.low < 0 ? "diverging" : "sequential", low: panel.low, high: panel.high };
     const valid = panel.asked && answer ? reach(panel, answer.pin) : null;
     if (panel.picture) {
@@ -178,6 +180,8 @@ const draw = (element, server, scene) => {
     if (!canvas.clientWidth) return;
     const context = fit(canvas, SQUARE);
     drawScene(context);
+    const time = playing.at();
+    if (answer && time !== null) work(context, answer.panels, answer.pin, time);
     const asks = answer?.panels.some((panel) => panel.asked);
     write(caption, asks ? say("Drag the object, click a place") : say("Drag the object"));
     if (asks) cross(context, asked.pin);
@@ -229,8 +233,9 @@ const draw = (element, server, scene) => {
         drawn[at] = made;
       });
     }
+    if (root.dataset.block !== next.block) playing.reset();
     root.dataset.block = next.block;
-    soon();
+    playing.show();
   };
 
   const send = asking(server.example, { deliver: receive, failed: (words) => write(said, words) });

@@ -166,8 +166,12 @@ export interface ExamplePanel {
   title: Text;
   unit: Text;
   picture: boolean;
+  /** of a map, what it is: a key of KINDS in explorer/attention/maps.py; Grad-CAM has none */
+  kind?: string;
   asked?: boolean;
   line?: "row" | "column" | "cross" | "";
+  /** of a map that is asked from a place: the values of each head */
+  heads?: number[][];
   of: number;
   rows: number;
   columns: number;

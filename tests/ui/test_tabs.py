@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+import explorer
 from explorer.blocks import BLOCKS
 from explorer.blocks.explain import explain
 from explorer.comparison.compare import compare, predict
@@ -28,7 +29,7 @@ from explorer.lab.table import load_table
 from explorer.models.loading import load
 from explorer.models.spec import ModelSpec
 from explorer.resources import asset
-from explorer.scenes import CLASSES, Scene
+from explorer.scenes import CLASSES, Scene, motion, render
 from explorer.transforms import Transform
 from explorer.ui import fitted
 from explorer.ui.answers import Answers
@@ -113,6 +114,57 @@ def test_an_example_shows_what_compare_answers(block, titles):
         assert panel["values"] == pytest.approx(values.flatten().tolist(), rel=1e-4, abs=1e-6)
         assert panel["low"] - 1e-5 <= min(panel["values"]) <= max(panel["values"]) <= panel["high"] + 1e-5
     assert ("no map of its own" in got.get("note", "")) == (not row.maps)
+
+
+@pytest.mark.parametrize("block", ["mhsa", "axial", "nonlocal"])
+def test_the_lines_of_a_block_at_work_carry_each_heads_weights(block):
+    got = read(blocks.example(Answers(folders=False), {"block": block, **ASKED}))
+    model = load(f"lab/{block}", "cpu")
+    scene = motion.moved(blocks.SCENE, Transform(dx=6, dy=-3), model.input_size)
+    shown = render([scene], model.input_size[0]).images
+    captured = explorer.capture(model, shown)
+    own = {one.part or "Map": one for one in captured if one.module == captured[-1].module}
+    for panel in got["panels"]:
+        rows = [own[panel["title"]].row(Point(0.3 * 48, 0.7 * 48), head) for head in range(panel["of"])]
+        assert panel["heads"] == [pytest.approx(row.flatten().tolist(), abs=1e-3) for row in rows]
+
+
+@pytest.mark.browser
+def test_a_block_is_watched_at_work_stopped_and_still_for_those_who_ask_for_it(server, chromium):
+    for motion_asked in ("no-preference", "reduce"):
+        page = chromium.new_page(viewport={"width": 1280, "height": 720}, reduced_motion=motion_asked)
+        page.set_default_timeout(60_000)
+        page.goto(server)
+        page.wait_for_function("window.explorer && explorer.now.answer")
+        page.get_by_role("tab", name="Blocks").click()
+        page.locator("#block label", has_text="mhsa").click()
+        page.locator("#example .part[data-block=mhsa] canvas").nth(1).wait_for()
+        button, told = page.locator("#example .player button"), page.locator("#example .moving")
+        picture = "document.querySelector('#example canvas.scene').toDataURL()"
+        page.wait_for_function("!document.querySelector('#example .part').classList.contains('stale')")
+        before = page.evaluate(picture)
+        button.click()
+        if motion_asked == "no-preference":
+            told.get_by_text("is compared with every place").wait_for()
+            first = page.evaluate(picture)
+            page.wait_for_function(f"{picture} !== {first!r}")
+            button.get_by_text("Stop").click()
+        button.get_by_text("Hide it").wait_for()
+        assert "4 heads" in told.inner_text()
+        still = page.evaluate(picture)
+        assert still != before
+        page.wait_for_timeout(300)
+        assert page.evaluate(picture) == still, "what stands still does not move"
+        # lines follow the query
+        page.locator("#example canvas.scene").press("d")
+        page.wait_for_function(f"{picture} !== {still!r}")
+        button.click()
+        button.get_by_text("Watch it work").wait_for()
+        # a block without a map of its own has nothing to watch
+        page.locator("#block label", has_text="conv").first.click()
+        page.locator("#example .part[data-block=conv]").wait_for()
+        button.wait_for(state="hidden")
+        page.close()
 
 
 def test_a_block_without_a_trained_model_says_so(monkeypatch):

@@ -189,17 +189,21 @@ def of_last(maps: tuple[AttentionMap, ...]) -> list[AttentionMap]:
 def _panel(one: AttentionMap, view: ModelView, several: bool) -> dict[str, Any]:
     title = one.part or (one.module.rpartition(".")[2] if several else "Map")
     item = one.weights.shape[0] - 1
+    heads: Tensor | None = None
     if one.layout is None:
         values = torch.stack([one.matrix(head, item) for head in range(one.heads)]).mean(0)
     else:
-        values = one.row(view.queries[1] if one.per_query else None, None, item)
+        every = one.rows(view.queries[1] if one.per_query else None, item)
+        values, heads = every.mean(0), every if one.per_query else None
     return {
         "title": title,
         "unit": one.unit or KINDS[one.kind],
         "picture": one.layout is not None,
+        "kind": one.kind,
         "asked": one.per_query,
         "line": one.part if one.part in ("row", "column", "cross") else "",
         "of": one.heads,
+        **({} if heads is None else {"heads": [_rounded(own) for own in heads]}),
         **_values(values, unit=one.kind == "gate" or values.shape[0] == 1),
     }
 
@@ -211,10 +215,14 @@ def _values(values: Tensor, unit: bool = False) -> dict[str, Any]:
     return {
         "rows": values.shape[0],
         "columns": values.shape[1],
-        "values": [float(f"{value:.6g}") for value in values.flatten().tolist()],
+        "values": _rounded(values),
         "low": -far if low < 0 else 0.0,
         "high": far or 1.0,
     }
+
+
+def _rounded(values: Tensor) -> list[float]:
+    return [float(f"{value:.6g}") for value in values.flatten().tolist()]
 
 
 def _scene() -> dict[str, Any]:
