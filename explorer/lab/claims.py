@@ -152,6 +152,27 @@ CLAIMS: Sequence[Claim] = (
             ),
         ),
     ),
+    # Written when the first two seeds' records of training were known; their table and further seeds were not.
+    Claim(
+        "absolute-positions-translation",
+        Message("Absolute positions cost attention its translation; relative ones, or none, keep it."),
+        (
+            _more(
+                Message("accuracy 8 px off, mhsa with relative positions minus mhsa with absolute ones"),
+                "mhsa(position=relative)",
+                "mhsa",
+                shifted(8),
+                0.1,
+            ),
+            _more(
+                Message("accuracy 8 px off, axial without positions minus axial with absolute ones"),
+                "axial(position=none)",
+                "axial",
+                shifted(8),
+                0.1,
+            ),
+        ),
+    ),
     Claim(
         "padding-translation",
         Message("Zero padding tells convolutions where they are, and costs them translation."),
