@@ -14,7 +14,7 @@ from explorer.registry import Parameter
 
 
 @dataclass(frozen=True)
-class Explanation:
+class BlockExplanation:
     """A block explained: its docstring taken apart, and its `About`.
 
     Attributes:
@@ -70,12 +70,12 @@ class Explanation:
     example: str
 
 
-def explain(name: str) -> Explanation:
+def explain(name: str) -> BlockExplanation:
     """Explain a registered block; raises UnknownNameError."""
     block = BLOCKS[name]
     question, parts = _parts(block)
     about = block.about
-    return Explanation(
+    return BlockExplanation(
         name=name,
         title=about.title,
         question=question,

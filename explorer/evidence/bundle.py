@@ -14,7 +14,7 @@ from PIL import Image
 from explorer.errors import ParameterError
 from explorer.evidence.page import page_of
 from explorer.evidence.provenance import about, model_record, shown_as, versions_of
-from explorer.evidence.rows import Row, tidy
+from explorer.evidence.rows import TidyRow, tidy
 from explorer.evidence.script import TOLERANCE, cells_of, notebook_of, script_of
 from explorer.figures.results import comparison_sheet
 from explorer.figures.sheet import Sheet
@@ -92,7 +92,7 @@ def check(path: str | Path) -> Path:
     return check_writable(path)
 
 
-def _parquet(rows: Sequence[Row]) -> bytes:
+def _parquet(rows: Sequence[TidyRow]) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 

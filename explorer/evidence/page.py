@@ -11,7 +11,7 @@ from explorer.comparison.compare import PINS
 from explorer.comparison.result import Comparison
 from explorer.errors import ParameterError
 from explorer.evidence.provenance import shown_as, versions_of
-from explorer.evidence.rows import Row, rows_of
+from explorer.evidence.rows import TidyRow, rows_of
 from explorer.images import Picture
 from explorer.probes import PROBES
 from explorer.probes.result import ProbeResult
@@ -133,19 +133,19 @@ def _answers(found: Comparison, view: View) -> Iterator[str]:
         yield from (f"<p>{_e(note)}</p>" for note in row.notes)
 
 
-def _displayed(one: Row, head: int | None) -> bool:
+def _displayed(one: TidyRow, head: int | None) -> bool:
     """Whether a row of attention is of the head that is displayed: a gate has its mean alone, channels have none."""
     if one["kind"] == "gate":
         return one["head"] is None
     return bool(one["head"] == (head or 0 if one["kind"] == "channel" else head))
 
 
-def _at(one: Row) -> str:
+def _at(one: TidyRow) -> str:
     place = one["values"].index(one["value"])
     return f"{place // one['columns']}, {place % one['columns']}"
 
 
-def _numbers_table(one: Row) -> str:
+def _numbers_table(one: TidyRow) -> str:
     """A grid as it lies on the image."""
     query = "" if one["query"] is None else f", query {one['query'] + 1}"
     title = f"{one['layer'] or one['kind']}, {one['side']}{query}: {one['label'] or ''} {one['unit']}"

@@ -13,7 +13,7 @@ from explorer.figures.looks import LOOKS, look_of
 from explorer.figures.sheet import Axis, Chart, Line, Section, Sheet
 from explorer.lab.findings import GAP, ON_OBJECT, SET_UPS, WHOLE, findings_of, grouped, marked
 from explorer.lab.summary import CONTROL, Key, SetUp, set_ups
-from explorer.lab.table import Row
+from explorer.lab.table import TableRow
 from explorer.messages import Message, sentences
 from explorer.probes.background import MIXED
 from explorer.scenes import CLASSES
@@ -151,7 +151,7 @@ def charts(found: SetUp, blocks: Sequence[str] | None = None) -> dict[str, Chart
     return {name: chart for name, chart in drawn.items() if chart.lines}
 
 
-def sheet(rows: Sequence[Row]) -> Sheet:
+def sheet(rows: Sequence[TableRow]) -> Sheet:
     """The whole table as a figure: for each set-up its findings and charts, two beside each other."""
     sections = []
     for set_up in set_ups(rows):

@@ -17,7 +17,7 @@ from explorer.attention.maps import AttentionMap
 from explorer.blocks import BLOCKS
 from explorer.blocks.cost import MeasuredCost, measured_cost
 from explorer.blocks.diagram import draw as diagram
-from explorer.blocks.explain import Explanation, explain
+from explorer.blocks.explain import BlockExplanation, explain
 from explorer.comparison.result import ModelView
 from explorer.errors import ParameterError
 from explorer.geometry import Point
@@ -264,7 +264,7 @@ def body(name: str, costs: tuple[MeasuredCost, MeasuredCost] | None = None, lang
     )
 
 
-def _facts(found: Explanation) -> list[tuple[str, str]]:
+def _facts(found: BlockExplanation) -> list[tuple[str, str]]:
     shown: str = Message(found.map)
     if found.kind and found.kind_title.startswith(found.kind):
         shown = listed([Message(found.kind_title), shown], "{first}: {rest}")

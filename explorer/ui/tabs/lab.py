@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from statistics import mean
-from typing import Any, cast
+from typing import Any
 
 import gradio as gr
 
@@ -113,7 +113,7 @@ def draw(
             runs = part("sheet", "", label=Message("The models and their training"), elem_id="lab-runs")
             with gr.Row():
                 gr.DownloadButton(
-                    cast(str, i18n("Download the table, Parquet")),
+                    i18n("Download the table, Parquet"),
                     str(asset("lab", FILE)),
                     size="sm",
                     scale=0,
