@@ -85,6 +85,8 @@ def measured(found: SetUp) -> list[FindingsColumn]:
 
 #: Models that are right less often have not learnt the task, and what they do elsewhere says little of their block.
 LEARNT = 0.95
+#: The same for a sentence, per cent.
+LEARNT_PERCENT = f"{100 * LEARNT:.0f}"
 
 
 def marked(found: SetUp, block: str) -> str:
@@ -348,7 +350,8 @@ def lines(rows: Sequence[TableRow]) -> list[str]:
             "Accuracy, shape bias and AP in %, BG-gap in points, maps as a multiple of an even spread. "
             "In brackets the 95 % interval over seeds. ~ marks what is not shown to differ from the control none "
             "(t tests paired by seed, Holm's correction for the blocks of a column), . what there is not, † blocks "
-            "whose models are right on less than 95 % of the scenes: they have not learnt the task whole."
+            f"whose models are right on less than {LEARNT_PERCENT} % of the scenes: they have not learnt the task "
+            "whole."
         )
     return out
 

@@ -30,10 +30,9 @@ from explorer.models.spec import WEIGHTS_STATES
 from explorer.probes import PROBES, QUESTIONS
 from explorer.registry import parameters, question
 from explorer.resources import ASSETS
-from explorer.scenes import BACKGROUNDS, CLASSES, SHAPES, TEXTURES, Scene
+from explorer.scenes import BACKGROUNDS, CLASSES, PRESETS, SHAPES, TEXTURES, Scene
 from explorer.statistics import BY
 from explorer.transforms import BORDERS, Transform
-from explorer.ui.scene import PRESETS
 from explorer.writing import write
 
 #: Functions whose first argument is a text, or whose first two are it in the singular and in the plural.

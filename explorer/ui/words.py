@@ -55,8 +55,8 @@ def i18n(text: str) -> Any:
 
 
 def text_of(value: Any) -> str | None:
-    """The text that `i18n` made a component's label of, or None where it made none."""
-    return next((text for text, made in _marked.items() if made is value), None)
+    """The text that `i18n` made a component's label of, or None where it made none; Markdown keeps it as a string."""
+    return next((text for text, made in _marked.items() if made is value or str(made) == value), None)
 
 
 def gradio_tables() -> gr.I18n:

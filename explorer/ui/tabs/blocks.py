@@ -26,13 +26,14 @@ from explorer.lab import networks
 from explorer.messages import ENGLISH, Message, language_of, listed, say, sentences
 from explorer.models.model import Model
 from explorer.models.spec import WEIGHTS_STATES
+from explorer.scenes import PRESETS
 from explorer.transforms import Transform
 from explorer.ui.answers import Answers
 from explorer.ui.handlers import checked
 from explorer.ui.live import Live
 from explorer.ui.navigation import tells_block
 from explorer.ui.request import Failure, Request
-from explorer.ui.scene import PRESETS, layers
+from explorer.ui.scene import layers
 from explorer.ui.stage import part
 from explorer.ui.words import dumps, i18n
 from explorer.ui.worker import ANSWERS, MEASUREMENTS, Worker

@@ -16,13 +16,13 @@ from explorer.images import alt_text, samples
 from explorer.lab import networks
 from explorer.messages import Message
 from explorer.registry import question
-from explorer.scenes import Scene
+from explorer.scenes import PRESETS, Scene
 from explorer.ui import places
 from explorer.ui.cards import cards
 from explorer.ui.controls import methods, moves
 from explorer.ui.handlers import Handlers
 from explorer.ui.live import Live
-from explorer.ui.scene import PRESETS, fields, layers, presets
+from explorer.ui.scene import fields, layers, presets
 from explorer.ui.stage import Opening, listen, part
 from explorer.ui.upload import pick
 from explorer.ui.words import i18n
