@@ -24,7 +24,7 @@ class BlockExplanation:
         definition: what it computes, in words.
         formula: LaTeX.
         plain: the formula for a terminal.
-        diagram: for `explorer.blocks.diagram.draw`.
+        diagram: for `explorer.blocks.diagram.laid_out`.
         order: how its cost grows with n = H W and d.
         cost: multiply-adds and parameters, exact.
         kind: of its map, or None.

@@ -63,14 +63,14 @@ def report(
     figures = {"comparison": comparison_sheet(found, view.layer_of_each, view.head)}
     named = dict(zip(_names([one.probe for one in probes]), probes))
     figures |= {name: probe_sheet(one) for name, one in named.items()}
-    drawn = {name: svg(one) for name, one in figures.items()}
+    drawn = {name: (one.title, svg(one)) for name, one in figures.items()}
     cells = cells_of(view, picture)
 
     files: dict[str, bytes | str] = {"README.txt": _readme(view, picture, described, list(named))}
     files["report.html"] = page_of(view, picture, found, described, named, drawn)
     for name, one in figures.items():
         files[f"figures/{name}.png"] = _png(one)
-        files[f"figures/{name}.svg"] = drawn[name]
+        _, files[f"figures/{name}.svg"] = drawn[name]
     record = {**about(view, picture, found), "tolerance": TOLERANCE, "rows": rows}
     files["results.json"] = _json(record)
     files["results.parquet"] = _parquet(rows)

@@ -16,7 +16,7 @@ from torch import Tensor
 from explorer.attention.maps import AttentionMap
 from explorer.blocks import BLOCKS
 from explorer.blocks.cost import MeasuredCost, measured_cost
-from explorer.blocks.diagram import draw as diagram
+from explorer.blocks.diagram import laid_out
 from explorer.blocks.explain import BlockExplanation, explain
 from explorer.comparison.result import ModelView
 from explorer.errors import ParameterError
@@ -82,13 +82,13 @@ def draw(worker: Worker, live: Live, answers: Answers, tab: gr.Tab, language: gr
         """Explain a block: (formula, the rest as JSON); at once, and again with its measured cost."""
         found = checked(lambda one: explain(str(one)), name)
         language = language_of(language)
-        yield head(found.name, language), body(found.name, None, language)
+        yield head(found.name, language), body(found.name)
         costs = []
         for one in (found.name, BESIDE):
             # A turn each: nobody waits for both.
             with answers.turn_to_compute():
                 costs.append(measured(one))
-        yield head(found.name, language), body(found.name, (costs[0], costs[1]), language)
+        yield head(found.name, language), body(found.name, (costs[0], costs[1]))
 
     gr.on(
         [chosen.change, tab.select],
@@ -244,13 +244,14 @@ def head(name: str, language: str = ENGLISH) -> str:
     return f"## {say(found.title, language)}\n\n{say(found.question, language)}\n\n$$ {found.formula} $$\n"
 
 
-def body(name: str, costs: tuple[MeasuredCost, MeasuredCost] | None = None, language: str = ENGLISH) -> str:
+def body(name: str, costs: tuple[MeasuredCost, MeasuredCost] | None = None) -> str:
     """Everything else for the browser, as JSON; without costs while they are being measured."""
     found = explain(name)
     return dumps(
         {
             "name": found.name,
-            "diagram": diagram(found.diagram, found.title, language),
+            "title": found.title,
+            "diagram": laid_out(found.diagram),
             "definition": found.definition,
             "facts": _facts(found),
             "strengths": found.strengths,
