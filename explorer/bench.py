@@ -23,7 +23,7 @@ from explorer.transforms import Transform, apply_many
 
 
 @dataclass(frozen=True)
-class Measured:
+class Timing:
     """One comparison: seconds are medians over ``n`` alternating runs; ratio is ``first / second``.
 
     ``goal`` says what the ratio should be, or is "" where it is for information.
@@ -52,7 +52,7 @@ def _alternate(first: Callable[[], Any], second: Callable[[], Any], n: int) -> t
     return median(times[0]), median(times[1]), median(a / b for a, b in zip(*times))
 
 
-def shared_pass(model: Model, image: Tensor, n: int) -> Measured:
+def shared_pass(model: Model, image: Tensor, n: int) -> Timing:
     """Prediction, all attention maps and Grad-CAM together against one bare forward and backward pass."""
 
     def ours() -> None:
@@ -64,7 +64,7 @@ def shared_pass(model: Model, image: Tensor, n: int) -> Measured:
         logits[0, int(logits[0].argmax())].backward()
 
     times = _alternate(ours, bare, n)
-    return Measured(
+    return Timing(
         "shared pass / bare forward + backward",
         str(model.spec),
         *times,
@@ -89,7 +89,7 @@ def _explicit_twin(model: Model) -> nn.Module:
     return twin.eval().to(model.device)
 
 
-def usual_way(model: Model, image: Tensor, n: int) -> Measured | None:
+def usual_way(model: Model, image: Tensor, n: int) -> Timing | None:
     """The same work by the usual way: grad-cam's GradCAM, timm's AttentionExtract and a predict call.
 
     None where the package grad-cam is not installed (it is a development dependency), and for a model whose twin with
@@ -130,7 +130,7 @@ def usual_way(model: Model, image: Tensor, n: int) -> Measured | None:
     times = _alternate(usual, ours, n)
     cam.activations_and_grads.release()
     note = "" if tokens else "no attention in this model: Grad-CAM and prediction only"
-    return Measured("usual way / ours", str(model.spec), *times, n, "at least 2", note)
+    return Timing("usual way / ours", str(model.spec), *times, n, "at least 2", note)
 
 
 def ready_made(model: Model, image: Tensor, side: int, size: int) -> list[Tensor]:
@@ -143,7 +143,7 @@ def ready_made(model: Model, image: Tensor, side: int, size: int) -> list[Tensor
     return [model.normalise(apply_many(moves[start : start + size], image[0])) for start in range(0, len(moves), size)]
 
 
-def translation_map(model: Model, picture: Any, n: int, side: int = 33) -> Measured:
+def translation_map(model: Model, picture: Any, n: int, side: int = 33) -> Timing:
     """A translation map by its probe, from the picture to the rows, against the forward of ready-made inputs.
 
     Args:
@@ -169,7 +169,7 @@ def translation_map(model: Model, picture: Any, n: int, side: int = 33) -> Measu
 
     times = _alternate(probed, bare, n)
     name = f"{side} x {side} translation map / bare batched forward"
-    return Measured(name, str(model.spec), *times, n, "at most 1.15", f"batches of {passes.size}")
+    return Timing(name, str(model.spec), *times, n, "at most 1.15", f"batches of {passes.size}")
 
 
 def run(
@@ -177,7 +177,7 @@ def run(
     picture: Any,
     repeats: int = 15,
     side: int = 33,
-) -> list[Measured]:
+) -> list[Timing]:
     """Measure every model on a picture.
 
     Args:
@@ -186,7 +186,7 @@ def run(
         repeats: alternating runs a pair; a fifth of them for the translation map.
         side: side x side shifts, odd.
     """
-    out: list[Measured] = []
+    out: list[Timing] = []
     for model in models:
         image = model.preprocess(picture)
         out.append(shared_pass(model, image, repeats))

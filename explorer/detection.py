@@ -106,7 +106,7 @@ def _of_class(found: Found, truth: Mapping[str, Tensor], label: int, area: tuple
         out = (sizes < area[0]) | (sizes > area[1])
         own, out = own[np.argsort(out, kind="stable")], np.sort(out)  # those that count first
         objects += int((~out).sum())
-        hit, passing = _matched(overlap(given, own), out)
+        hit, passing = matched(overlap(given, own), out)
         own_size = areas(given)
         passing |= ~hit & ((own_size < area[0]) | (own_size > area[1]))
         scores.append(sure)
@@ -119,11 +119,19 @@ def _of_class(found: Found, truth: Mapping[str, Tensor], label: int, area: tuple
     return np.array([_area_under(h[~p], objects) for h, p in zip(hit, passing)])
 
 
-def _matched(overlaps: np.ndarray, out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which of the found (by falling score) match an object, and which match one that does not count: two (10, n)."""
-    hit = np.zeros((len(OVERLAPS), len(overlaps)), bool)
+def matched(
+    overlaps: np.ndarray, out: np.ndarray, levels: Sequence[float] | np.ndarray = OVERLAPS
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which of the found (by falling score) match an object, and which match one that does not count: two (levels, n).
+
+    Args:
+        overlaps: (n, objects), of one class; the objects that count come first.
+        out: (objects,), whether one does not count.
+        levels: the least overlaps that are a match.
+    """
+    hit = np.zeros((len(levels), len(overlaps)), bool)
     passing = np.zeros_like(hit)
-    for level, least in enumerate(OVERLAPS):
+    for level, least in enumerate(levels):
         taken = np.zeros(overlaps.shape[1], bool)
         for number, row in enumerate(overlaps):
             best, bar = -1, min(least, 1 - 1e-10)

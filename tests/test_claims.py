@@ -17,7 +17,7 @@ from explorer.lab.networks import LabModel, available
 from explorer.lab.summary import set_ups
 from explorer.lab.summary import shipped as laboratory
 from explorer.lab.table import load_table
-from explorer.lessons import Step, shipped
+from explorer.lessons import LessonStep, shipped
 from explorer.messages import codes, say
 from explorer.models.spec import ModelSpec
 from explorer.scenes import BACKGROUNDS, CENTRED, CLASSES, SHAPES, TEXTURES, Scene, draw, render
@@ -27,7 +27,7 @@ WIDTH, SIDE = 64, 14
 GATES = ("c2f_gate", "coord", "se", "eca", "cbam")
 
 
-def _step(lesson: str, title: str) -> Step:
+def _step(lesson: str, title: str) -> LessonStep:
     return next(step for one in shipped() if one.name == lesson for step in one.steps if step.title["en"] == title)
 
 

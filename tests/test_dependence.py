@@ -15,8 +15,8 @@ from explorer.attention.sinks import sinks
 from explorer.comparison.compare import Side, look
 from explorer.images import read_image
 from explorer.models.loading import load
+from explorer.scenes import PRESETS
 from explorer.ui.page import FIRST_MODELS
-from explorer.ui.scene import PRESETS
 
 
 def layer(number: int, rows: torch.Tensor) -> AttentionMap:

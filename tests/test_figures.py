@@ -44,10 +44,10 @@ from explorer.figures.sheet import (
     Axis,
     Bars,
     Chart,
+    InputPicture,
     Line,
     Map,
     Panel,
-    Picture,
     Radar,
     Section,
     Sheet,
@@ -225,7 +225,7 @@ def test_the_attention_drawn_is_the_row_asked_for() -> None:
     for query, head, item in [(Point(20, 40), 1, 0), ("class", None, 1), (None, 2, 1)]:
         sheet = attention_sheet([one], image, "vit", query, head, item)
         seen, shown = panels(sheet)[0]
-        assert isinstance(seen, Picture)
+        assert isinstance(seen, InputPicture)
         assert isinstance(shown, Map)
         expected = one.row(Point(32, 32) if query is None else query, head, item)
         assert torch.equal(shown.values, expected)
@@ -309,7 +309,7 @@ def test_a_comparison_shows_before_and_after_on_one_scale() -> None:
     before, after = panels(sheet)[:2]
     for item, line in enumerate((before, after)):
         picture, bars, attention, explained, _ = line
-        assert isinstance(picture, Picture)
+        assert isinstance(picture, InputPicture)
         assert picture.image is row.images[item]
         assert picture.mark == row.queries[item]
         assert isinstance(bars, Bars)
@@ -351,7 +351,7 @@ def test_a_comparison_says_what_it_cannot_show() -> None:
     bare = view(maps=(), attributions=None, pulled_back=None, difference=None)
     gone = view(queries=(Point(60, 40), None), predictions=(Prediction((), "it has no head"),) * 2)
     grid = panels(comparison_sheet(comparison(bare, gone)))
-    assert [type(panel) for panel in grid[0]] == [Picture, Bars, Words]
+    assert [type(panel) for panel in grid[0]] == [InputPicture, Bars, Words]
     assert isinstance(grid[2][1], Words)
     assert grid[2][1].text == "it has no head"
     assert isinstance(grid[2][2], Map)
@@ -431,7 +431,7 @@ def test_the_png_has_the_colour_of_every_value_at_its_place() -> None:
 def test_the_png_marks_the_query_and_draws_bars_to_scale() -> None:
     image = torch.zeros(3, *FRAME)
     sheet = Sheet(
-        "t", (Section("", ((Picture("p", image, Point(16, 48)), Bars("b", (0.75, 0.25), 1.0, ("a", "b"))),)),)
+        "t", (Section("", ((InputPicture("p", image, Point(16, 48)), Bars("b", (0.75, 0.25), 1.0, ("a", "b"))),)),)
     )
     plan = plan_of(sheet)
     drawn = np.asarray(static.image(sheet)).astype(int)
@@ -540,7 +540,7 @@ def test_an_svg_stands_where_the_plan_says_and_keeps_words_and_cells(tmp_path: P
     values = random(3, 5, seed=4) - 0.5
     values[0, 0] = torch.nan
     shown = Map("A <map> & more $x$", values, FRAME, -0.5, 0.5, "unit of it", Point(16, 48))
-    picture = Picture("Seen", random(3, 6, 9))
+    picture = InputPicture("Seen", random(3, 6, 9))
     bars = Bars("Answers", (0.25, 0.75), 1.0, ("tench", "Samoyed"), "softmax probability")
     sheet = Sheet("Title", (Section("One", ((picture, bars, shown),), notes=("A note.",)),), "the footer")
     path = save(sheet, tmp_path / "sheet.svg")

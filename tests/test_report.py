@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import io
 import json
@@ -224,8 +225,10 @@ def test_figures_and_page(scene_bundle: Path) -> None:
     assert addresses
     assert all(one.startswith(("data:", "#")) for one in addresses)
     assert "@import" not in page
-    names = re.findall(r'<(?:svg|g|path|clipPath)[^>]*\bid="([^"]+)"', page)
-    assert len(names) == len(set(names))
+    # The figures are those of the files, each a document of its own.
+    shown = [base64.b64decode(one).decode() for one in re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', page)]
+    assert sorted(shown) == sorted(one.read_text(encoding="utf-8") for one in (scene_bundle / "figures").glob("*.svg"))
+    assert all(re.findall(r'<img alt="([^"]*)"', page))
     for word in ("procedural scene label=star,texture=dots,seed=3", "8 px right", f"{top['value']:.4g}", "torch"):
         assert word in page
     for model in json.loads((scene_bundle / "models.json").read_text(encoding="utf-8"))["models"]:

@@ -422,7 +422,7 @@ def test_damaged_checkpoints_are_told(tmp_path):
 
 
 def test_a_table_without_room_keeps_what_it_had_and_goes_on(tmp_path, capsys, monkeypatch):
-    short = [experiment.Measurement("shape-bias", experiment.Shown(12))]
+    short = [experiment.Measurement("shape-bias", experiment.ShownScenes(12))]
     monkeypatch.setattr(experiment, "experiment", lambda _: short)
     command = ["lab", "evaluate", "--models", "lab/conv#0", "lab/none#0", "--quick", "--out"]
     _, said = _refused([*command, str(tmp_path / "cut")], capsys)

@@ -3,6 +3,7 @@
 /** @import { Explanation, MeasuredCosts } from "./wire" */
 import { hear, tell } from "./bus.js";
 import { copyButton } from "./copy-button.js";
+import { diagram } from "./diagram.js";
 import { make, need } from "./dom.js";
 import { chosenBlock } from "./ways.js";
 import { msg, say } from "./words.js";
@@ -56,11 +57,9 @@ export const explanation = (element, { props, watch }) => {
     if (typeof props.value !== "string") return;
     /** @type {Explanation} */
     const found = JSON.parse(props.value);
-    const drawing = make("div", { class: "diagram" });
-    drawing.innerHTML = found.diagram; // drawn by the library from its own declarations
     root.replaceChildren(
       make("div", { class: "explained" },
-        make("div", {}, drawing),
+        make("div", {}, make("div", { class: "diagram" }, diagram(found.diagram, say(found.title)))),
         make("div", {},
           make("p", { class: "definition" }, ...raised(say(found.definition))),
           make("dl", {}, ...found.facts.flatMap(([label, text]) => [make("dt", { text: say(label) }), make("dd", { translate: label === "Source" ? "no" : null, text: say(text) })])),

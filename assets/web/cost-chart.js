@@ -1,5 +1,6 @@
 // The chart of what blocks cost over the number of positions, drawn by hand so that it fits a wall.
 /** @import { BlockCosts } from "./wire" */
+import { svg } from "./dom.js";
 import { digits } from "./numbers.js";
 import { say } from "./words.js";
 
@@ -8,20 +9,6 @@ import { say } from "./words.js";
 /** @typedef {BlockCosts["points"][number]} Point */
 /** @typedef {{name: string, points: [number, number, Point][]}} Line logarithms of positions and cost, and the point */
 /** @typedef {ReturnType<typeof axesOf>} Axes */
-
-/** Make an element of SVG. */
-/**
- * @template {keyof SVGElementTagNameMap} Tag
- * @param {Tag} tag
- * @param {Record<string, string | number>} attributes
- * @param {string | number} [label]
- */
-export const svg = (tag, attributes, label) => {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, String(value));
-  if (label !== undefined) made.textContent = String(label);
-  return made;
-};
 
 /** @param {number} exponent */
 const powerOfTen = (exponent) => {

@@ -23,6 +23,20 @@ export const make = (tag, attributes = {}, ...children) => {
   return element;
 };
 
+/** Make an element of SVG. */
+/**
+ * @template {keyof SVGElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Record<string, string | number>} attributes
+ * @param {string | number} [label]
+ */
+export const svg = (tag, attributes, label) => {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, String(value));
+  if (label !== undefined) made.textContent = String(label);
+  return made;
+};
+
 /** Set an element's text without touching the page where it is the same. */
 /** @param {Element} element @param {string} text */
 export const write = (element, text) => {

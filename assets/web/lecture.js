@@ -2,8 +2,8 @@
 /** @import { Handles, Trigger } from "./modules" */
 /** @import { BlockCosts, LectureOptions, Lesson } from "./wire" */
 import { hear } from "./bus.js";
-import { costChart, svg } from "./cost-chart.js";
-import { childrenOf, make, need, write } from "./dom.js";
+import { costChart } from "./cost-chart.js";
+import { childrenOf, make, need, svg, write } from "./dom.js";
 import * as lesson from "./lesson.js";
 import { language, msg, say } from "./words.js";
 

@@ -3,8 +3,7 @@
 import { hear, tell } from "./bus.js";
 import * as chosen from "./chosen.js";
 import { stopsOf } from "./colours.js";
-import { svg } from "./cost-chart.js";
-import { make, penOf } from "./dom.js";
+import { make, penOf, svg } from "./dom.js";
 import { address } from "./link.js";
 import { offer } from "./offer.js";
 import { sharpen, widthOf } from "./panel.js";

@@ -198,9 +198,19 @@ export interface MeasuredCosts {
   counted: Text[];
   channels: number;
 }
+/** A block's diagram, laid out in px: explorer/blocks/diagram.py */
+export interface Diagram {
+  width: number;
+  height: number;
+  boxes: { label: string; role: "step" | "map" | "data" | "join"; at: [number, number]; size: [number, number] }[];
+  /** cubic curves of four points, joined by a straight line */
+  arrows: [number, number][][];
+  key: [number, number] | null;
+}
 export interface Explanation {
   name: string;
-  diagram: string;
+  title: string;
+  diagram: Diagram;
   definition: string;
   facts: [Text, Text][];
   strengths: string[];

@@ -51,7 +51,7 @@ def opening_map(maps: Sequence[AttentionMap], item: int = 0) -> int | None:
     found = {
         one.module: (number, depends)
         for number, one in enumerate(maps)
-        if one.grid is not None and min(one.grid) > 1 and (depends := query_dependence(one, item)) is not None
+        if one.on_image and (depends := query_dependence(one, item)) is not None
     }
     floor = max(LEAST, PART * max((depends for _, depends in found.values()), default=0.0))
     good = [number for number, depends in found.values() if depends >= floor]

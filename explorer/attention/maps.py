@@ -124,6 +124,11 @@ class AttentionMap:
         return self.weights.shape[2]
 
     @property
+    def on_image(self) -> bool:
+        """Whether it lies on the image in both directions, as a gate in a strip and what weighs channels do not."""
+        return self.grid is not None and min(self.grid) > 1
+
+    @property
     def per_query(self) -> bool:
         """Whether the row depends on the query."""
         return self.layout is not None and self.layout.query_grid is not None

@@ -46,7 +46,7 @@ def placed(maps: Iterable[AttentionMap]) -> dict[str, AttentionMap]:
     """One map a module: the last that lies on the image in both directions (of strips their product), if any."""
     out: dict[str, AttentionMap] = {}
     for one in maps:
-        if one.kind != "channel" and one.grid is not None and min(one.grid) > 1:
+        if one.on_image:
             out[one.module] = one
     return out
 

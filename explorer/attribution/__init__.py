@@ -8,7 +8,7 @@ its parameters. `METHODS[name].unavailable(model)` says beforehand why a method 
 from __future__ import annotations
 
 # isort: off
-from explorer.attribution.base import METHODS, Method, Passes, Progress
+from explorer.attribution.base import METHODS, Method, PassCount, Progress
 
 # The registry's order is that of these imports: the fast and general first.
 from explorer.attribution import gradcam, gradients, occlusion, relu, rollouts  # noqa: F401
@@ -17,6 +17,6 @@ from explorer.attribution import gradcam, gradients, occlusion, relu, rollouts  
 from explorer.attribution.explain import Answer, answer, attribute, method_of
 from explorer.guests import invite
 
-__all__ = ["METHODS", "Answer", "Method", "Passes", "Progress", "answer", "attribute", "method_of"]
+__all__ = ["METHODS", "Answer", "Method", "PassCount", "Progress", "answer", "attribute", "method_of"]
 
 invite("explorer.methods")

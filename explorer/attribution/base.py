@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Progress = Callable[[float], None]
 
 
-class Passes(NamedTuple):
+class PassCount(NamedTuple):
     """Cost of one attribution: passes through the network, the prediction's own forward pass included."""
 
     forwards: int
@@ -70,7 +70,7 @@ class Method:
         """Why the method cannot serve this model, known before it is run; None where it can."""
         raise NotImplementedError
 
-    def cost(self, input_size: tuple[int, int]) -> Passes:
+    def cost(self, input_size: tuple[int, int]) -> PassCount:
         """Passes through the network for one image of this (height, width)."""
         raise NotImplementedError
 

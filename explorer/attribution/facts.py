@@ -49,7 +49,7 @@ class Nonlinearity:
 
 
 @dataclass(eq=False)
-class _Watch(TorchFunctionMode):
+class _Callers(TorchFunctionMode):
     stack: list[tuple[str, nn.Module]]
     seen: list[tuple[str, str, type[nn.Module]]]
 
@@ -104,7 +104,7 @@ def _grey(model: Model) -> None:
 
 
 def _watched(model: Model) -> tuple[Nonlinearity, ...]:
-    watch = _Watch([], [])
+    watch = _Callers([], [])
     calls: dict[str, int] = {}
     with ExitStack() as hooks:
         for path, module in model.module.named_modules():

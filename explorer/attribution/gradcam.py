@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from explorer.attribution.base import METHODS, Explanation, Passes, PassMethod
+from explorer.attribution.base import METHODS, Explanation, PassCount, PassMethod
 from explorer.errors import MethodError, ParameterError
 from explorer.messages import Message, listed
 from explorer.models.stages import Stage, main_output
@@ -128,8 +128,8 @@ class GradCam(PassMethod):
     def unavailable(cls, model: Model) -> str | None:
         return unplaceable(model)
 
-    def cost(self, input_size: tuple[int, int]) -> Passes:  # noqa: ARG002 - the contract of all methods
-        return Passes(1, 1)
+    def cost(self, input_size: tuple[int, int]) -> PassCount:  # noqa: ARG002 - the contract of all methods
+        return PassCount(1, 1)
 
     @contextmanager
     def attached(self, model: Model) -> Iterator[Layer]:

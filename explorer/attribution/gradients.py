@@ -18,7 +18,7 @@ from explorer.attribution.base import (
     REFERENCE,
     Explanation,
     InputMethod,
-    Passes,
+    PassCount,
     Progress,
     Scores,
     baseline_like,
@@ -52,8 +52,8 @@ class SaliencyMap(_Gradient):
     live: ClassVar[bool] = True
     unit: ClassVar[str] = "target per unit of pixel value (0 to 1)"
 
-    def cost(self, input_size: tuple[int, int]) -> Passes:  # noqa: ARG002 - the contract of all methods
-        return Passes(2, 1)
+    def cost(self, input_size: tuple[int, int]) -> PassCount:  # noqa: ARG002 - the contract of all methods
+        return PassCount(2, 1)
 
     def explain(self, model: Model, x01: Tensor, target: Tensor, progress: Progress) -> Explanation:
         scores = Scores(model, progress)
@@ -74,8 +74,8 @@ class InputTimesGradient(_Gradient):
 
     baseline: Literal["mean", "black", "white"] = parameter("mean", REFERENCE)
 
-    def cost(self, input_size: tuple[int, int]) -> Passes:  # noqa: ARG002 - the contract of all methods
-        return Passes(2, 1)
+    def cost(self, input_size: tuple[int, int]) -> PassCount:  # noqa: ARG002 - the contract of all methods
+        return PassCount(2, 1)
 
     def explain(self, model: Model, x01: Tensor, target: Tensor, progress: Progress) -> Explanation:
         scores, reference = Scores(model, progress), baseline_like(model, x01, self.baseline)
@@ -99,8 +99,8 @@ class Integrated(_Gradient):
     baseline: Literal["mean", "black", "white"] = parameter("mean", REFERENCE)
     internal_batch_size: int = parameter(8, "pictures in one pass; more needs more memory", low=1, high=64)
 
-    def cost(self, input_size: tuple[int, int]) -> Passes:  # noqa: ARG002 - the contract of all methods
-        return Passes(self.n_steps + 3, self.n_steps)
+    def cost(self, input_size: tuple[int, int]) -> PassCount:  # noqa: ARG002 - the contract of all methods
+        return PassCount(self.n_steps + 3, self.n_steps)
 
     def explain(self, model: Model, x01: Tensor, target: Tensor, progress: Progress) -> Explanation:
         # Captum asks for at least one point of every image in a pass.
@@ -138,8 +138,8 @@ class SmoothGrad(_Gradient):
     seed: int = parameter(0, "seed of the noise", low=0, high=2**31 - 1)
     internal_batch_size: int = parameter(8, "pictures in one pass; more needs more memory", low=1, high=64)
 
-    def cost(self, input_size: tuple[int, int]) -> Passes:  # noqa: ARG002 - the contract of all methods
-        return Passes(self.samples + 1, self.samples)
+    def cost(self, input_size: tuple[int, int]) -> PassCount:  # noqa: ARG002 - the contract of all methods
+        return PassCount(self.samples + 1, self.samples)
 
     def explain(self, model: Model, x01: Tensor, target: Tensor, progress: Progress) -> Explanation:
         # Captum's NoiseTunnel draws from the process-wide generator, which other sessions draw from at the same time.

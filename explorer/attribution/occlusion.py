@@ -12,7 +12,7 @@ from explorer.attribution.base import (
     METHODS,
     Explanation,
     InputMethod,
-    Passes,
+    PassCount,
     Progress,
     Scores,
     baseline_like,
@@ -46,8 +46,8 @@ class Occlusion(InputMethod):
     def unavailable(cls, model: Model) -> str | None:  # noqa: ARG003 - the contract of all methods
         return None
 
-    def cost(self, input_size: tuple[int, int]) -> Passes:
-        return Passes(self._windows(input_size) + 2, 0)
+    def cost(self, input_size: tuple[int, int]) -> PassCount:
+        return PassCount(self._windows(input_size) + 2, 0)
 
     def explain(self, model: Model, x01: Tensor, target: Tensor, progress: Progress) -> Explanation:
         height, width = x01.shape[2:]

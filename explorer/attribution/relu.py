@@ -14,7 +14,7 @@ from explorer.attribution.base import (
     REFERENCE,
     Explanation,
     InputMethod,
-    Passes,
+    PassCount,
     Progress,
     Scores,
     baseline_like,
@@ -119,8 +119,8 @@ class GuidedBackpropagation(InputMethod):
     def unavailable(cls, model: Model) -> str | None:
         return _not_relu(model)
 
-    def cost(self, input_size: tuple[int, int]) -> Passes:  # noqa: ARG002 - the contract of all methods
-        return Passes(2, 1)
+    def cost(self, input_size: tuple[int, int]) -> PassCount:  # noqa: ARG002 - the contract of all methods
+        return PassCount(2, 1)
 
     def explain(self, model: Model, x01: Tensor, target: Tensor, progress: Progress) -> Explanation:
         with untouched(model.module):
@@ -145,8 +145,8 @@ class DeepLiftRescale(InputMethod):
     def unavailable(cls, model: Model) -> str | None:
         return _not_deeplift(model)
 
-    def cost(self, input_size: tuple[int, int]) -> Passes:  # noqa: ARG002 - the contract of all methods
-        return Passes(5, 2)
+    def cost(self, input_size: tuple[int, int]) -> PassCount:  # noqa: ARG002 - the contract of all methods
+        return PassCount(5, 2)
 
     def explain(self, model: Model, x01: Tensor, target: Tensor, progress: Progress) -> Explanation:
         with untouched(model.module):
@@ -192,8 +192,8 @@ class GuidedGradientCam(InputMethod):
             else Message("captum's Grad-CAM reads channels-first features only; these are {layout}", layout=layout)
         )
 
-    def cost(self, input_size: tuple[int, int]) -> Passes:  # noqa: ARG002 - the contract of all methods
-        return Passes(3, 2)
+    def cost(self, input_size: tuple[int, int]) -> PassCount:  # noqa: ARG002 - the contract of all methods
+        return PassCount(3, 2)
 
     def explain(self, model: Model, x01: Tensor, target: Tensor, progress: Progress) -> Explanation:
         layer = layer_of(model, self.stage)

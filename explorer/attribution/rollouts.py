@@ -12,7 +12,7 @@ from torch import Tensor
 
 from explorer.attention import rollout
 from explorer.attribution import facts
-from explorer.attribution.base import METHODS, Explanation, Passes, PassMethod
+from explorer.attribution.base import METHODS, Explanation, PassCount, PassMethod
 from explorer.errors import MethodError
 from explorer.messages import Message
 from explorer.registry import parameter
@@ -78,8 +78,8 @@ class AttentionRollout(_Rollout):
     heads: Literal["mean", "max", "min"] = parameter("mean", "how heads are reduced")
     residual: float = parameter(0.5, "share of the skip connection", low=0.0, high=1.0)
 
-    def cost(self, input_size: tuple[int, int]) -> Passes:  # noqa: ARG002 - the contract of all methods
-        return Passes(1, 0)
+    def cost(self, input_size: tuple[int, int]) -> PassCount:  # noqa: ARG002 - the contract of all methods
+        return PassCount(1, 0)
 
     def read(self, model: Model, watched: Any, placed: Sequence[Placed], scores: Tensor | None) -> Explanation:  # noqa: ARG002 - the contract
         maps = [one for _, one in placed if one.kind == "pairwise"]
@@ -103,8 +103,8 @@ class GradientRollout(_Rollout):
     unit: ClassVar[str] = "relevance, from 0"
     records_graph: ClassVar[bool] = True
 
-    def cost(self, input_size: tuple[int, int]) -> Passes:  # noqa: ARG002 - the contract of all methods
-        return Passes(1, 1)
+    def cost(self, input_size: tuple[int, int]) -> PassCount:  # noqa: ARG002 - the contract of all methods
+        return PassCount(1, 1)
 
     def read(self, model: Model, watched: Any, placed: Sequence[Placed], scores: Tensor | None) -> Explanation:  # noqa: ARG002 - the contract
         assert scores is not None

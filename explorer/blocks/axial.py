@@ -14,7 +14,7 @@ from explorer.blocks.parts import channels_last, channels_second, divisor, resiz
 from explorer.kinds import MapKind
 
 
-class Line(nn.Module):
+class LineAttention(nn.Module):
     """Multi-head self-attention inside every line: (B, lines, L, C) to the same, softmax over L."""
 
     def __init__(self, channels: int, heads: int) -> None:
@@ -125,7 +125,7 @@ class Axial(Block):
         settings = self.settings(options)
         self.merge, self.position = settings["merge"], settings["position"]
         self.heads = divisor(channels, settings["heads"], "heads")
-        self.row, self.column = Line(channels, self.heads), Line(channels, self.heads)
+        self.row, self.column = LineAttention(channels, self.heads), LineAttention(channels, self.heads)
         if self.position == "absolute":
             self.places = nn.Parameter(nn.init.trunc_normal_(torch.empty(1, channels, *grid), std=0.02))
 

@@ -14,7 +14,7 @@ from explorer.registry import Parameter
 
 
 @dataclass(frozen=True)
-class Explanation:
+class BlockExplanation:
     """A block explained: its docstring taken apart, and its `About`.
 
     Attributes:
@@ -24,7 +24,7 @@ class Explanation:
         definition: what it computes, in words.
         formula: LaTeX.
         plain: the formula for a terminal.
-        diagram: for `explorer.blocks.diagram.draw`.
+        diagram: for `explorer.blocks.diagram.laid_out`.
         order: how its cost grows with n = H W and d.
         cost: multiply-adds and parameters, exact.
         kind: of its map, or None.
@@ -70,12 +70,12 @@ class Explanation:
     example: str
 
 
-def explain(name: str) -> Explanation:
+def explain(name: str) -> BlockExplanation:
     """Explain a registered block; raises UnknownNameError."""
     block = BLOCKS[name]
     question, parts = _parts(block)
     about = block.about
-    return Explanation(
+    return BlockExplanation(
         name=name,
         title=about.title,
         question=question,

@@ -14,7 +14,7 @@ from explorer.writing import check_writable, make_folder
 
 if TYPE_CHECKING:
     from explorer.figures.sheet import Sheet
-    from explorer.lab.table import Row
+    from explorer.lab.table import TableRow
 
 Found = TypeVar("Found")
 
@@ -99,11 +99,11 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     return {**record, "files": [file]}, [*lines, f"wrote {file}"]
 
 
-def _rows(table: str | None) -> Sequence[Row]:
+def _rows(table: str | None) -> Sequence[TableRow]:
     """The table of a file, or the one that ships. Raises ParameterError where there is none."""
     from explorer.lab.table import load_table, read_table
 
-    rows: Sequence[Row] = load_table() if table is None else read_table(Path(table))[0]
+    rows: Sequence[TableRow] = load_table() if table is None else read_table(Path(table))[0]
     if not rows:
         raise ParameterError(
             "no table ships with this version; explorer lab evaluate writes one, which --table FILE shows"
@@ -181,7 +181,7 @@ def _show(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     return {**record, "files": [options.html]}, [*lines, f"wrote {options.html}"]
 
 
-def _shown(rows: Sequence[Row], recorded: bool) -> tuple[dict[str, Any], list[str]]:
+def _shown(rows: Sequence[TableRow], recorded: bool) -> tuple[dict[str, Any], list[str]]:
     """The record, empty where nobody asks for it (it takes seconds), and the lines to read."""
     from explorer.lab.findings import findings_of, lines
     from explorer.lab.summary import set_ups, summary

@@ -16,7 +16,7 @@ from explorer.guests import LEFT_OUT, Group
 from explorer.registry import parameters, question
 
 if TYPE_CHECKING:
-    from explorer.blocks.explain import Explanation
+    from explorer.blocks.explain import BlockExplanation
     from explorer.figures.sheet import Sheet
 
 
@@ -116,7 +116,7 @@ def _block(options: argparse.Namespace) -> Result:
     return Result(record, lines, _sheet_of(f"explorer: {one.name}", lines))
 
 
-def _explained(one: Explanation) -> dict[str, Any]:
+def _explained(one: BlockExplanation) -> dict[str, Any]:
     """The explanation as plain values; its diagram stays behind."""
     options = {
         name: {"default": about.default, "help": about.text, "low": about.low or 0, "high": about.high or 0}

@@ -97,7 +97,7 @@ class ModelView:
         """
         if layer is None:
             # Of a gate in two strips its product is shown.
-            flat = [one for one in self.maps if one.grid is not None and min(one.grid) > 1]
+            flat = [one for one in self.maps if one.on_image]
             return next(reversed(flat or self.maps), None)
         if isinstance(layer, int):
             return self.maps[layer] if -len(self.maps) <= layer < len(self.maps) else None

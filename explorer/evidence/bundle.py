@@ -14,7 +14,7 @@ from PIL import Image
 from explorer.errors import ParameterError
 from explorer.evidence.page import page_of
 from explorer.evidence.provenance import about, model_record, shown_as, versions_of
-from explorer.evidence.rows import Row, tidy
+from explorer.evidence.rows import TidyRow, tidy
 from explorer.evidence.script import TOLERANCE, cells_of, notebook_of, script_of
 from explorer.figures.results import comparison_sheet
 from explorer.figures.sheet import Sheet
@@ -63,14 +63,14 @@ def report(
     figures = {"comparison": comparison_sheet(found, view.layer_of_each, view.head)}
     named = dict(zip(_names([one.probe for one in probes]), probes))
     figures |= {name: probe_sheet(one) for name, one in named.items()}
-    drawn = {name: svg(one) for name, one in figures.items()}
+    drawn = {name: (one.title, svg(one)) for name, one in figures.items()}
     cells = cells_of(view, picture)
 
     files: dict[str, bytes | str] = {"README.txt": _readme(view, picture, described, list(named))}
     files["report.html"] = page_of(view, picture, found, described, named, drawn)
     for name, one in figures.items():
         files[f"figures/{name}.png"] = _png(one)
-        files[f"figures/{name}.svg"] = drawn[name]
+        _, files[f"figures/{name}.svg"] = drawn[name]
     record = {**about(view, picture, found), "tolerance": TOLERANCE, "rows": rows}
     files["results.json"] = _json(record)
     files["results.parquet"] = _parquet(rows)
@@ -92,7 +92,7 @@ def check(path: str | Path) -> Path:
     return check_writable(path)
 
 
-def _parquet(rows: Sequence[Row]) -> bytes:
+def _parquet(rows: Sequence[TidyRow]) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 

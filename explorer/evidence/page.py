@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import base64
 import html
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +11,7 @@ from explorer.comparison.compare import PINS
 from explorer.comparison.result import Comparison
 from explorer.errors import ParameterError
 from explorer.evidence.provenance import shown_as, versions_of
-from explorer.evidence.rows import Row, rows_of
+from explorer.evidence.rows import TidyRow, rows_of
 from explorer.images import Picture
 from explorer.probes import PROBES
 from explorer.probes.result import ProbeResult
@@ -40,13 +40,13 @@ def page_of(
     found: Comparison,
     models: Sequence[Mapping[str, Any]],
     probes: Mapping[str, ProbeResult],
-    drawn: Mapping[str, str],
+    drawn: Mapping[str, tuple[str, str]],
 ) -> str:
-    """The page, one self-contained HTML text; ``drawn``: name of a figure -> its SVG."""
+    """The page, one self-contained HTML text; ``drawn``: name of a figure -> its title and its SVG."""
     parts = ["<h1>Evidence</h1>", _table("", ("", ""), _facts(view, picture, found))]
-    parts += ["<h2>What is seen</h2>", _figure(drawn["comparison"], 0), *_answers(found, view)]
-    for number, (name, result) in enumerate(probes.items(), 1):
-        parts += [f"<h2>{_e(name)}: {_e(question(PROBES[result.probe]))}</h2>", _figure(drawn[name], number)]
+    parts += ["<h2>What is seen</h2>", _figure(*drawn["comparison"]), *_answers(found, view)]
+    for name, result in probes.items():
+        parts += [f"<h2>{_e(name)}: {_e(question(PROBES[result.probe]))}</h2>", _figure(*drawn[name])]
         scores = [
             (one.model, one.measure, *map(_short, (one.value, one.low, one.high)), one.unit, one.n, one.interval)
             for one in result.summary.values()
@@ -133,19 +133,19 @@ def _answers(found: Comparison, view: View) -> Iterator[str]:
         yield from (f"<p>{_e(note)}</p>" for note in row.notes)
 
 
-def _displayed(one: Row, head: int | None) -> bool:
+def _displayed(one: TidyRow, head: int | None) -> bool:
     """Whether a row of attention is of the head that is displayed: a gate has its mean alone, channels have none."""
     if one["kind"] == "gate":
         return one["head"] is None
     return bool(one["head"] == (head or 0 if one["kind"] == "channel" else head))
 
 
-def _at(one: Row) -> str:
+def _at(one: TidyRow) -> str:
     place = one["values"].index(one["value"])
     return f"{place // one['columns']}, {place % one['columns']}"
 
 
-def _numbers_table(one: Row) -> str:
+def _numbers_table(one: TidyRow) -> str:
     """A grid as it lies on the image."""
     query = "" if one["query"] is None else f", query {one['query'] + 1}"
     title = f"{one['layer'] or one['kind']}, {one['side']}{query}: {one['label'] or ''} {one['unit']}"
@@ -157,10 +157,10 @@ def _numbers_table(one: Row) -> str:
     return f"<details><summary>{_e(title)}: every number</summary>{grid}</details>"
 
 
-def _figure(text: str, number: int) -> str:
-    """An SVG inside a page; its identifiers are kept from those of other figures."""
-    own = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>figure{number}-", text)
-    return f'<div class="wide">{own}</div>'
+def _figure(title: str, drawn: str) -> str:
+    """A figure, its SVG in a document of its own, so that identifiers are kept from those of other figures."""
+    packed = base64.b64encode(drawn.encode()).decode("ascii")
+    return f'<div class="wide"><img alt="{_e(title)}" src="data:image/svg+xml;base64,{packed}"></div>'
 
 
 def _table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

@@ -12,7 +12,7 @@ from explorer.attention.maps import AttentionMap
 from explorer.comparison.result import Comparison, ModelView
 from explorer.geometry import Point
 
-Row = dict[str, Any]
+TidyRow = dict[str, Any]
 
 SIDES = ("before", "after")
 
@@ -24,7 +24,7 @@ _COLUMNS: Mapping[str, Any] = dict.fromkeys(
 )
 
 
-def tidy(comparison: Comparison) -> list[Row]:
+def tidy(comparison: Comparison) -> list[TidyRow]:
     """Every number of a comparison as records of the same columns; None where a column does not apply.
 
     The columns: ``model``; ``weights`` (what they are); ``measure`` (prediction, attention, attribution); ``side``
@@ -38,7 +38,7 @@ def tidy(comparison: Comparison) -> list[Row]:
     return [row for view in comparison.rows for row in rows_of(view)]
 
 
-def rows_of(view: ModelView) -> Iterator[Row]:
+def rows_of(view: ModelView) -> Iterator[TidyRow]:
     """One model's rows."""
     sides = SIDES[: 1 if view.images[0] is view.images[1] else 2]
     head = {**_COLUMNS, "model": view.spec, "weights": view.state}
@@ -86,7 +86,7 @@ def _heads(one: AttentionMap, place: Point | None, item: int) -> Iterator[tuple[
         yield from enumerate(every)
 
 
-def _grid(values: Tensor) -> Row:
+def _grid(values: Tensor) -> TidyRow:
     numbers = _numbers(values)
     known = [one for one in numbers if one is not None]
     return {

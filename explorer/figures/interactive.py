@@ -16,9 +16,9 @@ from explorer.figures.sheet import (
     INVALID,
     PAPER,
     Chart,
+    InputPicture,
     Map,
     Panel,
-    Picture,
     Radar,
     Sheet,
     frame_of,
@@ -27,7 +27,7 @@ from explorer.figures.traces import alone, placed, polar, traces
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-from explorer.figures.plan import BAR, MARK, Box, Plan, anchors, bar_boxes, cut, pixels, plan_of
+from explorer.figures.plan import BAR, MARK, Area, Plan, anchors, bar_boxes, cut, pixels, plan_of
 
 
 def separate(panel: Panel, legend: bool = True) -> go.Figure:
@@ -99,7 +99,7 @@ def figure(sheet: Sheet) -> go.Figure:
     }
     count = 0
 
-    def axes(box: Box, x: list[float], y: list[float], **more: Any) -> dict[str, str]:
+    def axes(box: Area, x: list[float], y: list[float], **more: Any) -> dict[str, str]:
         """Make a pair of axes that covers a box, and return what a trace needs to stand on it."""
         nonlocal count
         count += 1
@@ -119,7 +119,7 @@ def figure(sheet: Sheet) -> go.Figure:
         }
         return {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
 
-    def mark(panel: Picture | Map, on: dict[str, str]) -> None:
+    def mark(panel: InputPicture | Map, on: dict[str, str]) -> None:
         if panel.mark is None:
             return
         for colour, line in zip(MARK, (5, 2)):
@@ -177,7 +177,7 @@ def figure(sheet: Sheet) -> go.Figure:
             layout[name] = {**polar(), "domain": domain}
             drawn.add_traces([{**trace, "subplot": name} for trace in traces(chart)])
             continue
-        inner = Box(box.x + 62, box.y + 14, box.width - 74, box.height - 64)
+        inner = Area(box.x + 62, box.y + 14, box.width - 74, box.height - 64)
         on = axes(inner, [0, 1], [0, 1], visible=True)
         own, shapes, words = placed(chart, count)
         for name, one in own.items():
@@ -233,7 +233,7 @@ def _hover(panel: Map) -> str:
     return f"{across}: %{{x:.4g}}<br>{down}: %{{y:.4g}}<br>%{{z:.4g}}<extra></extra>"
 
 
-def _rectangle(plan: Plan, box: Box) -> dict[str, Any]:
+def _rectangle(plan: Plan, box: Area) -> dict[str, Any]:
     return {
         "type": "rect",
         "xref": "paper",

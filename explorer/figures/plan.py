@@ -22,9 +22,9 @@ from explorer.figures.sheet import (
     SEQUENTIAL,
     Bars,
     Chart,
+    InputPicture,
     Map,
     Panel,
-    Picture,
     Radar,
     Sheet,
     Table,
@@ -58,7 +58,7 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Box:
+class Area:
     """A rectangle in pixels, y down."""
 
     x: int
@@ -75,11 +75,11 @@ class Plan:
     width: int = 0
     height: int = 0
     texts: list[Text] = field(default_factory=list)
-    boxes: list[Box] = field(default_factory=list)
-    pictures: list[tuple[Picture, Box]] = field(default_factory=list)
-    maps: list[tuple[Map, Box]] = field(default_factory=list)
-    bars: list[tuple[Bars, Box]] = field(default_factory=list)
-    charts: list[tuple[Chart | Radar, Box]] = field(default_factory=list)
+    boxes: list[Area] = field(default_factory=list)
+    pictures: list[tuple[InputPicture, Area]] = field(default_factory=list)
+    maps: list[tuple[Map, Area]] = field(default_factory=list)
+    bars: list[tuple[Bars, Area]] = field(default_factory=list)
+    charts: list[tuple[Chart | Radar, Area]] = field(default_factory=list)
 
 
 def _slot(panel: Panel) -> int:
@@ -96,7 +96,7 @@ def _body(panel: Panel) -> tuple[int, int]:
         return width, height + LINE * len(_legend(panel, 0, 0, width))
     if isinstance(panel, Table):
         return sum(_columns(panel)), _ROW * (len(panel.rows) + 1)
-    if isinstance(panel, Picture):
+    if isinstance(panel, InputPicture):
         height, width = frame_of(panel.image)
     elif isinstance(panel, Map):
         height, width = panel.frame
@@ -113,9 +113,9 @@ def _columns(panel: Table) -> list[int]:
     return [14 + min(_WIDEST, round(max(measure(text, TEXT) for text in column)) + 14) for column in cells]
 
 
-def _legend(panel: Chart | Radar, x: int, y: int, width: int) -> list[list[tuple[Box, Text]]]:
+def _legend(panel: Chart | Radar, x: int, y: int, width: int) -> list[list[tuple[Area, Text]]]:
     """Lines of marks and names that fit the width."""
-    lines: list[list[tuple[Box, Text]]] = [[]]
+    lines: list[list[tuple[Area, Text]]] = [[]]
     place = x
     for colour, name in charts.legend(panel):
         takes = round(min(measure(name, TEXT), width - 16)) + 34
@@ -123,7 +123,7 @@ def _legend(panel: Chart | Radar, x: int, y: int, width: int) -> list[list[tuple
             lines.append([])
             place = x
         top = y + LINE * (len(lines) - 1)
-        lines[-1].append((Box(place, top + 3, 11, 11, colour), Text(place + 16, top, name, width=takes - 18)))
+        lines[-1].append((Area(place, top + 3, 11, 11, colour), Text(place + 16, top, name, width=takes - 18)))
         place += takes
     return lines
 
@@ -143,7 +143,7 @@ def plan_of(sheet: Sheet) -> Plan:
             heading = _wrapped(section.heading, MARGIN + 14, y + 2, plan.width - 2 * MARGIN - 14, HEADING, INK)
             plan.texts += heading
             tall = heading[-1].y - y + HEADING + 4
-            plan.boxes.append(Box(MARGIN, y, 6, tall, section.colour))
+            plan.boxes.append(Area(MARGIN, y, 6, tall, section.colour))
             y += tall + 10
         for row in section.rows:
             x = MARGIN
@@ -168,8 +168,8 @@ def _plan_panel(plan: Plan, panel: Panel, x: int, y: int, width: int) -> None:
     y += LINE + 4
     body_width, body_height = _body(panel)
     plan.texts.extend(_wrapped(panel.unit, x, y + body_height + 5, width)[:2])
-    box = Box(x, y, body_width, body_height)
-    if isinstance(panel, Picture):
+    box = Area(x, y, body_width, body_height)
+    if isinstance(panel, InputPicture):
         plan.pictures.append((panel, box))
     elif isinstance(panel, (Chart, Radar)):
         lines = _legend(panel, x, y, body_width)
@@ -177,13 +177,13 @@ def _plan_panel(plan: Plan, panel: Panel, x: int, y: int, width: int) -> None:
             plan.boxes.append(mark)
             plan.texts.append(name)
         tall = LINE * len(lines)
-        plan.charts.append((panel, Box(x, y + tall, body_width, body_height - tall)))
+        plan.charts.append((panel, Area(x, y + tall, body_width, body_height - tall)))
     elif isinstance(panel, Table):
         _plan_table(plan, panel, x, y)
     elif isinstance(panel, Map):
         if panel.axes:
             left, below = _BESIDE
-            box = Box(x + left, y, body_width - left, body_height - below)
+            box = Area(x + left, y, body_width - left, body_height - below)
             plan.texts += _ticks(panel, box)
         x, body_width, body_height = box.x, box.width, box.height
         plan.maps.append((panel, box))
@@ -211,13 +211,13 @@ def _plan_table(plan: Plan, panel: Table, x: int, y: int) -> None:
     for number, cells in enumerate((panel.columns, *panel.rows)):
         top, left = y + _ROW * number, x
         if number and panel.colours:
-            plan.boxes.append(Box(x, top + 1, 5, _ROW - 6, panel.colours[number - 1]))
+            plan.boxes.append(Area(x, top + 1, 5, _ROW - 6, panel.colours[number - 1]))
         for text, width in zip(cells, widths):
             plan.texts.append(Text(left + 10, top, text, colour=INK if number else FAINT, width=width - 12))
             left += width
 
 
-def _ticks(panel: Map, box: Box) -> list[Text]:
+def _ticks(panel: Map, box: Area) -> list[Text]:
     """The names of a map's axes and the numbers at their ends and middles."""
     assert panel.axes is not None
     height, width = panel.frame
@@ -238,7 +238,7 @@ def _ticks(panel: Map, box: Box) -> list[Text]:
     return out
 
 
-def bar_boxes(panel: Bars, box: Box) -> list[Box]:
+def bar_boxes(panel: Bars, box: Area) -> list[Area]:
     """The bars of a panel as rectangles."""
     count = len(panel.values)
     boxes = []
@@ -246,11 +246,11 @@ def bar_boxes(panel: Bars, box: Box) -> list[Box]:
         share = min(1.0, max(0.0, value / panel.high))
         if panel.labels:
             top = box.y + round((index + 0.5) * box.height / count) - 5
-            boxes.append(Box(box.x, top, max(1, round(share * box.width)), 12, panel.colour))
+            boxes.append(Area(box.x, top, max(1, round(share * box.width)), 12, panel.colour))
         else:
             left, right = (box.x + round(edge * box.width / count) for edge in (index, index + 1))
             tall = max(1, round(share * (box.height - LINE)))
-            boxes.append(Box(left, box.y + box.height - tall, max(1, right - left), tall, panel.colour))
+            boxes.append(Area(left, box.y + box.height - tall, max(1, right - left), tall, panel.colour))
     return boxes
 
 
@@ -309,7 +309,7 @@ def coloured(panel: Map, values: np.ndarray) -> np.ndarray:
     return np.rint(rgb).astype(np.uint8)
 
 
-def marks(plan: Plan) -> list[tuple[Point, tuple[int, int], Box]]:
+def marks(plan: Plan) -> list[tuple[Point, tuple[int, int], Area]]:
     """The queries of pictures and maps, each with the frame it lies in and the box that shows it."""
     found = [(one.mark, frame_of(one.image), box) for one, box in plan.pictures]
     found += [(one.mark, one.frame, box) for one, box in plan.maps]

@@ -13,7 +13,7 @@ from explorer.attribution.result import Attribution
 from explorer.comparison.result import Comparison, ModelView, Prediction
 from explorer.errors import ParameterError
 from explorer.figures.looks import colours_of
-from explorer.figures.sheet import Bars, Map, Panel, Picture, Section, Sheet, Words, frame_of
+from explorer.figures.sheet import Bars, InputPicture, Map, Panel, Section, Sheet, Words, frame_of
 from explorer.geometry import Point
 from explorer.kinds import KINDS
 from explorer.models.spec import WEIGHTS_STATES, WeightsState
@@ -21,7 +21,7 @@ from explorer.models.spec import WEIGHTS_STATES, WeightsState
 
 def prediction_sheet(prediction: Prediction, image: Tensor, spec: str, state: WeightsState) -> Sheet:
     """What does a model answer? ``image`` (3, H, W) in 0..1 is what it saw."""
-    panels = (Picture("What the model sees", image), _bars(prediction, colours_of((spec,))[0]))
+    panels = (InputPicture("What the model sees", image), _bars(prediction, colours_of((spec,))[0]))
     return Sheet(f"{spec}: prediction", (Section(_state_in_words(state), (panels,)),))
 
 
@@ -53,7 +53,7 @@ def attention_sheet(
     panels = [_attention_panel(one, point, head, item) for one in maps]
     mark = point if not isinstance(point, str) else None
     rows = [tuple(panels[start : start + 4]) for start in range(0, len(panels), 4)]
-    seen = Picture("What the model sees", image, mark, "" if mark is None else "cross: the query")
+    seen = InputPicture("What the model sees", image, mark, "" if mark is None else "cross: the query")
     # An inserted block's weights differ from its backbone's.
     states = "; ".join(map(_state_in_words, dict.fromkeys(one.state for one in maps)))
     return Sheet(f"{spec}: attention", (Section(states, ((seen, *rows[0]), *rows[1:]) if rows else ((seen,),)),))
@@ -61,7 +61,7 @@ def attention_sheet(
 
 def attribution_sheet(attribution: Attribution, image: Tensor, spec: str = "") -> Sheet:
     """What does the answer rest on? ``image`` (3, H, W) in 0..1 is what the model saw."""
-    panels = (Picture("What the model sees", image), _attribution_panel(attribution, frame_of(image)))
+    panels = (InputPicture("What the model sees", image), _attribution_panel(attribution, frame_of(image)))
     notes = tuple(filter(None, (attribution.note, _delta(attribution))))
     section = Section(_state_in_words(attribution.state), (panels,), notes=notes)
     return Sheet(f"{spec}: {attribution.method} of {attribution.target}", (section,))
@@ -120,7 +120,7 @@ def _section(
     rows = []
     for item, name in enumerate(("Before", "After") if moved else ("What the model sees",)):
         place = row.queries[item]
-        panels: list[Panel] = [Picture(name, row.images[item], place, "" if place is None else "cross: the query")]
+        panels: list[Panel] = [InputPicture(name, row.images[item], place, "" if place is None else "cross: the query")]
         panels.append(_bars(row.predictions[item], colour))
         if chosen is None:
             panels.append(Words("Attention", "none to show" if not row.maps else f"no layer '{layer}'"))
@@ -164,7 +164,7 @@ def _further(
             panels.append(_attention_panel(one, place, head, min(item, one.weights.shape[0] - 1)))
     high = max((panel.high for panel in panels if isinstance(panel, Map)), default=1.0)
     shown = [replace(panel, high=high) if isinstance(panel, Map) else panel for panel in panels]
-    pictures = [Picture("Another query", row.images[0], places[0], "cross: the query")]
+    pictures = [InputPicture("Another query", row.images[0], places[0], "cross: the query")]
     return (*pictures, *shown)
 
 

@@ -50,7 +50,7 @@ INK, FAINT, RULE, PAPER, INVALID = "#1A1A1A", "#595959", "#E3E3E3", "#FFFFFF", "
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class InputPicture:
     """What a model sees: ``image`` (3, H, W) in 0..1; ``mark``: the query, px."""
 
     title: str
@@ -189,7 +189,7 @@ class Table:
     unit: str = ""
 
 
-Panel = Picture | Map | Bars | Words | Chart | Radar | Table
+Panel = InputPicture | Map | Bars | Words | Chart | Radar | Table
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,7 +26,7 @@ from explorer.figures.charts import categories, few, is_number, places, span, ti
 from explorer.figures.plan import (
     BAR,
     MARK,
-    Box,
+    Area,
     Plan,
     bar_boxes,
     coloured,
@@ -97,7 +97,7 @@ def _drawn(sheet: Sheet, still: bool) -> Figure:
         # Enlarged cell by cell: nothing is drawn that was not computed.
         _paint(ground, coloured(panel, values), box, "antialiased" if still and large else "none")
         scale = np.linspace(panel.high, panel.low, box.height)[:, None]
-        _paint(ground, coloured(panel, scale), Box(box.x + box.width + 8, box.y, BAR, box.height), "none")
+        _paint(ground, coloured(panel, scale), Area(box.x + box.width + 8, box.y, BAR, box.height), "none")
     for one in plan.boxes + [part for bars, box in plan.bars for part in bar_boxes(bars, box)]:
         ground.add_patch(
             Rectangle((one.x, one.y), one.width, one.height, facecolor=one.colour, linewidth=0, antialiased=False)
@@ -122,7 +122,7 @@ def _drawn(sheet: Sheet, still: bool) -> Figure:
     ground.set(xlim=(0, plan.width), ylim=(plan.height, 0))
     for chart, box in plan.charts:
         if isinstance(chart, Radar):
-            inner = Box(box.x + 60, box.y + 30, box.width - 120, box.height - 60)
+            inner = Area(box.x + 60, box.y + 30, box.width - 120, box.height - 60)
             _draw_round(drawn.add_axes(_share(inner, plan), projection="polar"), chart)
         else:
             _draw_straight(drawn.add_axes(_share(_inner(chart, box), plan)), chart)
@@ -135,19 +135,19 @@ def _fonts() -> list[str]:
     return ["DejaVu Sans", *(name for name in _OTHER_FONTS if name in there)]
 
 
-def _paint(on: Axes, colours: np.ndarray, box: Box, how: str) -> None:
+def _paint(on: Axes, colours: np.ndarray, box: Area, how: str) -> None:
     """Stretch pixels (h, w, 3) over a box."""
     extent = (box.x, box.x + box.width, box.y + box.height, box.y)
     on.imshow(colours, extent=extent, aspect="auto", interpolation=how)
 
 
-def _share(box: Box, plan: Plan) -> tuple[float, float, float, float]:
+def _share(box: Area, plan: Plan) -> tuple[float, float, float, float]:
     """A box as shares of the figure, counted from below, as matplotlib wants it."""
     bottom = plan.height - box.y - box.height
     return box.x / plan.width, bottom / plan.height, box.width / plan.width, box.height / plan.height
 
 
-def _inner(panel: Chart, box: Box) -> Box:
+def _inner(panel: Chart, box: Area) -> Area:
     """Where a chart's axes stand: inside of its names and numbers."""
     numbers = max((measure(text, _NUMBER) for _, text in ticks(panel, "y") or ()), default=measure("0.000", _NUMBER))
     left, below = round(numbers) + (34 if panel.y.title else 14), 24
@@ -160,7 +160,7 @@ def _inner(panel: Chart, box: Box) -> Box:
             # A tilted name ends below its place and begins far to the left of it.
             left = max(left, round(math.cos(tilt) * widths[0] - box.width / (3 * len(widths))) + 10)
     below += 22 if panel.x.title else 0
-    return Box(box.x + left, box.y + 14, box.width - left - 10, box.height - below - 16)
+    return Area(box.x + left, box.y + 14, box.width - left - 10, box.height - below - 16)
 
 
 def _tilted(panel: Chart) -> bool:

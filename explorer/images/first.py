@@ -44,7 +44,7 @@ class First:
     size: tuple[int, int] | None = None
     orientation: int = 1
     animated: bool = False
-    page: tags.Page | None = None
+    page: tags.TiffPage | None = None
     deep: bool = False
 
 

@@ -49,7 +49,7 @@ _EXPECTED = Message(
 
 
 @dataclass(frozen=True)
-class Found:
+class FolderPicture:
     """A picture in a folder, not read yet.
 
     Attributes:
@@ -84,7 +84,7 @@ class Folder:
             raise ParameterError(Message("there is no folder '{root}'; {expected}", root=self.root, expected=_EXPECTED))
         self._real = Path(os.path.realpath(self.root))
 
-    def __iter__(self) -> Iterator[Found]:
+    def __iter__(self) -> Iterator[FolderPicture]:
         """Walk it. Raises ParameterError where the layout is another one, or nothing in it is a picture."""
         splits, classes = self._top()
         labels = self._csv()
@@ -92,20 +92,20 @@ class Folder:
         count = 0
         for path, mask in self._pictures(self.root, seen, deep=False):
             count += 1
-            yield Found(path, self._flat(path, labels), "", mask)
+            yield FolderPicture(path, self._flat(path, labels), "", mask)
         for folder in splits or classes:
             if not splits:
                 for path, mask in self._pictures(folder, seen):
                     count += 1
-                    yield Found(path, labels.get(self._key(path)) or folder.name, "", mask)
+                    yield FolderPicture(path, labels.get(self._key(path)) or folder.name, "", mask)
                 continue
             for path, mask in self._pictures(folder, seen, deep=False):
                 count += 1
-                yield Found(path, self._flat(path, labels), folder.name, mask)
+                yield FolderPicture(path, self._flat(path, labels), folder.name, mask)
             for inner in self._folders(folder):
                 for path, mask in self._pictures(inner, seen):
                     count += 1
-                    yield Found(path, labels.get(self._key(path)) or inner.name, folder.name, mask)
+                    yield FolderPicture(path, labels.get(self._key(path)) or inner.name, folder.name, mask)
         if not count:
             raise ParameterError(
                 Message(

@@ -11,7 +11,7 @@ from PIL import Image
 from explorer.cache import Bounded
 from explorer.errors import ImageError
 from explorer.images import Bands, Picture, read_image
-from explorer.images.folders import Folder, Found
+from explorer.images.folders import Folder, FolderPicture
 from explorer.messages import Message
 
 #: Bytes of decoded pictures that are kept, so that those of a small folder are decoded once.
@@ -44,7 +44,7 @@ class OnDisk(Picture):
 _DECODED: Bounded[Any, Image.Image] = Bounded(DECODED_BYTES, lambda image: 4 * image.width * image.height)
 
 
-def checked(folder: Folder, bands: Bands | None = None) -> Iterator[tuple[Found, OnDisk]]:
+def checked(folder: Folder, bands: Bands | None = None) -> Iterator[tuple[FolderPicture, OnDisk]]:
     """The pictures of a folder that can be read; the others are left out of it, and remembered by it."""
     for found in folder:
         picture = OnDisk(found.path, bands)

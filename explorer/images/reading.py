@@ -23,7 +23,7 @@ from explorer.images.colours import choose_bands, from_bands, to_rgb, with_bands
 from explorer.images.first import reduced
 from explorer.images.levels import warn
 from explorer.images.picture import MAX_ASPECT, MAX_BYTES, MAX_PIXELS, Bands, Picture
-from explorer.images.tags import Page
+from explorer.images.tags import TiffPage
 from explorer.messages import Message
 
 _FORMATS_IN_WORDS = Message("PNG, JPEG, WebP, GIF, BMP or TIFF")
@@ -213,7 +213,7 @@ def _deep_png(data: bytes, name: str) -> np.ndarray:
     return np.dstack([array, alpha])
 
 
-def _decode_tiff(data: bytes, page: Page, name: str, bands: Bands | None, notes: list[str]) -> Image.Image:
+def _decode_tiff(data: bytes, page: TiffPage, name: str, bands: Bands | None, notes: list[str]) -> Image.Image:
     found = tiff.layout(page, name)
     if found.compression not in TiffImagePlugin.COMPRESSION_INFO:
         raise ImageError(

@@ -49,7 +49,7 @@ _CODE = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "
 
 
 @dataclass(frozen=True)
-class Page:
+class TiffPage:
     """The first directory of a TIFF (or of EXIF data, which has the same form).
 
     Attributes:
@@ -77,7 +77,7 @@ class Page:
         return (*self.numbers(tag, 1), default)[0]
 
 
-def read_page(data: bytes, needed: frozenset[int] = NEEDED) -> Page | None:
+def read_page(data: bytes, needed: frozenset[int] = NEEDED) -> TiffPage | None:
     """Read the first directory; None where there is none that can be read."""
     order = {b"II": "<", b"MM": ">"}.get(data[:2])
     if order is None or len(data) < 8:
@@ -104,7 +104,7 @@ def read_page(data: bytes, needed: frozenset[int] = NEEDED) -> Page | None:
         following = data[end : end + inline]
     except (struct.error, OverflowError):
         return None
-    return Page(order, big, tags, any(following) and count <= _MAX_TAGS)
+    return TiffPage(order, big, tags, any(following) and count <= _MAX_TAGS)
 
 
 def orientation(exif: bytes) -> int:
@@ -114,7 +114,7 @@ def orientation(exif: bytes) -> int:
     return found if 1 <= found <= 8 else 1
 
 
-def written(data: bytes, page: Page, changes: Mapping[int, Sequence[int] | None] | None = None) -> bytes:
+def written(data: bytes, page: TiffPage, changes: Mapping[int, Sequence[int] | None] | None = None) -> bytes:
     """Write the file anew with ``page`` alone, some tags changed, or left out where they are None."""
     tags = dict(page.tags)
     kind, code = (16, "Q") if page.big else (4, "I")

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from explorer.errors import ImageError
-from explorer.images.tags import Page, Tag, written
+from explorer.images.tags import Tag, TiffPage, written
 from explorer.messages import Message, counted, listed
 
 #: Most bytes that a page may unfold to. Pillow itself stops at 179 million.
@@ -45,7 +45,7 @@ _GREY, RGB, PALETTE, CMYK, YCBCR, LAB = (0, 1), 2, 3, 5, 6, 8
 
 
 @dataclass(frozen=True)
-class Layout:
+class SampleLayout:
     """How a page's samples lie, in the tags' own numbers, and what is to be said where it cannot be read."""
 
     width: int
@@ -101,7 +101,7 @@ class Layout:
         return listed(filter(None, (size, kind, colours, how)))
 
 
-def layout(page: Page, name: str) -> Layout:
+def layout(page: TiffPage, name: str) -> SampleLayout:
     """Return how a page's samples lie. Raises ImageError where that is not said, or is too much."""
     width, height = page.number(Tag.WIDTH, 0), page.number(Tag.HEIGHT, 0)
     photometric = page.number(Tag.PHOTOMETRIC, 1)
@@ -127,7 +127,7 @@ def layout(page: Page, name: str) -> Layout:
                 count=count,
             )
         )
-    found = Layout(
+    found = SampleLayout(
         width,
         height,
         bits,
@@ -164,12 +164,12 @@ def layout(page: Page, name: str) -> Layout:
     return found
 
 
-def trimmed(data: bytes, page: Page) -> bytes:
+def trimmed(data: bytes, page: TiffPage) -> bytes:
     """The file with its first page alone, no more strips than it has rows of them, for Pillow to decode."""
     return written(data, page, {**_pieces(page, 1, 1), Tag.ORIENTATION: None})
 
 
-def samples(data: bytes, page: Page, found: Layout, bands: Sequence[int]) -> np.ndarray:
+def samples(data: bytes, page: TiffPage, found: SampleLayout, bands: Sequence[int]) -> np.ndarray:
     """Decode bands of a page, (H, W, len(bands)) in its own type; ``bands`` are places from 0.
 
     Raises whatever Pillow raises where the file is damaged or compressed in a way that it does not know.
@@ -196,7 +196,7 @@ def samples(data: bytes, page: Page, found: Layout, bands: Sequence[int]) -> np.
     return np.concatenate(arrays, 2) if len(arrays) > 1 else arrays[0]
 
 
-def ycbcr(data: bytes, page: Page, found: Layout) -> Image.Image:
+def ycbcr(data: bytes, page: TiffPage, found: SampleLayout) -> Image.Image:
     """Decode a YCbCr page that is not JPEG: each h x v pixels lie as their brightnesses and one pair of colours."""
     if found.predictor != 1 or page.number(Tag.TILE_WIDTH, 0) or found.planar or found.bits != (8, 8, 8):
         raise ValueError(Message("this arrangement of YCbCr is not known"))
@@ -215,7 +215,7 @@ def ycbcr(data: bytes, page: Page, found: Layout) -> Image.Image:
     return Image.frombytes("YCbCr", (found.width, found.height), np.ascontiguousarray(whole).tobytes()).convert("RGB")
 
 
-def _pieces(page: Page, planes: int, factor: int, plane: int = 0) -> dict[int, Sequence[int] | None]:
+def _pieces(page: TiffPage, planes: int, factor: int, plane: int = 0) -> dict[int, Sequence[int] | None]:
     """The strips or tiles of one of ``planes``, no more than there can be, tiles ``factor`` times as wide."""
     width, height = page.number(Tag.WIDTH, 0), page.number(Tag.HEIGHT, 0)
     high = page.number(Tag.TILE_HEIGHT, 0) or page.number(Tag.ROWS, height) or height
@@ -246,7 +246,7 @@ def _bytes_page(width: int, height: int) -> dict[int, Sequence[int] | None]:
     }
 
 
-def _rows(data: bytes, page: Page, found: Layout, size: int, plane: int) -> np.ndarray:
+def _rows(data: bytes, page: TiffPage, found: SampleLayout, size: int, plane: int) -> np.ndarray:
     """The rows of one plane as bytes, (H, padded width * size)."""
     tile = page.number(Tag.TILE_WIDTH, 0)
     padded = -(-found.width // tile) * tile if tile else found.width

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 import torch
 
-from explorer.detection import Found, overlap
+from explorer.detection import Found, matched, overlap
 from explorer.lab.networks import LabModel, available
 from explorer.lab.summary import Index, Key, SetUp
 from explorer.lab.table import load_few
@@ -61,24 +62,23 @@ def boxes_of(found: Found, shown: RenderedGroups) -> list[list[Box]]:
     """The boxes that are drawn of what was found in some scenes, by falling score."""
     out = []
     for at in range(len(shown.images)):
-        free = [True] * shown.counts.shape[1]
-        shared = overlap(found.boxes[at].double().numpy(), shown.boxes[at].double().numpy())
-        own = []
-        for place in found.scores[at].argsort(descending=True).tolist():
-            score, label = float(found.scores[at, place]), int(found.labels[at, place])
-            if score < LEAST:
-                break
-            fits = [
-                (shared[place, number], number)
-                for number in range(len(free))
-                if free[number] and shown.counts[at, number] and int(shown.labels[at, number]) == label
+        order = found.scores[at].argsort(descending=True)
+        order = order[found.scores[at][order] >= LEAST]
+        boxes, labels, scores = found.boxes[at][order], found.labels[at][order], found.scores[at][order].tolist()
+        hits = torch.zeros(len(order), dtype=torch.bool)
+        for label in labels.unique():
+            objects = shown.boxes[at][shown.counts[at] & (shown.labels[at] == label)]
+            shared = overlap(boxes[labels == label].double().numpy(), objects.double().numpy())
+            (hit,), _ = matched(shared, np.zeros(len(objects), bool), (ENOUGH,))
+            hits[labels == label] = torch.from_numpy(hit)
+        out.append(
+            [
+                Box((left, top, right, bottom), CLASSES[label], score, hit)
+                for (left, top, right, bottom), label, score, hit in zip(
+                    boxes.tolist(), labels.tolist(), scores, hits.tolist()
+                )
             ]
-            most, which = max(fits, default=(0.0, 0))
-            if most >= ENOUGH:
-                free[which] = False
-            left, top, right, bottom = found.boxes[at, place].tolist()
-            own.append(Box((left, top, right, bottom), CLASSES[label], score, bool(most >= ENOUGH)))
-        out.append(own)
+        )
     return out
 
 

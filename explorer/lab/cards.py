@@ -18,7 +18,7 @@ from explorer.lab.networks import LabModel, Training
 from explorer.lab.summary import Index, Key, SetUp
 from explorer.lab.table import load_few
 from explorer.messages import Message, sentences
-from explorer.scenes import Scene
+from explorer.scenes import PRESETS, Scene
 from explorer.statistics import CHANGE, SHARE, Estimate, Range, interval
 from explorer.transforms import Transform
 
@@ -112,7 +112,9 @@ class Topic:
         return {seed: before[seed] - value for seed, value in after.items() if seed in before}
 
 
-_STAR = Scene("star", "checks", "red gradient", seed=1)
+_STAR, _ = PRESETS["star"]
+_CONFLICT, _ = PRESETS["conflict"]
+_SWAPPED, _ = PRESETS["swapped"]
 OFF = Topic(
     Message("Translation"),
     "centred",
@@ -141,7 +143,7 @@ SHAPE = Topic(
     Message("Where shape and texture disagree, {most} goes by the shape in {much}, {least} in {little}."),
     Message("answers that go by the shape, of those that go by shape or texture, %"),
     SHAPE_BIAS,
-    Scene("heart", "stripes", "green gradient", seed=4),
+    _CONFLICT,
     ("texture-and-shape", 1),
     unit="%",
 )
@@ -151,7 +153,7 @@ _CONTEXT = Topic(
     Message("Another class's background costs {most} {much}, {least} {little}."),
     Message("accuracy lost on another class's background, points"),
     GAP,
-    Scene("drop", "speckle", "red weave", seed=1),
+    _SWAPPED,
     ("background", 1),
 )
 TOPICS: Sequence[Topic] = (OFF, SCALE, SHAPE, _CONTEXT)

@@ -80,7 +80,7 @@ class Count:
 
 
 @dataclass(frozen=True)
-class Claim:
+class BlockClaim:
     """A sentence about blocks, and the tests that it has to pass, all of them."""
 
     name: str
@@ -120,18 +120,18 @@ def _stays(training: str, after: Key, before: Key, most: float, what: str) -> li
     ]
 
 
-CLAIMS: Sequence[Claim] = (
-    Claim(
+CLAIMS: Sequence[BlockClaim] = (
+    BlockClaim(
         "local-global",
         Message("Convolution is local, attention is global."),
         (_more(Message("sigma of the effective receptive field, mhsa minus conv"), "mhsa", "conv", _SIGMA, 1.0, "px"),),
     ),
-    Claim(
+    BlockClaim(
         "pooling-invariance",
         Message("Global pooling makes answers translation-invariant."),
         tuple(_stays("", shifted(8), shifted(0), 0.05, Message("accuracy gained when the object is 8 px off"))),
     ),
-    Claim(
+    BlockClaim(
         "augmentation-translation",
         Message("Training with shifts and sizes makes answers invariant to both, whatever the block."),
         (
@@ -139,7 +139,7 @@ CLAIMS: Sequence[Claim] = (
             *_stays("-aug", zoomed(0.5), zoomed(1.0), 0.05, Message("accuracy gained at half the size")),
         ),
     ),
-    Claim(
+    BlockClaim(
         "positions-relations",
         Message("Position encodings carry spatial relations: attention without them cannot tell arrangements."),
         (
@@ -153,7 +153,7 @@ CLAIMS: Sequence[Claim] = (
         ),
     ),
     # Written when the first two seeds' records of training were known; their table and further seeds were not.
-    Claim(
+    BlockClaim(
         "absolute-positions-translation",
         Message("Absolute positions cost attention its translation; relative ones, or none, keep it."),
         (
@@ -173,7 +173,7 @@ CLAIMS: Sequence[Claim] = (
             ),
         ),
     ),
-    Claim(
+    BlockClaim(
         "padding-translation",
         Message("Zero padding tells convolutions where they are, and costs them translation."),
         (
@@ -186,7 +186,7 @@ CLAIMS: Sequence[Claim] = (
             ),
         ),
     ),
-    Claim(
+    BlockClaim(
         "pyramids-scale",
         Message("A feature pyramid helps with objects of other sizes."),
         (
@@ -199,7 +199,7 @@ CLAIMS: Sequence[Claim] = (
             ),
         ),
     ),
-    Claim(
+    BlockClaim(
         "context",
         Message("Global pooling and attention make use of context."),
         (
@@ -207,7 +207,7 @@ CLAIMS: Sequence[Claim] = (
             _more(Message("BG-gap, mhsa minus conv"), "mhsa", "conv", GAP, 0.01),
         ),
     ),
-    Claim(
+    BlockClaim(
         "attention-shape",
         Message("Attention prefers shape where convolution prefers texture."),
         (
@@ -220,7 +220,7 @@ CLAIMS: Sequence[Claim] = (
             ),
         ),
     ),
-    Claim(
+    BlockClaim(
         "edges",
         Message("Edges are enough: they keep much of the answer."),
         tuple(
@@ -233,7 +233,7 @@ CLAIMS: Sequence[Claim] = (
             for block in FIVE
         ),
     ),
-    Claim(
+    BlockClaim(
         "diverse-heads",
         Message("Heads are diverse: each looks elsewhere."),
         (
@@ -246,7 +246,7 @@ CLAIMS: Sequence[Claim] = (
             ),
         ),
     ),
-    Claim(
+    BlockClaim(
         "map-on-object",
         Message("Attention lies on the object."),
         (
@@ -254,7 +254,7 @@ CLAIMS: Sequence[Claim] = (
             Effect(Message("attention's mass on the object, axial"), Term("lab/axial", ON_OBJECT), None, 1.2, "x"),
         ),
     ),
-    Claim(
+    BlockClaim(
         "quadratic",
         Message("Full attention costs n² d in time and memory."),
         (
@@ -264,7 +264,7 @@ CLAIMS: Sequence[Claim] = (
             Count(Message("power of n in the memory of mhsa"), lambda: memory_power("mhsa"), lambda x: x == 2, 0),
         ),
     ),
-    Claim(
+    BlockClaim(
         "separable-cheaper",
         Message("Separable attention is cheaper than full attention."),
         (
@@ -276,7 +276,7 @@ CLAIMS: Sequence[Claim] = (
             ),
         ),
     ),
-    Claim(
+    BlockClaim(
         "separable-long",
         Message("Separable attention suits long inputs."),
         (
@@ -288,7 +288,7 @@ CLAIMS: Sequence[Claim] = (
             ),
         ),
     ),
-    Claim(
+    BlockClaim(
         "separable-global",
         Message("Separable attention loses global information."),
         (
@@ -297,7 +297,7 @@ CLAIMS: Sequence[Claim] = (
             _more(Message("accuracy, mhsa minus channel"), "mhsa", "channel", WHOLE, 0.01),
         ),
     ),
-    Claim(
+    BlockClaim(
         "coordinate-position",
         Message("Coordinate attention knows where things are."),
         (
@@ -306,7 +306,7 @@ CLAIMS: Sequence[Claim] = (
             ),
         ),
     ),
-    Claim(
+    BlockClaim(
         "coordinate-selects",
         Message("Coordinate attention selects what matters."),
         (
@@ -314,12 +314,12 @@ CLAIMS: Sequence[Claim] = (
             Effect(Message("its gates' mass on the object"), Term("lab/coord", ON_OBJECT), None, 1.1, "x"),
         ),
     ),
-    Claim(
+    BlockClaim(
         "coordinate-detection",
         Message("Coordinate attention helps to find objects."),
         (_more(Message("AP, coord minus none"), "detect+coord", "detect+none", _AP, 0.02),),
     ),
-    Claim(
+    BlockClaim(
         "c2f-features",
         Message("C2f gives better features than a convolution, at little cost."),
         (
@@ -333,7 +333,7 @@ CLAIMS: Sequence[Claim] = (
             ),
         ),
     ),
-    Claim(
+    BlockClaim(
         "coordinates-c2f",
         Message("Coordinate attention adds to C2f."),
         (

@@ -17,7 +17,7 @@ from explorer.attribution import attribute
 from explorer.errors import NoAttentionError
 from explorer.figures.looks import look_of
 from explorer.figures.results import attention_sheet, attribution_sheet
-from explorer.figures.sheet import Panel, Picture, Section, Sheet, Words
+from explorer.figures.sheet import InputPicture, Panel, Section, Sheet, Words
 from explorer.geometry import Point
 from explorer.lab.findings import GRADCAM_ON_OBJECT, ON_OBJECT, in_times, marked
 from explorer.lab.networks import LabModel, Training
@@ -44,7 +44,7 @@ def scenes_sheet(count: int, distribution: Distribution = CENTRED) -> Sheet:
     """
     drawn = draw(TRAINING_STREAM, torch.arange(count), distribution)
     pictures = [
-        Picture(CLASSES[label], image)
+        InputPicture(CLASSES[label], image)
         for label, image in zip(drawn.label.tolist(), render(drawn, _SIDE).images, strict=True)
     ]
     rows = tuple(tuple(pictures[start : start + _BESIDE]) for start in range(0, count, _BESIDE))
@@ -74,7 +74,7 @@ def maps_sheet(found: SetUp, blocks: list[str] | None = None) -> Sheet:
             asked = [panel for section in sections_of for row in section.rows for panel in row]
             based = attribution_sheet(attribute(model, image), image).sections[0].rows[0][1:]
             nothing = [Words(Message("Attention"), Message("This block has no map that lies on the picture."))]
-            rows.append((*(asked or [Picture(Message("What the model sees"), image), *nothing]), *based))
+            rows.append((*(asked or [InputPicture(Message("What the model sees"), image), *nothing]), *based))
         sections.append(Section(marked(found, block), tuple(rows), look_of(block).colour, _said(found, block)))
     return Sheet(
         Message("Where each block looks"),

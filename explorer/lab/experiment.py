@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from explorer.blocks import BLOCKS
 from explorer.errors import ParameterError
 from explorer.lab.networks import BLOCK_OPTIONS, MANIFEST, SIZE, LabModel, Training, available, read_manifest
-from explorer.lab.table import FILE, PROTOCOL, OtherVersionError, Row, packed, read_table, unpacked, write_table
+from explorer.lab.table import FILE, PROTOCOL, OtherVersionError, TableRow, packed, read_table, unpacked, write_table
 from explorer.lab.workers import end_with_parent, finish, processes
 from explorer.models.loading import load
 from explorer.models.model import Model
@@ -42,7 +42,7 @@ _COLUMNS = ("model", "weights", "stimuli", "measure", "value", "unit", "n", "low
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownScenes:
     """Which scenes are shown?
 
     Attributes:
@@ -62,7 +62,7 @@ class Shown:
 
 
 @lru_cache(maxsize=8)
-def _drawn(shown: Shown) -> tuple[Scene, ...]:
+def _drawn(shown: ShownScenes) -> tuple[Scene, ...]:
     if shown.room == "":
         return tuple(scenes(shown.count, shown.seed))
     if shown.room == "move":
@@ -89,7 +89,7 @@ class Measurement:
     """One probe of the experiment: its name in PROBES, what it is shown, and parameters that are not as usual."""
 
     probe: str
-    shown: Shown
+    shown: ShownScenes
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def run(self, model: Model | str, progress: Callable[[float], None] | None = None) -> ProbeResult:
@@ -128,11 +128,11 @@ def experiment(per_class: int = PER_CLASS) -> list[Measurement]:
     if per_class < 1:
         raise ParameterError(f"per_class is {per_class}; at least one scene of each class is needed")
     count = per_class * len(CLASSES)
-    usual = Shown(count)
+    usual = ShownScenes(count)
     return [
-        Measurement("patch-shuffle", Shown(2 * count), {"draws": 1}),
-        Measurement("translation", Shown(count, room="move"), {"side": REACH + 1, "step": 2, "grid": "axes"}),
-        Measurement("scale", Shown(count, room="grow"), {"steps": 9, "smallest": SMALLEST, "largest": LARGEST}),
+        Measurement("patch-shuffle", ShownScenes(2 * count), {"draws": 1}),
+        Measurement("translation", ShownScenes(count, room="move"), {"side": REACH + 1, "step": 2, "grid": "axes"}),
+        Measurement("scale", ShownScenes(count, room="grow"), {"steps": 9, "smallest": SMALLEST, "largest": LARGEST}),
         *(Measurement("shape-bias", usual, {"behind": behind}) for behind in BEHIND),
         Measurement("context", usual),
         Measurement("edges", usual),
@@ -140,19 +140,19 @@ def experiment(per_class: int = PER_CLASS) -> list[Measurement]:
         Measurement("effective-receptive-field", usual),
         Measurement("attention-distance", usual),
         Measurement("heads", usual),
-        Measurement("detection", Shown(0), {"count": 40 * per_class}),
+        Measurement("detection", ShownScenes(0), {"count": 40 * per_class}),
     ]
 
 
-def again(row: Row) -> Measurement:
+def again(row: TableRow) -> Measurement:
     """The measurement that a row of the table came from."""
-    return Measurement(row.probe, Shown(**unpacked(row.scenes)), unpacked(row.parameters))
+    return Measurement(row.probe, ShownScenes(**unpacked(row.scenes)), unpacked(row.parameters))
 
 
 # ---- one model ------------------------------------------------------------------------------------------------------
 
 
-def measure(model: Model, one: Measurement, progress: Callable[[float], None] | None = None) -> list[Row]:
+def measure(model: Model, one: Measurement, progress: Callable[[float], None] | None = None) -> list[TableRow]:
     """Rows of the table for one model and one measurement. Raises ParameterError for a model of other classes."""
     if not (knows_scenes(model) or model.detects):
         raise ParameterError(
@@ -162,11 +162,11 @@ def measure(model: Model, one: Measurement, progress: Callable[[float], None] | 
     return [row_of(found, name, weights, one) for found in one.run(model, progress).rows]
 
 
-def row_of(found: Mapping[str, Any], model: str, weights: str, one: Measurement) -> Row:
+def row_of(found: Mapping[str, Any], model: str, weights: str, one: Measurement) -> TableRow:
     """A row of the table from a row of a probe."""
     conditions = {name: value for name, value in found.items() if name not in _COLUMNS}
     value, low, high = (None if (end := found[name]) is None else round(end, _DIGITS) for name in _ENDS)
-    return Row(
+    return TableRow(
         model, weights, *one.key, packed(conditions), found["measure"], found["unit"], value, low, high,
         found["interval"], found["n"],
     )  # fmt: skip
@@ -232,7 +232,7 @@ def evaluate(
     again: bool = False,
     progress: Progress | None = None,
     workers: int = 1,
-) -> list[Row]:
+) -> list[TableRow]:
     """Measure many models and write the table after each; return all of its rows.
 
     Args:
@@ -304,14 +304,14 @@ class _Found(NamedTuple):
     """What was missing of a model: measurement -> rows."""
 
     spec: ModelSpec
-    rows: dict[Key, list[Row]]
+    rows: dict[Key, list[TableRow]]
 
 
 def _measured(job: _Job, progress: Callable[[float], None]) -> _Found:
     model = load(job.spec, job.device)
     weights, lab = fingerprint(model.module)[:_HASH], LabModel.of(job.spec)
     missing = [one for one in experiment(job.per_class) if one.applies(lab) and job.had.get(one.key) != weights]
-    rows: dict[Key, list[Row]] = {}
+    rows: dict[Key, list[TableRow]] = {}
     for number, one in enumerate(missing):
 
         def within(share: float, begin: int = number) -> None:
@@ -328,9 +328,11 @@ def _measured_there(job: _Job) -> _Found:
 _TRAININGS = get_args(Training)
 
 
-def _kept(file: Path, about: Mapping[str, Any], wanted: Mapping[Key, Measurement]) -> dict[str, dict[Key, list[Row]]]:
+def _kept(
+    file: Path, about: Mapping[str, Any], wanted: Mapping[Key, Measurement]
+) -> dict[str, dict[Key, list[TableRow]]]:
     """What a table has that was measured in the way that is wanted: model -> measurement -> rows."""
-    kept: dict[str, dict[Key, list[Row]]] = {}
+    kept: dict[str, dict[Key, list[TableRow]]] = {}
     if not file.is_file():
         return kept
     try:
@@ -344,7 +346,7 @@ def _kept(file: Path, about: Mapping[str, Any], wanted: Mapping[Key, Measurement
     return kept
 
 
-def _ordered(kept: Mapping[str, Mapping[Key, Sequence[Row]]], wanted: Mapping[Key, Measurement]) -> list[Row]:
+def _ordered(kept: Mapping[str, Mapping[Key, Sequence[TableRow]]], wanted: Mapping[Key, Measurement]) -> list[TableRow]:
     """The rows: trainings as declared, series after blocks, blocks as registered, seeds counting up."""
     blocks = list(BLOCKS)
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 
 from explorer.lab.intervals import Verdict, judge
 from explorer.lab.summary import CONTROL, Key, SetUp, set_ups
-from explorer.lab.table import Row
+from explorer.lab.table import TableRow
 from explorer.messages import Message, listed, ranged, sentences
 from explorer.probes.background import PURE
 from explorer.statistics import Estimate
 
 
 @dataclass(frozen=True)
-class Headline:
+class FindingsColumn:
     """One column of the short table: a number that stands for a bias.
 
     Attributes:
@@ -61,30 +61,32 @@ GAP = Key.of("context", "BG-gap", between=PURE)
 ON_OBJECT = Key.of("context", "attention mass ratio", layer="all")
 GRADCAM_ON_OBJECT = Key.of("context", "attribution mass ratio", method="gradcam")
 #: What the short table shows and the sentences are about; a native map stands for any kind of map.
-HEADLINES: Sequence[Headline] = (
-    Headline(Message("in distribution"), WHOLE),
-    Headline(Message("8 px off"), shifted(8), before=shifted(0)),
-    Headline(Message("half size"), zoomed(0.5), before=zoomed(1.0)),
-    Headline(Message("1.5 x size"), zoomed(1.5), before=zoomed(1.0)),
-    Headline("shape bias", SHAPE_BIAS, null=0.5),
-    Headline("BG-gap", GAP, null=0.0),
-    Headline(Message("tilted pair"), grouped("tilted 25 to 40 degrees"), before=grouped("arrangements")),
-    Headline(Message("4x4 shuffled"), Key.of("patch-shuffle", "accuracy", grid="4x4", group="all"), before=WHOLE),
-    Headline(Message("map on object"), ON_OBJECT, percent=False, null=1.0),
-    Headline("Grad-CAM", GRADCAM_ON_OBJECT, percent=False, null=1.0),
-    Headline("AP", Key.of("detection", "AP")),
-    Headline("AP50", Key.of("detection", "AP50", size="all")),
-    Headline("AP75", Key.of("detection", "AP75")),
+HEADLINES: Sequence[FindingsColumn] = (
+    FindingsColumn(Message("in distribution"), WHOLE),
+    FindingsColumn(Message("8 px off"), shifted(8), before=shifted(0)),
+    FindingsColumn(Message("half size"), zoomed(0.5), before=zoomed(1.0)),
+    FindingsColumn(Message("1.5 x size"), zoomed(1.5), before=zoomed(1.0)),
+    FindingsColumn("shape bias", SHAPE_BIAS, null=0.5),
+    FindingsColumn("BG-gap", GAP, null=0.0),
+    FindingsColumn(Message("tilted pair"), grouped("tilted 25 to 40 degrees"), before=grouped("arrangements")),
+    FindingsColumn(Message("4x4 shuffled"), Key.of("patch-shuffle", "accuracy", grid="4x4", group="all"), before=WHOLE),
+    FindingsColumn(Message("map on object"), ON_OBJECT, percent=False, null=1.0),
+    FindingsColumn("Grad-CAM", GRADCAM_ON_OBJECT, percent=False, null=1.0),
+    FindingsColumn("AP", Key.of("detection", "AP")),
+    FindingsColumn("AP50", Key.of("detection", "AP50", size="all")),
+    FindingsColumn("AP75", Key.of("detection", "AP75")),
 )
 
 
-def measured(found: SetUp) -> list[Headline]:
+def measured(found: SetUp) -> list[FindingsColumn]:
     """The columns that a set-up has: models that find objects give no classes."""
     return [headline for headline in HEADLINES if any(found.of(block, headline.key) for block in found.blocks)]
 
 
 #: Models that are right less often have not learnt the task, and what they do elsewhere says little of their block.
 LEARNT = 0.95
+#: The same for a sentence, per cent.
+LEARNT_PERCENT = f"{100 * LEARNT:.0f}"
 
 
 def marked(found: SetUp, block: str) -> str:
@@ -132,7 +134,7 @@ def findings(found: SetUp, plain: SetUp | None = None) -> list[str]:
     return out
 
 
-def findings_of(rows: Sequence[Row], set_up: str = "centred") -> list[str]:
+def findings_of(rows: Sequence[TableRow], set_up: str = "centred") -> list[str]:
     """The findings of a set-up of a table; of an augmented one, what augmentation changed too."""
     plain = SetUp(rows, "centred") if set_up == "aug" else None
     return findings(SetUp(rows, set_up), plain)
@@ -151,7 +153,7 @@ _COMPARED = {
 }
 
 
-def _against(found: SetUp, headline: Headline) -> list[str]:
+def _against(found: SetUp, headline: FindingsColumn) -> list[str]:
     ranked = _ranked(found, headline.key)
     if not ranked:
         return []
@@ -176,7 +178,7 @@ _WHEN = {
 }
 
 
-def _loss(found: SetUp, headline: Headline) -> list[str]:
+def _loss(found: SetUp, headline: FindingsColumn) -> list[str]:
     assert headline.before is not None
     lost = []
     for block, verdict in found.lost(headline.before, headline.key).items():
@@ -200,7 +202,7 @@ def _loss(found: SetUp, headline: Headline) -> list[str]:
     return [sentences(Message(_WHEN[headline.name], lost=said), left_over)]
 
 
-def _level(found: SetUp, headline: Headline) -> list[str]:
+def _level(found: SetUp, headline: FindingsColumn) -> list[str]:
     ranked = _ranked(found, headline.key)
     if not ranked:
         return []
@@ -336,7 +338,7 @@ def in_times(one: Estimate) -> str:
     return _number(f"{one.mean:.2f}", one, 2, 1)
 
 
-def lines(rows: Sequence[Row]) -> list[str]:
+def lines(rows: Sequence[TableRow]) -> list[str]:
     """The short table in the terminal, a part for each set-up, with its findings."""
     out: list[str] = []
     for set_up in set_ups(rows):
@@ -348,12 +350,13 @@ def lines(rows: Sequence[Row]) -> list[str]:
             "Accuracy, shape bias and AP in %, BG-gap in points, maps as a multiple of an even spread. "
             "In brackets the 95 % interval over seeds. ~ marks what is not shown to differ from the control none "
             "(t tests paired by seed, Holm's correction for the blocks of a column), . what there is not, † blocks "
-            "whose models are right on less than 95 % of the scenes: they have not learnt the task whole."
+            f"whose models are right on less than {LEARNT_PERCENT} % of the scenes: they have not learnt the task "
+            "whole."
         )
     return out
 
 
-def cell(one: Estimate, headline: Headline) -> str:
+def cell(one: Estimate, headline: FindingsColumn) -> str:
     """A number of the short table with its interval."""
     factor, digits = (100, 1 if headline.name == "BG-gap" else 0) if headline.percent else (1, 2)
     return _number(f"{one.mean * factor:.{digits}f}", one, digits, factor)

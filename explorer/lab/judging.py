@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from explorer.lab.claims import CLAIMS, JUDGES, UNITS, Claim, Count, Effect, Term
+from explorer.lab.claims import CLAIMS, JUDGES, UNITS, BlockClaim, Count, Effect, Term
 from explorer.lab.intervals import LEVEL, difference
 from explorer.lab.networks import LabModel
 from explorer.lab.summary import Index, within
-from explorer.lab.table import Row, load_few
+from explorer.lab.table import TableRow, load_few
 from explorer.messages import Message, ranged
 from explorer.models.spec import ModelSpec
 from explorer.statistics import ANY, POSITIVE, Estimate, Range, holm, interval
@@ -19,7 +19,7 @@ Verdict = Literal["supported", "contradicted", "undecided", "not tested"]
 
 
 @dataclass(frozen=True)
-class Result:
+class Tested:
     """What one test gave.
 
     Attributes:
@@ -45,10 +45,10 @@ class Judged:
     counts, times their number). That p is corrected after Holm for all claims; None where nothing has been tested.
     """
 
-    claim: Claim
+    claim: BlockClaim
     verdict: Verdict
     p: float | None
-    results: tuple[Result, ...]
+    results: tuple[Tested, ...]
 
 
 def _values(index: Index, term: Term) -> tuple[dict[int, float], Range]:
@@ -77,7 +77,7 @@ def _judging(values: Mapping[int, float]) -> Mapping[int, float]:
     return late or values
 
 
-def judge_claims(rows: Index | Iterable[Row], claims: Sequence[Claim] = CLAIMS) -> list[Judged]:
+def judge_claims(rows: Index | Iterable[TableRow], claims: Sequence[BlockClaim] = CLAIMS) -> list[Judged]:
     """Judge every claim on a table, or on its index."""
     index = Index.of(rows)
     results = [
@@ -102,7 +102,7 @@ def shipped_claims() -> list[Judged]:
     return judge_claims(load_few(term.key for test in tests for term in (test.first, test.second) if term is not None))
 
 
-def _said(results: Sequence[Result]) -> tuple[Verdict, float | None]:
+def _said(results: Sequence[Tested]) -> tuple[Verdict, float | None]:
     """What the tests of a claim say together, and its p before it is corrected for other claims."""
     if all(one.verdict == "not tested" for one in results):
         return "not tested", None
@@ -114,7 +114,7 @@ def _said(results: Sequence[Result]) -> tuple[Verdict, float | None]:
     return "undecided", 1.0
 
 
-def _p(one: Result) -> float:
+def _p(one: Tested) -> float:
     return 0.0 if one.p is None else one.p  # a count is certain
 
 
@@ -127,10 +127,10 @@ def _effect(index: Index, test: Effect) -> Estimate | None:
     return difference(first, second, range_) if first and second else None
 
 
-def _tested(test: Effect, effect: Estimate | None) -> Result:
+def _tested(test: Effect, effect: Estimate | None) -> Tested:
     words, factor, digits = UNITS[test.unit]
     if effect is None:
-        return Result(test.says, Message("its models are not trained yet"), None, "not tested", 0)
+        return Tested(test.says, Message("its models are not trained yet"), None, "not tested", 0)
     ends = (None if end is None else f"{end * factor:.{digits}f}" for end in (effect.low, effect.high))
     number = Message("{value} {unit}", value=f"{effect.mean * factor:.{digits}f}", unit=words)
     said = Message("{effect}, claimed: more than {threshold}", effect=ranged(number, *ends), threshold=test.threshold)
@@ -138,12 +138,12 @@ def _tested(test: Effect, effect: Estimate | None) -> Result:
     verdict: Verdict = "undecided"
     if p is not None and p <= LEVEL:
         verdict = "supported" if effect.mean > test.above else "contradicted"
-    return Result(test.says, said, p, verdict, effect.n)
+    return Tested(test.says, said, p, verdict, effect.n)
 
 
-def _counted(test: Count) -> Result:
+def _counted(test: Count) -> Tested:
     value = test.of()
-    return Result(test.says, f"{value:.{test.digits}f}", None, "supported" if test.holds(value) else "contradicted", 0)
+    return Tested(test.says, f"{value:.{test.digits}f}", None, "supported" if test.holds(value) else "contradicted", 0)
 
 
 #: Verdicts in words.
@@ -173,7 +173,7 @@ def markdown(judged: Sequence[Judged]) -> list[str]:
     return out
 
 
-def _tail(test: Result) -> str:
+def _tail(test: Tested) -> str:
     return f" ({test.seeds} seeds, p = {test.p:.2g}: {test.verdict})" if test.p is not None else ""
 
 

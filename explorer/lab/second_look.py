@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from explorer.lab.claims import JUDGES
-from explorer.lab.findings import Headline, measured
+from explorer.lab.findings import FindingsColumn, measured
 from explorer.lab.intervals import POWER, Verdict, judge
 from explorer.lab.summary import CONTROL, SetUp
 from explorer.messages import Message, listed, ranged
@@ -32,7 +32,7 @@ class Finding:
         second: on the later seeds, corrected for every finding that is tested there; None where none was chosen.
     """
 
-    headline: Headline
+    headline: FindingsColumn
     block: str
     first: Verdict
     second: Verdict | None = None
@@ -46,7 +46,7 @@ class Finding:
         return "held" if self.second.shown and same else "did not hold"
 
 
-def effects(found: SetUp, headline: Headline) -> dict[str, dict[int, float]]:
+def effects(found: SetUp, headline: FindingsColumn) -> dict[str, dict[int, float]]:
     """Block -> seed -> effect, the larger the farther from nothing: of the blocks that have it."""
     out: dict[str, dict[int, float]] = {}
     control = found.of(CONTROL, headline.key)
@@ -81,7 +81,7 @@ def second_look(found: SetUp) -> list[Finding]:
     return [Finding(one.headline, one.block, one.first, tested.get(name)) for name, one in firsts.items()]
 
 
-def _estimate(headline: Headline, values: Sequence[float]) -> Estimate:
+def _estimate(headline: FindingsColumn, values: Sequence[float]) -> Estimate:
     return interval(values, CHANGE if headline.percent else ANY)
 
 
@@ -97,7 +97,7 @@ COLUMNS: Mapping[Held, str] = {
 
 def table(findings: Sequence[Finding]) -> list[tuple[str, Mapping[Held, str]]]:
     """A row for each headline: what its effect is, and the blocks of each column in words."""
-    rows: dict[Headline, list[Finding]] = {}
+    rows: dict[FindingsColumn, list[Finding]] = {}
     for one in findings:
         rows.setdefault(one.headline, []).append(one)
     return [
@@ -109,7 +109,7 @@ def table(findings: Sequence[Finding]) -> list[tuple[str, Mapping[Held, str]]]:
     ]
 
 
-def _effect(headline: Headline) -> str:
+def _effect(headline: FindingsColumn) -> str:
     if headline.before is not None:
         return Message("{name}, points lost", name=headline.name)
     if headline.null is None:
@@ -154,16 +154,16 @@ def _said(one: Finding) -> str:
     return _seen(said, one.headline, one.second)
 
 
-def _seen(said: str, headline: Headline, one: Verdict) -> str:
+def _seen(said: str, headline: FindingsColumn, one: Verdict) -> str:
     return Message("{said}, seen from {size}", said=said, size=_short(headline, one.likely)) if one.likely else said
 
 
-def _number(headline: Headline, one: Estimate) -> str:
+def _number(headline: FindingsColumn, one: Estimate) -> str:
     low, high = (None if end is None else _short(headline, end) for end in (one.low, one.high))
     return ranged(_short(headline, one.mean), low, high)
 
 
-def _short(headline: Headline, value: float) -> str:
+def _short(headline: FindingsColumn, value: float) -> str:
     return f"{100 * value:.1f}" if headline.percent else f"{value:.2f}"
 
 

@@ -11,9 +11,9 @@ from typing import Any, Final
 from explorer.errors import ParameterError
 from explorer.figures.looks import LOOKS, look_of
 from explorer.figures.sheet import Axis, Chart, Line, Section, Sheet
-from explorer.lab.findings import GAP, ON_OBJECT, SET_UPS, WHOLE, findings_of, grouped, marked
+from explorer.lab.findings import GAP, LEARNT_PERCENT, ON_OBJECT, SET_UPS, WHOLE, findings_of, grouped, marked
 from explorer.lab.summary import CONTROL, Key, SetUp, set_ups
-from explorer.lab.table import Row
+from explorer.lab.table import TableRow
 from explorer.messages import Message, sentences
 from explorer.probes.background import MIXED
 from explorer.scenes import CLASSES
@@ -151,7 +151,7 @@ def charts(found: SetUp, blocks: Sequence[str] | None = None) -> dict[str, Chart
     return {name: chart for name, chart in drawn.items() if chart.lines}
 
 
-def sheet(rows: Sequence[Row]) -> Sheet:
+def sheet(rows: Sequence[TableRow]) -> Sheet:
     """The whole table as a figure: for each set-up its findings and charts, two beside each other."""
     sections = []
     for set_up in set_ups(rows):
@@ -219,5 +219,9 @@ def _unit(found: SetUp, lines: Sequence[Line]) -> str:
     hollow = Message("Hollow: not shown to differ from the control.") if any(any(line.hollow) for line in lines) else ""
     if found.seeds < 2:
         return Message("One seed, no interval.")
-    learnt = Message("†: right on less than 95 %.") if any(line.name.endswith("†") for line in lines) else ""
+    learnt = (
+        Message("†: right on less than {learnt} %.", learnt=LEARNT_PERCENT)
+        if any(line.name.endswith("†") for line in lines)
+        else ""
+    )
     return sentences(Message("Bands and bars are 95 % intervals over seeds."), hollow, learnt)

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from explorer.lab.networks import SIZE
-from explorer.lab.table import FILE, Row, read_table, unpacked
+from explorer.lab.table import FILE, TableRow, read_table, unpacked
 from explorer.messages import Message
 from explorer.probes.base import PROBES, Probe
 from explorer.probes.result import ProbeResult
@@ -17,7 +17,7 @@ from explorer.resources import asset
 
 
 def shipped_result(
-    name: str, models: Sequence[str], rows: Iterable[Row] | None = None, **parameters: Any
+    name: str, models: Sequence[str], rows: Iterable[TableRow] | None = None, **parameters: Any
 ) -> ProbeResult | None:
     """What the table that ships has of a probe, as the result that measuring it again would give, to six digits.
 
@@ -42,7 +42,7 @@ def shipped_result(
 
 
 @lru_cache(maxsize=64)
-def shipped_rows(models: tuple[str, ...]) -> tuple[tuple[Row, ...], Mapping[str, str]]:
+def shipped_rows(models: tuple[str, ...]) -> tuple[tuple[TableRow, ...], Mapping[str, str]]:
     """The rows that ship of some models, and the versions of the table and of its scenes; empty without a table."""
     file = asset("lab", FILE)
     if not file.is_file():
@@ -52,7 +52,12 @@ def shipped_rows(models: tuple[str, ...]) -> tuple[tuple[Row, ...], Mapping[str,
 
 
 def _result(
-    name: str, kind: type[Probe], one: Probe, models: Sequence[str], own: Sequence[Row], versions: Mapping[str, str]
+    name: str,
+    kind: type[Probe],
+    one: Probe,
+    models: Sequence[str],
+    own: Sequence[TableRow],
+    versions: Mapping[str, str],
 ) -> ProbeResult:
     shown = unpacked(own[0].scenes)
     settings = dataclasses.asdict(one)
@@ -86,7 +91,7 @@ def _result(
     )
 
 
-def _record(row: Row, words: str) -> dict[str, Any]:
+def _record(row: TableRow, words: str) -> dict[str, Any]:
     """A row of a probe from a row of the table; its texts can be said in another language, as those measured can."""
     conditions = {
         key: Message(value) if isinstance(value, str) else value for key, value in unpacked(row.conditions).items()

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from explorer.lab.intervals import Verdict, difference, judge
 from explorer.lab.networks import LabModel
-from explorer.lab.table import Row, load_table, measured_models
+from explorer.lab.table import TableRow, load_table, measured_models
 from explorer.models.spec import ModelSpec
 from explorer.statistics import CHANGE, COSINE, POSITIVE, R2, SHARE, Estimate, Range, interval
 
@@ -37,7 +37,7 @@ class Key(NamedTuple):
         """Put one together from conditions."""
         return cls(probe, measure, tuple(where.items()))
 
-    def fits(self, row: Row) -> bool:
+    def fits(self, row: TableRow) -> bool:
         """Whether a row of the probe and measure has them."""
         where = row.where
         return all(name in where and where[name] == value for name, value in self.where)
@@ -51,15 +51,15 @@ def within(measure: str, unit: str) -> Range:
 class Index:
     """A table's rows by model, probe and measure: how everything that is said of the table finds its rows."""
 
-    def __init__(self, rows: Iterable[Row]) -> None:
-        self._rows: dict[LabModel, dict[tuple[str, str], list[Row]]] = {}
+    def __init__(self, rows: Iterable[TableRow]) -> None:
+        self._rows: dict[LabModel, dict[tuple[str, str], list[TableRow]]] = {}
         self._seeds: dict[LabModel, set[int]] = defaultdict(set)
         for row in rows:
             self._rows.setdefault(row.lab, defaultdict(list))[row.probe, row.measure].append(row)
             self._seeds[row.lab].add(row.seed)
 
     @classmethod
-    def of(cls, rows: Index | Iterable[Row]) -> Index:
+    def of(cls, rows: Index | Iterable[TableRow]) -> Index:
         """The index of a table; one that there is already is taken as it is."""
         return rows if isinstance(rows, Index) else cls(rows)
 
@@ -72,11 +72,11 @@ class Index:
         """The number of a model's seeds."""
         return len(self._seeds[model])
 
-    def rows(self, model: LabModel, key: Key) -> list[Row]:
+    def rows(self, model: LabModel, key: Key) -> list[TableRow]:
         """The rows of a model that a key fits, of all seeds, without those whose measurement is no number."""
         return [row for row in self.named(model, key) if row.value is not None and key.fits(row)]
 
-    def named(self, model: LabModel, key: Key) -> Sequence[Row]:
+    def named(self, model: LabModel, key: Key) -> Sequence[TableRow]:
         """The rows of a model that have a key's probe and measure, under whatever conditions."""
         return self._rows.get(model, {}).get((key.probe, key.measure), ())
 
@@ -89,7 +89,7 @@ class SetUp:
         name: of the set-up: "centred", "aug", "cue" or "detect"; see `set_up_of`.
     """
 
-    def __init__(self, rows: Index | Iterable[Row], name: str) -> None:
+    def __init__(self, rows: Index | Iterable[TableRow], name: str) -> None:
         self.name = name
         self._index = Index.of(rows)
         self._models = {one.block: one for one in self._index.models if set_up_of(one) == name}
@@ -104,12 +104,12 @@ class SetUp:
         """The number of seeds that every block has."""
         return min((self._index.seeds(one) for one in self._models.values()), default=0)
 
-    def rows(self, block: str, key: Key) -> dict[int, Row]:
+    def rows(self, block: str, key: Key) -> dict[int, TableRow]:
         """A block's row a seed; empty where it was not measured.
 
         Raises LookupError for a key that two rows of a model have: it leaves a condition open.
         """
-        found: dict[int, Row] = {}
+        found: dict[int, TableRow] = {}
         for row in self._index.rows(self._models[block], key) if block in self._models else ():
             if row.seed in found:
                 raise LookupError(f"{key} is {found[row.seed].conditions} and {row.conditions} of {row.model}")
@@ -141,7 +141,7 @@ class SetUp:
         found = {block: self.of(block, key) for block in self.blocks if control and block != CONTROL}
         return judge({block: difference(values, control, range_) for block, values in found.items() if values})
 
-    def _every(self, key: Key) -> Iterator[Row]:
+    def _every(self, key: Key) -> Iterator[TableRow]:
         for one in self._models.values():
             yield from self._index.named(one, key)
 
@@ -149,7 +149,7 @@ class SetUp:
         return next((within(row.measure, row.unit) for row in self._every(key)), SHARE)
 
 
-def set_ups(rows: Iterable[Row]) -> list[str]:
+def set_ups(rows: Iterable[TableRow]) -> list[str]:
     """Every set-up of a table, in order."""
     return list(dict.fromkeys(found for row in rows if (found := set_up_of(row.lab))))
 
@@ -194,7 +194,7 @@ class Summary:
     Attributes:
         block: name of the block.
         set_up: see `set_up_of`.
-        probe: as parameters, scenes, conditions, measure and unit: see `Row`.
+        probe: as parameters, scenes, conditions, measure and unit: see `TableRow`.
         mean: over seeds.
         low: as high: ends of the 95 % interval; None with one seed.
         seeds: how many.
@@ -240,9 +240,9 @@ class _Measured(NamedTuple):
     unit: str
 
 
-def summary(rows: Iterable[Row]) -> list[Summary]:
+def summary(rows: Iterable[TableRow]) -> list[Summary]:
     """Mean, interval and comparison with the control of every measurement, in the order of the rows."""
-    groups: dict[_Measured, dict[str, dict[int, Row]]] = defaultdict(lambda: defaultdict(dict))
+    groups: dict[_Measured, dict[str, dict[int, TableRow]]] = defaultdict(lambda: defaultdict(dict))
     order: dict[tuple[str, _Measured], None] = {}
     for row in rows:
         if row.value is not None and (set_up := set_up_of(row.lab)):

@@ -36,7 +36,7 @@ class OtherVersionError(ParameterError):
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One measurement of one model.
 
     Attributes:
@@ -44,7 +44,7 @@ class Row:
         weights: the beginning of a hash of its weights.
         probe: name in PROBES.
         parameters: of the probe, as JSON.
-        scenes: what was shown, as JSON: the fields of `explorer.lab.experiment.Shown`.
+        scenes: what was shown, as JSON: the fields of `explorer.lab.experiment.ShownScenes`.
         conditions: of the row, as JSON: what the probe's rows have beside the columns here.
         measure: what was measured, as the probe calls it.
         unit: of the value; shares have "share".
@@ -102,7 +102,7 @@ def unpacked(text: str) -> Mapping[str, Any]:
     return json.loads(text)
 
 
-def write_table(rows: Sequence[Row], folder: Path, about: Mapping[str, Any], kept: str = "") -> Path:
+def write_table(rows: Sequence[TableRow], folder: Path, about: Mapping[str, Any], kept: str = "") -> Path:
     """Write a table, whole or not at all; return its path.
 
     Args:
@@ -118,17 +118,17 @@ def write_table(rows: Sequence[Row], folder: Path, about: Mapping[str, Any], kep
 
     types = {str: pa.string(), int: pa.int64(), float: pa.float64()}
     schema = pa.schema(
-        [pa.field(name, types[one.kind]) for name, one in parameters(Row).items()],
+        [pa.field(name, types[one.kind]) for name, one in parameters(TableRow).items()],
         metadata={"about": packed(about)},
     )
-    columns = {one.name: [getattr(row, one.name) for row in rows] for one in fields(Row)}
+    columns = {one.name: [getattr(row, one.name) for row in rows] for one in fields(TableRow)}
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pydict(columns, schema=schema), buffer, compression="zstd")
     make_folder(folder)
     return write(folder / FILE, buffer.getvalue(), kept)
 
 
-def read_table(file: Path, models: Sequence[str] | None = None) -> tuple[list[Row], dict[str, Any]]:
+def read_table(file: Path, models: Sequence[str] | None = None) -> tuple[list[TableRow], dict[str, Any]]:
     """Read a table: its rows, and how it was measured.
 
     Args:
@@ -137,7 +137,7 @@ def read_table(file: Path, models: Sequence[str] | None = None) -> tuple[list[Ro
 
     Raises ParameterError where it is none, OtherVersionError where it is one of another version.
     """
-    rows: list[Row] = []
+    rows: list[TableRow] = []
     try:
         if file.suffix == ".json":  # what an older version wrote
             about = json.loads(file.read_text(encoding="utf-8"))["about"]
@@ -182,17 +182,17 @@ def read_table(file: Path, models: Sequence[str] | None = None) -> tuple[list[Ro
     return rows, about
 
 
-def _rows(table: Any) -> list[Row]:
+def _rows(table: Any) -> list[TableRow]:
     """The rows of an Arrow table: column by column, and each text once, which takes a third of the time."""
     columns = []
-    for one in fields(Row):
+    for one in fields(TableRow):
         column = table[one.name].unify_dictionaries().combine_chunks()
         if one.type == "str":
             texts = column.dictionary.to_pylist()
             columns.append([texts[place] for place in column.indices.to_pylist()])
         else:
             columns.append(column.to_pylist())
-    return [Row(*values) for values in zip(*columns)]
+    return [TableRow(*values) for values in zip(*columns)]
 
 
 @lru_cache(maxsize=1)
@@ -209,17 +209,17 @@ def _columns(file: Path, changed: int) -> pa.Table:  # noqa: ARG001 - a file tha
     """A table's columns, texts by number: 4 MB, of which a few rows are found in milliseconds."""
     import pyarrow.parquet as pq
 
-    return pq.read_table(file, read_dictionary=[name for name, one in parameters(Row).items() if one.kind is str])
+    return pq.read_table(file, read_dictionary=[name for name, one in parameters(TableRow).items() if one.kind is str])
 
 
 @lru_cache(maxsize=1)
-def load_table() -> tuple[Row, ...]:
+def load_table() -> tuple[TableRow, ...]:
     """The table that ships; empty where none does."""
     file = asset("lab", FILE)
     return tuple(read_table(file)[0]) if file.is_file() else ()
 
 
-def load_few(wanted: Iterable[tuple[str, str, tuple[tuple[str, Any], ...]]]) -> list[Row]:
+def load_few(wanted: Iterable[tuple[str, str, tuple[tuple[str, Any], ...]]]) -> list[TableRow]:
     """A few rows of the table that ships, which takes a tenth of the time of `load_table`; none where none ships.
 
     Args:

@@ -30,7 +30,7 @@ def normalised(images: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Task:
+class LearningTask:
     """One thing to learn.
 
     Attributes:
@@ -90,9 +90,9 @@ def _answers(network: nn.Module, images: Tensor, device: torch.device) -> Tensor
         return torch.cat([network(normalised(part.to(device))).cpu() for part in images.split(_AT_ONCE)])
 
 
-_CLASSES = Task(singles, _class_loss, _judge_classes, "in distribution")
+_CLASSES = LearningTask(singles, _class_loss, _judge_classes, "in distribution")
 #: The task of each backbone.
-TASKS: Mapping[str, Task] = {
+TASKS: Mapping[str, LearningTask] = {
     "metaformer": _CLASSES,
-    "detect": Task(groups, loss, _judge_boxes, "AP50"),
+    "detect": LearningTask(groups, loss, _judge_boxes, "AP50"),
 }

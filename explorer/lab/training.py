@@ -29,7 +29,7 @@ from explorer.lab import tasks
 from explorer.lab.networks import LabModel, build, file_name, width_of
 from explorer.lab.pool import Pool
 from explorer.lab.recipes import Recipe, recipe_of
-from explorer.lab.tasks import TASKS, TRAINING_STREAM, Task, normalised
+from explorer.lab.tasks import TASKS, TRAINING_STREAM, LearningTask, normalised
 from explorer.models.weights import RECORD, check_finite
 from explorer.writing import make_folder, write
 
@@ -88,7 +88,7 @@ class _Run:
     """
 
     def __init__(
-        self, network: nn.Module, task: Task, recipe: Recipe, shown: Pool, seed: int, device: torch.device
+        self, network: nn.Module, task: LearningTask, recipe: Recipe, shown: Pool, seed: int, device: torch.device
     ) -> None:
         self.network, self.task, self.recipe, self.device = network, task, recipe, device
         network.to(memory_format=torch.channels_last)

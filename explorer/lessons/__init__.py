@@ -8,9 +8,9 @@ from explorer.lessons.lesson import MOST_MODELS as MOST_MODELS
 from explorer.lessons.lesson import PANELS as PANELS
 from explorer.lessons.lesson import SIDES as SIDES
 from explorer.lessons.lesson import Claim as Claim
-from explorer.lessons.lesson import Cost as Cost
+from explorer.lessons.lesson import CostChart as CostChart
 from explorer.lessons.lesson import Lesson as Lesson
-from explorer.lessons.lesson import Step as Step
+from explorer.lessons.lesson import LessonStep as LessonStep
 from explorer.lessons.lesson import as_json as as_json
 from explorer.lessons.reading import SHIPPED as SHIPPED
 from explorer.lessons.reading import read as read

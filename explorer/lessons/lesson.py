@@ -46,7 +46,7 @@ _USUAL: Look = MappingProxyType({})
 
 
 @dataclass(frozen=True)
-class Cost:
+class CostChart:
     """A chart of blocks' costs against the number of positions, in place of the workbench."""
 
     blocks: tuple[str, ...]
@@ -91,7 +91,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Step:
+class LessonStep:
     """One step of a lesson.
 
     Attributes:
@@ -117,7 +117,7 @@ class Step:
     before: View | None = None
     after: View | None = None
     looks: tuple[Look, Look] = (_USUAL, _USUAL)
-    cost: Cost | None = None
+    cost: CostChart | None = None
     panels: tuple[str, ...] = PANELS[:2]
     cover: tuple[str, ...] = ()
     formula: str = ""
@@ -131,7 +131,7 @@ class Lesson:
 
     name: str
     title: Text
-    steps: tuple[Step, ...]
+    steps: tuple[LessonStep, ...]
 
 
 def as_json(lesson: Lesson, language: str = ENGLISH) -> dict[str, Any]:

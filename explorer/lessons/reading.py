@@ -27,10 +27,10 @@ from explorer.lessons.lesson import (
     MOST_MODELS,
     PANELS,
     Claim,
-    Cost,
+    CostChart,
     Lesson,
+    LessonStep,
     Look,
-    Step,
     Text,
 )
 from explorer.messages import codes
@@ -185,7 +185,7 @@ _SHOWN = ("models", "scene", "picture", "move", "query", "pin", "method", "look"
 _STEP = ("cost", *_SHOWN, "panels", "cover", "choices", "right", "reveal", "formula", "sources", "claims")
 
 
-def _step(entry: _Entry) -> Step:
+def _step(entry: _Entry) -> LessonStep:
     found = entry.fields(("title", "question", "explanation"), _STEP)
     texts = {name: found[name].words() for name in ("title", "question", "explanation")}
     choices = (
@@ -216,7 +216,7 @@ def _step(entry: _Entry) -> Step:
         if name not in panels:
             raise found["cover"].wrong(f"'{name}' is not among the panels of this step: {', '.join(panels)}")
     claims = found["claims"].items(0, 50, "claims") if "claims" in found else []
-    return Step(
+    return LessonStep(
         **texts,
         choices=choices,
         right=right,
@@ -232,10 +232,10 @@ def _step(entry: _Entry) -> Step:
     )
 
 
-def _cost(entry: _Entry) -> Cost:
+def _cost(entry: _Entry) -> CostChart:
     found = entry.fields(("blocks",), ("show",))
     blocks = tuple(one.one_of(BLOCKS, "block") for one in found["blocks"].items(1, 6, "blocks"))
-    return Cost(blocks, found["show"].one_of(CHARTED, "chart") if "show" in found else CHARTED[0])
+    return CostChart(blocks, found["show"].one_of(CHARTED, "chart") if "show" in found else CHARTED[0])
 
 
 def _shown(entry: _Entry, found: Mapping[str, _Entry], base: View | None) -> View:
@@ -317,7 +317,7 @@ def _look(name: str, entry: _Entry) -> Any:
     return value
 
 
-def _claim(entry: _Entry, before: View | None, after: View | None, cost: Cost | None) -> Claim:
+def _claim(entry: _Entry, before: View | None, after: View | None, cost: CostChart | None) -> Claim:
     found = entry.fields(("measure",), ("model", "block", "when", "about", "is", "at least", "at most"))
     measure = found["measure"].one_of(MEASURES, "measure")
     who = "block" if measure in OF_BLOCKS else "model"

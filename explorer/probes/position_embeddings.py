@@ -84,7 +84,7 @@ def with_moved_position(model: Model, kind: str) -> Model | None:
     return changed
 
 
-class Placed(NamedTuple):
+class GridPlaces(NamedTuple):
     """Where an absolute table keeps the places of a grid.
 
     Attributes:
@@ -98,12 +98,12 @@ class Placed(NamedTuple):
     grid: tuple[int, int] | None
 
 
-def grid_part(table: Tensor, placed: Placed) -> Tensor:
+def grid_part(table: Tensor, placed: GridPlaces) -> Tensor:
     """The view of a table without the rows of its prefix tokens."""
     return table[..., placed.prefix :, :] if placed.layout == "tokens" else table
 
 
-def _placed(table: Tensor, model: Model) -> Placed:
+def _placed(table: Tensor, model: Model) -> GridPlaces:
     """Find out how a table lies on the grid of patches or of a stage."""
     module = model.module
     own = getattr(getattr(module, "patch_embed", None), "grid_size", None)
@@ -112,23 +112,23 @@ def _placed(table: Tensor, model: Model) -> Placed:
     if table.ndim == 4:
         for grid in grids:
             if tuple(table.shape[2:]) == grid:
-                return Placed("NCHW", 0, grid)
+                return GridPlaces("NCHW", 0, grid)
             if tuple(table.shape[1:3]) == grid:
-                return Placed("NHWC", 0, grid)
+                return GridPlaces("NHWC", 0, grid)
         if table.shape[2] == table.shape[3]:
-            return Placed("NCHW", 0, (table.shape[2], table.shape[3]))
+            return GridPlaces("NCHW", 0, (table.shape[2], table.shape[3]))
         if table.shape[1] == table.shape[2]:
-            return Placed("NHWC", 0, (table.shape[1], table.shape[2]))
-        return Placed("NCHW", 0, None)
+            return GridPlaces("NHWC", 0, (table.shape[1], table.shape[2]))
+        return GridPlaces("NCHW", 0, None)
     tokens, most = table.shape[-2], max(1, int(getattr(module, "num_prefix_tokens", 0) or 0))
     for rows, columns in grids:
         if 0 <= tokens - rows * columns <= most:
-            return Placed("tokens", tokens - rows * columns, (rows, columns))
+            return GridPlaces("tokens", tokens - rows * columns, (rows, columns))
     for prefix in {0, most}:
         side = math.isqrt(tokens - prefix)
         if side * side == tokens - prefix:
-            return Placed("tokens", prefix, (side, side))
-    return Placed("tokens", 0, None)
+            return GridPlaces("tokens", prefix, (side, side))
+    return GridPlaces("tokens", 0, None)
 
 
 def position_names(module: nn.Module) -> tuple[list[str], list[str]]:

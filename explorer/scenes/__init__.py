@@ -7,6 +7,7 @@ from explorer.scenes.groups import Groups as Groups
 from explorer.scenes.groups import RenderedGroups as RenderedGroups
 from explorer.scenes.groups import draw_groups as draw_groups
 from explorer.scenes.groups import render_groups as render_groups
+from explorer.scenes.presets import PRESETS as PRESETS
 from explorer.scenes.rendering import Rendered as Rendered
 from explorer.scenes.rendering import render as render
 from explorer.scenes.scene import ARRANGEMENTS as ARRANGEMENTS

@@ -21,7 +21,7 @@ from babel.messages.pofile import read_po, write_po
 
 from explorer.attribution import METHODS
 from explorer.blocks import BLOCKS, short_name
-from explorer.blocks.explain import Explanation, explain
+from explorer.blocks.explain import BlockExplanation, explain
 from explorer.images import alt_text, samples
 from explorer.kinds import KINDS
 from explorer.lessons import Lesson, shipped
@@ -30,10 +30,9 @@ from explorer.models.spec import WEIGHTS_STATES
 from explorer.probes import PROBES, QUESTIONS
 from explorer.registry import parameters, question
 from explorer.resources import ASSETS
-from explorer.scenes import BACKGROUNDS, CLASSES, SHAPES, TEXTURES, Scene
+from explorer.scenes import BACKGROUNDS, CLASSES, PRESETS, SHAPES, TEXTURES, Scene
 from explorer.statistics import BY
 from explorer.transforms import BORDERS, Transform
-from explorer.ui.scene import PRESETS
 from explorer.writing import write
 
 #: Functions whose first argument is a text, or whose first two are it in the singular and in the plural.
@@ -111,7 +110,7 @@ def _parameters(entry: type) -> Iterator[str]:
         yield from (str(choice) for choice in one.choices if choice not in METHODS and choice not in BLOCKS)
 
 
-def _explained(found: Explanation) -> Iterator[str]:
+def _explained(found: BlockExplanation) -> Iterator[str]:
     yield from (found.title, found.question, *found.strengths, *found.weaknesses)
     yield from (found.definition, found.cost, found.map, found.means, found.means_not, found.correction, found.order)
     yield from (found.memory, found.reach, found.use, found.difficulty)

@@ -12,11 +12,13 @@ from explorer.models.spec import ModelSpec
 from explorer.registry import parameters, question
 from explorer.transforms import Transform
 
+#: How far a shift reaches to each side, as a share of the frame.
+REACH = 0.5
 #: How far the sliders reach where that differs from what the library accepts, and how finely they step; a shift's
 #: range is a share of the frame, as its pixels differ from model to model. "picture": a scene has no use for it.
 _SLIDERS: Mapping[str, Mapping[str, Any]] = {
-    "dx": {"label": Message("Shift right"), "share": 0.5, "step": 1},
-    "dy": {"label": Message("Shift down"), "share": 0.5, "step": 1},
+    "dx": {"label": Message("Shift right"), "share": REACH, "step": 1},
+    "dy": {"label": Message("Shift down"), "share": REACH, "step": 1},
     "zoom": {"label": Message("Zoom"), "step": 0.05, "log": True},
     "angle": {"label": Message("Turn"), "low": -180, "high": 180, "step": 1, "advanced": True},
     "flip": {"label": Message("Mirror"), "advanced": True, "picture": True},

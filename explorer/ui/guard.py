@@ -18,7 +18,6 @@ from collections.abc import Iterable, MutableMapping
 from pathlib import Path
 from typing import Any
 
-from gradio.utils import get_upload_folder
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -69,13 +68,15 @@ _HEADERS = {
 def uploaded(path: Any) -> Path:
     """The file of a path that a browser sent, if it lies in the folder of uploads; raises ParameterError.
 
-    Links are resolved first; what is no file (a folder, a device, a pipe) is refused too.
+    The folder is the one that `explorer.ui.scratch.take_uploads` has gradio keep uploads in. Links are resolved first;
+    what is no file (a folder, a device, a pipe) is refused too.
     """
     refused = ParameterError(Message("this file was not uploaded here, or is no longer on the server; choose it again"))
-    if not isinstance(path, (str, Path)) or not str(path):
+    folder = os.environ.get("GRADIO_TEMP_DIR")
+    if not folder or not isinstance(path, (str, Path)) or not str(path):
         raise refused
     try:
-        home, real = os.path.realpath(get_upload_folder()), os.path.realpath(path)
+        home, real = os.path.realpath(folder), os.path.realpath(path)
         within = os.path.commonpath([home, real]) == home and real != home
         regular = within and stat.S_ISREG(os.stat(real).st_mode)
     except (OSError, ValueError):  # a NUL byte, a name too long, another drive

@@ -23,7 +23,7 @@ from explorer.ui.fitted import split
 from explorer.ui.guard import uploaded
 from explorer.ui.request import Failure, Request
 from explorer.ui.scene import layers
-from explorer.ui.upload import Picked, pick
+from explorer.ui.upload import pick, sent
 from explorer.ui.worker import sentence, task, told
 from explorer.view import DEFAULT_METHOD, MAX_MODELS, View
 from explorer.view.forms import OWN, of_models, of_request, of_scene
@@ -78,11 +78,12 @@ class Handlers:
             yield gr.skip(), {"share": (number + share) / len(live), "model": str(live[number].spec), "of": of}
         yield self._live(asked), {"share": 1.0, "model": "", "of": of}
 
-    def choose(self, picture: Picked | None) -> tuple[Any, None]:
-        """Take a visitor's own picture, or say what is wrong with it.
+    def choose(self, payload: Any) -> tuple[Any, None]:
+        """Take a visitor's own picture, as gradio sends it, or say what is wrong with it.
 
         Returns its name, and None: the place it came through is free for the next one.
         """
+        picture = sent(payload)
         if picture is not None and picture.image is None:
             language = task().language
             title = say(Message("This picture cannot be used"), language)

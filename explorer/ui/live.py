@@ -23,15 +23,13 @@ import gradio as gr
 
 from explorer.messages import Message, apart
 from explorer.ui.guard import pathless
-from explorer.ui.worker import BUSY, SUPERSEDED, Lane, Worker
+from explorer.ui.worker import BUSY, LOOK, SUPERSEDED, Lane, Worker
 
 log = logging.getLogger(__name__)
 
 #: Pages whose latest requests are remembered; the one that asked longest ago goes first.
 PAGES = 4096
 _TOKEN_CHARS = 40
-#: Seconds between two looks whether the browser is still there.
-_LOOK = 0.25
 
 
 class Latest:
@@ -105,7 +103,7 @@ class Live:
             nonlocal gone
             asker = getattr(request, "request", request)
             while not gone:
-                await asyncio.sleep(_LOOK)
+                await asyncio.sleep(LOOK)
                 gone = await asker.is_disconnected()
 
         def waits() -> bool:

@@ -16,7 +16,6 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 import gradio as gr
 import timm
 from fastapi import FastAPI
-from gradio.i18n import I18nData
 from starlette.middleware import Middleware
 
 from explorer.images import MAX_BYTES
@@ -36,7 +35,7 @@ from explorer.ui.navigation import tells_tab
 from explorer.ui.scratch import remove_when_ended, take_uploads
 from explorer.ui.stage import Opening, listen, part
 from explorer.ui.tabs import biases, blocks, compare, lab, lecture
-from explorer.ui.words import gradio_tables, i18n
+from explorer.ui.words import gradio_tables, i18n, text_of
 from explorer.ui.worker import AT_ONCE, Worker
 
 #: What the page opens with: trained alike, they differ in one block, and work offline.
@@ -133,7 +132,6 @@ def mount(app: FastAPI, path: str, **options: Any) -> Page:
         options: of `build`; visitors may not name folders of this machine, and the hub is asked as by somebody
             unknown, unless they say otherwise.
     """
-    take_uploads()
     page = build(**{"folders": False, "hub_token": False, **options})
     gr.mount_gradio_app(app, page, path=path, **page.served(None))
     return page
@@ -162,6 +160,7 @@ def build(
             are.
         heads: what the outputs of some of ``models`` are, where their configuration does not say so.
     """
+    take_uploads()
     own = tuple(read(file) for file in lessons)
     taught = (*own, *shipped())
     first, notice = (tuple(models), "") if models else opening()
@@ -229,24 +228,26 @@ def _digest(*parts: str) -> str:
 def _relabelled(page: gr.Blocks, ways: gr.HTML) -> None:
     """Let the browser ask for gradio's labels in the page's language, where gradio chose another.
 
-    Gradio goes by the browser's language and has no way to be told another. The place for a picture is left alone: an
-    update would build it anew, without the checks of `picture_input`.
+    Gradio goes by the browser's language and has no way to be told another.
     """
-    found = [
-        (block, name, text.key)
+    found: dict[Any, dict[str, str]] = {
+        block: {
+            name: text
+            for name in ("label", "value", "placeholder")
+            if (text := text_of(getattr(block, name, None))) is not None
+        }
         for block in page.blocks.values()
-        for name in ("label", "value")
-        if isinstance(text := getattr(block, name, None), I18nData) and not isinstance(block, gr.Image)
-    ]
+    }
+    labelled = [block for block, texts in found.items() if texts]
 
     def relabel(event: gr.EventData) -> list[Any]:
         language = language_of(event.name)
-        said: list[dict[str, Any]] = [{name: say(key, language)} for _, name, key in found]
+        said: list[dict[str, Any]] = [
+            {name: say(text, language) for name, text in found[block].items()} for block in labelled
+        ]
         return [gr.update(**one) for one in said]
 
-    listen(ways, "language")(
-        relabel, None, [block for block, _, _ in found], queue=False, show_progress="hidden", api_visibility="private"
-    )
+    listen(ways, "language")(relabel, None, labelled, queue=False, show_progress="hidden", api_visibility="private")
 
 
 def serve(
@@ -276,7 +277,6 @@ def serve(
         heads: as for `build`.
     """
     give_back()
-    take_uploads()
     remove_when_ended()
     hosts = Hosts(host, allow_hosts)
     page = build(models, hosts.loopback, device, True, lessons, hosts.loopback or allow_hub_token, heads)

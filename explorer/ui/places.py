@@ -16,11 +16,12 @@ from torch import Tensor
 from explorer.messages import Message
 from explorer.models.model import Model
 from explorer.scenes import Scene, motion, render
+from explorer.ui.controls import REACH
 from explorer.ui.handlers import Handlers
 from explorer.ui.request import Request
 
-#: Displacements across and down, and how far they reach to each side, as a share of the frame: as the controls do.
-SIDE, REACH = 17, 0.5
+#: Displacements across and down, as far as the controls reach.
+SIDE = 17
 
 
 def shifts(size: int) -> list[float]:

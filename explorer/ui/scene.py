@@ -6,9 +6,7 @@ import base64
 import dataclasses
 import io
 import json
-from collections.abc import Mapping
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -16,30 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 from explorer.registry import parameters
-from explorer.scenes import ARRANGEMENTS, PART, RADIUS, SPREAD, Scene, render
+from explorer.scenes import ARRANGEMENTS, PART, PRESETS, RADIUS, SPREAD, Scene, render
 
-#: The scenes of the strip: name -> (scene, what it shows). The first is shown on opening.
-PRESETS: Mapping[str, tuple[Scene, str]] = MappingProxyType(
-    {
-        "star": (Scene("star", "checks", "red gradient", seed=1), "A star; texture and background agree with it"),
-        "crescent": (
-            Scene("crescent", "zigzag", "green noise", seed=5),
-            "A crescent; texture and background agree with it",
-        ),
-        "arrangement": (
-            Scene("triangle above circle", "rays", "blue noise", seed=3),
-            "A triangle above a circle: the class is the arrangement of two parts",
-        ),
-        "conflict": (
-            Scene("heart", "stripes", "green gradient", seed=4),
-            "Shape against texture: a heart with the stripes of squares",
-        ),
-        "swapped": (
-            Scene("drop", "speckle", "red weave", seed=1),
-            "A swapped background: a drop before the background of rings",
-        ),
-    }
-)
 #: What moves an object is under Move, for every picture alike.
 _MOVED = ("dx", "dy", "scale", "angle")
 _OF_ARRANGEMENTS = ("tilt", "gap")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
-from gradio.data_classes import ImageData
 from PIL.Image import Image
 
 from explorer.cache import Bounded
@@ -108,24 +107,16 @@ class Own:
         return replace(pick(path), name=called)
 
 
-def picture_input(**options: Any) -> gr.Image:
-    """Make a gr.Image that answers a bad file with a sentence and decodes nothing before its limits are checked.
+def sent(payload: Any) -> Picked | None:
+    """The picture of what gradio's place for one sends, a dict with the path of an upload; None where there is none.
 
-    Args:
-        options: of gr.Image.
+    Gradio itself must not read it (``preprocess=False``): it would decode before any limit is checked, and answer a bad
+    file with the word "Error".
     """
-    component = gr.Image(**options)
-    # Not a subclass: for those gradio writes a .pyi file into the package. It builds a component anew when a handler
-    # returns an update for it, so none may for this one.
-    setattr(component, "preprocess", _preprocess)  # noqa: B010 - a method is replaced on purpose
-    return component
-
-
-def _preprocess(payload: ImageData | None) -> Picked | None:
-    """The picture, or None where there is none."""
-    if payload is None or payload.path is None:
+    path = payload.get("path") if isinstance(payload, Mapping) else None
+    if path is None:
         return None
     try:
-        return pick(uploaded(payload.path))
+        return pick(uploaded(path))
     except ParameterError as error:
         return Picked(None, problem=error.message)

@@ -33,7 +33,7 @@ _KEPT = {"cache-control": "public, max-age=31536000, immutable", "vary": "accept
 _NEVER_KEPT = {"cache-control": "no-store"}
 #: Under this name a page asks whether the server that made it is still there.
 BUILD = "build"
-#: Styles that gradio sends with the page itself; the others are served as one file.
+#: Styles that gradio sends with the page itself; the others are served as one file, in the order of their names.
 _FRAME, STYLES = "frame.css", "page.css"
 #: The module that the page begins with.
 ENTRY = "page.js"

@@ -13,7 +13,6 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 import gradio as gr
-from gradio.i18n import I18nData
 
 from explorer.figures.sheet import Bars, Chart, Line, Map, Panel, Radar, Section, Sheet, Table, Words
 from explorer.messages import ENGLISH, encoded, entries, languages, renamed, say
@@ -46,19 +45,25 @@ def _key(found: str | list[str] | tuple[str, ...]) -> str:
 
 # ---- gradio's own components: it translates in the browser, by tables that are given to launch
 
-_keys: set[str] = set()
+_marked: dict[str, Any] = {}
 _marker = gr.I18n()
 
 
-def i18n(text: str) -> I18nData:
+def i18n(text: str) -> Any:
     """A text for a gradio component that is built once: ``gr.Tab(i18n("Compare"))``. It has no {names}."""
-    _keys.add(str(text))
-    return _marker(str(text))
+    if str(text) not in _marked:
+        _marked[str(text)] = _marker(str(text))
+    return _marked[str(text)]
+
+
+def text_of(value: Any) -> str | None:
+    """The text that `i18n` made a component's label of, or None where it made none; Markdown keeps it as a string."""
+    return next((text for text, made in _marked.items() if made is value or str(made) == value), None)
 
 
 def gradio_tables() -> gr.I18n:
     """The tables for ``launch(i18n=...)``: of the texts that `i18n` was asked for, and no others."""
-    return gr.I18n(**{code: {key: say(key, code) for key in sorted(_keys)} for code in languages()})
+    return gr.I18n(**{code: {key: say(key, code) for key in sorted(_marked)} for code in languages()})
 
 
 # ---- figures that the server draws

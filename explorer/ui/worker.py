@@ -31,7 +31,7 @@ BUSY = "Busy"
 #: Title of the message of what nobody waits for any more, as something newer was asked.
 SUPERSEDED = "Superseded"
 #: Seconds between two looks whether somebody still waits.
-_LOOK = 0.25
+LOOK = 0.25
 
 News = TypeVar("News")
 
@@ -212,7 +212,7 @@ class Worker:
         try:
             while True:
                 try:
-                    found = await asyncio.wait_for(news.get(), _LOOK)
+                    found = await asyncio.wait_for(news.get(), LOOK)
                 except (TimeoutError, asyncio.TimeoutError):
                     if not waits():
                         current.ended.set()
@@ -230,7 +230,7 @@ class Worker:
                 while not heard():
                     if not waits():
                         raise _gone()
-                    await asyncio.sleep(_LOOK / 25)
+                    await asyncio.sleep(LOOK / 25)
                 yield step
         finally:
             current.ended.set()
@@ -271,7 +271,7 @@ class _Line:
         self._waiting += 1
         mine = asyncio.ensure_future(self.places.acquire())
         try:
-            while not (await asyncio.wait({mine}, timeout=_LOOK))[0]:
+            while not (await asyncio.wait({mine}, timeout=LOOK))[0]:
                 if not waits():
                     raise _gone()
         except BaseException:

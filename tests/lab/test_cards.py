@@ -11,7 +11,7 @@ from explorer.blocks import short_name
 from explorer.lab.cards import Card, cards, largest, shipped_cards
 from explorer.lab.findings import GAP, SHAPE_BIAS, WHOLE, shifted, zoomed
 from explorer.lab.summary import Key, SetUp, shipped
-from explorer.lab.table import Row, load_table
+from explorer.lab.table import TableRow, load_table
 
 NAMES = ["Translation", "Scale", "Shape", "Context", "Architecture or training?"]
 
@@ -151,7 +151,7 @@ def _accuracy(block: str) -> float:
 
 
 def test_another_table_gives_another_card():
-    def swapped(row: Row) -> Row:
+    def swapped(row: TableRow) -> TableRow:
         """Convolution and self-attention have each other's numbers."""
         other = {"lab/conv": "lab/mhsa", "lab/mhsa": "lab/conv"}
         name, _, seed = row.model.partition("#")

@@ -6,20 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from explorer.lab.claims import CLAIMS, JUDGES, Claim, Count, Effect, Term
+from explorer.lab.claims import CLAIMS, JUDGES, BlockClaim, Count, Effect, Term
 from explorer.lab.judging import judge_claims, lines, markdown, record
 from explorer.lab.networks import LabModel
 from explorer.lab.summary import Key
-from explorer.lab.table import Row, load_table, packed
+from explorer.lab.table import TableRow, load_table, packed
 from explorer.models.spec import ModelSpec
 
 KEY = Key.of("patch-shuffle", "accuracy", grid="1x1", group="all")
 
 
-def rows(model: str, values: dict[int, float]) -> list[Row]:
+def rows(model: str, values: dict[int, float]) -> list[TableRow]:
     where = packed(dict(KEY.where))
     return [
-        Row(
+        TableRow(
             str(ModelSpec.parse(f"{model}#{seed}")), "", "patch-shuffle", packed({}), packed({}), where,
             "accuracy", "share", value, None, None, "", 100,
         )
@@ -33,7 +33,7 @@ def judged(effect: float, above: float = 0.05, seeds: range = range(8)) -> str:
         *rows("lab/mhsa", {seed: 0.6 + effect + jitter[seed] for seed in seeds}),
         *rows("lab/conv", dict.fromkeys(seeds, 0.6)),
     ]
-    claim = Claim("one", "One.", (Effect("more", Term("lab/mhsa", KEY), Term("lab/conv", KEY), above),))
+    claim = BlockClaim("one", "One.", (Effect("more", Term("lab/mhsa", KEY), Term("lab/conv", KEY), above),))
     return judge_claims(table, [claim])[0].verdict
 
 
@@ -52,7 +52,7 @@ def test_one_seed_decides_nothing_and_none_tests_nothing() -> None:
 def test_late_seeds_judge_where_there_are_any() -> None:
     early, late = dict.fromkeys(range(JUDGES), 0.9), {seed: 0.6 + 0.001 * seed for seed in range(JUDGES, 8)}
     table = [*rows("lab/mhsa", early | late), *rows("lab/conv", dict.fromkeys(range(8), 0.6))]
-    claim = Claim("one", "One.", (Effect("more", Term("lab/mhsa", KEY), Term("lab/conv", KEY), 0.05),))
+    claim = BlockClaim("one", "One.", (Effect("more", Term("lab/mhsa", KEY), Term("lab/conv", KEY), 0.05),))
     (one,) = judge_claims(table, [claim])
     assert one.verdict == "contradicted"
     assert one.results[0].seeds == 8 - JUDGES
@@ -65,7 +65,7 @@ def test_a_claim_needs_all_of_its_tests() -> None:
     counts = [Count("two", lambda: 2.0, lambda value, two=two: value == two) for two in (2, 3)]
 
     def said(*tests: Effect | Count) -> str:
-        return judge_claims(table, [Claim("one", "One.", tests)])[0].verdict
+        return judge_claims(table, [BlockClaim("one", "One.", tests)])[0].verdict
 
     assert said(good, counts[0]) == "supported"
     assert said(good, counts[1]) == "contradicted"
@@ -78,7 +78,7 @@ def test_verdicts_are_corrected_for_the_number_of_claims() -> None:
     values = {0: 0.62, 1: 0.66, 2: 0.61, 3: 0.67}
     table = [*rows("lab/mhsa", values), *rows("lab/conv", dict.fromkeys(range(4), 0.6))]
     test = Effect("more", Term("lab/mhsa", KEY), Term("lab/conv", KEY), -0.02)
-    claim = Claim("one", "One.", (test,))
+    claim = BlockClaim("one", "One.", (test,))
     assert judge_claims(table, [claim])[0].verdict == "supported"
     assert {one.verdict for one in judge_claims(table, [claim] * 100)} == {"undecided"}
 

@@ -11,10 +11,10 @@ import torch
 import explorer
 from explorer.attention.mass import placed
 from explorer.cli.main import main
-from explorer.figures.sheet import Map, Picture, Words
+from explorer.figures.sheet import InputPicture, Map, Words
 from explorer.lab.contact import SCENES, maps_sheet, scenes_sheet
 from explorer.lab.summary import Key, SetUp, shipped
-from explorer.lab.table import Row, packed
+from explorer.lab.table import TableRow, packed
 from explorer.lab.tasks import TRAINING_STREAM
 from explorer.scenes import AUGMENTED, CENTRED, CLASSES, draw, render
 
@@ -37,7 +37,7 @@ def test_every_layer_is_shown_and_what_is_said_is_the_tables_mean() -> None:
     model = explorer.load("lab/mhsa")
     for row in mhsa.rows:
         seen, *maps, based = row
-        assert isinstance(seen, Picture)
+        assert isinstance(seen, InputPicture)
         expected = placed(explorer.capture(model, seen.image)).values()
         assert len(maps) == len(expected) == 3
         for shown, one in zip(maps, expected):
@@ -45,7 +45,7 @@ def test_every_layer_is_shown_and_what_is_said_is_the_tables_mean() -> None:
             assert torch.equal(shown.values, one.row(seen.mark))
         assert torch.equal(based.values, explorer.attribute(model, seen.image).values)
     for row in conv.rows:
-        assert [type(one) for one in row] == [Picture, Words, Map]
+        assert [type(one) for one in row] == [InputPicture, Words, Map]
     whole = found.mean("mhsa", Key.of(*RATIO[:2], layer="all"))
     assert whole is not None
     assert f"{whole.mean:.2f} ({whole.low:.2f} to {whole.high:.2f})" in mhsa.notes[0]
@@ -64,7 +64,7 @@ def test_every_layer_is_shown_and_what_is_said_is_the_tables_mean() -> None:
 def test_a_map_that_is_not_on_the_object_is_a_finding(values, said) -> None:
     where = packed({"kind": "pairwise", "layer": "all", "view": "clean"})
     rows = [
-        Row(
+        TableRow(
             f"lab/mhsa#{seed}" if seed else "lab/mhsa",
             *("0123", "context", "{}", "{}", where, RATIO.measure, "x an even map"),
             *(value, None, None, "", 144),

@@ -30,9 +30,19 @@ from explorer.blocks import BLOCKS
 from explorer.cli import main as cli
 from explorer.errors import ParameterError
 from explorer.lab import experiment, networks
-from explorer.lab.experiment import PER_CLASS, QUICK, REACH, Measurement, Shown, again, evaluate, in_frame, measure
+from explorer.lab.experiment import (
+    PER_CLASS,
+    QUICK,
+    REACH,
+    Measurement,
+    ShownScenes,
+    again,
+    evaluate,
+    in_frame,
+    measure,
+)
 from explorer.lab.networks import LabModel
-from explorer.lab.table import FILE, PROTOCOL, Row, load_table, packed, read_table, unpacked, write_table
+from explorer.lab.table import FILE, PROTOCOL, TableRow, load_table, packed, read_table, unpacked, write_table
 from explorer.lab.tasks import JUDGING_STREAM, TRAINING_STREAM
 from explorer.lab.workers import finish
 from explorer.models.loading import load
@@ -125,12 +135,12 @@ def oracle() -> Any:
         for name in ("stimuli", "patch_shuffle", "shape_bias", "background", "objects", "scale"):
             patch.setattr(f"explorer.probes.{name}.render_many", noted)
 
-        def rows(rule: Callable[[Scene], int], *probes: str) -> Callable[..., list[Row]]:
+        def rows(rule: Callable[[Scene], int], *probes: str) -> Callable[..., list[TableRow]]:
             model = wrapped(Oracle(known, rule), stages=False)
             wanted = [one for one in experiment.experiment(QUICK) if one.probe in probes]
             found = [row for one in wanted for row in measure(model, one)]
 
-            def of(measure: str, **where: Any) -> list[Row]:
+            def of(measure: str, **where: Any) -> list[TableRow]:
                 return [row for row in found if row.measure == measure and where.items() <= row.where.items()]
 
             return of
@@ -138,7 +148,7 @@ def oracle() -> Any:
         yield rows
 
 
-def value_of(rows: list[Row]) -> float:
+def value_of(rows: list[TableRow]) -> float:
     (row,) = rows
     assert row.value is not None
     return row.value
@@ -252,16 +262,16 @@ def test_no_scene_of_the_experiment_was_trained_or_judged_on() -> None:
 
 
 def test_classes_are_equally_many_and_the_object_stays_in_the_frame() -> None:
-    still = Shown(COUNT, room="move").scenes()
+    still = ShownScenes(COUNT, room="move").scenes()
     assert [one.label for one in still] == [*CLASSES] * QUICK
     still = [replace(one, clutter=0.0) for one in still]  # sticks that stay hide other parts of what moves
     area = render(Scenes.of(still), SIZE).masks.flatten(1).sum(1)
     for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1)):
         moved = Scenes.of(still).moved(dx=dx * REACH / SIZE, dy=dy * REACH / SIZE)
         assert torch.equal(render(moved, SIZE).masks.flatten(1).sum(1), area)
-    grown = [replace(one, scale=experiment.LARGEST) for one in Shown(COUNT, room="grow").scenes()]
+    grown = [replace(one, scale=experiment.LARGEST) for one in ShownScenes(COUNT, room="grow").scenes()]
     assert all(in_frame(grown, 1))
-    assert {one.scale for one in Shown(COUNT, room="grow").scenes()} == {1.0}
+    assert {one.scale for one in ShownScenes(COUNT, room="grow").scenes()} == {1.0}
     assert not any(in_frame([replace(one, dx=0.4) for one in still], 1))
     with pytest.raises(ParameterError, match="of class 'star' 0 may be shown and 1 are needed"):
         stimuli.scenes(12, keep=lambda some: [one.label != "star" for one in some])
@@ -356,10 +366,10 @@ def test_every_block_has_the_rows_of_its_own_kind_of_map(spec: str) -> None:
 # ---- rows and their file --------------------------------------------------------------------------------------------
 
 
-def _rows(count: int = 5, model: str = "lab/conv") -> list[Row]:
-    shown = packed(asdict(Shown(24)))
+def _rows(count: int = 5, model: str = "lab/conv") -> list[TableRow]:
+    shown = packed(asdict(ShownScenes(24)))
     return [
-        Row(model, "0123", "scale", packed({"steps": 9}), shown, packed({"zoom": place / 4, "variant": "resize"}),
+        TableRow(model, "0123", "scale", packed({"steps": 9}), shown, packed({"zoom": place / 4, "variant": "resize"}),
             "accuracy", "share", 0.5, 0.25 if place else None, 0.75 if place else None, "Wilson" if place else "", 24)
         for place in range(count)
     ]  # fmt: skip
@@ -373,7 +383,11 @@ def test_the_table_is_the_same_when_it_is_read(tmp_path: Path) -> None:
     assert (rows[2].lab, rows[2].seed) == (LabModel("conv"), 0)
     assert rows[2].where == {"steps": 9, "zoom": 0.5, "variant": "resize"}
     one = again(rows[0])
-    assert (one.probe, one.shown, one.key) == ("scale", Shown(24), (rows[0].probe, rows[0].parameters, rows[0].scenes))
+    assert (one.probe, one.shown, one.key) == (
+        "scale",
+        ShownScenes(24),
+        (rows[0].probe, rows[0].parameters, rows[0].scenes),
+    )
     with pytest.raises(ParameterError, match="explorer lab evaluate"):
         read_table(tmp_path / "none.parquet")
 
@@ -463,7 +477,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Measuring is noted, and gives one row; an experiment has two measurements."""
     calls: list[str] = []
 
-    def one_row(model: Model, one: Measurement, progress: Callable[[float], None] | None = None) -> list[Row]:
+    def one_row(model: Model, one: Measurement, progress: Callable[[float], None] | None = None) -> list[TableRow]:
         calls.append(f"{model.spec} {one.probe}")
         if progress is not None:
             progress(0.5)
@@ -480,7 +494,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return [experiment.row_of(found, name, fingerprint(model.module)[:16], one)]
 
     def two(per_class: int = PER_CLASS) -> list[Measurement]:
-        return [Measurement("scale", Shown(12 * per_class)), Measurement("context", Shown(12 * per_class))]
+        return [Measurement("scale", ShownScenes(12 * per_class)), Measurement("context", ShownScenes(12 * per_class))]
 
     monkeypatch.setattr(experiment, "measure", one_row)
     monkeypatch.setattr(experiment, "experiment", two)
@@ -517,7 +531,7 @@ def test_what_is_measured_is_kept(tmp_path: Path, measured: list[str], monkeypat
     evaluate(specs[:1], tmp_path, "cpu", again=True)
     assert measured[before:] == ["lab/se scale", "lab/se context"]
     # A probe that is added is measured alone.
-    three = [*experiment.experiment(), Measurement("cost", Shown(12))]
+    three = [*experiment.experiment(), Measurement("cost", ShownScenes(12))]
     monkeypatch.setattr(experiment, "experiment", lambda _: three)
     before = len(measured)
     assert len(evaluate(specs[:1], tmp_path, "cpu")) == 7

@@ -20,7 +20,7 @@ from explorer.lab import sheets
 from explorer.lab.findings import HEADLINES, findings_of, lines, measured
 from explorer.lab.intervals import difference, judge
 from explorer.lab.summary import CONTROL, Key, SetUp, set_ups, shipped_blocks, shipped_index, summary, within
-from explorer.lab.table import Row, load_table, packed
+from explorer.lab.table import TableRow, load_table, packed
 from explorer.statistics import CHANGE, POSITIVE, SHARE, Estimate, interval
 
 # ---- intervals ------------------------------------------------------------------------------------------------------
@@ -139,12 +139,12 @@ def test_no_sentence_claims_sameness() -> None:
 _PARAMETERS = {"context": {}, "patch-shuffle": {"draws": 1}, "translation": {"grid": "axes"}, "scale": {}}
 
 
-def _row(block: str, seed: int, key: Key, value: float, set_up: str = "lab/{}{}") -> Row:
+def _row(block: str, seed: int, key: Key, value: float, set_up: str = "lab/{}{}") -> TableRow:
     name = set_up.format(block, f"#{seed}" if seed else "")
     unit = "x an even map" if "ratio" in key.measure else "difference of shares" if "gap" in key.measure else "share"
     parameters = packed(_PARAMETERS.get(key.probe, {}))
     what = (key.probe, parameters, "{}", packed(dict(key.where)), key.measure, unit)
-    return Row(name, "0123", *what, value, None, None, "", 144)
+    return TableRow(name, "0123", *what, value, None, None, "", 144)
 
 
 BY_NAME = {headline.name: headline for headline in HEADLINES}
@@ -153,7 +153,7 @@ assert NEAR is not None
 NATIVE = BY_NAME["map on object"].key
 
 
-def _some_rows(seeds: int = 3, set_up: str = "lab/{}{}") -> list[Row]:
+def _some_rows(seeds: int = 3, set_up: str = "lab/{}{}") -> list[TableRow]:
     values = {
         "none": {ALL: 0.4, NEAR: 0.4, FAR: 0.38},
         "se": {ALL: 0.4, NEAR: 0.4, FAR: 0.39},
@@ -171,7 +171,7 @@ def _some_rows(seeds: int = 3, set_up: str = "lab/{}{}") -> list[Row]:
 
 
 def test_the_summary_compares_with_the_control() -> None:
-    def keyed(rows: list[Row]) -> dict[tuple[str, str, str], object]:
+    def keyed(rows: list[TableRow]) -> dict[tuple[str, str, str], object]:
         return {(one.block, one.probe, one.conditions): one for one in summary(rows)}
 
     def at(block: str, key: Key) -> tuple[str, str, str]:

@@ -10,10 +10,10 @@ import pytest
 
 from explorer.cli.main import main
 from explorer.lab.claims import JUDGES
-from explorer.lab.findings import HEADLINES, Headline
+from explorer.lab.findings import HEADLINES, FindingsColumn
 from explorer.lab.second_look import COLUMNS, Finding, about, lines, markdown, record, second_look, table
 from explorer.lab.summary import Key, SetUp, shipped
-from explorer.lab.table import Row, packed, write_table
+from explorer.lab.table import TableRow, packed, write_table
 from explorer.scenes import DATA_VERSION
 
 BY_NAME = {headline.name: headline for headline in HEADLINES}
@@ -21,14 +21,14 @@ TASK, OFF, GAP, MAP = (BY_NAME[name] for name in ("in distribution", "8 px off",
 EIGHT = range(8)
 
 
-def row(block: str, seed: int, key: Key, value: float) -> Row:
+def row(block: str, seed: int, key: Key, value: float) -> TableRow:
     name = f"lab/{block}#{seed}" if seed else f"lab/{block}"
     unit = {"BG-gap": "difference of shares", "attention mass ratio": "x an even map"}.get(key.measure, "share")
     what = (key.probe, "{}", "{}", packed(dict(key.where)), key.measure, unit)
-    return Row(name, "0123", *what, value, None, None, "", 144)
+    return TableRow(name, "0123", *what, value, None, None, "", 144)
 
 
-def rows(block: str, headline: Headline, values: list[float], first: int = 0) -> list[Row]:
+def rows(block: str, headline: FindingsColumn, values: list[float], first: int = 0) -> list[TableRow]:
     """A value a seed; where the headline is a loss, of an accuracy of 1."""
     made = []
     for seed, value in enumerate(values, first):
@@ -38,7 +38,7 @@ def rows(block: str, headline: Headline, values: list[float], first: int = 0) ->
     return made
 
 
-def looked(*some: list[Row]) -> dict[tuple[str, str], Finding]:
+def looked(*some: list[TableRow]) -> dict[tuple[str, str], Finding]:
     found = second_look(SetUp([one for part in some for one in part], "centred"))
     return {(str(one.headline.name), one.block): one for one in found}
 

@@ -12,7 +12,7 @@ from explorer.errors import UnknownNameError
 from explorer.figures.sheet import Axis, Chart, Line
 from explorer.lab.experiment import again
 from explorer.lab.shipped import shipped_result
-from explorer.lab.table import FILE, Row, load_table, read_table
+from explorer.lab.table import FILE, TableRow, load_table, read_table
 from explorer.probes import PROBES
 from explorer.probes.charting import at_one_place
 from explorer.probes.finding import finding
@@ -22,11 +22,11 @@ MODELS = ["lab/mhsa", "lab/conv#1"]
 
 
 @pytest.fixture(scope="module")
-def rows() -> list[Row]:
+def rows() -> list[TableRow]:
     return read_table(asset("lab", FILE), MODELS)[0]
 
 
-def test_a_shipped_result_is_what_measuring_again_gives(rows: list[Row]) -> None:
+def test_a_shipped_result_is_what_measuring_again_gives(rows: list[TableRow]) -> None:
     shipped = shipped_result("edges", MODELS)
     assert shipped is not None
     one = again(next(row for row in rows if row.probe == "edges"))
@@ -45,7 +45,7 @@ def test_a_shipped_result_is_what_measuring_again_gives(rows: list[Row]) -> None
     assert "144 scenes" in shipped.origin
 
 
-def test_some_models_of_a_table_are_read_as_they_are_among_all(rows: list[Row]) -> None:
+def test_some_models_of_a_table_are_read_as_they_are_among_all(rows: list[TableRow]) -> None:
     assert rows == [row for row in load_table() if row.model in MODELS]
     assert {row.model for row in rows} == set(MODELS)
 
@@ -73,7 +73,7 @@ def test_the_parameters_choose_between_measurements() -> None:
     assert shipped_result("scale", MODELS, steps=41) is None
 
 
-def _with(rows: list[Row], model: str, value: float, low: float, high: float) -> list[Row]:
+def _with(rows: list[TableRow], model: str, value: float, low: float, high: float) -> list[TableRow]:
     """A table in which a model keeps another share of its probability when things move."""
     return [
         replace(row, value=value, low=low, high=high) if (row.model, row.measure) == (model, "p kept") else row
@@ -82,13 +82,13 @@ def _with(rows: list[Row], model: str, value: float, low: float, high: float) ->
     ]
 
 
-def _said(rows: list[Row]) -> str:
+def _said(rows: list[TableRow]) -> str:
     found = shipped_result("translation", MODELS, rows)
     assert found is not None
     return finding(found)
 
 
-def test_the_sentence_follows_the_table(rows: list[Row]) -> None:
+def test_the_sentence_follows_the_table(rows: list[TableRow]) -> None:
     high, low = _with(rows, "lab/mhsa", 0.993, 0.99, 0.995), _with(rows, "lab/mhsa", 0.021, 0.01, 0.03)
     assert _said(high).startswith("Moved by up to 10 px, lab/mhsa keeps 99 % of its probability, lab/conv#1 ")
     assert _said(low).endswith("lab/mhsa 2 %.")
@@ -100,7 +100,7 @@ def test_the_sentence_follows_the_table(rows: list[Row]) -> None:
     assert _said(equal).endswith("for every model shown.")
 
 
-def test_one_model_is_said_alone(rows: list[Row]) -> None:
+def test_one_model_is_said_alone(rows: list[TableRow]) -> None:
     found = shipped_result("translation", ["lab/mhsa"])
     assert found is not None
     value = next(row.value for row in rows if (row.model, row.measure) == ("lab/mhsa", "p kept"))

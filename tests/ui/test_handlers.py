@@ -238,19 +238,20 @@ def test_costly_method_can_be_cancelled(handlers):
     handlers.answers.turn.release()
 
 
-def test_bad_pictures_are_refused_and_good_ones_keep_their_name(handlers, tmp_path: Path):
+def test_bad_pictures_are_refused_and_good_ones_keep_their_name(handlers, tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     for name, data in (("text.png", b"hello"), ("empty.png", b""), ("cut.jpg", FIRST.read_bytes()[:4000])):
         path = tmp_path / name
         path.write_bytes(data)
         picked = pick(path)
         assert picked.image is None
         assert len(picked.problem) > 20
-        kept, place = handlers.choose(picked)
+        kept, place = handlers.choose({"path": str(path)})
         assert place is None
         assert isinstance(kept, dict), "nothing new is told"
     good = tmp_path / "my cat.png"
     good.write_bytes(samples()["cat"].read_bytes())
-    name, place = handlers.choose(pick(good))
+    name, place = handlers.choose({"path": str(good)})
     assert place is None
     good.unlink()  # gradio deletes its uploads after a while
     own, sample = (Unpacked(handlers.answer([CNN], {"picture": one})).data for one in (name, "cat"))

@@ -13,8 +13,7 @@ from explorer.attention.mass import by_area
 from explorer.attention.sinks import sinks
 from explorer.comparison.compare import compare
 from explorer.models.loading import load
-from explorer.scenes import render
-from explorer.ui.scene import PRESETS
+from explorer.scenes import PRESETS, render
 
 from .test_stage import SCENE, _asks, _is_hatch
 from .visit import Visit

@@ -16,13 +16,12 @@ from explorer.comparison.compare import compare, predict
 from explorer.geometry import Point
 from explorer.images import read_image, samples
 from explorer.models.loading import load
-from explorer.scenes import render
+from explorer.scenes import PRESETS, render
 from explorer.scenes.motion import in_words, moved
 from explorer.transforms import Transform
 from explorer.ui.answers import Answers
 from explorer.ui.handlers import Handlers
 from explorer.ui.page import FIRST_MODELS
-from explorer.ui.scene import PRESETS
 
 from .asking import Asking
 from .conftest import FITTED_SPEC, PLAIN_MODELS

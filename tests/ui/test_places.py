@@ -13,12 +13,11 @@ import pytest
 
 from explorer.comparison.compare import compare, predict
 from explorer.models.loading import load
-from explorer.scenes import motion
+from explorer.scenes import PRESETS, motion
 from explorer.transforms import Transform
 from explorer.ui import places
 from explorer.ui.answers import Answers
 from explorer.ui.handlers import Handlers
-from explorer.ui.scene import PRESETS
 from explorer.ui.worker import ANSWERS, PLACES, Worker
 
 from .asking import run_alone

@@ -18,13 +18,13 @@ from explorer.errors import ExplorerError
 from explorer.geometry import Point
 from explorer.models.loading import load
 from explorer.registry import parameters
-from explorer.scenes import Scene, render
+from explorer.scenes import PRESETS, Scene, render
 from explorer.scenes.motion import moved
 from explorer.transforms import Transform
 from explorer.ui.answers import Answers
 from explorer.ui.handlers import Handlers
 from explorer.ui.page import FIRST_MODELS, UNTRAINED, opening
-from explorer.ui.scene import PRESETS, fields, layers, presets
+from explorer.ui.scene import fields, layers, presets
 from explorer.view.forms import of_request
 
 from .unpack import Unpacked, read

@@ -20,10 +20,10 @@ from explorer.comparison.compare import compare
 from explorer.geometry import Point
 from explorer.images import read_image, samples
 from explorer.models.loading import load
+from explorer.scenes import PRESETS
 from explorer.scenes.motion import about_object, in_words
 from explorer.transforms import Transform
 from explorer.ui.page import FIRST_MODELS
-from explorer.ui.scene import PRESETS
 
 from .visit import Visit
 

@@ -19,7 +19,6 @@ from typing import Any
 
 import httpx
 import pytest
-from gradio.data_classes import ImageData
 from huggingface_hub import constants
 from PIL import Image
 from starlette.datastructures import Headers
@@ -33,7 +32,7 @@ from explorer.ui.controls import parse_spec
 from explorer.ui.guard import Guard, Hosts, pathless, uploaded
 from explorer.ui.handlers import Handlers
 from explorer.ui.request import Failure
-from explorer.ui.upload import Own, _preprocess, pick
+from explorer.ui.upload import Own, pick, sent
 
 from .asking import Asking, run_alone
 from .conftest import ROOT, answering, free_port
@@ -317,10 +316,10 @@ def test_only_a_regular_file_in_the_folder_of_uploads_is_an_upload(tmp_path: Pat
         with pytest.raises(ParameterError, match="not uploaded here"):
             uploaded(one)
     # Where somebody else launches the page, nothing stands before gradio: what reads the files checks them too.
-    read = _preprocess(ImageData(path=str(good)))
+    read = sent({"path": str(good)})
     assert read is not None
     assert read.image is not None
-    refused = _preprocess(ImageData(path=str(secret)))
+    refused = sent({"path": str(secret)})
     assert refused is not None
     assert refused.image is None
     with pytest.raises(Exception, match="not uploaded here"):

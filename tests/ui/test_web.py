@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import gzip
 import re
 from pathlib import Path
@@ -152,6 +153,82 @@ def test_style_sheets_name_no_more_of_gradios_elements_than_is_said_here():
         strangers = {name for name in names - ours if not name.startswith(("katex", "js-plotly"))}
         # Plotly's own names, in its figures.
         assert path.name == "figures.css" or strangers <= set(OF_GRADIO), (path.name, strangers - set(OF_GRADIO))
+
+
+#: Of gradio, what Python code uses beyond the names that gradio offers (``gradio.__all__``), and why it stays. Its
+#: version is bounded, and the tests beside the names fail where one is gone.
+OF_GRADIO_IN_PYTHON = {
+    "gr.themes": "documented, though not in __all__: the page's fonts",
+    "page.blocks": "labels follow a language that is not the browser's, and gradio tells which components there are "
+    "in no other way; test_gradio_speaks_the_same_language_and_a_switch_keeps_the_address",
+    "/gradio_api": "guard.py stands before gradio and bounds what comes in by its address: files, live questions; "
+    "web.py leaves answers as they are. Gradio's documentation of its API names the prefix; tests/ui/test_trust.py",
+    "/queue": "listening.py: no event tells that a connection was lost, and what nobody hears would be worked on to "
+    "its end; tests/ui/test_worker.py",
+    "/call": "the same, for those who ask by gradio's documented API",
+    "session_hash": "the same: by this name a stream says whose it is; gr.Request gives it too",
+    "event_id": "the same: by this name an answer to /call says which stream it will have",
+}
+_WIRE = re.compile(r"/gradio_api|/queue|/call\b|session_hash|event_id|fn_index|__type__|__i18n__|component_server")
+
+
+def of_gradio(code: str) -> set[str]:
+    """What a module uses of gradio beyond the names that it offers: imports, names, patches, words of its wire."""
+    found: set[str] = set()
+    tree = ast.parse(code)
+    said = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {one.name for one in node.names if re.match(r"gradio(_client)?(\.|$)", one.name)} - {"gradio"}
+        elif isinstance(node, ast.ImportFrom) and re.match(r"gradio(_client)?(\.|$)", node.module or ""):
+            found |= {f"{node.module}.{one.name}" for one in node.names}
+        elif isinstance(node, ast.Attribute):
+            name = ast.unparse(node)
+            if re.fullmatch(r"gr\.\w+", name) and node.attr not in gradio.__all__:
+                found.add(name)
+            private = node.attr.startswith("_") and not node.attr.endswith("__")
+            if private and not re.match(r"(self|cls)\._\w+$", name) and node.attr not in ("_asdict", "_replace"):
+                found.add(name)
+            if name.endswith("page.blocks"):
+                found.add("page.blocks")
+            if name.endswith(".session_hash"):
+                found.add("session_hash")
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("setattr", "delattr"):
+            found.add(ast.unparse(node))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, (str, bytes)) and id(node) not in said:
+            text = node.value if isinstance(node.value, str) else node.value.decode("latin-1")
+            found |= set(_WIRE.findall(text)) - ({"component_server"} if "/gradio_api" in text else set())
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Assign, ast.AugAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found |= {ast.unparse(one) for one in targets if re.match(r"(gr|gradio)\.", ast.unparse(one))}
+    return found
+
+
+def test_python_code_uses_no_more_of_gradio_than_it_offers_and_is_said_here():
+    found: dict[str, set[str]] = {}
+    for path in (*(ROOT / "explorer" / "ui").rglob("*.py"), ROOT / "app.py"):
+        for name in of_gradio(path.read_text(encoding="utf-8")):
+            found.setdefault(name, set()).add(path.name)
+    new = {name: files for name, files in found.items() if name not in OF_GRADIO_IN_PYTHON}
+    assert not new, f"gradio does not document this: take a documented way, or say in the list above why not: {new}"
+    assert set(OF_GRADIO_IN_PYTHON) <= set(found), "no longer used: take it out of the list"
+    for bad in (
+        "from gradio.utils import get_upload_folder",
+        "import gradio.routes",
+        "gr.routes.App",
+        "component._id",
+        "setattr(component, 'preprocess', mine)",
+        "gr.Image.preprocess = mine",
+        "path.endswith('/queue/join')",
+    ):
+        assert of_gradio(bad), bad
 
 
 def test_modules_import_each_other_by_name_and_no_function_is_long():

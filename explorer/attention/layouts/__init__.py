@@ -18,7 +18,7 @@ from torch import nn
 
 from explorer.attention.layouts.operations import Call, Frame, Operation
 from explorer.attention.layouts.placers import unplaced
-from explorer.attention.layouts.table import TABLE, Row, layouts_of, mixers, row_of, why_none
+from explorer.attention.layouts.table import TABLE, Placing, layouts_of, mixers, row_of, why_none
 from explorer.attention.layouts.weights import Computed, Cross, DotProduct, Path, Spread, Strips
 from explorer.attention.maps import AttentionMap
 from explorer.kinds import KINDS
@@ -34,7 +34,7 @@ __all__ = [
     "Frame",
     "Operation",
     "Path",
-    "Row",
+    "Placing",
     "Spread",
     "Strips",
     "layouts_of",
@@ -48,15 +48,17 @@ NO_POSITION = Message("no known position on the image")
 _ON_PADDING = Message("near the border a part of the row lies on padding outside the image")
 
 
-def _calls(operations: Sequence[Operation], root: nn.Module, image_size: tuple[int, int]) -> Iterator[tuple[Row, Call]]:
-    def owner(operation: Operation) -> tuple[int, Frame, Row]:
+def _calls(
+    operations: Sequence[Operation], root: nn.Module, image_size: tuple[int, int]
+) -> Iterator[tuple[Placing, Call]]:
+    def owner(operation: Operation) -> tuple[int, Frame, Placing]:
         for depth in range(len(operation.frames) - 1, -1, -1):
             row = row_of(operation.frames[depth].module)
             if row is not None:
                 outer = (row_of(frame.module) for frame in operation.frames[:depth])
                 return depth, operation.frames[depth], next((r for r in outer if r is not None and r.encloses), row)
         depth = len(operation.frames) - 1
-        return depth, operation.frames[depth], Row("unknown", unplaced)
+        return depth, operation.frames[depth], Placing("unknown", unplaced)
 
     owned = ((owner(operation), operation) for operation in operations)
     for _, run in groupby(owned, key=lambda pair: id(pair[0][1])):

@@ -15,7 +15,7 @@ from explorer.messages import Message, listed, sentences
 
 
 @dataclass(frozen=True)
-class Row:
+class Placing:
     """One line of the table: what the layout is called, who places it, and which child modules make gates."""
 
     layout: str
@@ -29,32 +29,32 @@ class Row:
 
 _TALKING = Message("talking heads: after this softmax the heads are mixed before they weigh the values")
 _LAMBDA = Message("softmax over keys, one picture a key channel; a lambda layer has no query map")
-_TOKENS = Row(Message("tokens"), placers.tokens)
-_POOLED = Row(Message("pooled keys"), placers.tokens)
-_CLASS = Row(Message("pooling query"), placers.tokens)
-_CHANNELS = Row(Message("channel"), placers.channels)
-_SQUEEZE = Row(Message("channel gate"), placers.squeezed, ("gate",))
+_TOKENS = Placing(Message("tokens"), placers.tokens)
+_POOLED = Placing(Message("pooled keys"), placers.tokens)
+_CLASS = Placing(Message("pooling query"), placers.tokens)
+_CHANNELS = Placing(Message("channel"), placers.channels)
+_SQUEEZE = Placing(Message("channel gate"), placers.squeezed, ("gate",))
 
-_SIGMOID = Row(Message("channel gate"), placers.squeezed, ("sigmoid",))
+_SIGMOID = Placing(Message("channel gate"), placers.squeezed, ("sigmoid",))
 
 #: How an inserted block's own map lies on the image, by its kind; of one that is made of modules below, theirs count.
-KINDS_OF_BLOCKS: dict[MapKind, Row] = {
-    "pairwise": Row(Message("tokens"), placers.whole_map),
-    "axial": Row(Message("rows and columns"), placers.axes),
-    "context": Row(Message("context scores"), placers.one_context),
-    "gate": Row(Message("gate"), placers.gate_pictures),
+KINDS_OF_BLOCKS: dict[MapKind, Placing] = {
+    "pairwise": Placing(Message("tokens"), placers.whole_map),
+    "axial": Placing(Message("rows and columns"), placers.axes),
+    "context": Placing(Message("context scores"), placers.one_context),
+    "gate": Placing(Message("gate"), placers.gate_pictures),
     "channel": _CHANNELS,
 }
 
 #: Which attention module has which layout on the image; key: source file without ending, dot, class.
-TABLE: dict[str, Row] = {
+TABLE: dict[str, Placing] = {
     # plain token sequences
     "attention.Attention": _TOKENS,
     "attention.AttentionRope": _TOKENS,
     "beit.Attention": _TOKENS,
     "eva.EvaAttention": _TOKENS,
     "vision_transformer.ParallelScalingBlock": _TOKENS,
-    "vision_transformer.DiffParallelScalingBlock": Row(Message("tokens"), placers.several_softmaxes),
+    "vision_transformer.DiffParallelScalingBlock": Placing(Message("tokens"), placers.several_softmaxes),
     "vision_transformer_relpos.RelPosAttention": _TOKENS,
     "volo.Attention": _TOKENS,
     "visformer.Attention": _TOKENS,
@@ -64,18 +64,18 @@ TABLE: dict[str, Row] = {
     "lowformer.ConvAttention": _TOKENS,
     "cpubone.ConvAttention": _TOKENS,
     "efficientformer.Attention": _TOKENS,
-    "efficientformer_v2.Attention2d": Row(Message("tokens"), partial(placers.tokens, note=_TALKING)),
-    "efficientformer_v2.Attention2dDownsample": Row(Message("pooled queries"), placers.tokens),
+    "efficientformer_v2.Attention2d": Placing(Message("tokens"), partial(placers.tokens, note=_TALKING)),
+    "efficientformer_v2.Attention2dDownsample": Placing(Message("pooled queries"), placers.tokens),
     "levit.Attention": _TOKENS,
-    "levit.AttentionDownsample": Row(Message("pooled queries"), placers.tokens),
-    "convit.GPSA": Row(Message("tokens"), placers.gated_mixture),
+    "levit.AttentionDownsample": Placing(Message("pooled queries"), placers.tokens),
+    "convit.GPSA": Placing(Message("tokens"), placers.gated_mixture),
     "convit.MHSA": _TOKENS,
-    "cait.TalkingHeadAttn": Row(Message("tokens"), partial(placers.tokens, note=_TALKING)),
+    "cait.TalkingHeadAttn": Placing(Message("tokens"), partial(placers.tokens, note=_TALKING)),
     "attention2d.Attention2d": _TOKENS,
-    "bottleneck_attn.BottleneckAttn": Row(Message("tokens"), partial(placers.tokens, order="(b g h)")),
-    "non_local_attn.NonLocalAttn": Row(Message("tokens"), placers.whole_map),
-    "diff_attention.DiffAttention": Row(Message("tokens"), placers.several_softmaxes),
-    "tnt.Attention": Row(Message("windows and tokens"), placers.inner_and_outer),
+    "bottleneck_attn.BottleneckAttn": Placing(Message("tokens"), partial(placers.tokens, order="(b g h)")),
+    "non_local_attn.NonLocalAttn": Placing(Message("tokens"), placers.whole_map),
+    "diff_attention.DiffAttention": Placing(Message("tokens"), placers.several_softmaxes),
+    "tnt.Attention": Placing(Message("windows and tokens"), placers.inner_and_outer),
     "gemma4_vit.Gemma4Attention": _TOKENS,
     "activation.MultiheadAttention": _TOKENS,  # torch's own
     # one query that pools
@@ -84,10 +84,10 @@ TABLE: dict[str, Row] = {
     "crossvit.CrossAttention": _CLASS,
     "attention_pool.AttentionPoolLatent": _CLASS,
     "attention_pool.AttentionPoolPrr": _CLASS,
-    "attention_pool2d.RotAttentionPool2d": Row(
+    "attention_pool2d.RotAttentionPool2d": Placing(
         Message("tokens"), partial(placers.tokens, prefix_name=Message("mean of all places"))
     ),
-    "attention_pool2d.AttentionPool2d": Row(
+    "attention_pool2d.AttentionPool2d": Placing(
         Message("tokens"), partial(placers.tokens, prefix_name=Message("mean of all places"))
     ),
     # keys (or queries) on a reduced grid
@@ -96,61 +96,61 @@ TABLE: dict[str, Row] = {
     "mvitv2.MultiScaleAttention": _POOLED,
     "mvitv2.MultiScaleAttentionPoolFirst": _POOLED,
     "attention2d.MultiQueryAttention2d": _POOLED,
-    "nextvit.EfficientAttention": Row(Message("keys pooled along reading order"), placers.averaged_runs),
+    "nextvit.EfficientAttention": Placing(Message("keys pooled along reading order"), placers.averaged_runs),
     # windows
-    "swin_transformer.WindowAttention": Row(
+    "swin_transformer.WindowAttention": Placing(
         Message("windows, shifted"), partial(placers.block_windows, block="SwinTransformerBlock")
     ),
-    "swin_transformer_v2.WindowAttention": Row(
+    "swin_transformer_v2.WindowAttention": Placing(
         Message("windows, shifted"), partial(placers.block_windows, block="SwinTransformerV2Block")
     ),
-    "swin_transformer_v2_cr.WindowMultiHeadAttention": Row(
+    "swin_transformer_v2_cr.WindowMultiHeadAttention": Placing(
         Message("windows, shifted"), partial(placers.block_windows, block="SwinTransformerV2CrBlock")
     ),
-    "davit.WindowAttention": Row(
+    "davit.WindowAttention": Placing(
         Message("windows"), partial(placers.block_windows, block="SpatialBlock", channels_last=False)
     ),
-    "gcvit.WindowAttentionGlobal": Row(
+    "gcvit.WindowAttentionGlobal": Placing(
         Message("windows"), partial(placers.block_windows, block="GlobalContextVitBlock")
     ),
-    "tiny_vit.Attention": Row(Message("windows"), partial(placers.block_windows, block="TinyVitBlock")),
-    "vision_transformer_sam.Attention": Row(
+    "tiny_vit.Attention": Placing(Message("windows"), partial(placers.block_windows, block="TinyVitBlock")),
+    "vision_transformer_sam.Attention": Placing(
         Message("windows and tokens"), partial(placers.block_windows, block="Block", order="(b g h)")
     ),
-    "twins.LocallyGroupedAttn": Row(Message("windows"), placers.own_windows),
-    "iformer.SHMA": Row(Message("windows and tokens"), placers.iformer_windows),
-    "maxxvit.Attention2d": Row(Message("windows and dilated grid"), placers.maxvit),
-    "maxxvit.AttentionCl": Row(Message("windows and dilated grid"), placers.maxvit),
-    "efficientvit_msra.CascadedGroupAttention": Row(Message("windows"), placers.cascaded_groups),
-    "nest.Attention": Row(Message("windows"), placers.nested_blocks),
-    "hieradet_sam2.MultiScaleAttention": Row(Message("windows"), placers.sam2_windows),
-    "hiera.MaskUnitAttention": Row(Message("mask units"), placers.mask_units),
-    "halo_attn.HaloAttn": Row(Message("halo"), placers.halo),
-    "volo.OutlookAttention": Row(Message("outlook"), placers.outlook),
+    "twins.LocallyGroupedAttn": Placing(Message("windows"), placers.own_windows),
+    "iformer.SHMA": Placing(Message("windows and tokens"), placers.iformer_windows),
+    "maxxvit.Attention2d": Placing(Message("windows and dilated grid"), placers.maxvit),
+    "maxxvit.AttentionCl": Placing(Message("windows and dilated grid"), placers.maxvit),
+    "efficientvit_msra.CascadedGroupAttention": Placing(Message("windows"), placers.cascaded_groups),
+    "nest.Attention": Placing(Message("windows"), placers.nested_blocks),
+    "hieradet_sam2.MultiScaleAttention": Placing(Message("windows"), placers.sam2_windows),
+    "hiera.MaskUnitAttention": Placing(Message("mask units"), placers.mask_units),
+    "halo_attn.HaloAttn": Placing(Message("halo"), placers.halo),
+    "volo.OutlookAttention": Placing(Message("outlook"), placers.outlook),
     # patch-unfolded
-    "mobilevit.MobileVitBlock": Row("patch-unfolded", placers.pixel_phases, encloses=True),
-    "mobilevit.LinearSelfAttention": Row(Message("context scores"), placers.phase_scores),
+    "mobilevit.MobileVitBlock": Placing("patch-unfolded", placers.pixel_phases, encloses=True),
+    "mobilevit.LinearSelfAttention": Placing(Message("context scores"), placers.phase_scores),
     # a score a position, no query
-    "coat.FactorAttnConvRelPosEnc": Row(Message("context scores"), placers.context),
-    "global_context.GlobalContext": Row(Message("context scores"), placers.context),
-    "lambda_layer.LambdaLayer": Row(Message("context scores"), partial(placers.context, note=_LAMBDA)),
-    "swiftformer.EfficientAdditiveAttention": Row(Message("context scores"), placers.additive, normalised=True),
+    "coat.FactorAttnConvRelPosEnc": Placing(Message("context scores"), placers.context),
+    "global_context.GlobalContext": Placing(Message("context scores"), placers.context),
+    "lambda_layer.LambdaLayer": Placing(Message("context scores"), partial(placers.context, note=_LAMBDA)),
+    "swiftformer.EfficientAdditiveAttention": Placing(Message("context scores"), placers.additive, normalised=True),
     # between channels
     "xcit.XCA": _CHANNELS,
     "davit.ChannelAttention": _CHANNELS,
     "davit.ChannelAttentionV2": _CHANNELS,
     "edgenext.CrossCovarianceAttn": _CHANNELS,
-    "selective_kernel.SelectiveKernelAttn": Row(Message("channel"), placers.branches),
-    "split_attn.RadixSoftmax": Row(Message("channel"), placers.branches),
+    "selective_kernel.SelectiveKernelAttn": Placing(Message("channel"), placers.branches),
+    "split_attn.RadixSoftmax": Placing(Message("channel"), placers.branches),
     # gates
-    "coord_attn.CoordAttn": Row(Message("gate"), placers.gate_strips, ("gate",)),
-    "coord_attn.EfficientLocalAttn": Row(Message("gate"), placers.gate_strips, ("gate",)),
-    "coord_attn.SimpleCoordAttn": Row(Message("gate"), placers.gate_pictures, ("gate",)),
-    "coord_attn.StripAttn": Row(Message("gate"), placers.gate_pictures, ("gate",)),
-    "cbam.SpatialAttn": Row(Message("gate"), placers.gate_pictures, ("gate",)),
-    "cbam.LightSpatialAttn": Row(Message("gate"), placers.gate_pictures, ("gate",)),
+    "coord_attn.CoordAttn": Placing(Message("gate"), placers.gate_strips, ("gate",)),
+    "coord_attn.EfficientLocalAttn": Placing(Message("gate"), placers.gate_strips, ("gate",)),
+    "coord_attn.SimpleCoordAttn": Placing(Message("gate"), placers.gate_pictures, ("gate",)),
+    "coord_attn.StripAttn": Placing(Message("gate"), placers.gate_pictures, ("gate",)),
+    "cbam.SpatialAttn": Placing(Message("gate"), placers.gate_pictures, ("gate",)),
+    "cbam.LightSpatialAttn": Placing(Message("gate"), placers.gate_pictures, ("gate",)),
     "cbam.ChannelAttn": _SQUEEZE,
-    "gather_excite.GatherExcite": Row(Message("gate"), placers.gate_pictures, ("gate",)),
+    "gather_excite.GatherExcite": Placing(Message("gate"), placers.gate_pictures, ("gate",)),
     "squeeze_excite.SEModule": _SQUEEZE,
     "squeeze_excite.EffectiveSEModule": _SQUEEZE,
     "squeeze_excite.SqueezeExciteCl": _SQUEEZE,
@@ -162,7 +162,7 @@ TABLE: dict[str, Row] = {
 }
 
 
-def row_of(module: nn.Module) -> Row | None:
+def row_of(module: nn.Module) -> Placing | None:
     """The table's row for a module, by its class or the first of its bases that has one."""
     for base in type(module).__mro__:
         row = TABLE.get(f"{base.__module__.rsplit('.', 1)[-1]}.{base.__name__}")

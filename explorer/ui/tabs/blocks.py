@@ -16,8 +16,8 @@ from torch import Tensor
 from explorer.attention.maps import AttentionMap
 from explorer.blocks import BLOCKS
 from explorer.blocks.cost import MeasuredCost, measured_cost
-from explorer.blocks.diagram import draw as diagram
-from explorer.blocks.explain import Explanation, explain
+from explorer.blocks.diagram import laid_out
+from explorer.blocks.explain import BlockExplanation, explain
 from explorer.comparison.result import ModelView
 from explorer.errors import ParameterError
 from explorer.geometry import Point
@@ -26,13 +26,14 @@ from explorer.lab import networks
 from explorer.messages import ENGLISH, Message, language_of, listed, say, sentences
 from explorer.models.model import Model
 from explorer.models.spec import WEIGHTS_STATES
+from explorer.scenes import PRESETS
 from explorer.transforms import Transform
 from explorer.ui.answers import Answers
 from explorer.ui.handlers import checked
 from explorer.ui.live import Live
 from explorer.ui.navigation import tells_block
 from explorer.ui.request import Failure, Request
-from explorer.ui.scene import PRESETS, layers
+from explorer.ui.scene import layers
 from explorer.ui.stage import part
 from explorer.ui.words import dumps, i18n
 from explorer.ui.worker import ANSWERS, MEASUREMENTS, Worker
@@ -81,13 +82,13 @@ def draw(worker: Worker, live: Live, answers: Answers, tab: gr.Tab, language: gr
         """Explain a block: (formula, the rest as JSON); at once, and again with its measured cost."""
         found = checked(lambda one: explain(str(one)), name)
         language = language_of(language)
-        yield head(found.name, language), body(found.name, None, language)
+        yield head(found.name, language), body(found.name)
         costs = []
         for one in (found.name, BESIDE):
             # A turn each: nobody waits for both.
             with answers.turn_to_compute():
                 costs.append(measured(one))
-        yield head(found.name, language), body(found.name, (costs[0], costs[1]), language)
+        yield head(found.name, language), body(found.name, (costs[0], costs[1]))
 
     gr.on(
         [chosen.change, tab.select],
@@ -251,13 +252,14 @@ def head(name: str, language: str = ENGLISH) -> str:
     return f"## {say(found.title, language)}\n\n{say(found.question, language)}\n\n$$ {found.formula} $$\n"
 
 
-def body(name: str, costs: tuple[MeasuredCost, MeasuredCost] | None = None, language: str = ENGLISH) -> str:
+def body(name: str, costs: tuple[MeasuredCost, MeasuredCost] | None = None) -> str:
     """Everything else for the browser, as JSON; without costs while they are being measured."""
     found = explain(name)
     return dumps(
         {
             "name": found.name,
-            "diagram": diagram(found.diagram, found.title, language),
+            "title": found.title,
+            "diagram": laid_out(found.diagram),
             "definition": found.definition,
             "facts": _facts(found),
             "strengths": found.strengths,
@@ -272,7 +274,7 @@ def body(name: str, costs: tuple[MeasuredCost, MeasuredCost] | None = None, lang
     )
 
 
-def _facts(found: Explanation) -> list[tuple[str, str]]:
+def _facts(found: BlockExplanation) -> list[tuple[str, str]]:
     shown: str = Message(found.map)
     if found.kind and found.kind_title.startswith(found.kind):
         shown = listed([Message(found.kind_title), shown], "{first}: {rest}")

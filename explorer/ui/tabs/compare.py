@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import gradio as gr
 
@@ -16,15 +16,15 @@ from explorer.images import alt_text, samples
 from explorer.lab import networks
 from explorer.messages import Message
 from explorer.registry import question
-from explorer.scenes import Scene
+from explorer.scenes import PRESETS, Scene
 from explorer.ui import places
 from explorer.ui.cards import cards
 from explorer.ui.controls import methods, moves
 from explorer.ui.handlers import Handlers
 from explorer.ui.live import Live
-from explorer.ui.scene import PRESETS, fields, layers, presets
+from explorer.ui.scene import fields, layers, presets
 from explorer.ui.stage import Opening, listen, part
-from explorer.ui.upload import pick, picture_input
+from explorer.ui.upload import pick
 from explorer.ui.words import i18n
 from explorer.ui.worker import ANSWERS, ATTRIBUTIONS, PLACES, UPLOADS, Worker
 from explorer.view import DEFAULT_METHOD, MAX_MODELS
@@ -83,7 +83,7 @@ def draw(
                     ],
                 },
             )
-            picture = picture_input(
+            picture = gr.Image(
                 sources=["upload", "clipboard", "webcam"],
                 label=i18n("Your own picture"),
                 show_label=False,
@@ -145,7 +145,7 @@ def draw(
                 ],
             )
             file = gr.UploadButton(
-                cast(str, i18n("Load a fitted block (.safetensors)")),
+                i18n("Load a fitted block (.safetensors)"),
                 file_types=[".safetensors"],
                 type="filepath",
                 size="sm",
@@ -165,6 +165,7 @@ def draw(
         worker.event(UPLOADS, handlers.choose),
         inputs=[picture, language],
         outputs=[own, picture],
+        preprocess=False,  # `choose` reads the file, within its limits
         trigger_mode="always_last",
         show_progress="hidden",
         api_visibility="private",

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from statistics import mean
-from typing import Any, cast
+from typing import Any
 
 import gradio as gr
 
 from explorer.figures.interactive import separate
 from explorer.figures.looks import look_of
 from explorer.figures.sheet import Chart
-from explorer.lab.findings import SET_UPS, cell, findings, marked, measured
+from explorer.lab.findings import LEARNT_PERCENT, SET_UPS, cell, findings, marked, measured
 from explorer.lab.judging import VERDICTS, Judged, shipped_claims
 from explorer.lab.networks import LabModel, manifest
 from explorer.lab.second_look import COLUMNS, about, second_look, table
@@ -80,7 +80,7 @@ def draw(
     offered = there()
     with gr.Column(elem_id="lab"):
         if not offered:
-            gr.Markdown(_NO_TABLE)
+            gr.Markdown(i18n(_NO_TABLE))
             return {}
         intro = gr.Markdown(_INTRO, elem_id="lab-intro")
         found = [
@@ -113,7 +113,7 @@ def draw(
             runs = part("sheet", "", label=Message("The models and their training"), elem_id="lab-runs")
             with gr.Row():
                 gr.DownloadButton(
-                    cast(str, i18n("Download the table, Parquet")),
+                    i18n("Download the table, Parquet"),
                     str(asset("lab", FILE)),
                     size="sm",
                     scale=0,
@@ -219,8 +219,9 @@ def short(set_up: str, blocks: Sequence[str]) -> str:
             "Accuracy, shape bias and AP in %, BG-gap in points, maps as a multiple of an even spread; in brackets "
             "the 95 % interval. ~: not shown to differ from the control '{control}' (t tests paired by seed, "
             "Holm's correction for the blocks of a column). –: there is none. †: its models are right on less than "
-            "95 % of the scenes and have not learnt the task whole.",
+            "{learnt} % of the scenes and have not learnt the task whole.",
             control=CONTROL,
+            learnt=LEARNT_PERCENT,
         )
     ]
     return _sheet(Message("Measurements in short"), [headline.name for headline in headlines], rows, notes)
