@@ -1,4 +1,4 @@
-"""Five things that a new user wants, each within the number of actions that it may take: a click, a drag, a text."""
+"""What a new user wants, each within the number of actions that it may take: a click, a drag, a text."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from explorer.blocks.cost import measured_cost
 from explorer.comparison.compare import compare
 from explorer.geometry import Point
 from explorer.images import read_image, samples
+from explorer.lab.cards import shipped_cards
+from explorer.lab.factors import shipped_factors
 from explorer.models.loading import load
 from explorer.scenes import PRESETS
 from explorer.transforms import Transform
@@ -106,7 +109,7 @@ def test_where_the_second_of_two_timm_models_looks_for_the_ear_of_my_animal(hand
 
 def test_which_block_keeps_its_answer_when_the_object_goes_to_the_corner(hand: Hand):
     hand.drags(hand.page.locator("#scene .large canvas"), (0.3, 0.3))
-    assert hand.actions <= 3
+    assert hand.actions <= 2
     # What is asked follows the pointer by a frame, which a busy machine draws late.
     hand.page.wait_for_function("() => explorer.question.get().dx > 12 && explorer.question.get().dy > 12")
     hand.page.wait_for_function("() => explorer.question.isAnsweredBy(explorer.now.answer)")
@@ -141,12 +144,50 @@ def test_whether_a_model_for_which_both_cues_agreed_follows_texture_or_shape(han
 
 def test_how_much_dearer_full_attention_is_than_axial(hand: Hand):
     hand.click(hand.page.get_by_role("tab", name="Blocks"))
-    assert hand.actions <= 3
+    assert hand.actions <= 2
     row = hand.page.locator("#blocks-text tr", has_text="64 × 64")
     row.wait_for()
     full, axial = (measured_cost(name, (32, 64), 64).points[1].multiply_adds for name in ("mhsa", "axial"))
     times = [float(one) for one in re.findall(r"([\d.]+) ?×(?! 64)", row.inner_text().replace("64 × 64", ""))]
     assert any(one == pytest.approx(full / axial, rel=0.06) for one in times), row.inner_text()
+
+
+def test_why_answers_are_lost_in_the_corner(hand: Hand):
+    """The finding behind it, with its numbers, the scene that shows it and every measurement."""
+    hand.page.locator("#cards").scroll_into_view_if_needed()
+    card = next(one for one in shipped_cards() if one.name == "Translation")
+    shown = hand.page.locator("#cards article", has_text=card.sentence)
+    shown.wait_for()
+    hand.click(shown.get_by_role("link", name="See it"))
+    hand.page.wait_for_function("() => explorer.now.answer && explorer.question.isAnsweredBy(explorer.now.answer)")
+    assert hand.page.evaluate("Math.hypot(explorer.question.get().dx, explorer.question.get().dy)") >= 8
+    hand.page.locator("#cards").scroll_into_view_if_needed()
+    hand.click(shown.get_by_role("link", name="All measurements"))
+    hand.page.locator("#tab-lab .js-plotly-plot, .panel-of-lab .js-plotly-plot").first.wait_for()
+    assert hand.actions <= 3
+
+
+def test_whether_answers_are_lost_by_architecture_or_by_training(hand: Hand):
+    hand.click(hand.page.get_by_role("tab", name="Laboratory"))
+    table = shipped_factors()[0]
+    said = hand.page.locator("#lab-factors .sentence", has_text=table.sentence)
+    said.wait_for()
+    assert hand.actions <= 3
+    # Both kinds of training stand beside each other, with a number for every block.
+    assert hand.page.locator("#lab-factors table").first.locator("td").count() >= 4
+
+
+def test_a_map_goes_into_slides(hand: Hand, tmp_path: Path):
+    canvas = "#stage article:nth-of-type(2) .panel.attention .frame > canvas"
+    hand.page.locator(canvas).hover()
+    hand.click(hand.page.locator(f"{canvas} + .take"))
+    with hand.page.expect_download() as download:
+        hand.click(hand.page.locator(".takeaway:popover-open").get_by_role("button", name="Save as PNG"))
+    assert hand.actions <= 2
+    download.value.save_as(tmp_path / "map.png")
+    shown = hand.page.locator(canvas).bounding_box()
+    with Image.open(tmp_path / "map.png") as saved:
+        assert saved.width >= 2 * int(shown["width"])
 
 
 def test_what_i_see_is_sent_to_a_colleague(hand: Hand):
