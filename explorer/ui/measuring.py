@@ -16,7 +16,7 @@ from explorer.errors import ExplorerError, ParameterError
 from explorer.figures.interactive import separate
 from explorer.figures.looks import names_of
 from explorer.figures.saving import save
-from explorer.figures.sheet import Chart, Map, Radar, Table
+from explorer.figures.sheet import Chart, Map, Radar, Section, Table
 from explorer.lab.experiment import experiment
 from explorer.lab.shipped import shipped_result
 from explorer.messages import ENGLISH, Message, encoded, language_of, listed, renamed, sentences
@@ -34,7 +34,7 @@ from explorer.ui.handlers import Handlers, checked
 from explorer.ui.request import Failure
 from explorer.ui.scratch import Recent
 from explorer.ui.telling import scores, table, told
-from explorer.ui.words import dumps, translated_panel
+from explorer.ui.words import dumps, translated, translated_panel
 from explorer.view.forms import of_models
 from explorer.writing import write
 
@@ -225,6 +225,26 @@ def summary(kept: Kept | None, language: Any = ENGLISH) -> tuple[str, Any]:
 
 
 _exports = Recent("biases")
+
+
+def figures_of(kept: Kept | None, asked: Any, language: Any = ENGLISH) -> list[str]:
+    """Write the figures of the probe that is shown, with what was found and what they depend on: PNG and SVG.
+
+    Args:
+        kept: the session's results.
+        asked: the probe, as for a measurement.
+        language: of the texts.
+
+    Raises gr.Error where nothing of it is measured.
+    """
+    result = (kept or {}).get(checked(Wanted.parse, asked).name)
+    if result is None:
+        raise gr.Error(Message("Nothing has been measured yet."), print_exception=False)
+    drawn = show.sheet(result)
+    found = dataclasses.replace(drawn, sections=(Section("", (), notes=(finding(result),)), *drawn.sections))
+    told = translated(found, language_of(language), names_of(result.models))
+    folder = _exports.new()
+    return checked(lambda one: [str(save(told, folder / f"{one}.{end}")) for end in ("png", "svg")], result.probe)
 
 
 def export(kept: Kept | None) -> list[str]:

@@ -71,25 +71,24 @@ def gradio_tables() -> gr.I18n:
 AnyPanel = TypeVar("AnyPanel", bound=Panel)
 
 
-def translated(sheet: Sheet, language: str) -> Sheet:
-    """A figure with every text for people in a language; names of models stay."""
-    if language == ENGLISH:
+def translated(sheet: Sheet, language: str, names: Mapping[str, str] = MappingProxyType({})) -> Sheet:
+    """A figure with every text for people in a language; ``names``: as of `translated_panel`."""
+    if language == ENGLISH and not names:
         return sheet
     return dataclasses.replace(
         sheet,
-        title=say(sheet.title, language),
+        title=say(renamed(sheet.title, names), language),
         footer=say(sheet.footer, language),
-        sections=tuple(translated_section(one, language) for one in sheet.sections),
+        sections=tuple(_translated_section(one, language, names) for one in sheet.sections),
     )
 
 
-def translated_section(section: Section, language: str) -> Section:
-    """A section with every text in a language."""
+def _translated_section(section: Section, language: str, names: Mapping[str, str]) -> Section:
     return dataclasses.replace(
         section,
-        heading=say(section.heading, language),
-        notes=tuple(say(note, language) for note in section.notes),
-        rows=tuple(tuple(translated_panel(panel, language) for panel in row) for row in section.rows),
+        heading=say(renamed(section.heading, names), language),
+        notes=tuple(say(renamed(note, names), language) for note in section.notes),
+        rows=tuple(tuple(translated_panel(panel, language, names) for panel in row) for row in section.rows),
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import gradio as gr
 import pytest
 import torch
+from PIL import Image
 
 import explorer
 from explorer.cli.main import main
@@ -28,7 +29,7 @@ from explorer.probes.finding import finding
 from explorer.ui.answers import Answers
 from explorer.ui.examples import strip
 from explorer.ui.handlers import Handlers
-from explorer.ui.measuring import PLOTS, Measuring, Wanted, described, export, summary
+from explorer.ui.measuring import PLOTS, Measuring, Wanted, described, export, figures_of, summary
 from explorer.ui.share import written_out
 from explorer.ui.telling import scores, told
 
@@ -219,6 +220,21 @@ def test_the_summary_and_what_is_exported_hold_everything(kept):
     assert summary({})[0] == ""
     with pytest.raises(gr.Error, match="Nothing"):
         export({})
+
+
+def test_the_figures_that_are_shown_are_saved_with_their_finding(kept):
+    names = names_of(MODELS)
+    files = {Path(path).suffix: Path(path) for path in figures_of(kept, {"probe": "consistency"})}
+    assert set(files) == {".png", ".svg"}
+    with Image.open(files[".png"]) as picture:
+        assert picture.width >= 1000
+    drawn = files[".svg"].read_text()
+    for word in (*names.values(), "consistency"):
+        assert word in drawn
+    assert "lab/mhsa" not in drawn
+    assert "一致" in Path(figures_of(kept, {"probe": "consistency"}, "zh")[1]).read_text()
+    with pytest.raises(gr.Error, match="Nothing"):
+        figures_of(kept, {"probe": "scale"})
 
 
 def test_a_figure_is_told_in_its_own_numbers(kept):

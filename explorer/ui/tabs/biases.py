@@ -11,7 +11,7 @@ from explorer.messages import Message, sentences
 from explorer.probes import BIASES, QUESTIONS, show
 from explorer.ui.examples import strip
 from explorer.ui.live import Live
-from explorer.ui.measuring import PLOTS, Measuring, described, export
+from explorer.ui.measuring import PLOTS, Measuring, described, export, figures_of
 from explorer.ui.navigation import tells_bias
 from explorer.ui.stage import listen, part
 from explorer.ui.words import dumps, i18n
@@ -75,7 +75,17 @@ def _bias(live: Live, measuring: Measuring, asked: dict[str, Any], kept: gr.Stat
         ]
     scores = part("sheet", "", label=Message("The measurements in numbers"), elem_id=f"scores-{bias}")
     table = part("sheet", "", label=Message("Comparison"), elem_id=f"table-{bias}")
+    with gr.Row(elem_id=f"files-{bias}"):
+        write = gr.Button(i18n("Save these figures"), size="sm", scale=0, min_width=240, elem_id=f"save-{bias}")
+        files = gr.File(label="PNG, SVG", file_count="multiple", visible=False, elem_id=f"saved-{bias}")
     worker = live.worker
+    write.click(
+        worker.event(DOWNLOADS, lambda *given: gr.update(value=figures_of(*given), visible=True)),
+        [kept, controls, asked["language"]],
+        files,
+        show_progress="hidden",
+        api_visibility="private",
+    )
     listen(controls, "open")(
         worker.event(ANSWERS, measuring.open),
         inputs_kwargs={"kept": kept, "models": asked["models"], "asked": controls, "language": asked["language"]},
