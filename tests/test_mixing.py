@@ -221,8 +221,6 @@ def wrapped(inner: nn.Module) -> Model:
         state="random",
         inserted=None,
         inserted_state="random",
-        nbytes=0,
-        parameters=0,
         transform=None,
         lock=threading.RLock(),
     )

@@ -3,7 +3,10 @@
 /** @import { BoxesServer, DrawnBoxes } from "./wire" */
 import { make, need, whenNear } from "./dom.js";
 import { asking } from "./live.js";
-import { say, sayClass } from "./words.js";
+import { msg, say, sayClass } from "./words.js";
+
+const HIT = msg("{label} {score}, found");
+const MISSED = msg("{label} {score}, finds nothing");
 
 /** @param {number[]} edges */
 const place = ([left, top, right, bottom]) => `left:${100 * left}%;top:${100 * top}%;width:${100 * (right - left)}%;height:${100 * (bottom - top)}%`;
@@ -11,7 +14,7 @@ const place = ([left, top, right, bottom]) => `left:${100 * left}%;top:${100 * t
 /** @param {DrawnBoxes} drawn @param {number} at @param {DrawnBoxes["panels"][number]} panel */
 const figure = ({ scenes }, at, { name, colour, precision, scenes: own, problem }) => {
   const found = own[at];
-  const said = found ? found.boxes.map(({ label, score, found: hit }) => say(hit ? "{label} {score}, found" : "{label} {score}, finds nothing", { label: sayClass(label), score: score.toFixed(2) })) : [];
+  const said = found ? found.boxes.map(({ label, score, found: hit }) => say(hit ? HIT : MISSED, { label: sayClass(label), score: score.toFixed(2) })) : [];
   const told = [say(name), found ? say(found.said) : say(problem), ...said].join("; ");
   return make("figure", { style: `--block:${colour}` },
     make("figcaption", {}, make("strong", {}, make("span", { class: "mark", style: `background:${colour}` }), say(name)), make("span", { text: say(precision) })),

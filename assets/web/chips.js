@@ -35,7 +35,7 @@ export const chips = () => {
       const answered = isAnswered(row.data) ? row.data : null;
       const telling = isTold() && now.answer && !now.answer.identity;
       const top = answered?.predictions[1].top[0];
-      write(what, top ? sayClass(top.label) : say(answered ? "No answer" : "Failed"));
+      write(what, top ? sayClass(top.label) : (answered ? say("No answer") : say("Failed")));
       write(share, top ? percent(top.p) : "");
       chip.classList.toggle("lost", Boolean(telling && answered && stayed(answered.predictions) === false));
     });

@@ -58,7 +58,7 @@ const laboratory = (index, current, commit) => {
     }
     select.value = own[name];
     // A narrow select may cut its text.
-    select.title = `${say(TITLES[name])}: ${name === "block" ? `${called(own.block)} (${own.block})` : own[name]}`;
+    select.title = `${say(TITLES[name])}: ${name === "block" ? `${called(own.block)} (${own.block})` : say(own[name])}`;
   });
   return { element: make("div", { class: "laboratory" }, ...choices), show };
 };

@@ -12,7 +12,7 @@ from explorer.errors import ParameterError
 from explorer.lab import networks
 from explorer.messages import Message
 from explorer.models.model import Model
-from explorer.models.sizes import Size, nbytes_of
+from explorer.models.sizes import Size
 from explorer.models.spec import ModelSpec, WeightsState
 from explorer.models.stages import find_stages
 
@@ -65,8 +65,6 @@ def load(spec: ModelSpec, device: torch.device) -> Model:
         state=state,
         inserted=None,
         inserted_state=state,
-        nbytes=nbytes_of(module),
-        parameters=sum(parameter.numel() for parameter in module.parameters()),
         transform=create_transform(**data, mean=mean, std=std, normalize=False),
         detects=detects,
         label_source="" if detects else Message("classes of the procedural scenes"),

@@ -111,12 +111,12 @@ def table(findings: Sequence[Finding]) -> list[tuple[str, Mapping[Held, str]]]:
 
 def _effect(headline: FindingsColumn) -> str:
     if headline.before is not None:
-        return Message("{name}, points lost", name=headline.name)
+        return Message("{name}, points lost", name=Message(headline.name))
     if headline.null is None:
-        return Message("{name}, points above the control", name=headline.name)
+        return Message("{name}, points above the control", name=Message(headline.name))
     if headline.percent:
-        return Message("{name}, points above {null} %", name=headline.name, null=round(100 * headline.null))
-    return Message("{name}, above {null}", name=headline.name, null=round(headline.null))
+        return Message("{name}, points above {null} %", name=Message(headline.name), null=round(100 * headline.null))
+    return Message("{name}, above {null}", name=Message(headline.name), null=round(headline.null))
 
 
 def about(findings: Sequence[Finding]) -> list[str]:

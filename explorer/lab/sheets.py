@@ -27,7 +27,7 @@ _SHARE = Axis(Message("accuracy (share of scenes)"), low=0.0, high=1.0)
 def task(found: SetUp, blocks: Sequence[str]) -> Chart:
     """How well is the task learnt, on scenes as in training?"""
     named: dict[str, Key] = {
-        "all classes": WHOLE,
+        Message("all classes"): WHOLE,
         Message("one part"): grouped(Message("one part")),
         Message("arrangement of two"): grouped("arrangements"),
     }

@@ -157,8 +157,6 @@ def load(
         state=state,
         inserted=inserted,
         inserted_state=inserted_state,
-        nbytes=nbytes_of(module),
-        parameters=sum(parameter.numel() for parameter in module.parameters()),
         transform=create_transform(**data, normalize=False),
         head=head,
         label_source=called.source,

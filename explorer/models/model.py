@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from explorer.images import MAX_ASPECT
 from explorer.models.heads import Head
+from explorer.models.sizes import nbytes_of
 from explorer.models.spec import ModelSpec, WeightsState
 from explorer.models.stages import Stage
 
@@ -63,16 +64,18 @@ class Model:
     state: WeightsState
     inserted: str | None
     inserted_state: WeightsState
-    nbytes: int
-    parameters: int
     transform: Any = field(repr=False)
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     head: Head = Head()  # noqa: RUF009 - frozen
     label_source: str = ""
     notes: tuple[str, ...] = ()
     detects: bool = False
+    nbytes: int = field(init=False)
+    parameters: int = field(init=False)
 
     def __post_init__(self) -> None:
+        self.nbytes = nbytes_of(self.module)
+        self.parameters = sum(parameter.numel() for parameter in self.module.parameters())
         self._mean = torch.tensor(self.mean, device=self.device).view(1, -1, 1, 1)
         self._std = torch.tensor(self.std, device=self.device).view(1, -1, 1, 1)
 

@@ -60,7 +60,7 @@ def scores(result: ProbeResult) -> str:
 
 
 def _cell(score: Score) -> dict[str, Any]:
-    said = sentences(Message("n = {n}.", n=score.n), score.interval)
+    said = sentences(Message("n = {n}.", n=score.n), Message(score.interval))
     return {"text": show.number(score), "value": score.value, "title": said}
 
 

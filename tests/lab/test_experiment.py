@@ -82,8 +82,6 @@ def wrapped(module: nn.Module, spec: str = "lab/none", stages: bool = True) -> M
         state="lab",
         inserted=None,
         inserted_state="lab",
-        nbytes=0,
-        parameters=0,
         transform=None,
         lock=threading.RLock(),
     )

@@ -54,8 +54,6 @@ def wrapped(module: nn.Module, size: int = SIZE, labels: tuple[str, ...] = (), c
         state="random",
         inserted=None,
         inserted_state="random",
-        nbytes=0,
-        parameters=0,
         transform=lambda picture: torch.from_numpy(np.array(picture)).permute(2, 0, 1),
         lock=threading.RLock(),
     )
