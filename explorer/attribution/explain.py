@@ -148,13 +148,14 @@ def _pass(
     """One forward pass and at most one backward: output, maps, (B,) columns explained, explanation."""
     differentiates = method is not None and method.differentiates
     graph = method is not None and method.records_graph
-    with ExitStack() as stack:
-        stack.enter_context(torch.enable_grad() if differentiates else torch.no_grad())
-        records = maps or (method is not None and method.records)
-        recorder = stack.enter_context(recording(model, values=graph)) if records else None
-        watched = None if method is None else stack.enter_context(method.attached(model))
-        # Grad-CAM's graph begins at its layer; a method that follows attention needs it from the start.
-        output, scores = scores_of(model, x01.clone().requires_grad_() if graph else x01)
+    with torch.enable_grad() if differentiates else torch.no_grad():
+        # Hooks and interception end with the forward pass: what follows would only be slowed down by them.
+        with ExitStack() as stack:
+            records = maps or (method is not None and method.records)
+            recorder = stack.enter_context(recording(model, values=graph)) if records else None
+            watched = None if method is None else stack.enter_context(method.attached(model))
+            # Grad-CAM's graph begins at its layer; a method that follows attention needs it from the start.
+            output, scores = scores_of(model, x01.clone().requires_grad_() if graph else x01)
         columns = _columns(scores, target)
         placed = [] if recorder is None else recorder.placed()
         explanation = None
