@@ -182,14 +182,15 @@ def look(
         notes.append(Message(REFUSED, method=method, why=refused))
     chosen = None if refused else method
     batch = seen(model, image, transform)
-    result = answer(model, batch, target=target, method=chosen, progress=progress, **(parameters if chosen else {}))
+    given = parameters if chosen else {}
+    result = answer(model, batch, target=target, method=chosen, progress=progress, fetch=True, **given)
     if model.headless:
         notes.append(model.headless_reason)
     notes += model.notes
     if not result.maps:
         notes.append(Message(NO_MAP, why=layouts.why_none(model.module)))
     attribution = result.attributions[0] if result.attributions else None
-    return Side(batch[0].cpu(), prediction(model, result.logits[0]), tuple(result.maps), attribution, tuple(notes))
+    return Side(result.pictures[0], prediction(model, result.logits[0]), tuple(result.maps), attribution, tuple(notes))
 
 
 def compare(
