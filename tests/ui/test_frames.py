@@ -60,11 +60,21 @@ def test_the_policy_lets_all_of_the_page_through(visit: Visit):
     visit.idle()
     visit.page.get_by_role("tab", name="Laboratory").click()
     visit.page.get_by_role("button", name="All measurements").click()
-    visit.page.locator("#lab-plots .js-plotly-plot, .js-plotly-plot").first.wait_for()
+    visit.page.locator("#lab-panels .js-plotly-plot").first.wait_for()
     visit.page.get_by_role("tab", name="Blocks").click()
     visit.page.locator("#example canvas, #example svg").first.wait_for()
     visit.idle()
     assert visit.page.evaluate("violations") == []
+    assert visit.complaints == []
+
+
+def test_what_draws_figures_comes_when_somebody_goes_for_a_tab(visit: Visit):
+    ahead = visit.page.locator("#ahead .js-plotly-plot")
+    assert ahead.count() == 0
+    visit.page.get_by_role("tab", name="Biases").hover()
+    ahead.wait_for(state="attached")
+    assert not ahead.is_visible()
+    assert visit.page.evaluate("document.documentElement.dataset.tab") == "compare"
     assert visit.complaints == []
 
 
