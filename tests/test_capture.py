@@ -228,6 +228,36 @@ def test_hooks_go_when_the_pass_fails() -> None:
     assert capture(model, noise(model, 1))
 
 
+class Sometimes(nn.Module):
+    """Weighs its features by a softmax, of bright pictures alone."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * x.flatten(2).softmax(-1).view_as(x) if x.mean() > 0 else x
+
+
+def test_a_network_known_to_run_no_attention_is_not_watched_again() -> None:
+    model = load("random/mobilenetv2_050")
+    for step in range(2):
+        with recording(model) as recorder, torch.no_grad():
+            assert (hooks(model.module) == 0) == bool(step)
+            model.logits(noise(model, 1))
+        assert recorder.maps() == []
+
+
+def test_a_network_that_may_do_otherwise_with_another_picture_is_watched_always() -> None:
+    model = load("random/mobilenetv2_050")
+    model.module.bn1 = nn.Sequential(model.module.bn1, Sometimes())  # type: ignore[operator]
+    seen = []
+    for sign in (-1, 1):
+        model.module.bn1[0].weight.data.zero_()  # type: ignore[index, union-attr, operator]
+        model.module.bn1[0].bias.data.fill_(sign)  # type: ignore[index, union-attr, operator]
+        model.module.bn1[0].act = nn.Identity()  # type: ignore[index, union-attr]
+        with recording(model) as recorder, torch.no_grad():
+            model.logits(noise(model, 1))
+        seen.append(len(recorder.maps()))
+    assert seen == [0, 1]
+
+
 def test_large_inputs_hold_queries_and_keys_only() -> None:
     spec = ModelSpec("vit_small_patch16_224", "random", input_size=(1024, 1024), options=(("depth", 2),))
     maps = capture(load(spec), torch.rand(1, 3, 1024, 1024))
@@ -308,8 +338,9 @@ def test_masks_and_causal_attention_are_applied() -> None:
     watch = _Watch()
     outer = Outer()
     for path, module in outer.named_modules():
-        module.register_forward_pre_hook(watch.enter(path), with_kwargs=True)
-        module.register_forward_hook(watch.leave(path))
+        watch.paths[module] = path
+        module.register_forward_pre_hook(watch.enter, with_kwargs=True)
+        module.register_forward_hook(watch.leave)
     x = torch.randn(1, 2, 5, 4)
     with watch:
         outer(x)

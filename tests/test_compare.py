@@ -11,7 +11,7 @@ from PIL import Image
 
 from explorer.attention.watch import capture
 from explorer.attribution import METHODS, attribute
-from explorer.comparison.compare import compare, predict
+from explorer.comparison.compare import compare, predict, seen
 from explorer.errors import ParameterError
 from explorer.geometry import Point
 from explorer.models.loading import load
@@ -26,6 +26,17 @@ def picture() -> Image.Image:
     generator = torch.Generator().manual_seed(0)
     noise = torch.rand(3, 40, 50, generator=generator).mul(255).byte().permute(1, 2, 0).numpy()
     return Image.fromarray(noise).resize((300, 260), Image.Resampling.BICUBIC)
+
+
+def test_a_move_of_what_was_resized_before_is_the_move_of_the_picture(picture: Image.Image) -> None:
+    model = load("random/resnet18")
+    kept = seen(model, picture)
+    for move in (Transform(), Transform(dx=7), Transform(dx=2.5, zoom=0.7, angle=12, border="mean")):
+        assert torch.equal(seen(model, kept, move), seen(model, picture, move))
+    with pytest.raises(ParameterError, match=r"takes one picture \(1, 3, 224, 224\), got \(2, 3, 224, 224\)"):
+        seen(model, torch.cat([kept, kept]))
+    with pytest.raises(ParameterError, match=r"got \(1, 3, 64, 64\); give the picture itself"):
+        seen(model, torch.zeros(1, 3, 64, 64))
 
 
 def test_a_view_is_what_its_parts_say(picture: Image.Image) -> None:

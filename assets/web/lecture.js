@@ -5,6 +5,7 @@ import { hear } from "./bus.js";
 import { costChart } from "./cost-chart.js";
 import { childrenOf, make, need, svg, write } from "./dom.js";
 import * as lesson from "./lesson.js";
+import * as sight from "./sight.js";
 import { language, msg, say } from "./words.js";
 
 const root = document.documentElement;
@@ -132,7 +133,7 @@ const charts = (colours, letters, trigger) => {
       return;
     }
     const tall = root.dataset.lecture === "chart" && matchMedia("(min-width: 900px) and (min-height: 520px)").matches;
-    const height = tall ? Math.max(220, innerHeight - element.getBoundingClientRect().top - 14) : 340;
+    const height = tall ? Math.max(220, sight.bottom() - element.getBoundingClientRect().top - 14) : 340;
     const size = parseFloat(getComputedStyle(letters).fontSize) * 0.72;
     element.replaceChildren(costChart(cost, costs, colours, lesson.here().revealed, { width: element.clientWidth, height, size }));
   };

@@ -26,6 +26,7 @@ import { samples } from "./samples.js";
 import { scene } from "./scene.js";
 import { sheet } from "./sheet.js";
 import { looked } from "./shown.js";
+import * as sight from "./sight.js";
 import { stage } from "./stage.js";
 import * as takeaway from "./takeaway.js";
 import * as ways from "./ways.js";
@@ -91,6 +92,7 @@ const start = async (opening) => {
   const drawn = lay(opening, opening.ways.options.opens === "compare" && !link.asks("tab", "lecture"));
   live.begin(opening.masthead.options.build);
   takeaway.begin();
+  sight.begin();
   ways.begin(opening.ways.options);
   lesson.keep();
   chosen.begin({ first: opening.models.first, options: opening.models.options, out: handing("models") });

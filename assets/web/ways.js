@@ -101,9 +101,19 @@ export const begin = (options) => {
   });
 };
 
+/** Who goes for a tab will see figures: what draws them takes longer to come than a hand to press. */
+/** @param {Event} event */
+const near = ({ target }) => {
+  if (!(target instanceof Element && target.closest("[role=tab]"))) return;
+  for (const act of GOING) removeEventListener(act, near);
+  trigger?.("figures");
+};
+const GOING = ["pointerover", "focusin"];
+
 /** Gradio hears its parts from now on. */
 /** @param {Trigger} ways */
 export const heard = (ways) => {
   trigger = ways;
   for (const [event, data] of early.splice(0)) trigger(event, data);
+  for (const act of GOING) addEventListener(act, near, { passive: true });
 };

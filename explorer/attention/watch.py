@@ -15,7 +15,9 @@ import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import torch
 import torch.nn.functional as F
@@ -31,8 +33,23 @@ from explorer.messages import Message, listed
 if TYPE_CHECKING:
     from explorer.models.model import Model
 
-_SOFTMAX = (torch.softmax, F.softmax, Tensor.softmax)
-
+_SOFTMAX = frozenset({torch.softmax, F.softmax, Tensor.softmax})
+_WATCHED = _SOFTMAX | {F.scaled_dot_product_attention, F.multi_head_attention_forward, F.normalize}
+#: Where layers are defined of which none holds attention: a hook on each would only cost time.
+_PLAIN = (
+    "torch.nn.",
+    "timm.layers.activations",
+    "timm.layers.adaptive_avgmax_pool",
+    "timm.layers.blur_pool",
+    "timm.layers.conv",
+    "timm.layers.drop",
+    "timm.layers.layer_scale",
+    "timm.layers.linear",
+    "timm.layers.mlp",
+    "timm.layers.norm",
+    "timm.layers.patch_",
+    "timm.layers.pool",
+)
 
 _MULTI_HEAD = inspect.signature(F.multi_head_attention_forward)
 
@@ -64,12 +81,36 @@ def _owned(tensor: Tensor) -> Tensor:
 
 
 @dataclass(eq=False)
+class _Entered:
+    """A module call that has begun: what it was given is looked at only where attention runs inside it."""
+
+    path: str
+    module: nn.Module
+    given: tuple[Any, ...]
+
+    @cached_property
+    def frame(self) -> layouts.Frame:
+        shapes = tuple(tuple(value.shape) for value in self.given if isinstance(value, Tensor))
+        sizes = tuple(
+            tuple(value)
+            for value in self.given
+            if isinstance(value, (tuple, list, torch.Size))
+            and len(value) == 2
+            and all(isinstance(number, int) for number in value)
+        )
+        return layouts.Frame(self.path, self.module, shapes, sizes)
+
+
+@dataclass(eq=False)
 class _Watch(TorchFunctionMode):
     """Notes every attention operation and the modules it ran in."""
 
-    frames: list[layouts.Frame] = field(default_factory=list)
+    paths: dict[nn.Module, str] = field(default_factory=dict)
+    entered: list[_Entered] = field(default_factory=list)
     operations: list[layouts.Operation] = field(default_factory=list)
     keep_graph: bool = False
+    #: Whether the whole network has run.
+    passed: bool = False
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -77,20 +118,26 @@ class _Watch(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        kwargs = kwargs or {}
-        out = func(*args, **kwargs)
+        out = func(*args, **kwargs) if kwargs else func(*args)
+        # Every operation of the pass comes by here: all but a few have to be let through at once.
+        if func in _WATCHED:
+            self._watched(func, out, args, kwargs or {})
+        return out
+
+    def _watched(self, func: Callable[..., Any], out: Any, args: Any, kwargs: dict[str, Any]) -> None:
         if func is F.scaled_dot_product_attention:
             self._attention(out, *args, **kwargs)
         elif func is F.multi_head_attention_forward:
             self._multi_head(*args, **kwargs)
-        elif func is F.normalize and self.frames and isinstance(out, Tensor):
-            row, dim = layouts.row_of(self.frames[-1].module), kwargs.get("dim", args[2] if len(args) > 2 else 1)
+        elif func is F.normalize:
+            if not self.entered or not isinstance(out, Tensor):
+                return
+            row, dim = layouts.row_of(self.entered[-1].module), kwargs.get("dim", args[2] if len(args) > 2 else 1)
             if row is not None and row.normalised and dim == 1:
-                self._note(layouts.Operation("score", tuple(self.frames), weights=self._kept(out), dim=1))
-        elif func in _SOFTMAX and isinstance(out, Tensor) and out.is_floating_point():
+                self._note(layouts.Operation("score", self._frames(), weights=self._kept(out), dim=1))
+        elif isinstance(out, Tensor) and out.is_floating_point():
             dim = kwargs["dim"] if "dim" in kwargs else args[1] if len(args) > 1 else -1
-            self._note(layouts.Operation("softmax", tuple(self.frames), weights=self._kept(out), dim=int(dim)))
-        return out
+            self._note(layouts.Operation("softmax", self._frames(), weights=self._kept(out), dim=int(dim)))
 
     def _attention(
         self,
@@ -152,7 +199,7 @@ class _Watch(TorchFunctionMode):
         self._note(
             layouts.Operation(
                 "dot product",
-                tuple(self.frames),
+                self._frames(),
                 query=_owned(query),
                 key=_owned(key),
                 bias=bias,
@@ -167,34 +214,23 @@ class _Watch(TorchFunctionMode):
 
     def _note(self, operation: layouts.Operation) -> None:
         # A softmax of the network's outermost module (a head, a learnt sum of outputs) is no attention.
-        if len(self.frames) > 1:
+        if len(self.entered) > 1:
             self.operations.append(operation)
 
-    def enter(self, path: str) -> Callable[..., None]:
-        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            given = (*args, *kwargs.values())
-            shapes = tuple(tuple(value.shape) for value in given if isinstance(value, Tensor))
-            sizes = tuple(
-                tuple(value)
-                for value in given
-                if isinstance(value, (tuple, list, torch.Size))
-                and len(value) == 2
-                and all(isinstance(number, int) for number in value)
-            )
-            self.frames.append(layouts.Frame(path, module, shapes, sizes))
+    def _frames(self) -> tuple[layouts.Frame, ...]:
+        return tuple(one.frame for one in self.entered)
 
-        return hook
+    def enter(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.entered.append(_Entered(self.paths[module], module, (*args, *kwargs.values()) if kwargs else args))
 
-    def leave(self, path: str) -> Callable[..., None]:
-        def hook(module: nn.Module, args: Any, out: Any) -> None:  # noqa: ARG001 - signature of a forward hook
-            # A module that raised inside a caught exception leaves its frame behind: unwind to this one.
-            while self.frames and self.frames.pop().path != path:
-                pass
-
-        return hook
+    def leave(self, module: nn.Module, args: Any, out: Any) -> None:  # noqa: ARG002 - signature of a forward hook
+        # A module that raised inside a caught exception leaves its call behind: unwind to this one.
+        while self.entered and self.entered.pop().module is not module:
+            pass
+        self.passed |= not self.paths[module]
 
     def gate(self, module: nn.Module, args: Any, out: Tensor) -> None:  # noqa: ARG002 - signature of a forward hook
-        self._note(layouts.Operation("gate", tuple(self.frames), weights=self._kept(out)))
+        self._note(layouts.Operation("gate", self._frames(), weights=self._kept(out)))
 
 
 @dataclass(eq=False)
@@ -233,19 +269,33 @@ def recording(model: Model, values: bool = False) -> Iterator[Recorder]:
     """
     with model.lock, ExitStack() as stack:
         watch = _Watch(keep_graph=values)
+        if model.module in _WITHOUT:
+            yield Recorder(model, watch)
+            return
         for path, module in model.module.named_modules():
             row = layouts.row_of(module)
             for name in row.gates if row else ():
                 child = module.get_submodule(name)
                 stack.callback(child.register_forward_hook(watch.gate).remove)
-            # torch's own leaf layers hold no attention; a hook on each would only cost time.
-            if row is None and type(module).__module__.startswith("torch.nn"):
+            if row is None and type(module).__module__.startswith(_PLAIN):
                 continue
-            stack.callback(module.register_forward_pre_hook(watch.enter(path), with_kwargs=True).remove)
-            # Runs before hooks that were there already would see the frame gone: always last.
-            stack.callback(module.register_forward_hook(watch.leave(path)).remove)
+            watch.paths[module] = path
+            stack.callback(module.register_forward_pre_hook(watch.enter, with_kwargs=True).remove)
+            # Runs before hooks that were there already would see the call gone: always last.
+            stack.callback(module.register_forward_hook(watch.leave).remove)
         with watch:
             yield Recorder(model, watch)
+        if watch.passed and not watch.operations and _same_every_time(model.module):
+            _WITHOUT.add(model.module)
+
+
+#: Networks that are known to run no attention: watching a convolution network costs a tenth of its forward pass.
+_WITHOUT: WeakSet[nn.Module] = WeakSet()
+
+
+def _same_every_time(network: nn.Module) -> bool:
+    """Whether a network runs the same operations for every picture: torch's and timm's layers do, others may not."""
+    return all(type(module).__module__.startswith(("torch.nn.", "timm.")) for module in network.modules())
 
 
 def capture(model: Model, image: Any) -> list[AttentionMap]:

@@ -45,12 +45,14 @@ class Explanation:
         layer: dotted path of the module it was computed at, or None.
         delta: convergence delta per image, or None where the method has none.
         note: one sentence that belongs beside the map, or "".
+        noted: whether the note holds, () bool on the model's device, where only the numbers tell; None: it does.
     """
 
     values: Tensor
     layer: str | None = None
     delta: tuple[float, ...] | None = None
     note: str = ""
+    noted: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from explorer.attention import layouts
+from explorer.attention.layouts.weights import tensors_of, with_tensors
 from explorer.attention.maps import AttentionMap
 from explorer.attention.watch import recording
 from explorer.attribution.base import (
@@ -26,6 +27,7 @@ from explorer.attribution.result import Attribution
 from explorer.errors import MethodError, ParameterError
 from explorer.images import read_image
 from explorer.messages import Message
+from explorer.transfer import to_cpu
 
 if TYPE_CHECKING:
     from explorer.models.model import Model
@@ -36,14 +38,18 @@ class Answer:
     """One model's answer about a batch.
 
     Attributes:
-        logits: (B, classes) float32, on the model's device; pooled features (B, channels) of a model without a head.
+        logits: (B, classes) float32; pooled features (B, channels) of a model without a head.
         maps: attention maps of the batch in the order of the forward pass; empty where there are none.
         attributions: one for each image, or None where no method was asked for.
+        pictures: (B, 3, H, W) float32 in 0..1, what the model was given.
+
+    Tensors are on the model's device, or all on the CPU where that was asked for; attributions always are.
     """
 
     logits: Tensor
     maps: tuple[AttentionMap, ...]
     attributions: tuple[Attribution, ...] | None
+    pictures: Tensor
 
 
 def method_of(name: str, parameters: Mapping[str, Any]) -> Method:
@@ -60,6 +66,7 @@ def answer(
     maps: bool = True,
     method: str | None = "gradcam",
     progress: Progress | None = None,
+    fetch: bool = False,
     **parameters: Any,
 ) -> Answer:
     """What does the model answer, what does it attend to, and what is the answer based on?
@@ -76,6 +83,7 @@ def answer(
         maps: whether attention maps are wanted.
         method: name in METHODS, or None for no attribution.
         progress: told the share done, 0 to 1, between passes; what it raises ends the work.
+        fetch: whether everything is wanted on the CPU, in one transfer from the device.
         parameters: of the method.
 
     Raises:
@@ -103,10 +111,21 @@ def answer(
             with torch.enable_grad():
                 explanation = chosen.explain(model, x01.clone(), columns, tell)
         attributions = None
+        known: list[Tensor] = []
+        if explanation is not None:
+            noted = explanation.noted
+            known = [explanation.values.detach().float(), columns, *([] if noted is None else [noted])]
+        rest = [output, x01, *(tensor for one in seen for tensor in tensors_of(one.weights))] if fetch else []
+        brought = to_cpu([*known, *rest])
+        known, rest = brought[: len(known)], brought[len(known) :]
+        if fetch:
+            output, x01, *held = rest
+            tensors = iter(held)
+            seen = tuple(replace(one, weights=with_tensors(one.weights, tensors)) for one in seen)
         if method is not None and chosen is not None and explanation is not None:
-            attributions = _labelled(model, method, chosen, explanation, columns)
+            attributions = _labelled(model, method, chosen, explanation, known)
         tell(1.0)
-    return Answer(output, seen, attributions)
+    return Answer(output, seen, attributions, x01)
 
 
 def attribute(
@@ -148,13 +167,14 @@ def _pass(
     """One forward pass and at most one backward: output, maps, (B,) columns explained, explanation."""
     differentiates = method is not None and method.differentiates
     graph = method is not None and method.records_graph
-    with ExitStack() as stack:
-        stack.enter_context(torch.enable_grad() if differentiates else torch.no_grad())
-        records = maps or (method is not None and method.records)
-        recorder = stack.enter_context(recording(model, values=graph)) if records else None
-        watched = None if method is None else stack.enter_context(method.attached(model))
-        # Grad-CAM's graph begins at its layer; a method that follows attention needs it from the start.
-        output, scores = scores_of(model, x01.clone().requires_grad_() if graph else x01)
+    with torch.enable_grad() if differentiates else torch.no_grad():
+        # Hooks and interception end with the forward pass: what follows would only be slowed down by them.
+        with ExitStack() as stack:
+            records = maps or (method is not None and method.records)
+            recorder = stack.enter_context(recording(model, values=graph)) if records else None
+            watched = None if method is None else stack.enter_context(method.attached(model))
+            # Grad-CAM's graph begins at its layer; a method that follows attention needs it from the start.
+            output, scores = scores_of(model, x01.clone().requires_grad_() if graph else x01)
         columns = _columns(scores, target)
         placed = [] if recorder is None else recorder.placed()
         explanation = None
@@ -212,9 +232,11 @@ def _check(model: Model, x01: Tensor, target: int | Sequence[int] | None) -> Non
 
 
 def _labelled(
-    model: Model, name: str, method: Method, explanation: Explanation, columns: Tensor
+    model: Model, name: str, method: Method, explanation: Explanation, known: Sequence[Tensor]
 ) -> tuple[Attribution, ...]:
-    values = explanation.values.detach().float().cpu()
+    """An explanation with its labels; ``known`` on the CPU are its values, columns, and whether its note holds."""
+    values, columns, *noted = known
+    note = explanation.note if all(map(bool, noted)) else ""
     out = []
     for item, column in enumerate(columns.tolist()):
         out.append(
@@ -227,7 +249,7 @@ def _labelled(
                 unit=method.unit,
                 state=model.state,
                 parameters=asdict(method),
-                note=explanation.note,
+                note=note,
             )
         )
     return tuple(out)

@@ -158,8 +158,10 @@ class GradCam(PassMethod):
         (gradient,) = torch.autograd.grad(scores.sum(), leaf, allow_unused=True)
         with torch.no_grad():
             features = watched.stage.spatial(leaf.detach()).float()
-            if gradient is None or not gradient.any():
-                note = Message("no gradient of the target reaches this layer: the map is zero everywhere")
+            note = Message("no gradient of the target reaches this layer: the map is zero everywhere")
+            if gradient is None:
                 return Explanation(torch.zeros_like(features[:, 0]), watched.path, note=note)
             weights = watched.stage.spatial(gradient).float().mean((2, 3))
-            return Explanation(torch.einsum("bc,bchw->bhw", weights, features), watched.path)
+            values = torch.einsum("bc,bchw->bhw", weights, features)
+            # Whether it holds is not asked here, where that would wait for the device.
+            return Explanation(values, watched.path, note=note, noted=(gradient == 0).all())

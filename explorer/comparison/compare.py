@@ -63,11 +63,21 @@ def seen(model: Model, image: Any, transform: Transform = Transform()) -> Tensor
 
     Args:
         model: a live model.
-        image: a picture in any form that `read_image` takes, or a Scene, which is rendered at the model's input size.
+        image: a picture in any form that `read_image` takes; a Scene, which is rendered at the model's input size; or
+            (1, 3, H, W) in 0..1 at that size already, as this gives for a picture that is not moved. A picture is
+            brought to the model's input first and moved there, so that the moves of one picture can share it.
         transform: the move, in pixels of this model's input.
 
-    Returns (1, 3, H, W) float32 in 0..1, on the model's device.
+    Returns (1, 3, H, W) float32 in 0..1, on the model's device. Raises ParameterError for a tensor of another size, and
+    for a scene where the input is not square.
     """
+    if isinstance(image, Tensor) and image.ndim == 4:
+        if image.shape != (1, 3, *model.input_size):
+            raise ParameterError(
+                f"'{model.spec}' takes one picture (1, 3, {model.input_size[0]}, {model.input_size[1]}), "
+                f"got {tuple(image.shape)}; give the picture itself"
+            )
+        return transform.apply(image.to(model.device))
     if not isinstance(image, Scene):
         return transform.apply(model.preprocess(read_image(image).image))
     height, width = model.input_size
@@ -172,14 +182,15 @@ def look(
         notes.append(Message(REFUSED, method=method, why=refused))
     chosen = None if refused else method
     batch = seen(model, image, transform)
-    result = answer(model, batch, target=target, method=chosen, progress=progress, **(parameters if chosen else {}))
+    given = parameters if chosen else {}
+    result = answer(model, batch, target=target, method=chosen, progress=progress, fetch=True, **given)
     if model.headless:
         notes.append(model.headless_reason)
     notes += model.notes
     if not result.maps:
         notes.append(Message(NO_MAP, why=layouts.why_none(model.module)))
     attribution = result.attributions[0] if result.attributions else None
-    return Side(batch[0].cpu(), prediction(model, result.logits[0]), tuple(result.maps), attribution, tuple(notes))
+    return Side(result.pictures[0], prediction(model, result.logits[0]), tuple(result.maps), attribution, tuple(notes))
 
 
 def compare(
@@ -232,8 +243,9 @@ def compare(
     for model in models:
         rows_factor, columns_factor = model.input_size[0] / height, model.input_size[1] / width
         own = transform.scaled(columns_factor, rows_factor)
+        shown = picture if isinstance(picture, Scene) else seen(model, picture)
 
-        def side(move: Transform, target: int | None, model: Model = model) -> Side:
+        def side(move: Transform, target: int | None, model: Model = model, shown: Any = shown) -> Side:
             nonlocal done
             before = done
 
@@ -241,7 +253,7 @@ def compare(
                 if progress is not None:
                     progress((before + share) / (sides * len(models)))
 
-            found = look(model, picture, move, method, target, told, **parameters)
+            found = look(model, shown, move, method, target, told, **parameters)
             done += 1
             return found
 

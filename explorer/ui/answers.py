@@ -15,7 +15,7 @@ import gradio as gr
 import torch
 
 from explorer.cache import Bounded
-from explorer.comparison.compare import Side, look, target_of, view
+from explorer.comparison.compare import Side, look, seen, target_of, view
 from explorer.comparison.result import ModelView
 from explorer.errors import BusyError, ExplorerError, ModelError
 from explorer.geometry import Point
@@ -25,6 +25,7 @@ from explorer.models.model import Model
 from explorer.models.sizes import Limits
 from explorer.models.spec import HeadKind, ModelSpec
 from explorer.models.store import ModelStore
+from explorer.scenes import Scene
 from explorer.transforms import Transform
 from explorer.ui.controls import is_offered, parse_spec
 from explorer.ui.fitted import Files, split
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 
 #: Bytes of answers kept for all sessions together.
 ANSWERS_BYTES = 512 * 2**20
+#: Bytes of pictures kept as models are given them: a step of a drag moves what is kept, however large the file was.
+INPUTS_BYTES = 64 * 2**20
 #: The largest model that a visitor may ask for: some ten seconds a picture on two processor cores.
 LARGEST = Limits(multiply_adds=500 * 10**9)
 #: Forward passes at once. One uses every core already; more only make each slower.
@@ -70,6 +73,9 @@ class Answers:
     heads: Mapping[str, HeadKind] = field(default_factory=dict)
     models: ModelStore = field(default_factory=lambda: ModelStore(limits=LARGEST))
     sides: Bounded[Hashable, Side] = field(default_factory=lambda: Bounded(ANSWERS_BYTES, lambda side: side.nbytes))
+    inputs: Bounded[Hashable, torch.Tensor] = field(
+        default_factory=lambda: Bounded(INPUTS_BYTES, lambda shown: shown.numel() * shown.element_size())
+    )
     files: Files = field(default_factory=Files)
     own: Own = field(default_factory=Own)
     turn: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(COMPUTING))
@@ -185,10 +191,17 @@ class Answers:
             with self.turn_to_compute(), _threads(model):
                 chosen: dict[str, Any] = dict(request.view.parameters) if method else {}
                 return self._fitting(
-                    lambda: look(model, request.source, move, method, target, progress, **chosen), model.device
+                    lambda: look(model, self._shown(model, request), move, method, target, progress, **chosen),
+                    model.device,
                 )
 
         return self.sides.get(_name(model, request, move, method), make)
+
+    def _shown(self, model: Model, request: Request) -> torch.Tensor | Scene:
+        """A picture at the model's input size before it is moved; a scene is rendered anew at every step."""
+        if isinstance(request.source, Scene):
+            return request.source
+        return self.inputs.get((_loaded(model), request.picture), lambda: seen(model, request.source))
 
     def _fitting(self, make: Callable[[], Made], device: torch.device) -> Made:
         """Make something; where the memory does not suffice, forget all that is kept and try once more.
@@ -218,6 +231,7 @@ class Answers:
     def _forget(self, device: torch.device) -> None:
         log.warning("out of memory on %s; all that was kept is forgotten", device)
         self.sides.clear()
+        self.inputs.clear()
         self.models.clear()
         gc.collect()
         if device.type in ("cuda", "mps"):
@@ -262,9 +276,16 @@ def _threads(model: Model) -> Iterator[None]:
 
 
 def _name(model: Model, request: Request, move: Transform, method: str | None) -> Hashable:
-    """What an answer depends on; the class explained follows from these, as the page asks for no other.
+    """What an answer depends on; the class explained follows from these, as the page asks for no other."""
+    return (
+        _loaded(model),
+        request.picture,
+        move,
+        method,
+        tuple(sorted(request.view.parameters.items())) if method else (),
+    )
 
-    Two loads of one spec are told apart by device and bytes; weights of one spec never change.
-    """
-    loaded = (repr(model.spec), str(model.device), model.nbytes)
-    return (loaded, request.picture, move, method, tuple(sorted(request.view.parameters.items())) if method else ())
+
+def _loaded(model: Model) -> Hashable:
+    """Tells a live model from others: two loads of one spec by device and bytes; weights of one spec never change."""
+    return (repr(model.spec), str(model.device), model.nbytes)

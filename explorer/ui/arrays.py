@@ -6,9 +6,10 @@ float16 keeps 11 bits: more than a colour or three printed digits can show.
 from __future__ import annotations
 
 import base64
+from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor
 from explorer.attention.layouts.weights import DotProduct
 from explorer.attention.maps import AttentionMap, Weights
 from explorer.attention.sinks import Sinks, sinks
+from explorer.cache import Bounded
 from explorer.comparison.compare import Pair
 from explorer.comparison.result import ModelView
 from explorer.geometry import Point
@@ -77,9 +79,21 @@ def queries_of(one: AttentionMap, view: ModelView, blob: Blob, mean: bool) -> di
     return found
 
 
+#: Bytes of rows kept for all sessions together, and the rows with what lies on prefix tokens, of weights by reference.
+_ROWS_BYTES = 16 * 2**20
+_ROWS: Bounded[Hashable, tuple[Tensor, Tensor]] = Bounded(
+    _ROWS_BYTES, lambda found: sum(one.numel() * one.element_size() for one in found)
+)
+
+
 def _one_row(one: AttentionMap, query: Point | str | None, item: int, blob: Blob, mean: bool) -> dict[str, Any] | None:
+    pair = one.weights
+    weights, item = ((pair.before, pair.after)[item], 0) if isinstance(pair, Pair) else (pair, item)
     try:
-        rows, prefix = one.split(query, item)
+        # At every step of a drag the rows of the picture before it moved are asked for again.
+        rows, prefix = _ROWS.get(
+            (ref(weights), one.layer, query, item), lambda: replace(one, weights=weights).split(query, item)
+        )
     except ValueError:  # a layout may have no query at this place (padding, a token that was dropped)
         return None
     entry = blob.add(rows.mean(0, keepdim=True) if mean else rows)

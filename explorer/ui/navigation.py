@@ -66,13 +66,14 @@ def draw(
         opens: the tab that is open at first.
         opening: takes what the first view is drawn from.
 
-    Returns the part that triggers "tab", "bias", "block" and "fold", each with a name, and "language".
+    Returns the part that triggers "tab", "bias", "block" and "fold", each with a name, "language", and "figures" when
+    somebody goes for a tab.
     """
     inner, each = biases
     ways = part(
         "ways",
         elem_id="ways",
-        events=("tab", "bias", "block", "fold", "language"),
+        events=("tab", "bias", "block", "fold", "language", "figures"),
         options={
             "tabs": list(TABS),
             "opens": opens,
@@ -82,6 +83,14 @@ def draw(
         },
         opening=opening,
     )
+
+    # What draws gradio's figures is megabytes, brought with the first one: an empty one comes early, out of sight.
+    ahead = gr.Plot(show_label=False, visible=False, elem_id="ahead")
+
+    def bring() -> Any:
+        from plotly.graph_objects import Figure
+
+        return gr.update(value=Figure(), visible=True)
 
     def open_tab(event: gr.EventData) -> Any:
         return gr.Tabs(selected=event.name) if event.name in TABS else gr.skip()
@@ -100,6 +109,7 @@ def draw(
 
     at_once: dict[str, Any] = {"queue": False, "show_progress": "hidden", **_QUIET}
     listen(ways, "tab")(open_tab, None, tabs, **at_once)
+    listen(ways, "figures")(bring, None, ahead, **at_once)
     listen(ways, "bias")(open_bias, None, inner, **at_once)
     listen(ways, "block")(choose_block, None, block, **at_once)
     if folds:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import threading
@@ -278,6 +279,8 @@ def serve(
     """
     give_back()
     remove_when_ended()
+    # All that is imported stays: looking through it for what may go, a third of a second, would hold up every answer.
+    gc.freeze()
     hosts = Hosts(host, allow_hosts)
     page = build(models, hosts.loopback, device, True, lessons, hosts.loopback or allow_hub_token, heads)
     return page.launch(

@@ -18,15 +18,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
+from weakref import WeakKeyDictionary
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from explorer.attention.dependence import opening_map
-from explorer.attention.maps import AttentionMap
+from explorer.attention.maps import AttentionMap, Weights
 from explorer.attention.mass import by_area
-from explorer.comparison.compare import NO_MAP, REFUSED
+from explorer.comparison.compare import NO_MAP, REFUSED, Pair
 from explorer.comparison.result import ModelView, Prediction
 from explorer.figures.looks import colours_of
 from explorer.geometry import Point
@@ -188,12 +189,25 @@ def _is(note: str, which: str) -> TypeGuard[Message]:
 
 
 def looked_at(asked: View, index: int, view: ModelView) -> int | None:
-    """The number of the map that is looked at: where none was said, one in which the query matters."""
+    """The number of the map that is looked at: where none was said, one in which the query matters.
+
+    The picture before its move decides, so that no step of a drag opens another, or has to look for it.
+    """
     layer = asked.layers.get(index)
     if not view.maps:
         return None
     numbers = [number for number, one in enumerate(view.maps) if layer in (number, one.layer)]
-    return numbers[0] if numbers else opening_map(view.maps, view.maps[0].weights.shape[0] - 1)
+    if numbers:
+        return numbers[0]
+    weights = view.maps[0].weights
+    first = weights.before if isinstance(weights, Pair) else weights
+    if first not in _OPENS:
+        _OPENS[first] = opening_map(view.maps)
+    return _OPENS[first]
+
+
+#: The first map's weights of the pictures that are alive -> the map that opens.
+_OPENS: WeakKeyDictionary[Weights, int | None] = WeakKeyDictionary()
 
 
 def _move(transform: Transform, frame: tuple[int, int]) -> dict[str, Any]:

@@ -199,7 +199,7 @@ def test_mass_of_known_maps(values: str, ratio: float | None, monkeypatch: pytes
         mask = masks[next(given)].float()
         # Negative values have no mass.
         drawn = {"even": torch.ones(48, 48), "on": 2 * mask - 1, "off": 1 - 2 * mask}[values]
-        return Answer(torch.zeros(1, 12), (), (Attribution(drawn, method, ""),))
+        return Answer(torch.zeros(1, 12), (), (Attribution(drawn, method, ""),), torch.zeros(1, 3, 64, 64))
 
     monkeypatch.setattr(context, "answer", known)
     result = probe("context", "lab/none", 12, device="cpu", method="saliency")

@@ -14,20 +14,36 @@ SIGN = "a-token-of-this-visitor"
 #: A page of somebody else's that shows ours in a frame and keeps what it is told.
 PARENT = """<!doctype html><title>parent</title><script>
 window.said = [];
-addEventListener("message", ({ origin, data }) => { if (data && "hash" in data) said.push({ origin, ...data }); });
-</script><iframe src="ADDRESS" style="width: 1400px; height: 860px"></iframe>"""
+addEventListener("message", ({{ origin, data }}) => {{
+  if (data && "hash" in data) said.push({{ origin, ...data }});
+}});
+</script><style>body {{ margin: 0; padding: {above}px 0 400px }} iframe {{ border: 0; display: block }}</style>
+<iframe src="{address}" style="width: {width}px; height: {height}px"></iframe>"""
+#: Height of a frame that a hub makes as high as the page in it, px, and of what the hub has above it.
+TALL, ABOVE = 2600, 60
 
 
-def framed(chromium: Any, origin: str, address: str) -> tuple[Any, list[str]]:
-    """A page of an origin, which has our page in a frame; and what the browser complained about."""
+def framed(
+    chromium: Any, origin: str, address: str, size: tuple[int, int] = (1440, 900), height: int = 860, above: int = 0
+) -> tuple[Any, list[str]]:
+    """A page of an origin, which has our page in a frame; and what the browser complained about.
+
+    Args:
+        chromium: the browser.
+        origin: of the page of somebody else's.
+        address: of ours.
+        size: (width, height) of the window, px.
+        height: of the frame, px.
+        above: what the page has above the frame, px.
+    """
     # A browser asks its user first whether a page from afar may show one of this machine.
-    page = chromium.new_page(viewport={"width": 1440, "height": 900}, permissions=["local-network-access"])
+    window = {"width": size[0], "height": size[1]}
+    page = chromium.new_page(viewport=window, permissions=["local-network-access"])
     page.set_default_timeout(SLOW)
     complaints: list[str] = []
     page.on("console", lambda line: complaints.append(line.text) if line.type == "error" else None)
-    page.route(f"{origin}/**", lambda route: route.fulfill(
-        content_type="text/html", body=PARENT.replace("ADDRESS", address)
-    ))  # fmt: skip
+    body = PARENT.format(address=address, width=size[0] - 40, height=height, above=above)
+    page.route(f"{origin}/**", lambda route: route.fulfill(content_type="text/html", body=body))
     page.goto(f"{origin}/spaces/me/explorer")
     return page, complaints
 
@@ -44,11 +60,21 @@ def test_the_policy_lets_all_of_the_page_through(visit: Visit):
     visit.idle()
     visit.page.get_by_role("tab", name="Laboratory").click()
     visit.page.get_by_role("button", name="All measurements").click()
-    visit.page.locator("#lab-plots .js-plotly-plot, .js-plotly-plot").first.wait_for()
+    visit.page.locator("#lab-panels .js-plotly-plot").first.wait_for()
     visit.page.get_by_role("tab", name="Blocks").click()
     visit.page.locator("#example canvas, #example svg").first.wait_for()
     visit.idle()
     assert visit.page.evaluate("violations") == []
+    assert visit.complaints == []
+
+
+def test_what_draws_figures_comes_when_somebody_goes_for_a_tab(visit: Visit):
+    ahead = visit.page.locator("#ahead .js-plotly-plot")
+    assert ahead.count() == 0
+    visit.page.get_by_role("tab", name="Biases").hover()
+    ahead.wait_for(state="attached")
+    assert not ahead.is_visible()
+    assert visit.page.evaluate("document.documentElement.dataset.tab") == "compare"
     assert visit.complaints == []
 
 
@@ -81,6 +107,30 @@ def test_in_a_frame_of_hugging_face_the_address_that_is_seen_is_the_view(chromiu
     # The frame's own address keeps what its host needs for a reload.
     assert f"__sign={SIGN}" in inner.evaluate("location.search")
     assert [one for one in complaints if "Content Security Policy" in one or "postMessage" in one] == []
+    page.close()
+
+
+@pytest.mark.parametrize("scrolled", [250, 450])
+def test_in_a_frame_higher_than_its_window_the_bench_stays_in_sight_and_a_step_fits(
+    chromium: Any, server: str, scrolled: int
+):
+    page, _ = framed(chromium, "https://huggingface.co", server, (950, 720), TALL, ABOVE)  # narrow: long answers
+    page.frame_locator("iframe").locator("#stage article.model").first.wait_for()
+    inner = page.frames[1]
+    inner.wait_for_function("window.explorer")
+    for tab, what in (("Compare", "#bench"), ("Lecture", "main.contain > .column")):
+        page.frame_locator("iframe").get_by_role("tab", name=tab).click()
+        inner.wait_for_function("(tab) => document.documentElement.dataset.tab === tab", arg=tab.lower())
+        page.evaluate("(to) => scrollTo(0, to)", scrolled)
+        # What of the frame is in the window, from its own upper edge.
+        seen = [max(0, scrolled - ABOVE), scrolled - ABOVE + 720]
+        inner.wait_for_function(
+            """([what, from, to]) => {
+                const at = document.querySelector(what).getBoundingClientRect();
+                return at.height > 300 && at.top >= from - 1 && at.bottom <= to + 1;
+            }""",
+            arg=[what, *seen],
+        )
     page.close()
 
 

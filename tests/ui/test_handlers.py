@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from explorer.comparison.compare import compare, look
+from explorer.comparison.compare import compare, look, seen
 from explorer.errors import ParameterError
 from explorer.geometry import Point
 from explorer.images import read_image, samples
@@ -356,6 +356,27 @@ def test_a_drag_asks_the_unmoved_picture_once(monkeypatch):
     for step in (0, 4, 8, 4):
         mine.answer([CNN], {"dx": step})
     assert asked == [(CNN, "not moved"), (CNN, "4 px right; border zero"), (CNN, "8 px right; border zero")]
+
+
+def test_a_drag_resizes_its_picture_once(monkeypatch):
+    resized = []
+
+    def counted(model, image, *rest):
+        resized.append(str(model.spec))
+        return seen(model, image, *rest)
+
+    monkeypatch.setattr(shared, "seen", counted)
+    mine = Handlers(Answers(folders=False))
+    texts = [Unpacked(mine.answer([CNN, VIT], {"dx": step / 2, "zoom": 1.1})) for step in range(3)]
+    assert resized == [CNN, VIT]
+    picture = pick(FIRST).image
+    expected = compare([mine.answers.model(CNN)], picture, Transform(dx=1.0, zoom=1.1)).rows[0]
+    got = texts[2].data["rows"][0]["predictions"]
+    for side, prediction in zip(got, expected.predictions):
+        assert [(one["index"], one["p"]) for one in side["top"]] == [
+            (one.index, one.probability) for one in prediction.top
+        ]
+    assert 0 < mine.answers.inputs.nbytes <= mine.answers.inputs.max_bytes
 
 
 def test_answers_keep_no_graph(handlers):

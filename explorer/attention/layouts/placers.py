@@ -94,8 +94,8 @@ def tokens(call: Call, order: str | None = None, note: str = "", prefix_name: st
         if query_grid[0] > grid[0]
         else Message("pooled queries")
     )
-    layout = Layout(name, grid, key_index, query_grid, with_prefix(query_grid, prefix), names)
-    return [Placed(weights, layout, note=note)]
+    query_index = key_index if query_grid == grid else with_prefix(query_grid, prefix)
+    return [Placed(weights, Layout(name, grid, key_index, query_grid, query_index, names), note=note)]
 
 
 def whole_map(call: Call) -> list[Placed]:

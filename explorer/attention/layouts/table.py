@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 
 from torch import nn
 
@@ -164,15 +164,20 @@ TABLE: dict[str, Placing] = {
 
 def row_of(module: nn.Module) -> Placing | None:
     """The table's row for a module, by its class or the first of its bases that has one."""
-    for base in type(module).__mro__:
-        row = TABLE.get(f"{base.__module__.rsplit('.', 1)[-1]}.{base.__name__}")
-        if row is not None:
-            return row
+    row = _row_of(type(module).__mro__)
+    if row is not None:
+        return row
     if isinstance(module, Block) and module.kind is not None:
         inner = (child for child in module.modules() if child is not module)
         if all(row_of(child) is None for child in inner):
             return replace(KINDS_OF_BLOCKS[module.kind], gates=module.gates)
     return None
+
+
+@cache
+def _row_of(classes: tuple[type, ...]) -> Row | None:
+    rows = (TABLE.get(f"{base.__module__.rsplit('.', 1)[-1]}.{base.__name__}") for base in classes)
+    return next((row for row in rows if row is not None), None)
 
 
 def layouts_of(module: nn.Module) -> tuple[str, ...]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, is_dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -154,3 +157,27 @@ class Spread:
 
     def block(self, item: int, group: int, start: int, stop: int) -> Tensor:
         return self.inner.block(item, group, start, stop).repeat_interleave(self.run, -1) / self.run
+
+
+def tensors_of(weights: Weights) -> list[Tensor]:
+    """The tensors that weights hold, those of weights inside them too, in a fixed order."""
+    found: list[Tensor] = []
+    for value in (getattr(weights, one.name) for one in _fields(weights)):
+        found += [value] if isinstance(value, Tensor) else tensors_of(value) if _fields(value) else []
+    return found
+
+
+def with_tensors(weights: Weights, tensors: Iterator[Tensor]) -> Weights:
+    """The same weights held in other tensors, taken in the order of `tensors_of`."""
+    changed: dict[str, Any] = {}
+    for one in _fields(weights):
+        value = getattr(weights, one.name)
+        if isinstance(value, Tensor):
+            changed[one.name] = next(tensors)
+        elif _fields(value):
+            changed[one.name] = with_tensors(value, tensors)
+    return dataclasses.replace(weights, **changed) if changed else weights  # type: ignore[type-var]
+
+
+def _fields(value: Any) -> Sequence[Any]:
+    return dataclasses.fields(value) if is_dataclass(value) else ()
