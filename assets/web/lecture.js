@@ -5,6 +5,7 @@ import { hear } from "./bus.js";
 import { costChart, svg } from "./cost-chart.js";
 import { childrenOf, make, need, write } from "./dom.js";
 import * as lesson from "./lesson.js";
+import { countsOf, follow, toggle, voting } from "./vote.js";
 import { language, msg, say } from "./words.js";
 
 const root = document.documentElement;
@@ -20,8 +21,8 @@ const sign = (path, fill = "none") => {
 const button = (label, title, keys, onclick, name) => make("button", { type: "button", class: name, text: say(label), title: `${say(title)} (${keys})`, "aria-keyshortcuts": keys, onclick });
 
 /** The line of buttons: {element, show()}. */
-/** @param {Lesson[]} lessons */
-const buttons = (lessons) => {
+/** @param {Lesson[]} lessons @param {HTMLElement | undefined} vote */
+const buttons = (lessons, vote) => {
   const menu = make("select", { "aria-label": say("Lesson"), onchange: () => { lesson.openLesson(Number(menu.value)); menu.blur(); } },
     ...lessons.map(({ title }, at) => make("option", { value: at, text: title })));
   const progress = make("span", { class: "progress", role: "status" });
@@ -37,7 +38,7 @@ const buttons = (lessons) => {
   const named = { [msg("Back")]: previous, [msg("Next")]: next, [msg("Light or dark")]: dark, [msg("Full screen")]: full };
   for (const [name, one] of Object.entries(named)) one.setAttribute("aria-label", say(name));
   return {
-    element: make("div", { class: "bar" }, menu, progress, title, previous, uncover, next, tried, dark, full),
+    element: make("div", { class: "bar" }, menu, progress, title, previous, uncover, next, vote, tried, dark, full),
     show: () => {
       const { lesson: at, step: number, revealed } = lesson.here();
       const count = lessons[at].steps.length;
@@ -59,10 +60,14 @@ const bets = () => {
   let taken = 0;
   const marks = () => {
     const { revealed } = lesson.here();
+    const counts = revealed ? countsOf(lesson.here()) : null;
+    const all = counts ? counts.reduce((sum, one) => sum + one, 0) : 0;
     childrenOf(element, HTMLButtonElement).forEach((one, at) => {
       one.setAttribute("aria-pressed", String(taken === at + 1));
       one.classList.toggle("right", revealed && lesson.step().right === at + 1);
       one.disabled = revealed;
+      one.querySelector(".bets")?.remove();
+      if (counts && all) one.append(make("span", { class: "bets", style: `--share: ${counts[at] / all}`, text: say("{count} of {all}", { count: counts[at], all }) }));
     });
   };
   const bet = (/** @type {number} */ number) => {
@@ -155,14 +160,15 @@ const fetched = async (files) => {
 /** @param {HTMLElement} element @param {Pick<Handles<unknown, LectureOptions>, "options" | "trigger" | "props" | "watch">} handles */
 export const lecture = async (element, { options, trigger, props, watch }) => {
   const panel = need(element, ".part");
-  const { files, colours } = options;
+  const { files, colours, vote } = options;
   const lessons = await fetched(files).catch(() => null);
   if (!lessons) {
     panel.append(make("p", { class: "wait", text: say("The lessons could not be fetched. Load the page again when the server can be reached.") }));
     return;
   }
-  const line = buttons(lessons);
   const choices = bets();
+  const votes = vote ? voting(() => choices.show(false)) : null;
+  const line = buttons(lessons, votes?.button);
   const formula = formulas(lessons);
   const done = make("span", { class: "done" });
   const question = make("p", { class: "question" });
@@ -172,8 +178,9 @@ export const lecture = async (element, { options, trigger, props, watch }) => {
   const sources = make("p", { class: "sources", translate: "no" });
   const answer = make("div", { class: "answer", "aria-live": "polite" }, make("div", { class: "said" }, explanation, sources), formula.element);
   const problem = make("p", { class: "problem", role: "alert", hidden: true });
-  panel.replaceChildren(line.element, make("div", { class: "line" }, done), question, choices.element,
+  panel.replaceChildren(line.element, make("div", { class: "line" }, done), question, make("div", { class: "betting" }, choices.element, votes?.strip),
     make("div", { class: "slot" }, waiting, answer), problem, chart.element);
+  if (votes) document.body.append(votes.card);
   // Who clicks goes on with the keys: Enter reveals, whatever was clicked last.
   panel.addEventListener("click", (event) => { if (event.detail > 0 && document.activeElement instanceof HTMLButtonElement) document.activeElement.blur(); });
   root.style.setProperty("--predict", JSON.stringify(say("Predict first")));
@@ -197,6 +204,7 @@ export const lecture = async (element, { options, trigger, props, watch }) => {
     problem.hidden = !problem.textContent;
     formula.show();
     chart.show();
+    follow();
   };
   // The head of the page, which tells such things elsewhere, is not shown here.
   hear("notice", (words) => {
@@ -212,5 +220,5 @@ export const lecture = async (element, { options, trigger, props, watch }) => {
   const again = () => { cancelAnimationFrame(resized); resized = requestAnimationFrame(() => { if (lesson.isInside()) { chart.show(); formula.fit(); } }); };
   new ResizeObserver(again).observe(panel);
   addEventListener("resize", again);
-  lesson.begin(lessons, { update, bet: choices.bet });
+  lesson.begin(lessons, { update, bet: choices.bet, vote: vote ? toggle : () => {} });
 };

@@ -34,6 +34,7 @@ let fresh = false;
 let update = () => {};
 /** @type {(number: number) => void} */
 let bet = () => {};
+let vote = () => {};
 
 /** {lesson, step, revealed}, counted from 0. */
 export const here = () => place;
@@ -211,7 +212,7 @@ export const fullscreen = () => { if (document.fullscreenElement) document.exitF
 /** @type {Record<string, (() => void) | undefined>} */
 const KEYS = {
   ArrowRight: forward, PageDown: forward, " ": forward, ArrowLeft: backward, PageUp: backward,
-  Enter: reveal, r: reveal, t: tryIt, f: fullscreen, d: theme,
+  Enter: reveal, r: reveal, t: tryIt, f: fullscreen, d: theme, v: () => vote(),
 };
 /** Whether a key belongs to what has the focus. */
 /** @param {Element} target @param {string} key */
@@ -252,11 +253,11 @@ export const keep = () => {
   });
 };
 
-/** Begin with the lessons; `panel` {update(problems), bet(number)} shows where we are. */
-/** @param {Lesson[]} all @param {{update: typeof update, bet: typeof bet}} panel */
+/** Begin with the lessons; `panel` {update(problems), bet(number), vote()} shows where we are. */
+/** @param {Lesson[]} all @param {{update: typeof update, bet: typeof bet, vote: typeof vote}} panel */
 export const begin = (all, panel) => {
   lessons = all;
-  ({ update, bet } = panel);
+  ({ update, bet, vote } = panel);
   back.textContent = say("← Back to the lecture");
   document.body.append(make("div", { class: "part back" }, back));
   hear("answered", chooseLast);

@@ -383,6 +383,13 @@ export type Step = StepFields & (
 );
 export interface Lesson { name: string; title: string; steps: Step[] }
 /** files: language -> name of the file of the lessons in it */
-export interface LectureOptions { files: Record<string, string>; colours: Record<string, string> }
+export interface LectureOptions { files: Record<string, string>; colours: Record<string, string>; vote: boolean }
+/** explorer/ui/vote.py: what a phone shows; number 0 where nothing is asked, own 0 before a bet, from 1 */
+export interface PhoneShown { number: number; question: string; choices: string[]; own: number; said: string }
+/** What the lecturer's page is told: of an opened vote; of a question; of its end; or why it was refused. */
+export interface VoteRoom { room: string; key: string; address: string; code: string }
+export interface VoteCount { votes: number }
+export interface VoteCounts { counts: number[] }
+export interface VoteRefused { problem: Text; said: string }
 /** Positions, multiply-adds and ms of each point. */
 export interface BlockCosts { points: [number, number, number][]; channels: number; order: number }

@@ -21,7 +21,12 @@ from explorer.ui.worker import MEASUREMENTS, Worker
 
 
 def draw(
-    worker: Worker, answers: Answers, lessons: Sequence[Lesson], files: Mapping[str, str], language: gr.Textbox
+    worker: Worker,
+    answers: Answers,
+    lessons: Sequence[Lesson],
+    files: Mapping[str, str],
+    language: gr.Textbox,
+    vote: bool = False,
 ) -> None:
     """Lay the tab out.
 
@@ -31,6 +36,7 @@ def draw(
         lessons: in the order of the menu.
         files: language -> name of the file of `served` that the browser gets them from.
         language: holds the page's language.
+        vote: whether a class may bet by phone.
     """
     blocks = charted(lessons)
     lecture = part(
@@ -42,6 +48,7 @@ def draw(
         options={
             "files": dict(files),
             "colours": {name: look_of(name).colour for name in blocks},
+            "vote": vote,
         },
     )
     # Formulas are set once, unseen, and moved to where they belong in the browser.
