@@ -5,10 +5,16 @@ import { hear } from "./bus.js";
 import { costChart, svg } from "./cost-chart.js";
 import { childrenOf, make, need, write } from "./dom.js";
 import * as lesson from "./lesson.js";
+import { presenter } from "./presenting.js";
+import { predicted, summary } from "./summary.js";
 import { countsOf, follow, toggle, voting } from "./vote.js";
 import { language, msg, say } from "./words.js";
 
 const root = document.documentElement;
+//: In the menu, the lessons that fill a lecture.
+const COURSE = "course";
+//: Three bars, and a screen on a foot.
+const [VOTE, WINDOW] = ["M3 14V9M8 14V2M13 14V6", "M2 3h12v8H2zM5 14h6M8 11v3"];
 
 /** @param {string} path @param {string} fill */
 const sign = (path, fill = "none") => {
@@ -21,10 +27,12 @@ const sign = (path, fill = "none") => {
 const button = (label, title, keys, onclick, name) => make("button", { type: "button", class: name, text: say(label), title: `${say(title)} (${keys})`, "aria-keyshortcuts": keys, onclick });
 
 /** The line of buttons: {element, show()}. */
-/** @param {Lesson[]} lessons @param {HTMLElement | undefined} vote */
-const buttons = (lessons, vote) => {
-  const menu = make("select", { "aria-label": say("Lesson"), onchange: () => { lesson.openLesson(Number(menu.value)); menu.blur(); } },
-    ...lessons.map(({ title }, at) => make("option", { value: at, text: title })));
+/** @param {Lesson[]} lessons @param {LectureOptions["course"]} course @param {(HTMLElement | undefined)[]} further buttons */
+const buttons = (lessons, course, ...further) => {
+  const open = () => { if (menu.value === COURSE) lesson.openCourse(); else lesson.openLesson(Number(menu.value)); menu.blur(); };
+  const menu = make("select", { "aria-label": say("Lesson"), onchange: open },
+    ...lessons.map(({ title }, at) => make("option", { value: at, text: title })),
+    make("option", { value: COURSE, text: say("Course: {count} lessons, {minutes} minutes", { count: course.lessons.length, minutes: course.minutes }) }));
   const progress = make("span", { class: "progress", role: "status" });
   const title = make("h2", { class: "step" });
   const previous = button("←", msg("Take the reveal back, then the step before"), "ArrowLeft", lesson.backward, "turn");
@@ -38,18 +46,19 @@ const buttons = (lessons, vote) => {
   const named = { [msg("Back")]: previous, [msg("Next")]: next, [msg("Light or dark")]: dark, [msg("Full screen")]: full };
   for (const [name, one] of Object.entries(named)) one.setAttribute("aria-label", say(name));
   return {
-    element: make("div", { class: "bar" }, menu, progress, title, previous, uncover, next, vote, tried, dark, full),
+    element: make("div", { class: "bar" }, menu, progress, title, previous, uncover, next, ...further, tried, dark, full),
     show: () => {
       const { lesson: at, step: number, revealed } = lesson.here();
       const count = lessons[at].steps.length;
-      menu.value = String(at);
-      write(progress, say("{number} of {count}", { number: number + 1, count }));
+      menu.value = lesson.here().course && !number && !revealed ? COURSE : String(at);
+      write(progress, lesson.isSummary() ? "" : say("{number} of {count}", { number: number + 1, count }));
       write(title, lesson.step().title);
       uncover.disabled = revealed;
-      tried.hidden = Boolean(lesson.step().cost);
+      tried.hidden = !lesson.step().after;
+      uncover.hidden = lesson.isSummary();
       tried.disabled = !revealed;
       previous.disabled = !revealed && !at && !number;
-      next.disabled = revealed && at === lessons.length - 1 && number === count - 1;
+      next.disabled = lesson.isOver();
     },
   };
 };
@@ -73,6 +82,7 @@ const bets = () => {
   const bet = (/** @type {number} */ number) => {
     if (lesson.here().revealed || number > lesson.step().choices.length) return;
     taken = number;
+    predicted(number);
     marks();
   };
   return { element, bet, show: (/** @type {boolean} */ anew) => {
@@ -160,7 +170,7 @@ const fetched = async (files) => {
 /** @param {HTMLElement} element @param {Pick<Handles<unknown, LectureOptions>, "options" | "trigger" | "props" | "watch">} handles */
 export const lecture = async (element, { options, trigger, props, watch }) => {
   const panel = need(element, ".part");
-  const { files, colours, vote } = options;
+  const { files, colours, vote, course } = options;
   const lessons = await fetched(files).catch(() => null);
   if (!lessons) {
     panel.append(make("p", { class: "wait", text: say("The lessons could not be fetched. Load the page again when the server can be reached.") }));
@@ -168,7 +178,16 @@ export const lecture = async (element, { options, trigger, props, watch }) => {
   }
   const choices = bets();
   const votes = vote ? voting(() => choices.show(false)) : null;
-  const line = buttons(lessons, votes?.button);
+  const present = presenter();
+  // Their names are said and shown on hovering: the title of a step needs the room.
+  for (const [one, path] of /** @type {[HTMLElement | undefined, string][]} */ ([[votes?.button, VOTE], [present.button, WINDOW]])) {
+    if (!one) continue;
+    one.setAttribute("aria-label", one.textContent ?? "");
+    one.classList.add("further");
+    one.replaceChildren(sign(path));
+  }
+  const line = buttons(lessons, course, votes?.button, present.button);
+  const summed = summary(lessons);
   const formula = formulas(lessons);
   const done = make("span", { class: "done" });
   const question = make("p", { class: "question" });
@@ -179,7 +198,7 @@ export const lecture = async (element, { options, trigger, props, watch }) => {
   const answer = make("div", { class: "answer", "aria-live": "polite" }, make("div", { class: "said" }, explanation, sources), formula.element);
   const problem = make("p", { class: "problem", role: "alert", hidden: true });
   panel.replaceChildren(line.element, make("div", { class: "line" }, done), question, make("div", { class: "betting" }, choices.element, votes?.strip),
-    make("div", { class: "slot" }, waiting, answer), problem, chart.element);
+    make("div", { class: "slot" }, waiting, answer), present.blocked, problem, chart.element, summed.element);
   if (votes) document.body.append(votes.card);
   // Who clicks goes on with the keys: Enter reveals, whatever was clicked last.
   panel.addEventListener("click", (event) => { if (event.detail > 0 && document.activeElement instanceof HTMLButtonElement) document.activeElement.blur(); });
@@ -194,7 +213,7 @@ export const lecture = async (element, { options, trigger, props, watch }) => {
     line.show();
     choices.show(drawn !== key);
     drawn = key;
-    done.style.width = `${(100 * (number + 1)) / lessons[at].steps.length}%`;
+    done.style.width = `${(100 * Math.min(number + 1, lessons[at].steps.length)) / lessons[at].steps.length}%`;
     write(question, one.question);
     write(explanation, one.explanation);
     write(sources, one.sources.join(" · "));
@@ -204,7 +223,9 @@ export const lecture = async (element, { options, trigger, props, watch }) => {
     problem.hidden = !problem.textContent;
     formula.show();
     chart.show();
+    summed.show();
     follow();
+    present.tell(lessons);
   };
   // The head of the page, which tells such things elsewhere, is not shown here.
   hear("notice", (words) => {
@@ -220,5 +241,5 @@ export const lecture = async (element, { options, trigger, props, watch }) => {
   const again = () => { cancelAnimationFrame(resized); resized = requestAnimationFrame(() => { if (lesson.isInside()) { chart.show(); formula.fit(); } }); };
   new ResizeObserver(again).observe(panel);
   addEventListener("resize", again);
-  lesson.begin(lessons, { update, bet: choices.bet, vote: vote ? toggle : () => {} });
+  lesson.begin(lessons, course.lessons, { update, bet: choices.bet, vote: vote ? toggle : () => {}, present: present.open });
 };

@@ -11,7 +11,7 @@ import gradio as gr
 
 from explorer.blocks.cost import MeasuredCost
 from explorer.figures.looks import look_of
-from explorer.lessons import Lesson, as_json
+from explorer.lessons import Lesson, as_json, course
 from explorer.messages import codes
 from explorer.ui import web
 from explorer.ui.answers import Answers
@@ -38,7 +38,7 @@ def draw(
         language: holds the page's language.
         vote: whether a class may bet by phone.
     """
-    blocks = charted(lessons)
+    blocks, taken = charted(lessons), course(lessons)
     lecture = part(
         "lecture",
         "",
@@ -49,6 +49,7 @@ def draw(
             "files": dict(files),
             "colours": {name: look_of(name).colour for name in blocks},
             "vote": vote,
+            "course": {"minutes": sum(one.minutes for one in taken), "lessons": [one.name for one in taken]},
         },
     )
     # Formulas are set once, unseen, and moved to where they belong in the browser.
