@@ -49,7 +49,8 @@ class Lecture:
         """Wait until the answers are those to the step that is shown."""
         self.page.wait_for_function(
             """() => window.explorer
-                && document.querySelector("#lecture .question:not(:empty), #lecture .summary table") && explorer.state.get().lecture
+                && document.querySelector("#lecture .question:not(:empty), #lecture .summary table")
+                && explorer.state.get().lecture
                 && document.documentElement.dataset.lecture && !("stale" in document.documentElement.dataset)"""
         )
 
