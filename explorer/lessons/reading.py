@@ -51,6 +51,7 @@ SHIPPED = (
     "scale",
     "texture-and-shape",
     "background",
+    "architecture-or-training",
     "cost-in-n",
 )
 
