@@ -81,6 +81,7 @@ card.addEventListener("keydown", (event) => {
 const said = () => {
   if (!room) return "";
   if (open && !open.over) return votes === 1 ? say("1 vote") : say("{count} votes", { count: votes });
+  if (!open) return say("The next question will be voted on.");
   return lesson.step().choices.length ? say("The vote is over.") : say("There is nothing to bet on in this step.");
 };
 const draw = () => {
