@@ -11,4 +11,6 @@ if __name__ == "__main__":
     from explorer.ui.page import serve
 
     # A Space's proxy reaches the app from outside its container; anywhere else the page stays on this machine.
-    serve(host="0.0.0.0" if os.environ.get("SPACE_ID") else "127.0.0.1")
+    host = "0.0.0.0" if os.environ.get("SPACE_ID") else "127.0.0.1"
+    # Whoever runs the Space lets classes vote by a variable in its settings.
+    serve(host=host, vote=os.environ.get("EXPLORER_VOTE", "") in ("1", "true", "yes"))

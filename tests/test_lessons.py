@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from explorer.geometry import Point
 from explorer.lab.networks import available
 from explorer.lab.summary import Key
 from explorer.lab.summary import shipped as laboratory
-from explorer.lessons import MEASURES, SHIPPED, SIDES, Claim, as_json, check, read, shipped
+from explorer.lessons import COURSE_MINUTES, MEASURES, SHIPPED, SIDES, Claim, as_json, check, course, read, shipped
+from explorer.lessons.lesson import STEP_MINUTES
 from explorer.messages import ENGLISH, codes, entries
 from explorer.models.loading import load
 from explorer.resources import asset
@@ -57,6 +59,24 @@ def written(tmp_path: Path):
         return path
 
     return write
+
+
+def test_minutes_and_notes_are_read_and_a_course_fits_its_time(written) -> None:
+    timed = read(written(("    formula: 'x^2'", "    minutes: 3.5\n    notes: {en: Wait, zh: 等}\n    formula: 'x^2'")))
+    assert (timed.minutes, as_json(timed)["steps"][0]["notes"], as_json(timed, "zh")["steps"][0]["notes"]) == (
+        *(3.5, "Wait"),
+        "等",
+    )
+    assert read(written()).minutes == STEP_MINUTES
+    with pytest.raises(LessonError, match=r"line 8.*a number from 0.5 to 90 is expected here, not '0'"):
+        read(written(("    choices:", "    minutes: 0\n    choices:")))
+    lessons = shipped()
+    chosen = course(lessons)
+    assert 40 <= sum(one.minutes for one in chosen) <= COURSE_MINUTES
+    assert [one for one in lessons if one in chosen] == list(chosen)
+    assert course(lessons, 0) == ()
+    # One that is too long does not keep a shorter one after it out.
+    assert course((timed, dataclasses.replace(timed, steps=timed.steps * 3), timed), 8) == (timed, timed)
 
 
 @pytest.mark.parametrize("name", SHIPPED)

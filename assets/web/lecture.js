@@ -5,10 +5,17 @@ import { hear } from "./bus.js";
 import { costChart } from "./cost-chart.js";
 import { childrenOf, make, need, svg, write } from "./dom.js";
 import * as lesson from "./lesson.js";
+import { presenter } from "./presenting.js";
 import * as sight from "./sight.js";
+import { predicted, summary } from "./summary.js";
+import { countsOf, follow, toggle, voting } from "./vote.js";
 import { language, msg, say } from "./words.js";
 
 const root = document.documentElement;
+//: In the menu, the lessons that fill a lecture.
+const COURSE = "course";
+//: Three bars, and a screen on a foot.
+const [VOTE, WINDOW] = ["M3 14V9M8 14V2M13 14V6", "M2 3h12v8H2zM5 14h6M8 11v3"];
 
 /** @param {string} path @param {string} fill */
 const sign = (path, fill = "none") => {
@@ -21,10 +28,12 @@ const sign = (path, fill = "none") => {
 const button = (label, title, keys, onclick, name) => make("button", { type: "button", class: name, text: say(label), title: `${say(title)} (${keys})`, "aria-keyshortcuts": keys, onclick });
 
 /** The line of buttons: {element, show()}. */
-/** @param {Lesson[]} lessons */
-const buttons = (lessons) => {
-  const menu = make("select", { "aria-label": say("Lesson"), onchange: () => { lesson.openLesson(Number(menu.value)); menu.blur(); } },
-    ...lessons.map(({ title }, at) => make("option", { value: at, text: title })));
+/** @param {Lesson[]} lessons @param {LectureOptions["course"]} course @param {(HTMLElement | undefined)[]} further buttons */
+const buttons = (lessons, course, ...further) => {
+  const open = () => { if (menu.value === COURSE) lesson.openCourse(); else lesson.openLesson(Number(menu.value)); menu.blur(); };
+  const menu = make("select", { "aria-label": say("Lesson"), onchange: open },
+    ...lessons.map(({ title }, at) => make("option", { value: at, text: title })),
+    make("option", { value: COURSE, text: say("Course: {count} lessons, {minutes} minutes", { count: course.lessons.length, minutes: course.minutes }) }));
   const progress = make("span", { class: "progress", role: "status" });
   const title = make("h2", { class: "step" });
   const previous = button("←", msg("Take the reveal back, then the step before"), "ArrowLeft", lesson.backward, "turn");
@@ -38,18 +47,19 @@ const buttons = (lessons) => {
   const named = { [msg("Back")]: previous, [msg("Next")]: next, [msg("Light or dark")]: dark, [msg("Full screen")]: full };
   for (const [name, one] of Object.entries(named)) one.setAttribute("aria-label", say(name));
   return {
-    element: make("div", { class: "bar" }, menu, progress, title, previous, uncover, next, tried, dark, full),
+    element: make("div", { class: "bar" }, menu, progress, title, previous, uncover, next, ...further, tried, dark, full),
     show: () => {
       const { lesson: at, step: number, revealed } = lesson.here();
       const count = lessons[at].steps.length;
-      menu.value = String(at);
-      write(progress, say("{number} of {count}", { number: number + 1, count }));
+      menu.value = lesson.here().course && !number && !revealed ? COURSE : String(at);
+      write(progress, lesson.isSummary() ? "" : say("{number} of {count}", { number: number + 1, count }));
       write(title, lesson.step().title);
       uncover.disabled = revealed;
-      tried.hidden = Boolean(lesson.step().cost);
+      tried.hidden = !lesson.step().after;
+      uncover.hidden = lesson.isSummary();
       tried.disabled = !revealed;
       previous.disabled = !revealed && !at && !number;
-      next.disabled = revealed && at === lessons.length - 1 && number === count - 1;
+      next.disabled = lesson.isOver();
     },
   };
 };
@@ -60,15 +70,20 @@ const bets = () => {
   let taken = 0;
   const marks = () => {
     const { revealed } = lesson.here();
+    const counts = revealed ? countsOf(lesson.here()) : null;
+    const all = counts ? counts.reduce((sum, one) => sum + one, 0) : 0;
     childrenOf(element, HTMLButtonElement).forEach((one, at) => {
       one.setAttribute("aria-pressed", String(taken === at + 1));
       one.classList.toggle("right", revealed && lesson.step().right === at + 1);
       one.disabled = revealed;
+      one.querySelector(".bets")?.remove();
+      if (counts && all) one.append(make("span", { class: "bets", style: `--share: ${counts[at] / all}`, text: say("{count} of {all}", { count: counts[at], all }) }));
     });
   };
   const bet = (/** @type {number} */ number) => {
     if (lesson.here().revealed || number > lesson.step().choices.length) return;
     taken = number;
+    predicted(number);
     marks();
   };
   return { element, bet, show: (/** @type {boolean} */ anew) => {
@@ -156,14 +171,24 @@ const fetched = async (files) => {
 /** @param {HTMLElement} element @param {Pick<Handles<unknown, LectureOptions>, "options" | "trigger" | "props" | "watch">} handles */
 export const lecture = async (element, { options, trigger, props, watch }) => {
   const panel = need(element, ".part");
-  const { files, colours } = options;
+  const { files, colours, vote, course } = options;
   const lessons = await fetched(files).catch(() => null);
   if (!lessons) {
     panel.append(make("p", { class: "wait", text: say("The lessons could not be fetched. Load the page again when the server can be reached.") }));
     return;
   }
-  const line = buttons(lessons);
   const choices = bets();
+  const votes = vote ? voting(() => choices.show(false)) : null;
+  const present = presenter();
+  // Their names are said and shown on hovering: the title of a step needs the room.
+  for (const [one, path] of /** @type {[HTMLElement | undefined, string][]} */ ([[votes?.button, VOTE], [present.button, WINDOW]])) {
+    if (!one) continue;
+    one.setAttribute("aria-label", one.textContent ?? "");
+    one.classList.add("further");
+    one.replaceChildren(sign(path));
+  }
+  const line = buttons(lessons, course, votes?.button, present.button);
+  const summed = summary(lessons);
   const formula = formulas(lessons);
   const done = make("span", { class: "done" });
   const question = make("p", { class: "question" });
@@ -173,8 +198,9 @@ export const lecture = async (element, { options, trigger, props, watch }) => {
   const sources = make("p", { class: "sources", translate: "no" });
   const answer = make("div", { class: "answer", "aria-live": "polite" }, make("div", { class: "said" }, explanation, sources), formula.element);
   const problem = make("p", { class: "problem", role: "alert", hidden: true });
-  panel.replaceChildren(line.element, make("div", { class: "line" }, done), question, choices.element,
-    make("div", { class: "slot" }, waiting, answer), problem, chart.element);
+  panel.replaceChildren(line.element, make("div", { class: "line" }, done), question, make("div", { class: "betting" }, choices.element, votes?.strip),
+    make("div", { class: "slot" }, waiting, answer), present.blocked, problem, chart.element, summed.element);
+  if (votes) document.body.append(votes.card);
   // Who clicks goes on with the keys: Enter reveals, whatever was clicked last.
   panel.addEventListener("click", (event) => { if (event.detail > 0 && document.activeElement instanceof HTMLButtonElement) document.activeElement.blur(); });
   root.style.setProperty("--predict", JSON.stringify(say("Predict first")));
@@ -188,7 +214,7 @@ export const lecture = async (element, { options, trigger, props, watch }) => {
     line.show();
     choices.show(drawn !== key);
     drawn = key;
-    done.style.width = `${(100 * (number + 1)) / lessons[at].steps.length}%`;
+    done.style.width = `${(100 * Math.min(number + 1, lessons[at].steps.length)) / lessons[at].steps.length}%`;
     write(question, one.question);
     write(explanation, one.explanation);
     write(sources, one.sources.join(" · "));
@@ -198,6 +224,9 @@ export const lecture = async (element, { options, trigger, props, watch }) => {
     problem.hidden = !problem.textContent;
     formula.show();
     chart.show();
+    summed.show();
+    follow();
+    present.tell(lessons);
   };
   // The head of the page, which tells such things elsewhere, is not shown here.
   hear("notice", (words) => {
@@ -213,5 +242,5 @@ export const lecture = async (element, { options, trigger, props, watch }) => {
   const again = () => { cancelAnimationFrame(resized); resized = requestAnimationFrame(() => { if (lesson.isInside()) { chart.show(); formula.fit(); } }); };
   new ResizeObserver(again).observe(panel);
   addEventListener("resize", again);
-  lesson.begin(lessons, { update, bet: choices.bet });
+  lesson.begin(lessons, course.lessons, { update, bet: choices.bet, vote: vote ? toggle : () => {}, present: present.open });
 };

@@ -1,6 +1,6 @@
 // Where we are in the lessons, what the workbench shows there, and the keys that lead through them.
 /** @import { Asked, Look, Numeric } from "./modules" */
-/** @import { AnswerRow, Lesson, StepState, Words } from "./wire" */
+/** @import { AnswerRow, Lesson, Step, StepState, Words } from "./wire" */
 import { hear, tell } from "./bus.js";
 import { make } from "./dom.js";
 import * as questions from "./question.js";
@@ -15,13 +15,15 @@ const SLIDE = { ms: 1000, every: 2 };
 /** @type {Numeric[]} */
 const SLID = ["dx", "dy", "zoom", "angle"];
 
-/** @typedef {{lesson: number, step: number, revealed: boolean}} At counted from 0 */
+/** @typedef {{lesson: number, step: number, revealed: boolean, course: boolean}} At counted from 0; a step after the last is the summary */
 /** @typedef {{models: string[], question: Partial<Asked>, look: Partial<Look>}} Shown what the workbench shows */
 
 /** @type {Lesson[]} */
 let lessons = [];
+/** @type {number[]} the lessons of the course, in their order */
+let course = [];
 /** @type {At} */
-let place = { lesson: 0, step: 0, revealed: false };
+let place = { lesson: 0, step: 0, revealed: false, course: false };
 /** @type {object | null} where a link leads, until the lessons are here */
 let wanted = null;
 let inside = false; // whether the lecture has the workbench
@@ -34,26 +36,34 @@ let fresh = false;
 let update = () => {};
 /** @type {(number: number) => void} */
 let bet = () => {};
+let vote = () => {};
+let present = () => {};
 
 /** {lesson, step, revealed}, counted from 0. */
 export const here = () => place;
-export const step = () => lessons[place.lesson].steps[place.step];
+/** @type {() => Step} */
+export const step = () => lessons[place.lesson].steps[place.step] ?? {
+  title: say("What was predicted, and what was seen"), question: "", explanation: "", choices: [], right: 0, panels: [], cover: [],
+  formula: "", sources: [], minutes: 0, notes: "", cost: null, before: null, after: null,
+};
+/** Whether the summary at a lesson's end is shown. */
+export const isSummary = () => place.step >= lessons[place.lesson].steps.length;
 export const isInside = () => inside;
 
 // ---- where we are
 
-/** @param {{lesson?: unknown, step?: unknown, revealed?: unknown}} place as a link says it */
-const find = ({ lesson, step: number = 1, revealed = false }) => {
+/** @param {{lesson?: unknown, step?: unknown, revealed?: unknown, course?: unknown}} place as a link says it */
+const find = ({ lesson, step: number = 1, revealed = false, course: inCourse = false }) => {
   const at = lesson === undefined ? 0 : lessons.findIndex(({ name }) => name === String(lesson));
   if (at < 0) return say("There is no lesson “{name}”.", { name: String(lesson) });
   const count = lessons[at].steps.length;
-  if (typeof number !== "number" || !Number.isInteger(number) || number < 1 || number > count) return say("This lesson has steps 1 to {count}, not “{number}”.", { count, number: String(number) });
-  place = { lesson: at, step: number - 1, revealed: revealed === true };
+  if (typeof number !== "number" || !Number.isInteger(number) || number < 1 || number > count + 1) return say("This lesson has steps 1 to {count}, not “{number}”.", { count, number: String(number) });
+  place = { lesson: at, step: number - 1, revealed: revealed === true || number > count, course: inCourse === true && course.includes(at) };
   return "";
 };
 
 const keepPlace = () => state.keep("lecture",
-  () => (ways.current() === "lecture" && lessons.length ? { lesson: lessons[place.lesson].name, step: place.step + 1, revealed: place.revealed } : null),
+  () => (ways.current() === "lecture" && lessons.length ? { lesson: lessons[place.lesson].name, step: place.step + 1, revealed: place.revealed, ...(place.course ? { course: true } : {}) } : null),
   (value) => {
     if (!value) return "";
     if (typeof value !== "object") return say("There is no lesson “{name}”.", { name: String(value) });
@@ -81,11 +91,11 @@ const stop = () => { cancelAnimationFrame(sliding); sliding = 0; };
 const show = () => {
   stop();
   const { panels, ...at } = step();
-  root.dataset.lecture = at.cost ? "chart" : "bench";
+  root.dataset.lecture = at.cost ? "chart" : at.after ? "bench" : "summary";
   root.dataset.panels = panels.join(" ");
   cover();
-  const problems = at.cost ? [] : put(place.revealed ? at.after : at.before);
-  fresh = !at.cost;
+  const problems = at.after ? put(place.revealed ? at.after : at.before) : [];
+  fresh = Boolean(at.after);
   update(problems);
   tell("looked");
 };
@@ -95,7 +105,7 @@ const cover = () => {
   else root.dataset.unrevealed = "";
   tell("revealed");
   root.dataset.cover = place.revealed ? "" : at.cover.join(" ");
-  if (!at.cost) root.dataset.models = String((place.revealed ? at.after : at.before).models.length);
+  if (at.after) root.dataset.models = String((place.revealed ? at.after : at.before).models.length);
 };
 
 export const reveal = () => {
@@ -145,23 +155,55 @@ const chooseLast = () => {
 /** Open a lesson at its beginning. */
 /** @param {number} lesson */
 export const openLesson = (lesson) => {
-  place = { lesson, step: 0, revealed: false };
+  place = { lesson, step: 0, revealed: false, course: false };
   show();
+};
+/** Begin the course: some lessons one after another. */
+export const openCourse = () => {
+  place = { lesson: course[0], step: 0, revealed: false, course: true };
+  show();
+};
+/** The lesson before or after another, undefined at either end.
+ * @param {number} lesson @param {number} by */
+const neighbour = (lesson, by) => {
+  const order = place.course ? course : [...lessons.keys()];
+  return order[order.indexOf(lesson) + by];
+};
+/** Whether nothing follows. */
+export const isOver = () => isSummary() && neighbour(place.lesson, 1) === undefined;
+/** Minutes that should have passed when a step is over, and those of all that is gone through. */
+export const target = () => {
+  const gone = place.course ? course : [place.lesson];
+  const all = (/** @type {number} */ at) => lessons[at].steps.reduce((sum, { minutes }) => sum + minutes, 0);
+  const before = gone.slice(0, gone.indexOf(place.lesson)).reduce((sum, at) => sum + all(at), 0);
+  const here = lessons[place.lesson].steps.slice(0, place.step + 1).reduce((sum, { minutes }) => sum + minutes, 0);
+  return { now: before + here, all: gone.reduce((sum, at) => sum + all(at), 0) };
+};
+/** What comes next: {title, question}, null at the end. */
+export const upcoming = () => {
+  const { steps } = lessons[place.lesson];
+  if (place.step + 1 < steps.length) return steps[place.step + 1];
+  if (!isSummary()) return { title: say("What was predicted, and what was seen"), question: "" };
+  const next = neighbour(place.lesson, 1);
+  return next === undefined ? null : { title: lessons[next].title, question: lessons[next].steps[0].question };
 };
 /** @param {number} by */
 const go = (by) => {
   let { lesson, step: number } = place;
   number += by;
-  if (number >= lessons[lesson].steps.length) { lesson += 1; number = 0; }
-  else if (number < 0) { lesson -= 1; number = lesson >= 0 ? lessons[lesson].steps.length - 1 : 0; }
-  if (lesson < 0 || lesson >= lessons.length) return;
-  place = { lesson, step: number, revealed: false };
+  if (number < 0 || number > lessons[lesson].steps.length) {
+    const next = neighbour(lesson, by);
+    if (next === undefined) return;
+    lesson = next;
+    number = by > 0 ? 0 : lessons[lesson].steps.length;
+  }
+  place = { ...place, lesson, step: number, revealed: number === lessons[lesson].steps.length };
   show();
 };
 /** As a clicker does: forward reveals and then goes on, back takes the reveal back and then goes back. */
 export const forward = () => { if (place.revealed) go(1); else reveal(); };
 export const backward = () => {
-  if (!place.revealed) { go(-1); return; }
+  if (!place.revealed || isSummary()) { go(-1); return; }
   place = { ...place, revealed: false };
   show();
 };
@@ -197,7 +239,7 @@ const leave = (tab) => {
 };
 /** Open the step under Compare, which shows everything, what a step covers until its reveal too. */
 export const tryIt = () => {
-  if (step().cost || !place.revealed) return;
+  if (!step().after || !place.revealed) return;
   trying = true;
   state.apply({ look: { layout: own ? own.look.layout : "" } });
   ways.open("compare");
@@ -211,7 +253,7 @@ export const fullscreen = () => { if (document.fullscreenElement) document.exitF
 /** @type {Record<string, (() => void) | undefined>} */
 const KEYS = {
   ArrowRight: forward, PageDown: forward, " ": forward, ArrowLeft: backward, PageUp: backward,
-  Enter: reveal, r: reveal, t: tryIt, f: fullscreen, d: theme,
+  Enter: reveal, r: reveal, t: tryIt, f: fullscreen, d: theme, v: () => vote(), p: () => present(),
 };
 /** Whether a key belongs to what has the focus. */
 /** @param {Element} target @param {string} key */
@@ -252,11 +294,12 @@ export const keep = () => {
   });
 };
 
-/** Begin with the lessons; `panel` {update(problems), bet(number)} shows where we are. */
-/** @param {Lesson[]} all @param {{update: typeof update, bet: typeof bet}} panel */
-export const begin = (all, panel) => {
+/** Begin with the lessons; `panel` {update(problems), bet(number), vote(), present()} shows where we are. */
+/** @param {Lesson[]} all @param {string[]} names of the lessons of the course @param {{update: typeof update, bet: typeof bet, vote: typeof vote, present: typeof present}} panel */
+export const begin = (all, names, panel) => {
   lessons = all;
-  ({ update, bet } = panel);
+  course = names.map((name) => lessons.findIndex((one) => one.name === name));
+  ({ update, bet, vote, present } = panel);
   back.textContent = say("← Back to the lecture");
   document.body.append(make("div", { class: "part back" }, back));
   hear("answered", chooseLast);

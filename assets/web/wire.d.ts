@@ -406,13 +406,29 @@ interface StepFields {
   cover: string[];
   formula: string;
   sources: string[];
+  minutes: number;
+  notes: string;
 }
 export type Step = StepFields & (
   | { cost: { blocks: string[]; show: string }; before: null; after: null }
   | { cost: null; before: StepState; after: StepState }
+  | { cost: null; before: null; after: null }
 );
 export interface Lesson { name: string; title: string; steps: Step[] }
 /** files: language -> name of the file of the lessons in it */
-export interface LectureOptions { files: Record<string, string>; colours: Record<string, string> }
+export interface LectureOptions { files: Record<string, string>; colours: Record<string, string>; vote: boolean; course: { minutes: number; lessons: string[] } }
+/** explorer/ui/vote.py: what a phone shows; number 0 where nothing is asked, own 0 before a bet, from 1 */
+export interface PhoneShown { number: number; question: string; choices: string[]; own: number; said: string }
+/** What the lecturer's page is told: of an opened vote; of a question; of its end; or why it was refused. */
+export interface VoteRoom { room: string; key: string; address: string; code: string }
+export interface VoteCount { votes: number }
+export interface VoteCounts { counts: number[] }
+export interface VoteRefused { problem: Text; said: string }
 /** Positions, multiply-adds and ms of each point. */
 export interface BlockCosts { points: [number, number, number][]; channels: number; order: number }
+/** What the presenter window is told: target in minutes since the beginning. */
+export interface Presented {
+  lesson: string; title: string; question: string; explanation: string; notes: string; right: string; place: string; revealed: boolean;
+  target: { now: number; all: number };
+  next: { title: string; question: string } | null;
+}

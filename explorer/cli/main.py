@@ -13,7 +13,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from explorer.cli import listing, making, measuring, seeing, serving, training, viewing
+from explorer.cli import listing, making, measuring, seeing, serving, teaching, training, viewing
 from explorer.cli.files import check_out, write_files
 from explorer.cli.flags import Parser, Verbs
 from explorer.cli.records import plain
@@ -88,6 +88,6 @@ def parser_of(arguments: Sequence[str]) -> Parser:
     """The command's parser; of attribution methods and probes it knows the flags of the one ``arguments`` name."""
     parser = Parser(prog="explorer", description=_DESCRIPTION, allow_abbrev=False)
     verbs = Verbs(parser, arguments)
-    for group in (serving, listing, seeing, measuring, training, making, viewing):
+    for group in (serving, listing, seeing, measuring, training, making, viewing, teaching):
         group.add_verbs(verbs)
     return parser

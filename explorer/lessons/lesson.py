@@ -7,7 +7,7 @@ that a claim about it ("this model changes its answer") is measured, never assum
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -24,6 +24,9 @@ Text = Mapping[str, str]
 PANELS = ("answers", "attention", "attribution")
 
 MOST_MODELS, MOST_CHOICES = 4, 4
+
+#: How long a step takes where its file does not say so: to read, bet, see and talk; and a course, minutes.
+STEP_MINUTES, COURSE_MINUTES = 2.0, 45.0
 
 #: What a cost chart draws: multiply-adds as torch counts them, or the time measured on the machine that serves.
 CHARTED = ("multiply-adds", "milliseconds")
@@ -107,6 +110,8 @@ class LessonStep:
         formula: LaTeX, or "".
         sources: papers.
         claims: what must hold of what is shown.
+        minutes: how long it should take.
+        notes: for the lecturer alone, in the presenter window; or None.
     """
 
     title: Text
@@ -123,6 +128,8 @@ class LessonStep:
     formula: str = ""
     sources: tuple[str, ...] = ()
     claims: tuple[Claim, ...] = ()
+    minutes: float = STEP_MINUTES
+    notes: Text | None = None
 
 
 @dataclass(frozen=True)
@@ -132,6 +139,26 @@ class Lesson:
     name: str
     title: Text
     steps: tuple[LessonStep, ...]
+
+    @property
+    def minutes(self) -> float:
+        """How long it should take."""
+        return sum(step.minutes for step in self.steps)
+
+
+def course(lessons: Sequence[Lesson], minutes: float = COURSE_MINUTES) -> tuple[Lesson, ...]:
+    """The lessons that fit into a time, in their order; one that is too long for what is left is left out.
+
+    Args:
+        lessons: to choose from.
+        minutes: there are.
+    """
+    chosen, left = [], minutes
+    for lesson in lessons:
+        if lesson.minutes <= left:
+            chosen.append(lesson)
+            left -= lesson.minutes
+    return tuple(chosen)
 
 
 def as_json(lesson: Lesson, language: str = ENGLISH) -> dict[str, Any]:
@@ -156,6 +183,8 @@ def as_json(lesson: Lesson, language: str = ENGLISH) -> dict[str, Any]:
                 "cover": list(step.cover),
                 "formula": step.formula,
                 "sources": list(step.sources),
+                "minutes": step.minutes,
+                "notes": said(step.notes) if step.notes else "",
             }
         )
     return {"name": lesson.name, "title": said(lesson.title), "steps": steps}

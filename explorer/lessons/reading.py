@@ -26,6 +26,7 @@ from explorer.lessons.lesson import (
     MOST_CHOICES,
     MOST_MODELS,
     PANELS,
+    STEP_MINUTES,
     Claim,
     CostChart,
     Lesson,
@@ -50,6 +51,7 @@ SHIPPED = (
     "scale",
     "texture-and-shape",
     "background",
+    "architecture-or-training",
     "cost-in-n",
 )
 
@@ -182,7 +184,20 @@ class _Entry:
 
 _SHOWN = ("models", "scene", "picture", "move", "query", "pin", "method", "look")
 
-_STEP = ("cost", *_SHOWN, "panels", "cover", "choices", "right", "reveal", "formula", "sources", "claims")
+_STEP = (
+    "cost",
+    *_SHOWN,
+    "panels",
+    "cover",
+    "choices",
+    "right",
+    "reveal",
+    "formula",
+    "sources",
+    "claims",
+    "minutes",
+    "notes",
+)
 
 
 def _step(entry: _Entry) -> LessonStep:
@@ -229,6 +244,8 @@ def _step(entry: _Entry) -> LessonStep:
         formula=found["formula"].string() if "formula" in found else "",
         sources=tuple(one.string() for one in found["sources"].items(0, 10, "sources")) if "sources" in found else (),
         claims=tuple(_claim(one, before, after, cost) for one in claims),
+        minutes=found["minutes"].number(0.5, 90) if "minutes" in found else STEP_MINUTES,
+        notes=found["notes"].words() if "notes" in found else None,
     )
 
 

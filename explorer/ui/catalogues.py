@@ -100,6 +100,8 @@ def lesson_texts(lesson: Lesson) -> Iterator[str]:
     """The English texts of a lesson."""
     yield lesson.title[ENGLISH]
     for step in lesson.steps:
+        if step.notes:
+            yield step.notes[ENGLISH]
         yield from (one[ENGLISH] for one in (step.title, step.question, step.explanation, *step.choices))
 
 

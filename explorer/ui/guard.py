@@ -29,6 +29,8 @@ from explorer.messages import Message
 MAX_REQUEST_BYTES = 4 * 2**20
 #: Bytes of what the browser asks while something moves; the page's own have some hundreds.
 MAX_LIVE_BYTES = 256 * 2**10
+#: Bytes of what phones and the lecturer's page send of a class vote.
+MAX_VOTE_BYTES = 2**10
 #: Live requests a second that one address may send for long, and how many at once: a hall behind one address has many.
 LIVE_RATE, LIVE_BURST = 100.0, 300.0
 _LIVE = "/gradio_api/component_server"
@@ -208,7 +210,7 @@ class Guard:
             await send(message)
 
         if refused is None and scope["method"] not in ("GET", "HEAD", "OPTIONS") and not _is_upload(scope):
-            most = MAX_LIVE_BYTES if _is_live(scope) else MAX_REQUEST_BYTES
+            most = MAX_LIVE_BYTES if _is_live(scope) else MAX_VOTE_BYTES if _is_vote(scope) else MAX_REQUEST_BYTES
             admitted = _admitted(await _read(receive, most), most)
             if isinstance(admitted, Response):
                 refused = admitted
@@ -273,6 +275,10 @@ class Rate:
 
 def _is_live(scope: Scope) -> bool:
     return scope["type"] == "http" and str(scope["path"]).rstrip("/").endswith(_LIVE)
+
+
+def _is_vote(scope: Scope) -> bool:
+    return re.search(r"/vote(?:/|$)", str(scope["path"])) is not None
 
 
 def _is_upload(scope: Scope) -> bool:

@@ -9,7 +9,7 @@ each other.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from graphlib import TopologicalSorter
 
 _NAMES, _FILE = r"\{ ([\w$, ]+?) \}", r'"\./([a-z-]+\.js)"'
@@ -21,13 +21,14 @@ _LISTED = re.compile(rf"(?m)^export {_NAMES};$")
 _LEFT = re.compile(r"(?m)^(?:import|export)\b.*|\bimport\((?!\"\./[\w-]+\"\)\.).*")
 
 
-def joined(sources: Mapping[str, str], entry: str) -> str:
+def joined(sources: Mapping[str, str], entry: str, others: Collection[str] = ()) -> str:
     """One module that does what many do.
 
     Args:
         sources: file name -> source of each module.
         entry: the module that the page begins with. What it exports, the joined one exports; and as ``modules`` all
             others by their names, for those who look inside.
+        others: modules that further pages begin with.
 
     Raises:
         ValueError: a module writes an import or an export in a way that is not known here, names none that is there, or
@@ -43,15 +44,22 @@ def joined(sources: Mapping[str, str], entry: str) -> str:
     }
     if missing := {one for named in needs.values() for one in named} - set(sources):
         raise ValueError(f"the page's modules import {', '.join(sorted(missing))}, which are not there")
-    reached = [entry]
-    for name in reached:
-        reached += [one for one in needs[name] if one not in reached]
-    if idle := set(sources) - set(reached):
+    beside = {*others} & set(sources)
+    reached, by_all = _reached(needs, [entry]), _reached(needs, [entry, *sorted(beside)])
+    if idle := set(sources) - set(by_all):
         raise ValueError(f"nobody imports {', '.join(sorted(idle))}")
-    order = [name for name in TopologicalSorter(needs).static_order() if name != entry]
+    own = {name: needs[name] for name in reached}
+    order = [name for name in TopologicalSorter(own).static_order() if name != entry]
     named = ", ".join(f'"{name.removesuffix(".js")}": {_variable(name)}' for name in order)
     wrapped = [_wrapped(name, sources[name]) for name in order]
     return "\n".join([*wrapped, _outermost(sources[entry]), f"export const modules = {{ {named} }};"])
+
+
+def _reached(needs: Mapping[str, Sequence[str]], entries: Sequence[str]) -> list[str]:
+    reached = list(entries)
+    for name in reached:
+        reached += [one for one in needs[name] if one not in reached]
+    return reached
 
 
 def _wrapped(name: str, source: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import os
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -19,6 +20,7 @@ import timm
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
+from explorer.errors import ParameterError
 from explorer.images import MAX_BYTES
 from explorer.lab import networks
 from explorer.lessons import read, shipped
@@ -36,6 +38,7 @@ from explorer.ui.navigation import tells_tab
 from explorer.ui.scratch import remove_when_ended, take_uploads
 from explorer.ui.stage import Opening, listen, part
 from explorer.ui.tabs import biases, blocks, compare, lab, lecture
+from explorer.ui.vote import Voting, reachable
 from explorer.ui.words import gradio_tables, i18n, text_of
 from explorer.ui.worker import AT_ONCE, Worker
 
@@ -75,6 +78,8 @@ class Page(gr.Blocks):
     files: Mapping[str, web.File]
     #: The name of the last.
     opening: str
+    #: Class votes on its lessons, or None.
+    voting: Voting | None = None
 
     def served(self, hosts: Hosts | None) -> dict[str, Any]:
         """The settings that serving this page in any way needs.
@@ -87,8 +92,9 @@ class Page(gr.Blocks):
             Middleware(web.Packed, links=web.links(self.opening)),
             Middleware(self.listening),
         ]
+        votes = self.voting.routes(hosts) if self.voting else []
         return {
-            "app_kwargs": {"routes": web.routes(self.made_of, self.files), "middleware": middleware},
+            "app_kwargs": {"routes": [*web.routes(self.made_of, self.files), *votes], "middleware": middleware},
             "show_error": False,
             "ssr_mode": False,
             "run_history": False,
@@ -146,6 +152,7 @@ def build(
     lessons: Sequence[str] = (),
     hub_token: bool = True,
     heads: Mapping[str, HeadKind] = MappingProxyType({}),
+    vote: bool = False,
 ) -> Page:
     """Build the page.
 
@@ -160,6 +167,7 @@ def build(
         hub_token: whether visitors' models are looked up on the hub with this machine's token; those named here always
             are.
         heads: what the outputs of some of ``models`` are, where their configuration does not say so.
+        vote: whether a class may bet on the lessons' questions by phone.
     """
     take_uploads()
     own = tuple(read(file) for file in lessons)
@@ -179,7 +187,7 @@ def build(
         threading.Thread(target=lambda: [answers.model(text) for text in first], daemon=True).start()
     opens, shown_first, taught_files = "lecture" if lessons else "compare", Opening(), lecture.served(taught)
     with Page(title="Attention Explorer", delete_cache=(3600, 3600), analytics_enabled=False, fill_width=True) as page:
-        page.made_of, page.listening = made_of, listening
+        page.made_of, page.listening, page.voting = made_of, listening, Voting(taught) if vote else None
         masthead = part(
             "masthead",
             label="Attention Explorer",
@@ -202,7 +210,7 @@ def build(
             # Compare and Lecture share the workbench below, which stands outside of the tabs.
             compare_tab = tells_tab(gr.Tab(i18n("Compare"), id="compare"), "compare")
             with tells_tab(gr.Tab(i18n("Lecture"), id="lecture"), "lecture") as lecture_tab:
-                lecture.draw(worker, answers, taught, dict(zip(codes(), taught_files)), language)
+                lecture.draw(worker, answers, taught, dict(zip(codes(), taught_files)), language, vote)
             biases_tab = tells_tab(gr.Tab(i18n("Biases"), id="biases"), "biases")
             with tells_tab(gr.Tab(i18n("Blocks"), id="blocks"), "blocks") as blocks_tab:
                 block = blocks.draw(worker, live, answers, blocks_tab, language)
@@ -262,6 +270,7 @@ def serve(
     allow_hosts: Sequence[str] = (),
     allow_hub_token: bool = False,
     heads: Mapping[str, HeadKind] = MappingProxyType({}),
+    vote: bool = False,
 ) -> Any:
     """Serve the page until it is interrupted.
 
@@ -276,13 +285,26 @@ def serve(
         allow_hosts: names under which the page may be opened beside its own, as that of a proxy before it.
         allow_hub_token: look visitors' models up on the hub with this machine's token; on a loopback address they are.
         heads: as for `build`.
+        vote: as for `build`; where phones find the page, or why they cannot, is written to stderr.
     """
     give_back()
     remove_when_ended()
     # All that is imported stays: looking through it for what may go, a third of a second, would hold up every answer.
     gc.freeze()
     hosts = Hosts(host, allow_hosts)
-    page = build(models, hosts.loopback, device, True, lessons, hosts.loopback or allow_hub_token, heads)
+    page = build(models, hosts.loopback, device, True, lessons, hosts.loopback or allow_hub_token, heads, vote)
+    if vote:
+        print(_said_of_votes(hosts, port), file=sys.stderr, flush=True)
     return page.launch(
         server_name=host, server_port=port, inbrowser=open_browser, prevent_thread_lock=not wait, hosts=hosts
     )
+
+
+def _said_of_votes(hosts: Hosts, port: int | None) -> str:
+    """Where a class finds the page with its phones, or why it cannot."""
+    if (space := os.environ.get("SPACE_HOST", "").partition(",")[0]) and not hosts.loopback:
+        return Message("Class vote: phones find it at {address}", address=f"https://{space}/")
+    try:
+        return Message("Class vote: phones find it at {address}", address=reachable(f"http://127.0.0.1:{port}/", hosts))
+    except ParameterError as error:
+        return Message("Class vote: {problem}.", problem=error)

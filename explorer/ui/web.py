@@ -27,16 +27,20 @@ from explorer.messages import codes
 from explorer.resources import asset
 from explorer.ui import modules, words
 
-_TYPES = {".js": "text/javascript", ".css": "text/css", ".json": "application/json"}
+_TYPES = {".js": "text/javascript", ".css": "text/css", ".json": "application/json", ".html": "text/html"}
 #: Browsers keep a file for as long as they like: another content has another address.
 _KEPT = {"cache-control": "public, max-age=31536000, immutable", "vary": "accept-encoding"}
 _NEVER_KEPT = {"cache-control": "no-store"}
+#: What is not the page: gradio's answers, and the small pages, which need none of its files.
+_OTHERS = re.compile(r"/gradio_api/|/web/[0-9a-f]{16}/|/vote(?:/|$)")
 #: Under this name a page asks whether the server that made it is still there.
 BUILD = "build"
 #: Styles that gradio sends with the page itself; the others are served as one file, in the order of their names.
 _FRAME, STYLES = "frame.css", "page.css"
-#: The module that the page begins with.
-ENTRY = "page.js"
+#: The window in which a lecturer has what the class does not see.
+PRESENTER = "presenter.html"
+#: The module that the page begins with, and those that the small pages beside it begin with.
+ENTRY, SMALL = "page.js", ("phone.js", "presenter.js")
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,12 @@ def files() -> dict[str, File]:
     """Name -> file, of what is served: the modules as one, the styles, and texts for each further language."""
     folder = sorted(asset("web").iterdir(), key=lambda one: one.name)
     sources = {one.name: one.read_text(encoding="utf-8") for one in folder if re.fullmatch(r"[^.]+\.js", one.name)}
-    found = {ENTRY: modules.joined(sources, ENTRY).encode()}
+    entries = (ENTRY, *SMALL)
+    found = {
+        entry: modules.joined(sources, entry, [one for one in entries if one != entry]).encode() for entry in entries
+    }
     found[STYLES] = b"".join(one.read_bytes() for one in folder if one.suffix == ".css" and one.name != _FRAME)
+    found[PRESENTER] = asset("web", PRESENTER).read_bytes()
     for code in codes()[1:]:
         found[f"texts-{code}.json"] = json.dumps(words.table(code), ensure_ascii=False, separators=(",", ":")).encode()
     return {name: packed(name[name.rfind(".") :], content) for name, content in found.items()}
@@ -153,7 +161,7 @@ class Packed:
                     headers.append("link", self.links)
             await send(message)
 
-        page = scope["type"] == "http" and scope["method"] == "GET" and "/gradio_api/" not in scope["path"]
+        page = scope["type"] == "http" and scope["method"] == "GET" and not _OTHERS.search(scope["path"])
         if page:
             await self.packing(scope, receive, told)
         else:

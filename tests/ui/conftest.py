@@ -94,8 +94,8 @@ def running(code: str, folder: Path, path: str = "/", **values: Any) -> Iterator
 
 
 @contextmanager
-def _serving(tmp_path_factory: pytest.TempPathFactory, models: str) -> Iterator[str]:
-    code = f"from explorer.ui.page import serve; serve({models}, port={{port}})"
+def _serving(tmp_path_factory: pytest.TempPathFactory, models: str, before: str = "") -> Iterator[str]:
+    code = f"{before}from explorer.ui.page import serve; serve({models}, port={{port}})"
     with running(code, tmp_path_factory.mktemp("server"), path="") as address:
         yield address
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from explorer.cli.main import main
-from explorer.lessons import SHIPPED, as_json, shipped
+from explorer.lessons import SHIPPED, as_json, course, read, shipped
+from explorer.resources import asset
 
 from .conftest import _serving
 
@@ -47,7 +48,8 @@ class Lecture:
     def settled(self) -> None:
         """Wait until the answers are those to the step that is shown."""
         self.page.wait_for_function(
-            """() => window.explorer && document.querySelector("#lecture .question:not(:empty)")
+            """() => window.explorer
+                && document.querySelector("#lecture .question:not(:empty), #lecture .summary table")
                 && explorer.state.get().lecture
                 && document.documentElement.dataset.lecture && !("stale" in document.documentElement.dataset)"""
         )
@@ -116,9 +118,12 @@ def test_every_step_of_every_lesson_fits_on_one_screen(lecture: Lecture) -> None
                     """() => ![...document.querySelectorAll("#stage .frame canvas")].some(
                         (one) => one.checkVisibility() && one.clientWidth < 90)"""
                 )
-            page.keyboard.press("PageDown")
-            if (lesson["name"], number) != (SHIPPED[-1], len(lesson["steps"])):
-                lecture.settled()
+            lecture.press("PageDown")
+        # The summary of the lesson stands between it and the next.
+        assert lecture.at() == {"lesson": lesson["name"], "step": len(lesson["steps"]) + 1, "revealed": True}
+        assert page.locator("#lecture .summary tbody tr").count() == len(lesson["steps"])
+        assert page.evaluate("document.documentElement.scrollHeight") <= 720
+        lecture.press("PageDown")
 
 
 def test_keys_lead_through_a_lesson(lecture: Lecture) -> None:
@@ -228,8 +233,8 @@ def test_nothing_readable_tells_the_answer_before_the_reveal(lecture: Lecture) -
                 readable = page.evaluate(_READABLE)
                 assert [one for one in told if one in readable and one not in question] == [], f"{where} taken back"
                 lecture.press("PageDown")
-            if (lesson["name"], number) != (SHIPPED[-1], len(lesson["steps"])):
-                lecture.press("PageDown")
+            lecture.press("PageDown")
+        lecture.press("PageDown")  # past the summary
 
 
 def test_the_object_slides_before_everybodys_eyes(chromium: Any, server: str) -> None:
@@ -244,6 +249,81 @@ def test_the_object_slides_before_everybodys_eyes(chromium: Any, server: str) ->
         assert len(ways) > 3
         assert ways == sorted(ways)
         assert any(0 < dx < 8 for dx in ways)
+
+
+def test_the_summary_is_made_of_bets_and_answers(lecture: Lecture) -> None:
+    page = lecture.open("background", 1).page
+    for bet in ("2", "1", "2"):
+        page.keyboard.press(bet)
+        lecture.press("Enter")
+        lecture.press("ArrowRight")
+    steps = as_json(read(asset("lessons", "background.yaml")))["steps"]
+    rows = page.locator("#lecture .summary tbody tr")
+    assert rows.locator("th").all_inner_texts() == [step["title"] for step in steps]
+    predicted = [step["choices"][bet - 1] + mark for step, bet, mark in zip(steps, (2, 1, 2), (" ✓", " ✗", " ✓"))]
+    assert rows.locator("td:nth-child(2)").all_inner_texts() == predicted
+    right = [step["choices"][step["right"] - 1] for step in steps]
+    assert rows.locator("td:nth-child(3)").all_inner_texts() == right
+    seen = rows.locator("td:nth-child(4)").all_inner_texts()
+    assert "crescent → star" in seen[0]
+    assert "star → crescent" in seen[2]
+    assert not page.locator("#workbench").is_visible()
+    # A reload has seen nothing: nothing is made up.
+    page.reload()
+    rows.first.wait_for()
+    assert rows.locator("td:nth-child(2)").all_inner_texts() == ["–"] * 3
+    assert rows.locator("td:nth-child(4)").all_inner_texts() == [""] * 3
+
+
+def test_a_course_leads_through_its_lessons_and_no_others(lecture: Lecture) -> None:
+    page = lecture.open().page
+    page.locator("#lecture select").select_option("course")
+    lecture.settled()
+    names = [one.name for one in course(shipped())]
+    assert lecture.at() == {"lesson": names[0], "step": 1, "revealed": False, "course": True}
+    for name in names:
+        count = len(read(asset("lessons", f"{name}.yaml")).steps)
+        assert (lecture.at()["lesson"], lecture.at()["step"]) == (name, 1)
+        for _ in range(2 * count):
+            lecture.press("PageDown")
+        assert lecture.at()["step"] == count + 1
+        assert page.get_by_role("button", name="Next").is_disabled() == (name == names[-1])
+        lecture.press("PageDown")
+    assert lecture.at()["lesson"] == names[-1]
+
+
+def test_the_presenter_window_follows_and_leads(lecture: Lecture) -> None:
+    page = lecture.open("scale", 1).page
+    with page.context.expect_page() as opened:
+        page.keyboard.press("p")
+    window = opened.value
+    window.on("pageerror", lambda error: lecture.complaints.append(str(error)))
+    steps = as_json(read(asset("lessons", "scale.yaml")))["steps"]
+    window.get_by_role("heading", name=steps[0]["title"]).wait_for()
+    assert steps[0]["explanation"] in window.inner_text("main")
+    assert steps[1]["question"] in window.inner_text(".next")
+    assert "of 8:00 passed; this step should end at 2:00" in window.inner_text("header")
+    lecture.press("ArrowRight")
+    window.get_by_text("· revealed").wait_for()
+    window.get_by_role("button", name="Next").click()
+    page.wait_for_function("explorer.state.get().lecture.step === 2")
+    lecture.settled()
+    window.get_by_role("heading", name=steps[1]["title"]).wait_for()
+    window.keyboard.press("PageUp")
+    page.wait_for_function("explorer.state.get().lecture.step === 1")
+    page.goto("about:blank")
+    window.get_by_text("The lecture is not open.").wait_for()
+
+
+def test_a_blocked_window_has_a_way_on(lecture: Lecture) -> None:
+    page = lecture.open("scale", 1).page
+    page.evaluate("() => { window.open = () => null; }")
+    page.get_by_role("button", name="Presenter").click()
+    link = page.get_by_role("link", name="Open the presenter window")
+    with page.context.expect_page() as opened:
+        link.click()
+    opened.value.get_by_text("this step should end at 2:00").wait_for()
+    assert not link.is_visible()
 
 
 def test_trying_it_takes_the_step_along_and_the_way_back_returns(lecture: Lecture) -> None:

@@ -100,5 +100,9 @@ def test_a_module_that_is_not_there_and_a_circle_are_told():
         joined(with_another('import { a } from "./gone.js";\n'), "page.js")
     with pytest.raises(ValueError, match=r"nobody imports extra\.js"):
         joined({**SOURCES, "extra.js": "export const a = 1;\n"}, "page.js")
+    # What another page begins with is none of this one's, and what both need is in both.
+    small = {**SOURCES, "small.js": 'import { hear } from "./bus.js";\nhear();\n'}
+    assert joined(small, "page.js", ["small.js"]) == joined(SOURCES, "page.js")
+    assert "sums.js" not in joined(small, "small.js", ["page.js"])
     with pytest.raises(graphlib.CycleError):
         joined({**SOURCES, "bus.js": 'import { sum } from "./sums.js";\nexport const hear = sum;\n'}, "page.js")

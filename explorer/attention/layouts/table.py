@@ -175,7 +175,7 @@ def row_of(module: nn.Module) -> Placing | None:
 
 
 @cache
-def _row_of(classes: tuple[type, ...]) -> Row | None:
+def _row_of(classes: tuple[type, ...]) -> Placing | None:
     rows = (TABLE.get(f"{base.__module__.rsplit('.', 1)[-1]}.{base.__name__}") for base in classes)
     return next((row for row in rows if row is not None), None)
 

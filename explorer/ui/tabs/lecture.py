@@ -11,7 +11,7 @@ import gradio as gr
 
 from explorer.blocks.cost import MeasuredCost
 from explorer.figures.looks import look_of
-from explorer.lessons import Lesson, as_json
+from explorer.lessons import Lesson, as_json, course
 from explorer.messages import codes
 from explorer.ui import web
 from explorer.ui.answers import Answers
@@ -21,7 +21,12 @@ from explorer.ui.worker import MEASUREMENTS, Worker
 
 
 def draw(
-    worker: Worker, answers: Answers, lessons: Sequence[Lesson], files: Mapping[str, str], language: gr.Textbox
+    worker: Worker,
+    answers: Answers,
+    lessons: Sequence[Lesson],
+    files: Mapping[str, str],
+    language: gr.Textbox,
+    vote: bool = False,
 ) -> None:
     """Lay the tab out.
 
@@ -31,8 +36,9 @@ def draw(
         lessons: in the order of the menu.
         files: language -> name of the file of `served` that the browser gets them from.
         language: holds the page's language.
+        vote: whether a class may bet by phone.
     """
-    blocks = charted(lessons)
+    blocks, taken = charted(lessons), course(lessons)
     lecture = part(
         "lecture",
         "",
@@ -42,6 +48,8 @@ def draw(
         options={
             "files": dict(files),
             "colours": {name: look_of(name).colour for name in blocks},
+            "vote": vote,
+            "course": {"minutes": sum(one.minutes for one in taken), "lessons": [one.name for one in taken]},
         },
     )
     # Formulas are set once, unseen, and moved to where they belong in the browser.

@@ -1,0 +1,94 @@
+"""A lesson on paper: with answers and without, in both languages, and what the command makes of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reportlab.platypus import Image, Paragraph, Table
+
+from explorer.cli.main import main
+from explorer.lessons import as_json, read, shipped
+from explorer.lessons.handout import _CHINESE, _Page, _register, handout
+from explorer.resources import asset
+
+GATES = read(asset("lessons", "gates-and-attention.yaml"))
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every text of flowables, in any depth."""
+    if isinstance(value, Paragraph):
+        yield value.getPlainText()
+    elif isinstance(value, (list, tuple)):
+        for one in value:
+            yield from texts(one)
+    elif isinstance(value, Table):
+        yield from texts(value._cellvalues)
+    elif hasattr(value, "_content"):
+        yield from texts(value._content)
+
+
+def pictures(value: Any) -> int:
+    """Pictures among flowables, in any depth."""
+    if isinstance(value, Image):
+        return 1
+    if isinstance(value, (list, tuple)):
+        return sum(map(pictures, value))
+    inner = value._cellvalues if isinstance(value, Table) else getattr(value, "_content", [])
+    return pictures(inner)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_answers_stand_in_the_handout_with_answers_alone(language: str) -> None:
+    _register()
+    # The third step covers its attribution until the reveal.
+    step, told = GATES.steps[2], as_json(GATES, language)["steps"][2]
+    asked, answered = (_Page(language, one, "cpu").step(3, step) for one in (False, True))
+    before, after = ("\n".join(texts(one)) for one in (asked, answered))
+    assert told["question"] in before
+    for choice in told["choices"]:
+        assert choice in before
+        assert choice in after
+    for telling in (told["title"], told["explanation"], *told["sources"], "☑"):
+        assert telling not in before
+        assert telling in after
+    assert after.count("☑") == 1
+    models = len(told["before"]["models"])
+    covered = len(step.cover)
+    assert covered
+    # The picture and the maps that are not covered; with answers all, before and after, and the formula.
+    shown = len(set(step.panels) - {"answers"})
+    assert pictures(asked) == 1 + models * (shown - covered)
+    assert pictures(answered) == 2 * (1 + models * shown) + 1
+
+
+def test_chinese_is_set_in_a_font_that_has_it() -> None:
+    _register()
+    mixed = _Page("zh", True, "cpu").text("Grad-CAM 会怎样？")
+    found = {(one.fontName, one.text.strip()) for one in mixed.frags}
+    assert found == {("DejaVuSans", "Grad-CAM"), (_CHINESE, "会怎样？")}
+
+
+@pytest.mark.parametrize("lesson", shipped(), ids=lambda one: str(one.name))
+def test_every_formula_is_on_paper(lesson: Any) -> None:
+    _register()
+    page = _Page("en", True, "cpu")
+    for step in lesson.steps:
+        made = page.formula(step.formula)
+        assert pictures(made) == 1 or list(texts(made)) == [step.formula]
+
+
+def test_the_command_writes_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "cost.pdf"
+    assert main(["lesson", "cost-in-n", "--pdf", str(path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["lesson"], told["minutes"], told["pdf"]) == ("cost-in-n", 6.0, str(path))
+    assert path.read_bytes().startswith(b"%PDF-")
+    assert path.read_bytes() == handout(read(asset("lessons", "cost-in-n.yaml")), device="cpu")
+    assert main(["lesson", "cost-in-m"]) == 2
+    assert "Did you mean cost-in-n?" in capsys.readouterr().err
+    assert main(["lesson", "cost-in-n", "--language", "xx"]) == 2
+    assert "unknown language 'xx'" in capsys.readouterr().err
