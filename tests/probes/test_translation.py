@@ -27,7 +27,7 @@ from explorer.probes.base import Run
 from explorer.probes.consistency import Consistency, Looked, canvas, consistency_rows, margin
 from explorer.probes.passes import Passes
 from explorer.probes.result import ProbeResult
-from explorer.probes.rooms import Room, rooms
+from explorer.probes.rooms import MovingRoom, rooms
 from explorer.probes.stimuli import Shown, read
 from explorer.probes.translation import CHANGED, Translation
 from explorer.scenes import CLASSES, Scene, Scenes, render
@@ -491,4 +491,4 @@ def test_rooms_of_an_object_are_the_distances_of_its_mask_to_the_frame() -> None
     for dx, dy in ((room.right + 1, 0), (-room.left - 1, 0), (0, room.down + 1), (0, -room.up - 1)):
         assert not room.holds(dx, dy)
         assert Transform(dx, dy).apply(mask[None, None].float()).sum() < mask.sum()
-    assert rooms(Shown(convolutional(), read(noise(1)))) == [Room()]
+    assert rooms(Shown(convolutional(), read(noise(1)))) == [MovingRoom()]

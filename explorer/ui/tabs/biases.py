@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from explorer.messages import Message, sentences
+from explorer.messages import ENGLISH, Message, sentences
 from explorer.probes import BIASES, QUESTIONS, show
 from explorer.ui.examples import strip
 from explorer.ui.live import Live
@@ -80,7 +80,7 @@ def _bias(live: Live, measuring: Measuring, asked: dict[str, Any], kept: gr.Stat
         files = gr.File(label="PNG, SVG", file_count="multiple", visible=False, elem_id=f"saved-{bias}")
     worker = live.worker
     write.click(
-        worker.event(DOWNLOADS, lambda *given: gr.update(value=figures_of(*given), visible=True)),
+        worker.event(DOWNLOADS, _saved),
         [kept, controls, asked["language"]],
         files,
         show_progress="hidden",
@@ -143,6 +143,10 @@ def _all(worker: Worker, measuring: Measuring, asked: dict[str, Any], kept: gr.S
     tab.select(worker.event(ANSWERS, measuring.open_all), opened, [state, kept, scores, radar], **quiet)
     write.click(worker.event(DOWNLOADS, _exported), [kept, asked["language"]], files, **quiet)
     return event
+
+
+def _saved(kept: Any, asked: Any, language: Any = ENGLISH) -> Any:
+    return gr.update(value=figures_of(kept, asked, language), visible=True)
 
 
 def _exported(kept: Any) -> Any:
