@@ -3,7 +3,7 @@
 import { hear } from "./bus.js";
 import * as chosen from "./chosen.js";
 import { combobox } from "./combobox.js";
-import { make } from "./dom.js";
+import { make, write } from "./dom.js";
 import { join, search, split, splitLab } from "./model-names.js";
 import { msg, say } from "./words.js";
 
@@ -29,6 +29,10 @@ const called = (name) => say(blocks.find(([block]) => block === name)?.[2] ?? na
 /** What a model is called: one of the laboratory's by its block, any other by its name. */
 /** @param {string} text */
 export const nameOf = (text) => { const own = splitLab(text); return own ? called(own.block) : text; };
+
+/** The same, with how it was trained where that is not as usual. */
+/** @param {string} text */
+const titleOf = (text) => { const own = splitLab(text); return own && own.setup !== "centred" ? `${nameOf(text)} (${say(own.setup)})` : nameOf(text); };
 
 /** Selects for the parts of a model of the laboratory: {element, show(parts)}. */
 /** @param {number} index @param {() => string} current @param {(text: string) => void} commit */
@@ -83,6 +87,8 @@ const editor = (index) => {
   const stage = make("input", { type: "number", min: 1, max: 99, class: "stage", "aria-label": say("Stage after which the block of model {number} stands", { number }),
     onchange: () => { if (stage.value) edit({ stage: String(Math.max(1, Math.floor(Number(stage.value)))) }); } });
   const after = make("label", { class: "after" }, make("span", { text: say("after stage") }), stage);
+  // A lecture says what a model is called, and has nothing to set.
+  const title = make("span", { class: "called" });
   const remove = make("button", { type: "button", class: "remove", title: say("Remove this model"), "aria-label": say("Remove model {number}", { number }), text: "×",
     onclick: () => chosen.set(chosen.models().filter((_, at) => at !== index)) });
 
@@ -90,6 +96,7 @@ const editor = (index) => {
     const text = current();
     const parts = split(text);
     field.show(text);
+    write(title, titleOf(text));
     const own = trained.some((one) => one.text === text) ? splitLab(text) : null;
     lab.element.hidden = !own;
     if (own) lab.show(own);
@@ -102,7 +109,7 @@ const editor = (index) => {
     remove.hidden = chosen.models().length < 2;
   };
   return { show, input: field.input, remove, element: make("div", { class: "editor" },
-    make("span", { class: "dot", "aria-hidden": "true" }), field.element, weights, block, after, lab.element) };
+    make("span", { class: "dot", "aria-hidden": "true" }), title, field.element, weights, block, after, lab.element) };
 };
 
 /** The editor of the model in a place: {element, remove}. */
