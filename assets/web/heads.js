@@ -10,6 +10,8 @@ import { say } from "./words.js";
 
 //: Of more heads (a gate has one a channel) small maps would fill the page; the slider chooses among them.
 const MOST = 16;
+/** @type {WeakMap<Row, ReturnType<typeof setTimeout>>} */
+const waiting = new WeakMap();
 
 /** @param {Row} row @param {number} head -1 for the mean */
 const button = (row, head) => {
@@ -28,8 +30,11 @@ export const showHeads = (row, count, size, [rows, columns], shownOf) => {
   row.heads.hidden = count < 2 || count > MOST;
   if (row.heads.hidden) return;
   if (row.heads.children.length !== count + 1) row.heads.replaceChildren(...Array.from({ length: count + 1 }, (_, at) => button(row, at - 1)));
-  childrenOf(row.heads, HTMLButtonElement).forEach((one, at) => {
-    one.setAttribute("aria-pressed", String(at - 1 === row.head));
+  const buttons = childrenOf(row.heads, HTMLButtonElement);
+  buttons.forEach((one, at) => { one.setAttribute("aria-pressed", String(at - 1 === row.head)); });
+  // The large map is seen first: a hand waits for it, and not for these.
+  clearTimeout(waiting.get(row));
+  waiting.set(row, setTimeout(() => buttons.forEach((one, at) => {
     const shown = shownOf(at - 1);
     if (shown === undefined) return;
     const [canvas] = childrenOf(one, HTMLCanvasElement);
@@ -37,5 +42,5 @@ export const showHeads = (row, count, size, [rows, columns], shownOf) => {
     context.clearRect(0, 0, canvas.width, canvas.height);
     if (shown) drawSmall(context, { values: shown.values, rows, columns, range: range(shown.compared), valid: shown.valid });
     else { context.fillStyle = hatch(context); context.fillRect(0, 0, canvas.width, canvas.height); }
-  });
+  })));
 };
