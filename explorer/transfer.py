@@ -19,7 +19,7 @@ def to_cpu(tensors: Sequence[Tensor]) -> list[Tensor]:
             that is expanded stays one.
     """
     out = list(tensors)
-    for device in {one.device for one in tensors if one.device.type != "cpu"}:
+    for device in {one.device for one in tensors} - {torch.device("cpu")}:
         places = [place for place, one in enumerate(tensors) if one.device == device]
         for place, one in zip(places, _fetched([tensors[place] for place in places])):
             out[place] = one

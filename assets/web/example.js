@@ -116,10 +116,25 @@ export const example = (element, { server }) => {
   asking(server.example_scene, { deliver: (/** @type {ExampleScene} */ scene) => draw(element, server, scene) })(() => ({}));
 };
 
+/** The scene with its object moved, once both pictures are here.
+ * @param {CanvasRenderingContext2D} context @param {HTMLImageElement[]} images background and object
+ * @param {ExampleScene} scene @param {Tried} asked */
+const paintScene = (context, [background, object], scene, asked) => {
+  const { width } = context.canvas;
+  context.globalCompositeOperation = "source-over";
+  context.globalAlpha = 1;
+  context.imageSmoothingQuality = "high";
+  if (!background.complete || !object.complete) return;
+  context.drawImage(background, 0, 0, width, width);
+  const across = scene.share * width;
+  const [x, y] = [0.5 + scene.dx + asked.dx, 0.5 + scene.dy + asked.dy];
+  context.drawImage(object, x * width - across / 2, y * width - across / 2, across, across);
+};
+
 /** @param {HTMLElement} element @param {{example: Call}} server @param {ExampleScene} scene */
 const draw = (element, server, scene) => {
   const root = need(element, ".part");
-  const [background, object] = [scene.background, scene.object].map((uri) => { const image = new Image(); image.src = uri; return image; });
+  const images = [scene.background, scene.object].map((uri) => { const image = new Image(); image.src = uri; return image; });
   let asked = { ...HOME };
   let block = "";
   /** @type {ExampleAnswer | null} */
@@ -139,19 +154,6 @@ const draw = (element, server, scene) => {
   const playing = player(() => answer?.panels ?? [], () => paintAll());
   root.replaceChildren(make("div", { class: "example-head" }, heading, model, badge), panels, playing.element, said);
 
-  /** @param {CanvasRenderingContext2D} context */
-  const drawScene = (context) => {
-    const { width } = context.canvas;
-    context.globalCompositeOperation = "source-over";
-    context.globalAlpha = 1;
-    context.imageSmoothingQuality = "high";
-    if (!background.complete || !object.complete) return;
-    context.drawImage(background, 0, 0, width, width);
-    const across = scene.share * width;
-    const [x, y] = [0.5 + scene.dx + asked.dx, 0.5 + scene.dy + asked.dy];
-    context.drawImage(object, x * width - across / 2, y * width - across / 2, across, across);
-  };
-
   /** @param {ReturnType<typeof panelOf>} drawn */
   const paint = ({ panel, view }) => {
     const context = fit(view, SQUARE);
@@ -159,7 +161,7 @@ const draw = (element, server, scene) => {
     const range = { map: panel.low < 0 ? "diverging" : "sequential", low: panel.low, high: panel.high };
     const valid = panel.asked && answer ? reach(panel, answer.pin) : null;
     if (panel.picture) {
-      drawScene(context);
+      paintScene(context, images, scene, asked);
       context.globalCompositeOperation = "saturation";
       context.fillStyle = "#808080";
       context.fillRect(0, 0, view.width, view.height);
@@ -179,7 +181,7 @@ const draw = (element, server, scene) => {
     root.classList.toggle("stale", !isCurrent(answer));
     if (!canvas.clientWidth) return;
     const context = fit(canvas, SQUARE);
-    drawScene(context);
+    paintScene(context, images, scene, asked);
     const time = playing.at();
     if (answer && time !== null) work(context, answer.panels, answer.pin, time);
     const asks = answer?.panels.some((panel) => panel.asked);
@@ -241,7 +243,7 @@ const draw = (element, server, scene) => {
   const send = asking(server.example, { deliver: receive, failed: (words) => write(said, words) });
   steer(canvas, () => asked, set);
   hear("block", (name) => { block = name; soon(); ask(); });
-  for (const image of [background, object]) image.addEventListener("load", soon);
+  for (const image of images) image.addEventListener("load", soon);
   // Nothing is asked before the tab is opened.
   new IntersectionObserver((entries) => {
     if (entries.some((one) => one.isIntersecting) && (!answer || answer.block !== block)) ask();

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import gradio as gr
 
 from explorer.figures.sheet import Bars, Chart, Line, Map, Panel, Radar, Section, Sheet, Table, Words
+from explorer.lessons import shipped
 from explorer.messages import ENGLISH, encoded, entries, languages, renamed, say
 from explorer.scenes import CLASSES
 
@@ -31,12 +32,18 @@ def table(language: str) -> dict[str, Any]:
     """What the browser needs to say texts in a language: each text's translation, or its plural forms in a list.
 
     ``plurals``: which of them a number takes, from 0 on; ``names``: the classes of scenes, which are translated though
-    they are names.
+    they are names. Lessons come translated, so their texts are not among them.
     """
-    found = entries(language)
-    texts = {_key(one.id): one.string for one in found if one.id and one.string}
+    found, elsewhere = entries(language), of_lessons()
+    texts = {_key(one.id): one.string for one in found if one.id and one.string and one.id not in elsewhere}
     form = c2py(found.plural_expr)
     return {"texts": texts, "plurals": [form(n) for n in range(_PLURALS)], "names": sorted(CLASSES)}
+
+
+def of_lessons() -> set[str]:
+    """The sentences of the lessons that ship, which are said nowhere else."""
+    steps = (step for lesson in shipped() for step in lesson.steps)
+    return {texts[ENGLISH] for one in steps for texts in (one.question, one.explanation, one.notes) if texts}
 
 
 def _key(found: str | list[str] | tuple[str, ...]) -> str:

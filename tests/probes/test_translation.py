@@ -87,8 +87,6 @@ def wrapped(module: nn.Module, classes: int = 2, size: int = SIZE, labels: tuple
         "state": "random",
         "inserted": None,
         "inserted_state": "random",
-        "nbytes": 0,
-        "parameters": 0,
         "transform": tv.Compose([tv.Resize(size), tv.CenterCrop(size), tv.PILToTensor()]),
         "lock": threading.RLock(),
     }
