@@ -78,7 +78,7 @@ def names_of(models: Sequence[str]) -> dict[str, str]:
     Args:
         models: texts of specs, or names of blocks.
     """
-    own = {text: short_name(_block_of(text)) for text in models if text in LOOKS or _is_lab(text)}
+    own = {text: Message(short_name(_block_of(text))) for text in models if text in LOOKS or _is_lab(text)}
     return {
         text: text
         if text not in own

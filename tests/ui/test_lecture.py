@@ -268,7 +268,8 @@ def test_the_summary_is_made_of_bets_and_answers(lecture: Lecture) -> None:
     assert "crescent → star" in seen[0]
     assert "star → crescent" in seen[2]
     assert not page.locator("#workbench").is_visible()
-    # A reload has seen nothing: nothing is made up.
+    # A reload has seen nothing: nothing is made up. The address follows the page by a moment.
+    page.wait_for_function("location.hash.includes('step:4')")
     page.reload()
     rows.first.wait_for()
     assert rows.locator("td:nth-child(2)").all_inner_texts() == ["–"] * 3

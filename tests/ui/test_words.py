@@ -326,11 +326,11 @@ _READ = """() => {
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     for (let node = walker.nextNode(); node; node = walker.nextNode()) {
         const parent = node.parentElement;
-        if (node.data.trim() && !parent.closest(skipped) && parent.checkVisibility()) found.push(node.data.trim());
+        if (node.data.trim() && !parent.closest(skipped) && parent.checkVisibility({ visibilityProperty: true })) found.push(node.data.trim());
     }
     for (const name of ["aria-label", "title", "placeholder", "alt"]) {
         for (const one of document.querySelectorAll(`[${name}]`)) {
-            if (!one.closest(skipped) && one.checkVisibility()) found.push(one.getAttribute(name).trim());
+            if (!one.closest(skipped) && one.checkVisibility({ visibilityProperty: true })) found.push(one.getAttribute(name).trim());
         }
     }
     return [...new Set(found.filter(Boolean))];
