@@ -322,15 +322,16 @@ def invented(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 #: place for a picture is gradio's, which speaks the browser's language there.
 _READ = """() => {
     const skipped = ".katex, code, pre, kbd, style, script, .formula, [translate=no], .modebar, #picture";
+    const isRead = (one) => !one.closest(skipped) && one.checkVisibility({ visibilityProperty: true });
     const found = [];
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     for (let node = walker.nextNode(); node; node = walker.nextNode()) {
         const parent = node.parentElement;
-        if (node.data.trim() && !parent.closest(skipped) && parent.checkVisibility({ visibilityProperty: true })) found.push(node.data.trim());
+        if (node.data.trim() && isRead(parent)) found.push(node.data.trim());
     }
     for (const name of ["aria-label", "title", "placeholder", "alt"]) {
         for (const one of document.querySelectorAll(`[${name}]`)) {
-            if (!one.closest(skipped) && one.checkVisibility({ visibilityProperty: true })) found.push(one.getAttribute(name).trim());
+            if (isRead(one)) found.push(one.getAttribute(name).trim());
         }
     }
     return [...new Set(found.filter(Boolean))];
