@@ -10,6 +10,7 @@ import { say } from "./words.js";
 
 //: Of more heads (a gate has one a channel) small maps would fill the page; the slider chooses among them.
 const MOST = 16;
+const REST_MS = 120;
 /** @type {WeakMap<Row, ReturnType<typeof setTimeout>>} */
 const waiting = new WeakMap();
 
@@ -32,7 +33,7 @@ export const showHeads = (row, count, size, [rows, columns], shownOf) => {
   if (row.heads.children.length !== count + 1) row.heads.replaceChildren(...Array.from({ length: count + 1 }, (_, at) => button(row, at - 1)));
   const buttons = childrenOf(row.heads, HTMLButtonElement);
   buttons.forEach((one, at) => { one.setAttribute("aria-pressed", String(at - 1 === row.head)); });
-  // The large map is seen first: a hand waits for it, and not for these.
+  // The large map is seen first: a hand waits for it and not for these, which are drawn once answers stop coming.
   clearTimeout(waiting.get(row));
   waiting.set(row, setTimeout(() => buttons.forEach((one, at) => {
     const shown = shownOf(at - 1);
@@ -42,5 +43,5 @@ export const showHeads = (row, count, size, [rows, columns], shownOf) => {
     context.clearRect(0, 0, canvas.width, canvas.height);
     if (shown) drawSmall(context, { values: shown.values, rows, columns, range: range(shown.compared), valid: shown.valid });
     else { context.fillStyle = hatch(context); context.fillRect(0, 0, canvas.width, canvas.height); }
-  })));
+  }), REST_MS));
 };

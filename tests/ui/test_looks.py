@@ -114,7 +114,7 @@ def test_heads_stand_in_a_row_and_are_chosen_by_click_and_key(visit: Visit):
     assert visit.row(1).get_by_label("Head of model 2").input_value() == "2"
     # The small map is the head's own: it is lightest where the head looks most.
     visit.page.get_by_label("Layer of model 2").fill("0")
-    visit.page.wait_for_timeout(150)
+    visit.page.wait_for_timeout(600)  # small maps are drawn once nothing comes any more
     small = visit.pixels("#stage article:nth-of-type(2) .heads button:nth-of-type(5) canvas").mean(-1)
     row = view.maps[0].row(view.queries[0], head=3)
     at = int(row.argmax())
