@@ -78,3 +78,6 @@ export const whenNear = (element, act) => {
   }, { rootMargin: `${NEAR_PX}px` });
   watching.observe(element);
 };
+
+/** A name that nobody else has: 32 hexadecimal digits. */
+export const token = () => [...crypto.getRandomValues(new Uint8Array(16))].map((one) => one.toString(16).padStart(2, "0")).join("");

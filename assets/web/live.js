@@ -3,7 +3,7 @@
 /** @import { Call } from "./modules" */
 /** @import { Asking, Reply } from "./wire" */
 import { hear } from "./bus.js";
-import { make, write } from "./dom.js";
+import { make, token, write } from "./dom.js";
 import { oneAtATime, pauseAfter } from "./order.js";
 import { msg, say, sentence } from "./words.js";
 
@@ -26,7 +26,7 @@ const TOLD = {
 };
 
 //: This page among all that are open anywhere; the server tells by it which of two requests is the newer one.
-const page = [...crypto.getRandomValues(new Uint8Array(16))].map((one) => one.toString(16).padStart(2, "0")).join("");
+const page = token();
 let build = "";
 let number = 0;
 const now = () => performance.now();

@@ -178,7 +178,7 @@ export const player = (panelsOf, redraw) => {
   let still = false; // the run is over, or was stopped: what it ends with stays
   const told = make("p", { class: "hint moving", role: "status" });
   const button = make("button", { type: "button", class: "main" });
-  const element = make("div", { class: "player" }, button, told);
+  const element = make("div", { class: "player", hidden: true }, button, told);
   const at = () => (still ? 1 : began === null ? null : Math.min(1, (performance.now() - began) / DURATION_MS));
   const show = () => {
     const time = at();

@@ -1,21 +1,21 @@
 // The class vote on a phone: what is asked now, and a bet on it. The server says every sentence in the phone's language.
 /** @import { PhoneShown } from "./wire" */
-import { childrenOf, make, need, write } from "./dom.js";
+import { childrenOf, make, need, token, write } from "./dom.js";
 
 //: How often a phone looks for the next question, ms; each waits a little longer or shorter, so that they do not ask at once.
 const LOOK_MS = 3000;
 const ROOM = location.pathname.replace(/\/+$/, "");
 
 /** A token that tells this phone from others and nothing else; it stays over a reload, where the browser keeps anything. */
-const tokenOf = () => {
+const ballotOf = () => {
   const name = `class-vote ${ROOM}`;
-  const made = [...crypto.getRandomValues(new Uint8Array(16))].map((one) => one.toString(16).padStart(2, "0")).join("");
+  const made = token();
   try {
     const kept = localStorage.getItem(name);
     if (!kept) localStorage.setItem(name, made);
-    return { token: kept ?? made, isKept: Boolean(kept) };
+    return { ballot: kept ?? made, isKept: Boolean(kept) };
   } catch {
-    return { token: made, isKept: false };
+    return { ballot: made, isKept: false };
   }
 };
 
@@ -23,7 +23,7 @@ const main = need(document.body, "main");
 const question = need(main, "#question");
 const choices = need(main, "#choices");
 const said = need(main, "#said");
-const { token, isKept } = tokenOf();
+const { ballot, isKept } = ballotOf();
 let shown = 0; // the number of the question whose answers stand here
 let asked = 0; // requests so far: an answer to an earlier one is not shown
 
@@ -56,14 +56,14 @@ const ask = async (path, options) => {
 };
 
 /** @param {number} choice */
-const bet = (choice) => ask("bet", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ token, number: shown, choice }) });
+const bet = (choice) => ask("bet", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ token: ballot, number: shown, choice }) });
 
 // What is said of a bet stays: only another question, or its end, is news.
 const look = async () => {
   let on = true;
   if (!document.hidden) {
     const before = asked;
-    const answer = await fetch(`${ROOM}/now`, { headers: { "x-ballot": token }, cache: "no-store" }).catch(() => null);
+    const answer = await fetch(`${ROOM}/now`, { headers: { "x-ballot": ballot }, cache: "no-store" }).catch(() => null);
     const told = answer && answer.status !== 429 ? await answer.json().catch(() => null) : null;
     if (before === asked && told && (told.number !== shown || !told.number || said.textContent === said.dataset.unheard)) show(told);
     else if (before === asked && !answer) write(said, said.dataset.unheard ?? "");
@@ -74,8 +74,8 @@ const look = async () => {
 addEventListener("keydown", ({ key, ctrlKey, metaKey, altKey }) => {
   if (!ctrlKey && !metaKey && !altKey && /^[1-9]$/.test(key) && Number(key) <= choices.childElementCount) bet(Number(key));
 });
-document.addEventListener("visibilitychange", () => { if (!document.hidden) ask("now", { headers: { "x-ballot": token } }); });
+document.addEventListener("visibilitychange", () => { if (!document.hidden) ask("now", { headers: { "x-ballot": ballot } }); });
 // The page came with what is asked now; only a phone that was here before may have bet on it.
 show(JSON.parse(document.body.dataset.now ?? ""));
-if (isKept) ask("now", { headers: { "x-ballot": token } });
+if (isKept) ask("now", { headers: { "x-ballot": ballot } });
 setTimeout(look, LOOK_MS);

@@ -1,11 +1,11 @@
 // The presenter window, from the side of the lecture: it is opened, told where we are, and heard when it leads on.
 /** @import { Lesson, Presented } from "./wire" */
-import { make } from "./dom.js";
+import { make, token } from "./dom.js";
 import * as lesson from "./lesson.js";
 import { language, say } from "./words.js";
 
 /** A name that another lecture in this browser does not have. */
-const room = [...crypto.getRandomValues(new Uint8Array(8))].map((one) => one.toString(16)).join("");
+const room = token();
 
 /** @type {Lesson[]} */
 let lessons = [];
