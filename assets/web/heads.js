@@ -24,17 +24,17 @@ const button = (row, head) => {
 
 /**
  * Draw the mean and each head, each on a scale of its own, as what they differ in is where they look.
- * `shownOf` gives what the present view shows of a head; undefined where its numbers are not here.
+ * `shownOf` gives what the present view shows of a head; undefined where its numbers are not here, or not any more.
  */
 /** @param {Row} row @param {number} count @param {Size} size @param {number[]} grid @param {(head: number) => ReturnType<typeof viewed> | undefined} shownOf */
 export const showHeads = (row, count, size, [rows, columns], shownOf) => {
+  clearTimeout(waiting.get(row));
   row.heads.hidden = count < 2 || count > MOST;
   if (row.heads.hidden) return;
   if (row.heads.children.length !== count + 1) row.heads.replaceChildren(...Array.from({ length: count + 1 }, (_, at) => button(row, at - 1)));
   const buttons = childrenOf(row.heads, HTMLButtonElement);
   buttons.forEach((one, at) => { one.setAttribute("aria-pressed", String(at - 1 === row.head)); });
   // The large map is seen first: a hand waits for it and not for these, which are drawn once answers stop coming.
-  clearTimeout(waiting.get(row));
   waiting.set(row, setTimeout(() => buttons.forEach((one, at) => {
     const shown = shownOf(at - 1);
     if (shown === undefined) return;

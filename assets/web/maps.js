@@ -45,7 +45,8 @@ export const askedFrom = (move, pin, when) => {
 export const rowsOf = (row, number, when, pin) => {
   const { answer, bank } = now;
   const map = row.maps[number];
-  if (!answer || !map.grid) return undefined;
+  // The numbers of a row of an earlier answer went with that answer.
+  if (!answer?.rows.includes(row) || !map.grid) return undefined;
   const name = asker(map, pin);
   const index = when === "before" ? 0 : 1;
   const late = bank && bank.key === answer.key ? bank.rows[answer.rows.indexOf(row)].maps[number] : null;

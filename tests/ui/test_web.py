@@ -319,17 +319,21 @@ def answers_anew(visit: Visit) -> None:
 def test_the_first_view_asks_no_model_anything(chromium: Any, server: str):
     page = chromium.new_page(viewport={"width": 1440, "height": 900})
     asked: list[str] = []
+
     # The findings below come from the laboratory's table, which the page is not kept waiting for.
-    page.on("request", lambda one: asked.append(one.url) if '"cards"' not in (one.post_data or "") else None)
+    def counts(one: Any) -> bool:
+        return "component_server" in one.url and '"cards"' not in (one.post_data or "")
+
+    page.on("request", lambda one: asked.append(one.url) if counts(one) else None)
     page.goto(server)
     page.wait_for_selector("#stage .part[data-painted]")
     page.wait_for_timeout(500)
-    assert not [one for one in asked if "component_server" in one]
+    assert asked == []
     # Another scene is asked for: the list would have shown it.
     page.wait_for_function("window.explorer")
-    with page.expect_request(lambda one: "component_server" in one.url):
+    with page.expect_request(counts):
         page.evaluate("explorer.question.shows({ scene: { ...explorer.question.get().scene, angle: 30 } })")
-    assert [one for one in asked if "component_server" in one]
+    assert asked
     page.close()
 
 
