@@ -49,9 +49,16 @@ export const showTop = (row) => {
   row.key.classList.toggle("idle", answer.identity || !telling || !after.top.length);
   if (telling) showVerdict(row, answer, before, after);
   else {
-    row.element.classList.remove("kept", "lost");
+    keeps(row, null);
     write(row.verdict, "");
   }
+};
+
+/** Mark a model that keeps its answer, or does not; null where that is not told. */
+/** @param {AnsweredRow} row @param {boolean | null} same */
+const keeps = ({ element }, same) => {
+  element.toggleAttribute("data-kept", same === true);
+  element.toggleAttribute("data-lost", same === false);
 };
 
 /** Whether an answer stayed after the move; null where one of the two is none. */
@@ -61,14 +68,11 @@ export const stayed = ([before, after]) => (before.top.length && after.top.lengt
 /** In words: whether the answer stayed, and what of the scene it goes with where its parts say different things. */
 /** @param {AnsweredRow} row @param {Answer} answer @param {Prediction} before @param {Prediction} after */
 const showVerdict = (row, answer, before, after) => {
-  row.element.classList.remove("kept", "lost");
-  if (!after.top.length) { write(row.verdict, ""); return; }
   const lines = [];
-  const same = stayed([before, after]);
-  if (!answer.identity && same !== null) {
-    row.element.classList.add(same ? "kept" : "lost");
-    lines.push(same ? say("keeps its answer") : say("changes its answer: {before} → {after}", { before: sayClass(before.answer), after: sayClass(after.answer) }));
-  }
+  const same = answer.identity ? null : stayed([before, after]);
+  keeps(row, same);
+  if (!after.top.length) { write(row.verdict, ""); return; }
+  if (same !== null) lines.push(same ? say("keeps its answer") : say("changes its answer: {before} → {after}", { before: sayClass(before.answer), after: sayClass(after.answer) }));
   const { texture, background } = answer.cues;
   if (answer.truth && (texture !== answer.truth || background !== answer.truth)) {
     if (after.answer === answer.truth) lines.push(say("follows the shape"));

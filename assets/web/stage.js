@@ -65,8 +65,10 @@ const isFresh = (row) => row.data !== null && row.answer !== null && !row.missin
 const mark = () => {
   const late = shownRows().filter((row) => !isFresh(row));
   for (const row of shownRows()) {
-    row.element.classList.toggle("stale", late.includes(row));
-    row.element.classList.toggle("moving", late.includes(row) && row.answer !== null && questions.isAnsweredBy(row.answer, false));
+    // As attributes of their own: a style of gradio's asks for parts of class names, so that a class that comes or goes
+    // has the browser find the styles of all that is within anew, with every frame of a drag.
+    row.element.toggleAttribute("data-stale", late.includes(row));
+    row.element.toggleAttribute("data-moving", late.includes(row) && row.answer !== null && questions.isAnsweredBy(row.answer, false));
   }
   if (!late.length && shownRows().length) delete document.documentElement.dataset.stale;
   else document.documentElement.dataset.stale = "";

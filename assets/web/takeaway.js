@@ -205,6 +205,8 @@ export const begin = () => {
     // Beside its button in the page, so that the keyboard goes on from there and comes back.
     button.after(menu);
     menu.showPopover();
+    button.setAttribute("aria-expanded", "true");
+    menu.addEventListener("toggle", () => button.removeAttribute("aria-expanded"), { once: true });
     const at = button.getBoundingClientRect();
     menu.style.left = `${Math.max(4, Math.min(at.left, innerWidth - menu.offsetWidth - 4))}px`;
     menu.style.top = `${at.bottom + menu.offsetHeight + 4 > innerHeight ? Math.max(4, at.top - menu.offsetHeight - 2) : at.bottom + 2}px`;

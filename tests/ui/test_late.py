@@ -20,7 +20,7 @@ pytestmark = pytest.mark.browser
 LATEST_MS = 250
 #: Nothing is under way and nothing is dimmed.
 _SETTLED = """() => !window.dragging && !("stale" in document.documentElement.dataset)
-    && !document.querySelector("#stage article.stale")"""
+    && !document.querySelector("#stage article[data-stale]")"""
 
 _SHOWN = """() => {
     const { answer } = explorer.now;
@@ -31,7 +31,7 @@ _SHOWN = """() => {
         tops: [...document.querySelectorAll("#stage article.model")].map((row) =>
             [...row.querySelectorAll(".top li")]
                 .map(({ children: [label, share] }) => [label.textContent, share.textContent])),
-        dimmed: document.querySelectorAll("#stage article.stale").length,
+        dimmed: document.querySelectorAll("#stage article[data-stale]").length,
     };
 }"""
 

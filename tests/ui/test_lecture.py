@@ -213,7 +213,9 @@ def test_nothing_readable_tells_the_answer_before_the_reveal(lecture: Lecture) -
             assert [
                 one for one in (step["explanation"], step["title"], *_TELLING) if one in tree and one not in question
             ] == [], where
-            assert page.locator("#lecture .right, #stage .right, #stage .kept, #stage .lost").count() == 0, where
+            assert (
+                page.locator("#lecture .right, #stage .right, #stage [data-kept], #stage [data-lost]").count() == 0
+            ), where
             assert page.locator("#lecture polyline").count() == 0, where
             for name in step["cover"]:
                 assert (

@@ -177,3 +177,53 @@ def spearman(one: torch.Tensor, two: torch.Tensor) -> float:
         return (values[:, None] > values).double().sum(1) + (values[:, None] == values).double().sum(1) / 2
 
     return float(torch.corrcoef(torch.stack([ranks(one), ranks(two)]))[0, 1])
+
+
+def test_small_maps_wait_for_answers_and_never_draw_from_earlier_ones(visit: Visit):
+    """They are drawn a moment after an answer; a row of an earlier answer has no numbers by then."""
+    visit.page.evaluate(
+        """() => {
+            window.earlier = explorer.now.answer.rows[1];
+            explorer.question.set({ dx: 6 });
+        }"""
+    )
+    visit.page.wait_for_function("explorer.now.answer.at.dx === 6")
+    last = len(visit.page.evaluate("earlier.maps")) - 1
+    for side in ("before", "after"):
+        assert visit.page.evaluate(f"explorer.maps.rowsOf(earlier, {last}, '{side}', 0) === undefined")
+        assert visit.page.evaluate(
+            f"explorer.maps.rowsOf(explorer.now.answer.rows[1], {last}, '{side}', 0) !== undefined"
+        )
+
+
+def test_a_drag_changes_no_class_of_what_holds_much(visit: Visit):
+    """A style of gradio's asks for parts of class names: with one, the styles of all that is within are found anew."""
+    stage = visit.page.locator("#scene .large canvas").bounding_box()
+    at = (stage["x"] + stage["width"] / 2, stage["y"] + stage["height"] / 2)
+    visit.page.mouse.move(*at)
+    visit.page.mouse.down()
+    visit.page.mouse.move(at[0] + 20, at[1])
+    visit.page.evaluate(
+        """() => {
+            window.large = [];
+            window.drawn = 0;
+            new MutationObserver((changes) => {
+                for (const { target, oldValue } of changes) {
+                    const within = target.querySelectorAll("*").length, changed = oldValue !== target.className;
+                    if (within > 60 && changed) large.push(`${target.className}: ${within}`);
+                }
+            }).observe(document.querySelector("#workbench"),
+                { subtree: true, attributeFilter: ["class"], attributeOldValue: true });
+            new MutationObserver(() => { drawn += 1; })
+                .observe(document.querySelector("#stage .part"), { attributeFilter: ["data-painted"] });
+        }"""
+    )
+    for step in range(12):
+        visit.page.mouse.move(at[0] + 20 + 5 * step, at[1] - 3 * step)
+        visit.page.wait_for_timeout(60)
+    visit.page.wait_for_function("drawn >= 1")
+    visit.page.mouse.up()
+    # What changes on the way is marked all the same.
+    visit.page.wait_for_function("document.querySelector('#stage article[data-lost]')")
+    visit.page.wait_for_function("!document.querySelector('#stage article[data-stale]')")
+    assert visit.page.evaluate("large") == []

@@ -54,7 +54,7 @@ def test_a_push_moves_what_is_shown_says_who_keeps_the_answer_and_is_taken_back(
     push(visit, "Into the corner")
     visit.settled("10 px right, 10 px up; rendered anew")
     verdicts = {
-        name: "kept" in (page.locator("#stage article.model").nth(at).get_attribute("class") or "").split()
+        name: page.locator("#stage article.model").nth(at).get_attribute("data-kept") is not None
         for at, name in enumerate(["Convolution", "Self-attention", "Rows and columns", "C2f + coordinate attention"])
     }
     assert set(verdicts.values()) == {True, False}
@@ -137,6 +137,6 @@ def test_on_a_phone_the_answers_are_chips_below_the_picture_and_one_is_opened(ch
     push(visit, "Into the corner")
     visit.settled("10 px right, 10 px up; rendered anew")
     lost = ["lost" in (chips.nth(at).get_attribute("class") or "").split() for at in range(4)]
-    assert lost == ["lost" in (rows.nth(at).get_attribute("class") or "").split() for at in range(4)]
+    assert lost == [rows.nth(at).get_attribute("data-lost") is not None for at in range(4)]
     assert set(lost) == {True, False}
     page.close()
