@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from explorer.errors import ParameterError
 from explorer.lab.networks import LabModel, Training
-from explorer.scenes import AUGMENTED, CENTRED, CUED, Distribution
+from explorer.scenes import AUGMENTED, CENTRED, CROWDED, CUED, Distribution
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ RECIPES: Mapping[tuple[str, Training], Recipe] = {
     ("metaformer", "centred"): Recipe(images=48_000),
     ("metaformer", "aug"): Recipe(images=96_000, distribution=AUGMENTED),
     ("metaformer", "cue"): Recipe(images=24_000, distribution=CUED),
-    ("detect", "aug"): Recipe(images=64_000, distribution=AUGMENTED),
+    ("detect", "aug"): Recipe(images=128_000, distribution=CROWDED),
 }
 #: Where one recipe does not suit all: blocks that learn better at half the rate, on seeds that are none of the
 #: experiment's, and blocks that need twice the pictures to learn objects at any place and of any size.

@@ -15,7 +15,7 @@ from explorer import detection, scenes
 from explorer.lab.detection import loss
 from explorer.lab.networks import MEAN, SIZE, STD
 from explorer.lab.pool import Pool, grouped, groups, quantised, singles
-from explorer.scenes import AUGMENTED, CENTRED, Distribution
+from explorer.scenes import CENTRED, CROWDED, Distribution
 
 #: Seed of the stream of training scenes, the same for every model, and of the scenes that training is judged on.
 TRAINING_STREAM, JUDGING_STREAM = 1, 2
@@ -76,7 +76,7 @@ def _judge_classes(network: nn.Module, device: torch.device) -> dict[str, float]
 
 @lru_cache(maxsize=2)
 def _group_scenes(count: int) -> Mapping[str, Tensor]:
-    return grouped(JUDGING_STREAM, torch.arange(count), AUGMENTED, torch.device("cpu"))
+    return grouped(JUDGING_STREAM, torch.arange(count), CROWDED, torch.device("cpu"))
 
 
 def _judge_boxes(network: nn.Module, device: torch.device) -> dict[str, float]:

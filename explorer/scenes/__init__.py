@@ -15,6 +15,7 @@ from explorer.scenes.scene import AUGMENTED as AUGMENTED
 from explorer.scenes.scene import BACKGROUNDS as BACKGROUNDS
 from explorer.scenes.scene import CENTRED as CENTRED
 from explorer.scenes.scene import CLASSES as CLASSES
+from explorer.scenes.scene import CROWDED as CROWDED
 from explorer.scenes.scene import CUED as CUED
 from explorer.scenes.scene import DATA_VERSION as DATA_VERSION
 from explorer.scenes.scene import HUES as HUES

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from explorer.scenes.chance import hashed, keys_of, mix
 from explorer.scenes.rendering import render_layers
-from explorer.scenes.scene import AUGMENTED, RADIUS, Distribution, Scenes, draw
+from explorer.scenes.scene import CROWDED, RADIUS, Distribution, Scenes, draw
 
 #: The most objects of a group.
 MOST = 5
@@ -61,7 +61,7 @@ class RenderedGroups(NamedTuple):
     counts: Tensor
 
 
-def draw_groups(seed: int, indices: Tensor, distribution: Distribution = AUGMENTED) -> Groups:
+def draw_groups(seed: int, indices: Tensor, distribution: Distribution = CROWDED) -> Groups:
     """Draw groups of a seed's stream; group i depends on (seed, i) alone.
 
     Args:

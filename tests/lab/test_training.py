@@ -25,7 +25,7 @@ from explorer.lab.recipes import Recipe
 from explorer.lab.training import train
 from explorer.models.loading import load
 from explorer.models.spec import ModelSpec
-from explorer.scenes import AUGMENTED, CENTRED, DATA_VERSION, draw, draw_groups, render, render_groups
+from explorer.scenes import AUGMENTED, CENTRED, CROWDED, DATA_VERSION, draw, draw_groups, render, render_groups
 
 CHANGED = {"images": 96, "epochs": 2, "batch": 32}
 SHORT = Recipe(**CHANGED)
@@ -284,7 +284,7 @@ def test_a_larger_pool_begins_with_a_smaller_and_nothing_is_rendered_twice(tmp_p
 
 def test_a_pool_of_groups_has_their_boxes(tmp_path):
     which = torch.tensor([20, 3])
-    found = pool.groups(3, AUGMENTED, 24, tmp_path, torch.device("cpu"))[which]
+    found = pool.groups(3, CROWDED, 24, tmp_path, torch.device("cpu"))[which]
     expected = render_groups(draw_groups(3, which))
     assert torch.equal(found["boxes"], expected.boxes)
     assert torch.equal(found["counts"], expected.counts)
