@@ -58,6 +58,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     findings.add_argument("--table", metavar="FILE", help="a table that evaluate wrote; the one that ships if left out")
     claims = action("claims", "What is said of these blocks, and what the trained models say to it.")
     claims.add_argument("--table", metavar="FILE", help="a table that evaluate wrote; the one that ships if left out")
+    series = action("series", "What single choices inside a block change: positions, heads, padding, levels.")
+    series.add_argument("--table", metavar="FILE", help="a table that evaluate wrote; the one that ships if left out")
 
     maps = action("maps", "Draw where every block looks, layer by layer, in three scenes, as one figure.")
     maps.add_argument("--out", dest="file", required=True, metavar="FILE", help=".png, .svg or .html")
@@ -71,7 +73,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     """Do it; return the record for ``--json``, where that is asked for, and the lines to read."""
-    actions = {"evaluate": _evaluate, "show": _show, "findings": _findings, "claims": _claims}
+    actions = {"evaluate": _evaluate, "show": _show, "findings": _findings, "claims": _claims, "series": _series}
     return {**actions, "maps": _maps, "scenes": _scenes}[options.action](options)
 
 
@@ -116,6 +118,13 @@ def _claims(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
 
     judged = judge_claims(_rows(options.table))
     return {"claims": record(judged)}, lines(judged)
+
+
+def _series(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    from explorer.lab.series import lines, members, record
+
+    found = members(_rows(options.table))
+    return {"series": record(found)}, lines(found)
 
 
 def _findings(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:

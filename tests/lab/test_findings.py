@@ -100,14 +100,13 @@ def test_the_set_ups_are_known_without_the_rows() -> None:
 def test_every_headline_was_measured_and_has_one_row_a_seed() -> None:
     for name in set_ups(load_table()):
         found = SetUp(load_table(), name)
-        least = 2 if name == "detect" else 4
-        assert found.seeds >= least
+        assert found.seeds >= 4
         detects = [headline for headline in HEADLINES if headline.key.probe == "detection"]
         assert measured(found) == (detects if name == "detect" else [one for one in HEADLINES if one not in detects])
         for headline in measured(found):
             for block in found.blocks:
                 if headline.name != "map on object":
-                    assert len(found.of(block, headline.key)) >= least, (block, headline.name)
+                    assert len(found.of(block, headline.key)) >= 4, (block, headline.name)
             for key in filter(None, (headline.key, headline.before)):
                 rows = [row for block in found.blocks for row in found.rows(block, key).values()]
                 assert len({(row.unit, row.parameters, row.scenes) for row in rows}) == 1

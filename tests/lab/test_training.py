@@ -359,11 +359,7 @@ class TestShipped:
         for record in SHIPPED.values():
             data = (folder / record["file"]).read_bytes()
             assert hashlib.sha256(data).hexdigest() == record["sha256"], record["file"]
-        # Series are not trained yet, and detectors from two seeds at least: docs/laboratory.md says so.
-        seeds = {"metaformer": 3, "detect": 2}
-        plain = [model for model in all_models() if not model.options]
-        missing = {str(model.spec(seed)) for model in plain for seed in range(seeds[model.backbone])} - set(SHIPPED)
-        assert not missing
+        assert set(SHIPPED) == {str(model.spec(seed)) for model in all_models() for seed in range(3)}
 
     def test_every_one_loads(self):
         for spec in SHIPPED:
