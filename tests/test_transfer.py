@@ -69,7 +69,7 @@ class Elsewhere(TorchFunctionMode):
     ["random/vit_tiny_patch16_224", "random/mobilenetv2_050", "random/resnet18+coord@2", "lab/mhsa", "lab/axial"],
 )
 def test_an_answer_is_one_transfer(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = load(text)
+    model = load(text, "cpu")
     picture = torch.rand(1, 3, *model.input_size)
     method = "gradcam"
     expected = look(model, picture, Transform(dx=3.5), method)
@@ -125,3 +125,16 @@ def test_what_is_brought_is_what_was_there() -> None:
         assert torch.equal(got, wanted)
     assert brought[0].untyped_storage().data_ptr() != base.untyped_storage().data_ptr()
     assert to_cpu(tensors)[0] is tensors[0]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("text", ["random/vit_tiny_patch16_224", "random/mobilenetv2_050", "lab/axial"])
+def test_an_answer_is_one_transfer_from_a_gpu(text: str) -> None:
+    model = load(text, "cuda")
+    picture = torch.rand(1, 3, *model.input_size)
+    look(model, picture, Transform(dx=3.5), "gradcam")
+    kinds = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
+    with torch.profiler.profile(activities=kinds) as profile:
+        look(model, picture, Transform(dx=3.5), "gradcam")
+        torch.cuda.synchronize()
+    assert sum(one.count for one in profile.key_averages() if "Memcpy DtoH" in one.key) == 1
