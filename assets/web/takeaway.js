@@ -199,6 +199,9 @@ export const begin = () => {
     make("button", { type: "button", text: say("Save as PNG"), onclick: () => choose("png") }),
     make("button", { type: "button", text: say("Save as SVG"), onclick: () => choose("svg") }),
     make("button", { type: "button", text: say("Copy the picture"), onclick: () => choose("copy") }));
+  menu.addEventListener("toggle", (event) => {
+    if (/** @type {ToggleEvent} */ (event).newState === "closed") menu.previousElementSibling?.removeAttribute("aria-expanded");
+  });
   hear("takeaway", ({ button, title, ...from }) => {
     of = from;
     menu.setAttribute("aria-label", title);
@@ -206,7 +209,6 @@ export const begin = () => {
     button.after(menu);
     menu.showPopover();
     button.setAttribute("aria-expanded", "true");
-    menu.addEventListener("toggle", () => button.removeAttribute("aria-expanded"), { once: true });
     const at = button.getBoundingClientRect();
     menu.style.left = `${Math.max(4, Math.min(at.left, innerWidth - menu.offsetWidth - 4))}px`;
     menu.style.top = `${at.bottom + menu.offsetHeight + 4 > innerHeight ? Math.max(4, at.top - menu.offsetHeight - 2) : at.bottom + 2}px`;

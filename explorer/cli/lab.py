@@ -58,7 +58,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     findings.add_argument("--table", metavar="FILE", help="a table that evaluate wrote; the one that ships if left out")
     claims = action("claims", "What is said of these blocks, and what the trained models say to it.")
     claims.add_argument("--table", metavar="FILE", help="a table that evaluate wrote; the one that ships if left out")
-    series = action("series", "What single choices inside a block change: positions, heads, padding, levels.")
+    series = action(
+        "series", "What single choices change: positions, heads, padding, levels, a pyramid of the picture."
+    )
     series.add_argument("--table", metavar="FILE", help="a table that evaluate wrote; the one that ships if left out")
 
     maps = action("maps", "Draw where every block looks, layer by layer, in three scenes, as one figure.")
@@ -121,10 +123,12 @@ def _claims(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
 
 
 def _series(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
-    from explorer.lab.series import lines, members, record
+    from explorer.lab.series import lines, members, pyramids, record
 
-    found = members(_rows(options.table))
-    return {"series": record(found)}, lines(found)
+    rows = _rows(options.table)
+    found = {"series": members(rows), "pyramid": pyramids(rows)}
+    told = ["\n".join(lines(name, some)) for name, some in found.items() if some]
+    return {name: record(some) for name, some in found.items()}, "\n\n".join(told).split("\n")
 
 
 def _findings(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:

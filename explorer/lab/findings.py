@@ -44,7 +44,7 @@ def shifted(distance: int) -> Key:
 
 def zoomed(zoom: float) -> Key:
     """The accuracy with the object at this size over the training size."""
-    return Key.of("scale", "accuracy", zoom=zoom)
+    return Key.of("scale", "accuracy", zoom=zoom, remedy="none")
 
 
 #: The set-ups in words.

@@ -43,7 +43,7 @@ def translation(found: SetUp, blocks: Sequence[str]) -> Chart:
 def scale(found: SetUp, blocks: Sequence[str]) -> Chart:
     """Does the answer stay when the object shrinks or grows?"""
     x = Axis(Message("size of the object over its training size"), log=True)
-    return _curves(Message("Scale"), found, blocks, Key("scale", "accuracy"), "zoom", x)
+    return _curves(Message("Scale"), found, blocks, Key.of("scale", "accuracy", remedy="none"), "zoom", x)
 
 
 def shape(found: SetUp, blocks: Sequence[str]) -> Chart:

@@ -70,7 +70,7 @@ def test_a_table_without_series_has_none() -> None:
 
 def test_the_document_quotes_them() -> None:
     text = (Path(__file__).parents[2] / "docs" / "laboratory.md").read_text(encoding="utf-8")
-    for line in markdown(list(FOUND.values())):
+    for line in markdown("series", list(FOUND.values())):
         assert line in text
 
 

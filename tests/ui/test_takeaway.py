@@ -164,3 +164,14 @@ def test_the_menu_is_named_closes_with_escape_and_takes_no_room(visit: Visit):
     page.keyboard.press("Escape")
     opened.wait_for(state="hidden")
     assert page.evaluate("document.activeElement.className") == "take", "the focus is where it was"
+
+
+def test_the_button_of_an_open_menu_stays_in_sight(visit: Visit):
+    button = visit.page.locator(f"{MAP} + .take")
+    menu(visit, MAP)
+    assert button.get_attribute("aria-expanded") == "true"
+    visit.page.wait_for_function(
+        "() => getComputedStyle(document.querySelector('.take[aria-expanded]')).opacity === '1'"
+    )
+    visit.page.keyboard.press("Escape")
+    visit.page.wait_for_function("() => !document.querySelector('.take[aria-expanded]')")
