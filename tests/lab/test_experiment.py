@@ -432,7 +432,11 @@ def test_the_table_that_ships_is_whole() -> None:
     assert set(networks.available()) <= set(measured)  # seeds whose weights do not ship are in the table too
     for model, found in measured.items():
         lab = LabModel.of(ModelSpec.parse(model))
-        assert found == {one.key for one in experiment.experiment() if one.applies(lab)}, model
+        wanted = [one for one in experiment.experiment() if one.applies(lab)]
+        # A pyramid at test time was tried when the weights of other seeds were gone.
+        late = {one.key for one in wanted if one.parameters.get("remedy") == "pyramid"}
+        assert found >= {one.key for one in wanted} - (set() if model in networks.available() else late), model
+        assert found <= {one.key for one in wanted}, model
     assert len(
         {(row.model, row.probe, row.parameters, row.scenes, row.conditions, row.measure) for row in shipped}
     ) == len(shipped)

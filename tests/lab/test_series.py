@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from explorer.cli.main import main
+from explorer.lab.experiment import PYRAMID_BLOCKS
 from explorer.lab.findings import WHOLE, shifted
 from explorer.lab.networks import SERIES, LabModel, all_models, available
-from explorer.lab.series import COLUMNS, markdown, members
+from explorer.lab.series import COLUMNS, SIZES, markdown, members, pyramids
 from explorer.lab.table import load_table
 from explorer.models.spec import ModelSpec
 
+PYRAMIDS = {str(one.model.spec()): one for one in pyramids(load_table())}
 FOUND = {str(one.model.spec()): one for one in members(load_table())}
 
 
@@ -60,17 +62,29 @@ def one_seeds(model: str, probe: str) -> set[int]:
     return {row.seed for row in load_table() if row.model.split("#")[0] == model and row.probe == probe}
 
 
+def test_a_pyramid_is_compared_with_the_same_weights_without() -> None:
+    assert sorted(PYRAMIDS) == sorted(f"lab/{block}" for block in PYRAMID_BLOCKS)
+    one = PYRAMIDS["lab/axial"]
+    assert one.seeds == 3
+    for name, zoom in SIZES.items():
+        with_, without = (values("lab/axial", "accuracy", zoom=zoom, remedy=remedy) for remedy in ("pyramid", "none"))
+        assert len(without) == 8
+        assert one.accuracy[name].mean == pytest.approx(sum(with_.values()) / 3, abs=1e-9)
+        assert one.change[name].mean == pytest.approx(sum(with_[seed] - without[seed] for seed in with_) / 3, abs=1e-9)
+
+
 def test_a_table_without_series_has_none() -> None:
     rows = [row for row in load_table() if row.model.startswith("lab/mhsa") and "(" not in row.model]
     (usual,) = members(rows)
     assert usual.model == LabModel("mhsa")
     assert usual.change == {}
     assert usual.seeds == 8
+    assert pyramids([row for row in rows if row.probe != "scale"]) == []
 
 
 def test_the_document_quotes_them() -> None:
     text = (Path(__file__).parents[2] / "docs" / "laboratory.md").read_text(encoding="utf-8")
-    for line in markdown("series", list(FOUND.values())):
+    for line in (*markdown("series", list(FOUND.values())), *markdown("pyramid", list(PYRAMIDS.values()))):
         assert line in text
 
 
@@ -84,3 +98,4 @@ def test_the_command_prints_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lab", "series", "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert {one["model"] for one in record["series"]} == set(FOUND)
+    assert {one["model"] for one in record["pyramid"]} == set(PYRAMIDS)
