@@ -26,6 +26,7 @@ from explorer.probes import (  # noqa: F401
     context,
     shape_bias,
     edges,
+    map_equivariance,
     cost,
 )
 from explorer.guests import invite
