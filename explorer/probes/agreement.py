@@ -99,8 +99,8 @@ def travelled(
         for distance, axis, size in ((move.dx, 0, frame[1]), (move.dy, 1, frame[0])):
             if distance:
                 start, stop = (_angle(one.clamp(min=0).double().sum(axis).numpy()) for one in (before, after))
-                went = (stop - start) * size / (2 * math.pi)
-                total += distance * ((went - distance + size / 2) % size - size / 2 + distance)
+                # The shorter way round: about 0, so that what goes anywhere goes nowhere on average.
+                total += distance * size * (((stop - start) / (2 * math.pi) + 0.5) % 1 - 0.5)
                 squared += distance**2
         return total, squared
     if not (move.zoom == 1 and move.angle % 360 == 0):

@@ -40,6 +40,8 @@ TOP, SLOPE, STAYS = Message("overlap of the top tenth"), Message("slope of the c
 _ATTENTION, _RANDOM = Message("attention"), Message("random maps")
 #: What stands for the layer where the mean over all is meant, and for the head.
 _EVERY, _MEAN = "all", "mean"
+#: Pairs of random maps for each move of each picture.
+_DRAWS = 16
 #: Pictures that are explained together.
 _TOGETHER = 8
 
@@ -150,11 +152,11 @@ class MapEquivariance(Probe):
     def _moves(self, model: Model) -> list[tuple[str, Transform]]:
         short = min(model.input_size)
         distance = self.shift or 2 ** int(math.log2(max(1, short / 6)))
-        if distance > short / 2:
+        if distance > short / 3:
             raise ParameterError(
                 Message(
-                    "a shift is at most half the frame, {most} px of {spec}; got {shift} px",
-                    most=short // 2,
+                    "a shift is at most a third of the frame, {most} px of {spec}; got {shift} px",
+                    most=short // 3,
                     spec=model.spec,
                     shift=distance,
                 )
@@ -215,11 +217,12 @@ class MapEquivariance(Probe):
         frame = shown.model.input_size
         chance = torch.Generator().manual_seed(seed * 1_000_003 + image)
         last = list(maps.values())[-1]
-        random = torch.rand(last.shape, generator=chance, dtype=torch.float64)
+        random = torch.rand(_DRAWS, *last.shape, generator=chance, dtype=torch.float64)
         box = boxes(shown.masks[image]) if shown.rendered else None  # type: ignore[arg-type]
         regions: dict[tuple[int, ...], Tensor] = {}
         own: dict[tuple[_Of, str], list[Agreement]] = {}
-        for of, values in [*maps.items(), (_Of(_RANDOM, _EVERY, "", 1.0, _MEAN), random)]:
+        by_chance = _Of(_RANDOM, _EVERY, "", 1.0, _MEAN)
+        for of, values in [*maps.items(), *((by_chance, one) for one in random)]:
             grid = values.shape[-2], values.shape[-1]
             if box is not None and grid not in regions:
                 regions[grid] = by_area(box, grid) > 0.5
@@ -307,7 +310,7 @@ class MapEquivariance(Probe):
                 STAYS,
                 "move",
                 KINDS,
-                Axis(Message("share of moves with the same first choice"), low=0.0, high=1.0),
+                Axis(Message("share of moves"), low=0.0, high=1.0),
                 Message("The map may follow while the answer stays, and the other way round."),
             ),
         ]

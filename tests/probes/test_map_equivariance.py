@@ -98,10 +98,14 @@ def test_random_maps_agree_by_chance_alone() -> None:
     rows = {one["measure"]: one for one in result.of(str(model.spec), map="random maps", move="shift")}
     assert rows["rank correlation"]["low"] < 0 < rows["rank correlation"]["high"]
     assert rows["rank correlation"]["n"] == 40
+    assert rows["slope of the centre of mass"]["low"] < 0 < rows["slope of the centre of mass"]["high"]
+    assert rows["slope of the centre of mass"]["high"] < 0.5
+    cells = model.stages[-1].grid[0] * model.stages[-1].grid[1]
+    assert rows["overlap of the top tenth"]["value"] == pytest.approx(max(1, round(cells / 10)) / cells, abs=0.03)
 
 
 def test_what_cannot_be_followed_or_moved_so_far_is_refused() -> None:
-    with pytest.raises(ParameterError, match="at most half the frame, 24 px"):
+    with pytest.raises(ParameterError, match="at most a third of the frame, 16 px"):
         explorer.probe("map-equivariance", "lab/conv", 2, device="cpu", shift=30)
     with pytest.raises(ParameterError, match="shift"):
         explorer.probe("map-equivariance", "lab/conv", 2, device="cpu", shift=0)
