@@ -27,6 +27,7 @@ from explorer.probes import (  # noqa: F401
     shape_bias,
     edges,
     map_equivariance,
+    faithfulness,
     cost,
 )
 from explorer.guests import invite
