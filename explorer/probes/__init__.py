@@ -28,6 +28,7 @@ from explorer.probes import (  # noqa: F401
     edges,
     map_equivariance,
     faithfulness,
+    sanity,
     cost,
 )
 from explorer.guests import invite
