@@ -26,10 +26,10 @@ from explorer.probes import (  # noqa: F401
     context,
     shape_bias,
     edges,
+    cost,
     map_equivariance,
     faithfulness,
     sanity,
-    cost,
 )
 from explorer.guests import invite
 from explorer.probes.run import examples, probe, steps

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from explorer.probes.passes import Passes
     from explorer.probes.stimuli import Shown, Stimuli
 
-Bias = Literal["locality", "translation", "relations", "scale", "context", "shape", "maps", "cost"]
+Bias = Literal["locality", "translation", "relations", "scale", "context", "shape", "cost", "maps"]
 BIASES: tuple[Bias, ...] = get_args(Bias)
 #: What each bias asks, in one sentence.
 QUESTIONS: dict[Bias, str] = {
@@ -32,8 +32,8 @@ QUESTIONS: dict[Bias, str] = {
     "scale": "Does the answer stay when things get smaller or larger?",
     "context": "How much of the answer comes from what lies around the object?",
     "shape": "Does the answer follow the shape or the texture?",
-    "maps": "Can a map be believed: does it follow the object, and does the answer rest on what it marks?",
     "cost": "What does each kind of attention cost as the image and the width grow?",
+    "maps": "Can a map be believed: does it follow the object, and does the answer rest on what it marks?",
 }
 
 

@@ -94,7 +94,6 @@ class MapEquivariance(Probe):
         "compare with the map that is not brought back."
     )
     headline: ClassVar[str] = "rank correlation of the attribution"
-    link = "layer"
 
     method: str = parameter("gradcam", "attribution method", choices=tuple(METHODS))
     shift: int | None = parameter(

@@ -37,8 +37,8 @@ HEADLINES: Mapping[Bias, Headline] = {
     "scale": Headline(Message("Scale"), ("scale",)),
     "context": Headline(Message("Context"), ("context",)),
     "shape": Headline(Message("Shape"), ("shape-bias", "edges")),
-    "maps": Headline(Message("Maps"), ("map-equivariance",)),
     "cost": Headline(Message("Cost"), ("cost",), relative=True),
+    "maps": Headline(Message("Maps"), ("map-equivariance",)),
 }
 
 _ARROWS = {
