@@ -16,7 +16,7 @@ from explorer.attribution import METHODS, answer
 from explorer.attribution.base import baseline_like
 from explorer.errors import MethodError
 from explorer.figures.sheet import Axis, Chart, Dash, Section
-from explorer.messages import Message, listed
+from explorer.messages import Message
 from explorer.models.model import Model
 from explorer.probes.answers import points
 from explorer.probes.base import AS_IT_IS, PROBES, Bias, Example, Extremes, Probe, Run, Step, need_classes
@@ -352,7 +352,7 @@ def _curves(result: ProbeResult, method: str, measure: str, title: str, y: Axis)
         for name, dash in drawn:
             rows = result.of(model, measure=measure, map=name)
             if rows:
-                line = curve(listed([model, name], "{first}: {rest}"), result.colours[number], rows, "share", dash)
+                line = curve(model, result.colours[number], rows, "share", dash)
                 lines.append(line if name == method else replace(line, low=None, high=None))
-    said = Message("Bands: 95 % over images. A map that tells something bends its curve further than the dotted one.")
+    said = Message("Solid: {method}, with its 95 % over images; dashed: edges; dotted: a random map.", method=method)
     return Chart(title, tuple(lines), Axis(Message("share of the pixels"), low=0.0, high=1.0), y, unit=said)

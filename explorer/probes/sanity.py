@@ -15,7 +15,7 @@ from explorer.attribution import METHODS, answer
 from explorer.attribution.base import PassMethod
 from explorer.errors import MethodError
 from explorer.figures.sheet import Axis, Chart, Dash, Section
-from explorer.messages import Message, listed
+from explorer.messages import Message
 from explorer.models.model import Model
 from explorer.probes.base import PROBES, Bias, Extremes, Probe, Run, Step, need_classes
 from explorer.probes.charting import curve
@@ -179,7 +179,11 @@ class Sanity(Probe):
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         method = str(result.parameters["method"])
         ranks = Axis(Message("rank correlation (Spearman)"), high=1.0)
-        said = Message("From the classifier alone, on the left, to every layer. Bands: 95 % over images.")
+        said = Message(
+            "From the classifier alone, on the left, to every layer. Solid: {method}; dashed: attention. Bands: 95 % "
+            "over images.",
+            method=method,
+        )
         charts = (
             _cascade(result, RANKS, method, Message("The map against the one of the whole network"), ranks, said),
             _cascade(result, MAGNITUDES, method, Message("The same, of magnitudes"), ranks, said),
@@ -235,6 +239,5 @@ def _cascade(result: ProbeResult, measure: str, method: str, title: str, y: Axis
         for name, dash in drawn:
             rows = result.of(model, measure=measure, **({"map": name} if name else {}))
             if rows:
-                called = listed([model, name], "{first}: {rest}") if name else model
-                lines.append(curve(called, result.colours[number], rows, "share", dash))
+                lines.append(curve(model, result.colours[number], rows, "share", dash))
     return Chart(title, tuple(lines), Axis(Message("share of the layers drawn anew"), low=0.0, high=1.0), y, unit=said)
