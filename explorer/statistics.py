@@ -12,6 +12,8 @@ import numpy as np
 
 #: Two-sided 95 % of the normal distribution.
 _Z = 1.959963984540054
+#: What is left of equal values by rounding, of the largest of them: a spread below it is none.
+_EQUAL = 1e-6
 #: No exponential of more is a float.
 _LARGEST = 700.0
 
@@ -252,3 +254,33 @@ def student(freedom: int, share: float = 0.95) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if p_of_student(middle, freedom) > 1 - share else (low, middle)
     return (low + high) / 2
+
+
+def rank_correlation(first: Any, second: Any) -> float:
+    """Spearman's rank correlation of two samples: the correlation of their ranks, equal values at their mean rank.
+
+    Args:
+        first: (n,) numbers, as ``second``.
+
+    Returns -1 to 1; nan where either is constant (up to rounding of float32) or has fewer than three values.
+
+    Source: Spearman 1904, American Journal of Psychology 15:72.
+    """
+    one, two = (np.asarray(each, dtype=np.float64).ravel() for each in (first, second))
+    if len(one) < 3 or is_constant(one) or is_constant(two):
+        return math.nan
+    a, b = _ranks(one), _ranks(two)
+    return float(np.clip((a @ b) / math.sqrt((a @ a) * (b @ b)), -1.0, 1.0))
+
+
+def is_constant(values: Any) -> bool:
+    """Whether numbers differ by no more than the rounding of float32 leaves of equal ones."""
+    array = np.asarray(values, dtype=np.float64)
+    return bool(not array.size or array.max() - array.min() <= _EQUAL * np.abs(array).max())
+
+
+def _ranks(values: _Array) -> _Array:
+    """Ranks about their mean, equal values at the mean of theirs."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    found: _Array = (np.cumsum(counts) - (counts + 1) / 2)[place] - (len(values) - 1) / 2
+    return found

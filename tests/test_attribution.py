@@ -112,6 +112,7 @@ def test_the_registry_holds_the_promised_methods() -> None:
         "occlusion",
         "attention_rollout",
         "gradient_rollout",
+        "logit_lens",
     }
 
 
@@ -228,10 +229,10 @@ def test_a_method_serves_or_says_why_and_leaves_no_trace(models: dict[str, Model
 def test_who_is_served(models: dict[str, Model]) -> None:
     served = {name: {m for m in METHODS if METHODS[m].unavailable(model) is None} for name, model in models.items()}
     always = {"saliency", "input_x_gradient", "integrated_gradients", "smoothgrad", "occlusion", "gradcam"}
-    assert served["cnn"] == always | {"guided_backprop", "guided_gradcam"}
-    assert served["swin"] == always
+    assert served["cnn"] == always | {"guided_backprop", "guided_gradcam", "logit_lens"}
+    assert served["swin"] == always | {"logit_lens"}
     assert served["plain"] == always - {"gradcam"} | {"deeplift"}
-    assert served["vit"] == served["headless"] == always | {"attention_rollout", "gradient_rollout"}
+    assert served["vit"] == served["headless"] == always | {"attention_rollout", "gradient_rollout", "logit_lens"}
 
 
 @pytest.mark.parametrize("name", METHODS)

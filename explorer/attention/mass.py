@@ -83,3 +83,29 @@ def map_ratios(one: AttentionMap, masks: Tensor) -> list[float | None]:
         share = float(mask.cpu().double().mean())
         out.append(on_object / on_image / share if on_image > 0 and share > 0 else None)
     return out
+
+
+def received(one: AttentionMap) -> Tensor:
+    """What each place on the image gets: (images, heads, rows, columns) float64 on the CPU, the mean over queries.
+
+    Queries are those on the image. A map without queries is its own row, and its heads (channels of a gate) are
+    averaged into one.
+    """
+    layout = one.layout
+    assert layout is not None
+    images, groups, heads, queries, _ = one.weights.shape
+    heads = heads if one.per_query else 1
+    cells = layout.key_grid[0] * layout.key_grid[1]
+    out = torch.zeros(images, heads, cells, dtype=torch.float64)
+    asked = 0
+    for group in range(groups):
+        keys = layout.key_index[group if len(layout.key_index) > 1 else 0].cpu()
+        on_image = torch.ones(queries, dtype=torch.bool)
+        if layout.query_index is not None:
+            on_image = layout.query_index[group if len(layout.query_index) > 1 else 0].cpu() >= 0
+        asked += int(on_image.sum())
+        for item in range(images):
+            weights = one.weights.block(item, group, 0, queries).cpu().double()
+            mass = (weights if one.per_query else weights.mean(0, keepdim=True))[:, on_image].sum(1)
+            out[item].index_add_(1, keys[keys >= 0], mass[:, keys >= 0])
+    return out.view(images, heads, *layout.key_grid) / max(1, asked)

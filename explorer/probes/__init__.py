@@ -27,6 +27,9 @@ from explorer.probes import (  # noqa: F401
     shape_bias,
     edges,
     cost,
+    map_equivariance,
+    faithfulness,
+    sanity,
 )
 from explorer.guests import invite
 from explorer.probes.run import examples, probe, steps

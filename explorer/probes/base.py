@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from explorer.probes.passes import Passes
     from explorer.probes.stimuli import Shown, Stimuli
 
-Bias = Literal["locality", "translation", "relations", "scale", "context", "shape", "cost"]
+Bias = Literal["locality", "translation", "relations", "scale", "context", "shape", "cost", "maps"]
 BIASES: tuple[Bias, ...] = get_args(Bias)
 #: What each bias asks, in one sentence.
 QUESTIONS: dict[Bias, str] = {
@@ -33,6 +33,7 @@ QUESTIONS: dict[Bias, str] = {
     "context": "How much of the answer comes from what lies around the object?",
     "shape": "Does the answer follow the shape or the texture?",
     "cost": "What does each kind of attention cost as the image and the width grow?",
+    "maps": "Can a map be believed: does it follow the object, and does the answer rest on what it marks?",
 }
 
 

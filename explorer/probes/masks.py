@@ -20,16 +20,17 @@ def boxes(masks: Tensor) -> Tensor:
     return span(masks.any(-1))[..., :, None] & span(masks.any(-2))[..., None, :]
 
 
-def gaussian_blur(x: Tensor, sigma: float) -> Tensor:
-    """Blur pictures (B, C, H, W): Gaussian weights cut at 4 sigma and normalised, the edge pixel repeated.
+def gaussian_blur(x: Tensor, sigma: float, reach: int | None = None) -> Tensor:
+    """Blur pictures (B, C, H, W): Gaussian weights, cut and normalised, the edge pixel repeated.
 
     Args:
         x: pictures.
         sigma: standard deviation, px; 0 leaves them as they are.
+        reach: where the weights are cut, px from their middle; 4 sigma if None.
     """
     if sigma <= 0:
         return x
-    reach = int(4 * sigma + 0.5)
+    reach = int(4 * sigma + 0.5) if reach is None else reach
     kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, dtype=torch.float64) / sigma) ** 2)
     kernel = (kernel / kernel.sum()).to(x)
     channels = x.shape[1]

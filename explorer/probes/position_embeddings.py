@@ -41,7 +41,7 @@ def without_position(model: Model, kind: str) -> Model:
     Of tables with rows for prefix tokens (class, registers), these rows stay: they are no place on the image. A rotary
     embedding turns by nothing. The model itself is not touched.
     """
-    changed = _copied(model)
+    changed = copied(model)
     module = changed.module
     absolute, relative = position_names(module)
     with torch.no_grad():
@@ -61,7 +61,7 @@ def with_moved_position(model: Model, kind: str) -> Model | None:
 
     None where they have no places of their own (relative tables) or where these are not known.
     """
-    changed = _copied(model)
+    changed = copied(model)
     module = changed.module
     if kind == "rotary":
         _change_rotary(module, _rolled_tokens)
@@ -152,7 +152,7 @@ def _class_rows(name: str, table: Tensor) -> int:
     return 3 if name.endswith("relative_position_bias_table") and table.ndim == 2 and with_class and not square else 0
 
 
-def _copied(model: Model) -> Model:
+def copied(model: Model) -> Model:
     """The model with a copy of its network, which may be changed."""
     with model.lock:
         module = copy.deepcopy(model.module)

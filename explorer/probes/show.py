@@ -38,6 +38,7 @@ HEADLINES: Mapping[Bias, Headline] = {
     "context": Headline(Message("Context"), ("context",)),
     "shape": Headline(Message("Shape"), ("shape-bias", "edges")),
     "cost": Headline(Message("Cost"), ("cost",), relative=True),
+    "maps": Headline(Message("Maps"), ("map-equivariance",)),
 }
 
 _ARROWS = {
@@ -206,7 +207,7 @@ def _radar(models: Sequence[str], found: Mapping[Bias, Mapping[str, Score]]) -> 
     def share(model: str, bias: Bias) -> float:
         scores = found[bias]
         largest = max(one.value for one in scores.values()) if HEADLINES[bias].relative else 1.0
-        return min(1.0, scores[model].value / (largest or 1.0))
+        return max(0.0, min(1.0, scores[model].value / (largest or 1.0)))  # of a correlation, no agreement
 
     lines = tuple(
         Line(model, names, tuple(share(model, bias) for bias in found), colour=colour)

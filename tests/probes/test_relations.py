@@ -244,7 +244,7 @@ def test_kinds_of_position(name: str, kinds: tuple[str, ...]) -> None:
 def test_taking_positions_away_changes_the_answer_and_not_the_model(
     name: str, options: tuple[tuple[str, object], ...]
 ) -> None:
-    model = position_embeddings._copied(load(ModelSpec(name, "random", options=options), "cpu"))
+    model = position_embeddings.copied(load(ModelSpec(name, "random", options=options), "cpu"))
     x = pictures(1, model.input_size[0])
     chance = torch.Generator().manual_seed(0)
     for value in model.module.parameters():
