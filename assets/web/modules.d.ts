@@ -2,7 +2,7 @@
 import type { Place, Question, Scene } from "./view.d.ts";
 import type {
   Answered, AnswerRow, Bank, ControlsOptions, FigureMeta, LinkedFigure, LiveAnswer, MastheadOptions, ModelsOptions,
-  Move, ProbeAsked, Progress, SamplesOptions, Size, StageOptions, WaysOptions,
+  Move, ProbeAsked, Progress, SamplesOptions, Size, StageOptions, WaysOptions, WrittenOptions,
 } from "./wire.d.ts";
 
 // ---- gradio's handles of a part, as js_on_load gets them
@@ -206,7 +206,7 @@ export interface News {
   tab: string;
   takeaway: { button: HTMLElement; title: string } & TakenFrom;
   unrestored: string[];
-  written: undefined;
+  written: WrittenOptions["what"];
   [figure: `figure-${string}`]: Figure;
   [measuring: `measuring-${string}`]: boolean;
   [working: `working-${string}`]: { share: number };

@@ -17,7 +17,7 @@ import { lecture } from "./lecture.js";
 import * as lesson from "./lesson.js";
 import * as link from "./link.js";
 import * as live from "./live.js";
-import { bundle, code, masthead, save } from "./masthead.js";
+import { code, masthead, save, written } from "./masthead.js";
 import * as models from "./models.js";
 import { lay, settle } from "./opening.js";
 import { places as everywhere } from "./places.js";
@@ -56,7 +56,7 @@ const own = (_element, { props, watch }) => watch("value", () => {
 //: Parts that are drawn when they come, by the names that explorer/ui gives them.
 /** @type {Record<string, Draws>} */
 const PARTS = {
-  cards, examples, findings, factors, boxes, claims, lecture, probe, working, sheet, explanation, example, code, bundle, progress, own,
+  cards, examples, findings, factors, boxes, claims, lecture, probe, working, sheet, explanation, example, code, written, progress, own,
   places: everywhere,
 };
 

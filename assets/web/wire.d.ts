@@ -284,6 +284,10 @@ export interface LinkedFigure extends FigureMeta {
 export interface CodeShown { python: string; command: string; number: number | null }
 /** A file that gradio offers. */
 export interface OfferedFile { url?: string; orig_name?: string }
+/** What kind of file a part tells the end of. */
+export interface WrittenOptions { what: "evidence" | "handout" }
+/** Of which lesson a handout is asked for, counted from 0. */
+export interface HandoutAsked { lesson: number; answers: boolean }
 
 // ---- what parts of the page are made of
 

@@ -48,7 +48,7 @@ def draw(worker: Worker, handlers: Handlers, masthead: gr.HTML, asked: dict[str,
     code_shown = part("code", "", label=Message("The code of what is on the screen"), elem_id="code-shown")
     file = gr.File(label="Evidence", interactive=False, elem_id="bundle", visible="hidden")
     folders = Recent("evidence")
-    written = part("bundle", "", label="", elem_id="bundle-written")
+    written = part("written", "", label="", elem_id="bundle-written", options={"what": "evidence"})
     file.change(
         None,
         file,

@@ -45,6 +45,7 @@ OPTIONS = {
     "probe": "ProbeOptions",
     "working": "WorkingOptions",
     "places": "PlacesOptions",
+    "written": "WrittenOptions",
 }
 
 
