@@ -17,7 +17,7 @@ export const handouts = (sign, trigger) => {
     button.replaceChildren(say("Writing…"));
     trigger("handout", asked);
   };
-  const menu = make("div", { class: "part takeaway", popover: "auto", role: "group", "aria-label": say("Handout of this lesson") },
+  const menu = make("div", { class: "takeaway", popover: "auto", role: "group", "aria-label": say("Handout of this lesson") },
     make("button", { type: "button", text: say("Handout (PDF)"), onclick: () => write(false) }),
     make("button", { type: "button", text: say("Handout with answers (PDF)"), onclick: () => write(true) }));
   const open = () => {

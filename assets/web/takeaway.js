@@ -186,7 +186,7 @@ const WAYS = {
 
 /** @type {TakenFrom | null} what the menu is about */
 let of = null;
-const menu = make("div", { class: "part takeaway", popover: "auto", role: "group" });
+const menu = make("div", { class: "takeaway", popover: "auto", role: "group" });
 const choose = (/** @type {keyof typeof WAYS} */ way) => {
   const from = of;
   menu.hidePopover();

@@ -373,6 +373,7 @@ def test_the_handout_is_the_lesson_on_paper(lecture: Lecture, language: str, tmp
     button, choices = page.locator("#lecture [aria-haspopup=true]"), page.locator("#lecture .takeaway button")
 
     def downloaded(place: int) -> tuple[str, str]:
+        assert not choices.first.is_visible()
         button.click()
         with page.expect_download() as download:
             choices.nth(place).click()
