@@ -79,6 +79,8 @@ export interface State {
   layers: Record<string, string>;
   tab: string;
   bias: number | "";
+  /** chosen in the bias that is open, "" where that shows the one it opens with */
+  probe: string;
   block: string;
   fold: string;
   lecture: { lesson: string; step: number; revealed: boolean } | null;
@@ -195,6 +197,7 @@ export interface News {
   models: string[];
   notice: string;
   pins: undefined;
+  probe: string;
   progress: Partial<Progress> & { share: number };
   question: Asked;
   resized: undefined;

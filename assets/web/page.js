@@ -34,6 +34,7 @@ import * as words from "./words.js";
 
 export { arrived, chose, folded, opened, openedBias } from "./ways.js";
 export { save };
+export { address } from "./link.js";
 
 /** @typedef {Pick<Handles, "props" | "watch">} Told */
 

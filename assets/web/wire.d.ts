@@ -329,7 +329,7 @@ export interface Probe {
 }
 
 export interface MastheadOptions { notice: Text; languages: Record<string, string>; build: string }
-export interface WaysOptions { tabs: string[]; opens: string; blocks: string[]; biases: number; folds: string[] }
+export interface WaysOptions { tabs: string[]; opens: string; blocks: string[]; biases: number; probes: string[]; folds: string[] }
 export interface ModelsOptions {
   most: number;
   /** one a line */

@@ -9,6 +9,7 @@ import gradio as gr
 
 from explorer.messages import ENGLISH, Message, sentences
 from explorer.probes import BIASES, QUESTIONS, show
+from explorer.ui import web
 from explorer.ui.examples import strip
 from explorer.ui.live import Live
 from explorer.ui.measuring import PLOTS, Measuring, described, export, figures_of
@@ -17,6 +18,8 @@ from explorer.ui.stage import listen, part
 from explorer.ui.words import dumps, i18n
 from explorer.ui.worker import ANSWERS, DOWNLOADS, MEASUREMENTS, PLACES, Worker
 
+#: Before figures are written the browser says which address shows them again: the last input but one.
+_LINKED = f"async (...given) => {{ const page = await {web.module()}; return given.with(-2, page.address()); }}"
 _INTRO = Message("Measures the models that are chosen under Compare.")
 
 
@@ -77,12 +80,14 @@ def _bias(live: Live, measuring: Measuring, asked: dict[str, Any], kept: gr.Stat
     table = part("sheet", "", label=Message("Comparison"), elem_id=f"table-{bias}")
     with gr.Row(elem_id=f"files-{bias}"):
         write = gr.Button(i18n("Save these figures"), size="sm", scale=0, min_width=240, elem_id=f"save-{bias}")
+        link = gr.Textbox(visible="hidden")
         files = gr.File(label="PNG, SVG", file_count="multiple", visible=False, elem_id=f"saved-{bias}")
     worker = live.worker
     write.click(
         worker.event(DOWNLOADS, _saved),
-        [kept, controls, asked["language"]],
+        [kept, controls, link, asked["language"]],
         files,
+        js=_LINKED,
         show_progress="hidden",
         api_visibility="private",
     )
@@ -128,6 +133,7 @@ def _all(worker: Worker, measuring: Measuring, asked: dict[str, Any], kept: gr.S
         radar = gr.Plot(show_label=False, visible=False, min_width=300, elem_classes=["bias-plot"])
     with gr.Row():
         write = gr.Button(i18n("Export what was measured"), size="sm", scale=0, min_width=240, elem_id="export")
+        link = gr.Textbox(visible="hidden")
         files = gr.File(label="CSV, JSON, PNG, HTML", file_count="multiple", visible=False, elem_id="exported")
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     event = listen(controls, "measure")(
@@ -141,16 +147,16 @@ def _all(worker: Worker, measuring: Measuring, asked: dict[str, Any], kept: gr.S
     listen(controls, "stop")(None, cancels=[event], **quiet)
     opened = [kept, asked["models"], asked["language"]]
     tab.select(worker.event(ANSWERS, measuring.open_all), opened, [state, kept, scores, radar], **quiet)
-    write.click(worker.event(DOWNLOADS, _exported), [kept, asked["language"]], files, **quiet)
+    write.click(worker.event(DOWNLOADS, _exported), [kept, link, asked["language"]], files, js=_LINKED, **quiet)
     return event
 
 
-def _saved(kept: Any, asked: Any, language: Any = ENGLISH) -> Any:
-    return gr.update(value=figures_of(kept, asked, language), visible=True)
+def _saved(kept: Any, asked: Any, link: Any, language: Any = ENGLISH) -> Any:
+    return gr.update(value=figures_of(kept, asked, link, language), visible=True)
 
 
-def _exported(kept: Any) -> Any:
-    return gr.update(value=export(kept), visible=True)
+def _exported(kept: Any, link: Any) -> Any:
+    return gr.update(value=export(kept, link), visible=True)
 
 
 def _failed() -> str:
