@@ -72,6 +72,12 @@ export const probe = (element, { options, trigger, props }) => {
   const shown = make("select", { id: `shown-${bias}`, onchange: () => { wanted.shown = shown.value; publish(); } },
     make("option", { value: "several", text: say("24 scenes, or the sample photographs") }),
     make("option", { value: "stage", text: say("what is shown under Compare") }));
+  hear(`brought-${bias}`, (set) => {
+    shown.querySelector("[data-brought]")?.remove();
+    shown.append(make("option", { value: set.shown, text: say(set.words), "data-brought": true }));
+    wanted.shown = shown.value = set.shown;
+    publish();
+  });
   const looks = make("div", { class: "field plain" }, make("label", { for: `shown-${bias}`, text: say("measured on") }), shown);
   const folded = make("details", { class: "probe-more" }, make("summary", { text: say("Parameters") }), parameters);
   const source = make("details", { class: "probe-more" }, make("summary", { text: say("Formula and source") }), about);

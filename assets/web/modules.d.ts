@@ -1,7 +1,7 @@
 // What the page's modules hand to each other. Never served.
 import type { Place, Question, Scene } from "./view.d.ts";
 import type {
-  Answered, AnswerRow, Bank, ControlsOptions, FigureMeta, LinkedFigure, LiveAnswer, MastheadOptions, ModelsOptions,
+  Answered, AnswerRow, Bank, BroughtSet, ControlsOptions, FigureMeta, LinkedFigure, LiveAnswer, MastheadOptions, ModelsOptions,
   Move, ProbeAsked, Progress, SamplesOptions, Size, StageOptions, WaysOptions, WrittenOptions,
 } from "./wire.d.ts";
 
@@ -210,6 +210,7 @@ export interface News {
   takeaway: { button: HTMLElement; title: string } & TakenFrom;
   unrestored: string[];
   written: WrittenOptions["what"];
+  [brought: `brought-${string}`]: BroughtSet;
   [figure: `figure-${string}`]: Figure;
   [measuring: `measuring-${string}`]: boolean;
   [working: `working-${string}`]: { share: number };

@@ -4,6 +4,7 @@ import { probe, working } from "./biases.js";
 import { explanation } from "./blocks.js";
 import { boxes } from "./boxes.js";
 import { hear, tell } from "./bus.js";
+import { brought } from "./brought.js";
 import { cards } from "./cards.js";
 import * as chosen from "./chosen.js";
 import { claims } from "./claims.js";
@@ -57,7 +58,7 @@ const own = (_element, { props, watch }) => watch("value", () => {
 //: Parts that are drawn when they come, by the names that explorer/ui gives them.
 /** @type {Record<string, Draws>} */
 const PARTS = {
-  cards, examples, findings, factors, boxes, claims, lecture, probe, working, sheet, explanation, example, code, written, progress, own,
+  brought, cards, examples, findings, factors, boxes, claims, lecture, probe, working, sheet, explanation, example, code, written, progress, own,
   places: everywhere,
 };
 

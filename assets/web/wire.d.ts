@@ -389,6 +389,9 @@ export interface ClaimsBoard {
 }
 export interface ProbeOptions { bias: string; question: Text; intro: Text; probes: Probe[] }
 export interface WorkingOptions { bias: string }
+export interface BroughtOptions { bias: string; layout: Text }
+/** explorer/ui/measuring.py: a set of pictures that came; `shown` is what is measured on then */
+export interface BroughtSet { shown: string; words: Text; notes: Text[] }
 /** displacements along a side of the grid */
 export interface PlacesOptions { side: number }
 

@@ -46,6 +46,7 @@ OPTIONS = {
     "working": "WorkingOptions",
     "places": "PlacesOptions",
     "written": "WrittenOptions",
+    "brought": "BroughtOptions",
 }
 
 
