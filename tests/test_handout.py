@@ -14,6 +14,7 @@ from explorer.cli.main import main
 from explorer.lessons import as_json, read, shipped
 from explorer.lessons.handout import _CHINESE, _Page, _register, handout
 from explorer.resources import asset
+from explorer.view import View
 
 GATES = read(asset("lessons", "gates-and-attention.yaml"))
 
@@ -46,7 +47,7 @@ def test_answers_stand_in_the_handout_with_answers_alone(language: str) -> None:
     _register()
     # The third step covers its attribution until the reveal.
     step, told = GATES.steps[2], as_json(GATES, language)["steps"][2]
-    asked, answered = (_Page(language, one, "cpu").step(3, step) for one in (False, True))
+    asked, answered = (_Page(language, one, View.compare).step(3, step) for one in (False, True))
     before, after = ("\n".join(texts(one)) for one in (asked, answered))
     assert told["question"] in before
     for choice in told["choices"]:
@@ -67,7 +68,7 @@ def test_answers_stand_in_the_handout_with_answers_alone(language: str) -> None:
 
 def test_chinese_is_set_in_a_font_that_has_it() -> None:
     _register()
-    mixed = _Page("zh", True, "cpu").text("Grad-CAM 会怎样？")
+    mixed = _Page("zh", True, View.compare).text("Grad-CAM 会怎样？")
     found = {(one.fontName, one.text.strip()) for one in mixed.frags}
     assert found == {("DejaVuSans", "Grad-CAM"), (_CHINESE, "会怎样？")}
 
@@ -75,7 +76,7 @@ def test_chinese_is_set_in_a_font_that_has_it() -> None:
 @pytest.mark.parametrize("lesson", shipped(), ids=lambda one: str(one.name))
 def test_every_formula_is_on_paper(lesson: Any) -> None:
     _register()
-    page = _Page("en", True, "cpu")
+    page = _Page("en", True, View.compare)
     for step in lesson.steps:
         made = page.formula(step.formula)
         assert pictures(made) == 1 or list(texts(made)) == [step.formula]

@@ -5,6 +5,7 @@ import { hear, tell } from "./bus.js";
 import { models } from "./chosen.js";
 import { childrenOf, make, need, write } from "./dom.js";
 import { there as thereOf } from "./figures.js";
+import * as ways from "./ways.js";
 import { msg, say } from "./words.js";
 
 /** @typedef {(one: EntryParameter, id: string, change: (value: unknown) => void) => HTMLElement} Maker */
@@ -71,6 +72,12 @@ export const probe = (element, { options, trigger, props }) => {
   const shown = make("select", { id: `shown-${bias}`, onchange: () => { wanted.shown = shown.value; publish(); } },
     make("option", { value: "several", text: say("24 scenes, or the sample photographs") }),
     make("option", { value: "stage", text: say("what is shown under Compare") }));
+  hear(`brought-${bias}`, (set) => {
+    shown.querySelector("[data-brought]")?.remove();
+    shown.append(make("option", { value: set.shown, text: say(set.words), "data-brought": true }));
+    wanted.shown = shown.value = set.shown;
+    publish();
+  });
   const looks = make("div", { class: "field plain" }, make("label", { for: `shown-${bias}`, text: say("measured on") }), shown);
   const folded = make("details", { class: "probe-more" }, make("summary", { text: say("Parameters") }), parameters);
   const source = make("details", { class: "probe-more" }, make("summary", { text: say("Formula and source") }), about);
@@ -121,9 +128,12 @@ export const probe = (element, { options, trigger, props }) => {
     })));
   };
   const choose = (/** @type {string} */ name) => { picked = true; wanted.probe = name; wanted.parameters = {}; show(); publish(); look(); };
+  const led = (/** @type {string} */ name) => { if (name !== wanted.probe && probes.some((one) => one.name === name)) choose(name); };
   /** Ask for what there is without measuring, whenever this is seen with other models or another probe than before. */
   const look = () => {
-    if (!probes.length || !element.offsetParent || measure.disabled) return;
+    if (!element.offsetParent) return;
+    ways.showsProbe(picked ? wanted.probe : "");
+    if (!probes.length || measure.disabled) return;
     if (!picked) {
       const ships = models().some((one) => one.startsWith("lab/")) && probes.find(({ shipped }) => shipped);
       const opens = (ships || probes[0]).name;
@@ -149,6 +159,8 @@ export const probe = (element, { options, trigger, props }) => {
     ...(probes.length ? [choice, title, make("div", { class: "probe-row" }, looks, measure, stop, folded, source), limits, link, there] : [make("div", { class: "probe-row" }, measure, stop)])));
   show();
   publish();
+  led(ways.leadsTo());
+  hear("probe", led);
   // Gradio shows and hides the tab: its size says when it is seen.
   new ResizeObserver(look).observe(element);
 };

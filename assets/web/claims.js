@@ -2,6 +2,7 @@
 /** @import { Handles } from "./modules" */
 /** @import { ClaimsBoard } from "./wire" */
 import { make } from "./dom.js";
+import { folding } from "./folds.js";
 import { valued } from "./valued.js";
 import { arrived } from "./ways.js";
 import { say } from "./words.js";
@@ -17,8 +18,8 @@ export const claims = (element, handles) => {
   valued(element, handles, (root, /** @type {ClaimsBoard} */ { title, groups, note }) => {
     root.replaceChildren(make("h3", { text: say(title) }),
       make("div", { class: "board" }, ...groups.map(({ verdict, colour, claims: own }) => make("section", { style: `--verdict:${colour}` },
-        make("h4", {}, make("span", { class: "mark", style: `background:${colour}` }), `${say(verdict)} (${own.length})`), ...own.map(drawn)))),
-      make("p", { class: "hint", text: say(note) }));
+        folding("judged", make("h4", {}, make("span", { class: "mark", style: `background:${colour}` }), `${say(verdict)} (${own.length})`), ...own.map(drawn))))),
+      folding("guide", say("How they are judged"), make("p", { class: "hint", text: say(note) })));
     arrived();
   });
 };

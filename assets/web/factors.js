@@ -2,6 +2,7 @@
 /** @import { Handles } from "./modules" */
 /** @import { FactorTable } from "./wire" */
 import { make } from "./dom.js";
+import { folding } from "./folds.js";
 import { valued } from "./valued.js";
 import { arrived } from "./ways.js";
 import { say } from "./words.js";
@@ -30,7 +31,7 @@ export const factors = (element, handles) => {
     draw();
     root.replaceChildren(make("div", { class: "heading" }, make("h3", { text: say("Architecture or training?") }), make("label", { for: "factors-of", text: say("What is measured") }), select),
       outcome,
-      make("p", { class: "hint", text: say("The two blocks are those that differ most after the first training, so the block's part is about as large as it gets here. In brackets 95 % intervals over seeds; effects are paired by seed.") }));
+      folding("guide", say("How to read this"), make("p", { class: "hint", text: say("The two blocks are those that differ most after the first training, so the block's part is about as large as it gets here. In brackets 95 % intervals over seeds; effects are paired by seed.") })));
     arrived();
   });
 };

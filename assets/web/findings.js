@@ -3,6 +3,7 @@
 /** @import { FindingRow, LargeFinding } from "./wire" */
 import { waysOf } from "./cards.js";
 import { make } from "./dom.js";
+import { folding } from "./folds.js";
 import { valued } from "./valued.js";
 import { arrived } from "./ways.js";
 import { say } from "./words.js";
@@ -36,7 +37,7 @@ const figure = ({ rows, axis, caption }) => {
       make("span", { class: "number", text: say(row.text) })))),
     make("div", { class: "axis", "aria-hidden": "true" }, make("span", { class: "line" }, ...ticks.map((tick) => make("span", { class: "at", style: `left:${at(tick)}`, text: `${tick}` })))),
     make("p", { class: "axis-title", text: say(axis) }),
-    make("figcaption", { text: say(caption) }));
+    make("figcaption", {}, folding("guide", say("How to read this"), make("p", { text: say(caption) }))));
 };
 
 /** Draw the findings, and draw them anew when their value changes. */

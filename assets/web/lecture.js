@@ -4,6 +4,7 @@
 import { hear } from "./bus.js";
 import { costChart } from "./cost-chart.js";
 import { childrenOf, make, need, svg, write } from "./dom.js";
+import { handouts } from "./handouts.js";
 import * as lesson from "./lesson.js";
 import { presenter } from "./presenting.js";
 import * as sight from "./sight.js";
@@ -14,8 +15,8 @@ import { language, msg, say } from "./words.js";
 const root = document.documentElement;
 //: In the menu, the lessons that fill a lecture.
 const COURSE = "course";
-//: Three bars, and a screen on a foot.
-const [VOTE, WINDOW] = ["M3 14V9M8 14V2M13 14V6", "M2 3h12v8H2zM5 14h6M8 11v3"];
+//: Three bars, a screen on a foot, and a written sheet.
+const [VOTE, WINDOW, SHEET] = ["M3 14V9M8 14V2M13 14V6", "M2 3h12v8H2zM5 14h6M8 11v3", "M3 1.5h7l3 3v10H3zM5.5 7.5h5M5.5 10.5h5"];
 
 /** @param {string} path @param {string} fill */
 const sign = (path, fill = "none") => {
@@ -187,7 +188,8 @@ export const lecture = async (element, { options, trigger, props, watch }) => {
     one.classList.add("further");
     one.replaceChildren(sign(path));
   }
-  const line = buttons(lessons, course, votes?.button, present.button);
+  const paper = handouts(sign(SHEET), trigger);
+  const line = buttons(lessons, course, votes?.button, present.button, paper.button, paper.menu);
   const summed = summary(lessons);
   const formula = formulas(lessons);
   const done = make("span", { class: "done" });

@@ -1,6 +1,6 @@
 // The head of the page: what to do here, and ways to take away what is on the screen.
 /** @import { Handles, ProbeWanted } from "./modules" */
-/** @import { CodeShown, MastheadOptions, OfferedFile } from "./wire" */
+/** @import { CodeShown, MastheadOptions, OfferedFile, WrittenOptions } from "./wire" */
 import { hear, tell } from "./bus.js";
 import { copy, copyButton } from "./copy-button.js";
 import { make, need, write } from "./dom.js";
@@ -44,7 +44,7 @@ export const masthead = (element, { options, trigger }) => {
     write(evidence, say("Writing…"));
     trigger("evidence");
   } });
-  hear("written", () => { evidence.disabled = false; write(evidence, say("Evidence")); });
+  hear("written", (what) => { if (what !== "evidence") return; evidence.disabled = false; write(evidence, say("Evidence")); });
   need(element, ".part").replaceChildren(make("header", {},
     make("h1", { text: "Attention Explorer" }),
     story(),
@@ -82,11 +82,11 @@ export const code = (element, { props, watch }) => {
   });
 };
 
-// ---- the evidence bundle
+// ---- files that the server writes
 
-/** The writing of a bundle is over, well or not. */
-/** @param {HTMLElement} _element @param {Pick<Handles, "watch">} handles */
-export const bundle = (_element, { watch }) => watch("value", () => tell("written"));
+/** The writing of a file is over, well or not. */
+/** @param {HTMLElement} _element @param {Pick<Handles<unknown, WrittenOptions>, "watch" | "options">} handles */
+export const written = (_element, { watch, options }) => watch("value", () => tell("written", options.what));
 
 /** Save a file that gradio offers: {url, orig_name}. */
 /** @param {OfferedFile | null} file */

@@ -1,8 +1,8 @@
 // What the page's modules hand to each other. Never served.
 import type { Place, Question, Scene } from "./view.d.ts";
 import type {
-  Answered, AnswerRow, Bank, ControlsOptions, FigureMeta, LinkedFigure, LiveAnswer, MastheadOptions, ModelsOptions,
-  Move, ProbeAsked, Progress, SamplesOptions, Size, StageOptions, WaysOptions,
+  Answered, AnswerRow, Bank, BroughtSet, ControlsOptions, FigureMeta, LinkedFigure, LiveAnswer, MastheadOptions, ModelsOptions,
+  Move, ProbeAsked, Progress, SamplesOptions, Size, StageOptions, WaysOptions, WrittenOptions,
 } from "./wire.d.ts";
 
 // ---- gradio's handles of a part, as js_on_load gets them
@@ -79,6 +79,8 @@ export interface State {
   layers: Record<string, string>;
   tab: string;
   bias: number | "";
+  /** chosen in the bias that is open, "" where that shows the one it opens with */
+  probe: string;
   block: string;
   fold: string;
   lecture: { lesson: string; step: number; revealed: boolean } | null;
@@ -195,6 +197,7 @@ export interface News {
   models: string[];
   notice: string;
   pins: undefined;
+  probe: string;
   progress: Partial<Progress> & { share: number };
   question: Asked;
   resized: undefined;
@@ -206,7 +209,8 @@ export interface News {
   tab: string;
   takeaway: { button: HTMLElement; title: string } & TakenFrom;
   unrestored: string[];
-  written: undefined;
+  written: WrittenOptions["what"];
+  [brought: `brought-${string}`]: BroughtSet;
   [figure: `figure-${string}`]: Figure;
   [measuring: `measuring-${string}`]: boolean;
   [working: `working-${string}`]: { share: number };

@@ -13,3 +13,6 @@ declare module "node:assert/strict" {
   };
   export default assert;
 }
+declare module "node:zlib" {
+  export const crc32: (data: Uint8Array) => number;
+}

@@ -4,6 +4,7 @@ import { probe, working } from "./biases.js";
 import { explanation } from "./blocks.js";
 import { boxes } from "./boxes.js";
 import { hear, tell } from "./bus.js";
+import { brought } from "./brought.js";
 import { cards } from "./cards.js";
 import * as chosen from "./chosen.js";
 import { claims } from "./claims.js";
@@ -17,7 +18,7 @@ import { lecture } from "./lecture.js";
 import * as lesson from "./lesson.js";
 import * as link from "./link.js";
 import * as live from "./live.js";
-import { bundle, code, masthead, save } from "./masthead.js";
+import { code, masthead, save, written } from "./masthead.js";
 import * as models from "./models.js";
 import { lay, settle } from "./opening.js";
 import { places as everywhere } from "./places.js";
@@ -34,6 +35,7 @@ import * as words from "./words.js";
 
 export { arrived, chose, folded, opened, openedBias } from "./ways.js";
 export { save };
+export { address } from "./link.js";
 
 /** @typedef {Pick<Handles, "props" | "watch">} Told */
 
@@ -56,7 +58,7 @@ const own = (_element, { props, watch }) => watch("value", () => {
 //: Parts that are drawn when they come, by the names that explorer/ui gives them.
 /** @type {Record<string, Draws>} */
 const PARTS = {
-  cards, examples, findings, factors, boxes, claims, lecture, probe, working, sheet, explanation, example, code, bundle, progress, own,
+  brought, cards, examples, findings, factors, boxes, claims, lecture, probe, working, sheet, explanation, example, code, written, progress, own,
   places: everywhere,
 };
 

@@ -7,6 +7,7 @@ import { make, penOf, svg } from "./dom.js";
 import { address } from "./link.js";
 import { offer } from "./offer.js";
 import { sharpen, widthOf } from "./panel.js";
+import { withTexts } from "./png-text.js";
 import { isAnswered, now, shownRows } from "./shown.js";
 import { VIEWS } from "./views.js";
 import { say } from "./words.js";
@@ -129,7 +130,11 @@ const asPng = async (taken) => {
     pen.fillStyle = ink;
     for (const { text, x, y, end } of lines) { pen.textAlign = end ? "right" : "left"; pen.fillText(text, x, y); }
   }
-  return /** @type {Promise<Blob>} */ (new Promise((done, fail) => { sheet.toBlob((blob) => (blob ? done(blob) : fail(new Error("no PNG"))), "image/png"); }));
+  /** @type {Blob} */
+  const plain = await new Promise((done, fail) => { sheet.toBlob((blob) => (blob ? done(blob) : fail(new Error("no PNG"))), "image/png"); });
+  // The link can be read where it is drawn, and copied from where a figure of the server has it too.
+  const texts = { Title: taken.words.join(" "), Source: taken.link };
+  return new Blob(withTexts(new Uint8Array(await plain.arrayBuffer()), texts), { type: "image/png" });
 };
 
 /** @param {Taken} taken */
@@ -186,7 +191,7 @@ const WAYS = {
 
 /** @type {TakenFrom | null} what the menu is about */
 let of = null;
-const menu = make("div", { class: "part takeaway", popover: "auto", role: "group" });
+const menu = make("div", { class: "takeaway", popover: "auto", role: "group" });
 const choose = (/** @type {keyof typeof WAYS} */ way) => {
   const from = of;
   menu.hidePopover();

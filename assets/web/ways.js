@@ -13,12 +13,16 @@ let tabNames = [];
 let blockNames = [];
 /** @type {string[]} */
 let foldNames = [];
+/** @type {string[]} */
+let probeNames = [];
 let biasCount = 0;
 let tab = "";
 let bias = 1;
+let probe = "";
 let block = "";
 let fold = "";
 let wanted = ""; // the fold that a link leads to
+let wantedProbe = ""; // the probe, whose tab may be drawn later
 /** @type {Trigger | null} asks gradio; null until it hears */
 let trigger = null;
 /** @type {[string, unknown][]} what was wanted before */
@@ -50,6 +54,11 @@ export const opened = (name) => {
 /** A bias's tab is open now. */
 /** @param {number} number */
 export const openedBias = (number) => { bias = number; tell("state"); };
+/** The probe that a link leads to, or "". */
+export const leadsTo = () => wantedProbe;
+/** A bias that is seen shows this probe, "" where nobody chose one. */
+/** @param {string} name */
+export const showsProbe = (name) => { if (name !== probe) { probe = name; tell("state"); } };
 /** A block is chosen now. */
 /** @param {string} name */
 export const chose = (name) => { block = name; tell("chose", name); tell("state"); };
@@ -75,7 +84,7 @@ for (const act of ["wheel", "touchmove", "pointerdown", "keydown"]) addEventList
 /** Begin with what the page opens with. */
 /** @param {WaysOptions} options */
 export const begin = (options) => {
-  ({ tabs: tabNames, blocks: blockNames, biases: biasCount, folds: foldNames } = options);
+  ({ tabs: tabNames, blocks: blockNames, biases: biasCount, probes: probeNames, folds: foldNames } = options);
   tab = options.opens;
   root.dataset.tab = tab;
   state.keep("tab", current, (name) => {
@@ -86,6 +95,12 @@ export const begin = (options) => {
   state.keep("bias", () => (tab === "biases" ? bias : ""), (number) => {
     if (typeof number !== "number" || !Number.isInteger(number) || number < 1 || number > biasCount) return noTab(number);
     ask("bias", { number });
+    return "";
+  });
+  state.keep("probe", () => (tab === "biases" ? probe : ""), (name) => {
+    if (typeof name !== "string" || !probeNames.includes(name)) return say("There is no probe “{name}”.", { name: String(name) });
+    probe = wantedProbe = name;
+    tell("probe", name);
     return "";
   });
   state.keep("block", () => (tab === "blocks" ? block : ""), (name) => {

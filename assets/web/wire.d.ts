@@ -284,6 +284,10 @@ export interface LinkedFigure extends FigureMeta {
 export interface CodeShown { python: string; command: string; number: number | null }
 /** A file that gradio offers. */
 export interface OfferedFile { url?: string; orig_name?: string }
+/** What kind of file a part tells the end of. */
+export interface WrittenOptions { what: "evidence" | "handout" }
+/** Of which lesson a handout is asked for, counted from 0. */
+export interface HandoutAsked { lesson: number; answers: boolean }
 
 // ---- what parts of the page are made of
 
@@ -325,7 +329,7 @@ export interface Probe {
 }
 
 export interface MastheadOptions { notice: Text; languages: Record<string, string>; build: string }
-export interface WaysOptions { tabs: string[]; opens: string; blocks: string[]; biases: number; folds: string[] }
+export interface WaysOptions { tabs: string[]; opens: string; blocks: string[]; biases: number; probes: string[]; folds: string[] }
 export interface ModelsOptions {
   most: number;
   /** one a line */
@@ -385,6 +389,9 @@ export interface ClaimsBoard {
 }
 export interface ProbeOptions { bias: string; question: Text; intro: Text; probes: Probe[] }
 export interface WorkingOptions { bias: string }
+export interface BroughtOptions { bias: string; layout: Text }
+/** explorer/ui/measuring.py: a set of pictures that came; `shown` is what is measured on then */
+export interface BroughtSet { shown: string; words: Text; notes: Text[] }
 /** displacements along a side of the grid */
 export interface PlacesOptions { side: number }
 

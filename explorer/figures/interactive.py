@@ -201,7 +201,8 @@ def figure(sheet: Sheet) -> go.Figure:
                     **on,
                 )
     layout["shapes"] += [_rectangle(plan, one) for one in plan.boxes]
-    for text in plan.texts:
+    for text in (*plan.texts, *plan.links):
+        shown = html.escape(cut(text.text, text.size, text.width)) or " "
         layout["annotations"].append(
             {
                 "x": text.x / plan.width,
@@ -213,7 +214,7 @@ def figure(sheet: Sheet) -> go.Figure:
                 "align": "left",
                 "showarrow": False,
                 "borderpad": 0,
-                "text": html.escape(cut(text.text, text.size, text.width)) or " ",
+                "text": f'<a href="{html.escape(sheet.link)}">{shown}</a>' if text in plan.links else shown,
                 "hovertext": html.escape(text.text),
                 "font": {"size": text.size, "color": text.colour},
             }

@@ -18,6 +18,7 @@ from explorer.figures.sheet import (
     FAINT,
     INK,
     INVALID,
+    LINKED,
     PAPER,
     SEQUENTIAL,
     Bars,
@@ -80,6 +81,7 @@ class Plan:
     maps: list[tuple[Map, Area]] = field(default_factory=list)
     bars: list[tuple[Bars, Area]] = field(default_factory=list)
     charts: list[tuple[Chart | Radar, Area]] = field(default_factory=list)
+    links: list[Text] = field(default_factory=list)
 
 
 def _slot(panel: Panel) -> int:
@@ -158,6 +160,9 @@ def plan_of(sheet: Sheet) -> Plan:
     if sheet.footer:
         plan.texts.extend(_wrapped(sheet.footer, MARGIN, y, plan.width - 2 * MARGIN))
         y = plan.texts[-1].y + LINE
+    if sheet.link:
+        plan.links = _broken(sheet.link, MARGIN, y, plan.width - 2 * MARGIN)
+        y = plan.links[-1].y + LINE
     plan.height = y + MARGIN - 12
     plan.texts = [replace(one, width=min(one.width, plan.width - MARGIN - one.x)) for one in plan.texts]
     return plan
@@ -287,6 +292,17 @@ def _wrapped(text: str, x: int, y: int, width: int, size: int = TEXT, colour: st
         else:
             lines[-1] = longer
     return [Text(x, y + index * (size + 5), line, size, colour, width) for index, line in enumerate(lines)]
+
+
+def _broken(address: str, x: int, y: int, width: int) -> list[Text]:
+    """The lines of an address, which has no spaces and is broken anywhere."""
+    lines = [""]
+    for sign in address:
+        if lines[-1] and measure(lines[-1] + sign, TEXT) > width:
+            lines.append(sign)
+        else:
+            lines[-1] += sign
+    return [Text(x, y + index * (TEXT + 5), line, TEXT, LINKED, width) for index, line in enumerate(lines)]
 
 
 def pixels(image: Tensor) -> np.ndarray:

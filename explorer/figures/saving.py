@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+from PIL.PngImagePlugin import PngInfo
+
 from explorer.errors import ParameterError
 from explorer.figures.sheet import Sheet
 from explorer.writing import write
@@ -12,6 +14,8 @@ from explorer.writing import write
 
 def save(sheet: Sheet, path: str | Path) -> Path:
     """Write a sheet to ``path``: .png, .svg, or .html; each is one file that asks for nothing from elsewhere.
+
+    Its title and its link stand in the file's metadata too, where a PNG and an SVG have any.
 
     Raises ParameterError for another ending, or where the file cannot be written.
     """
@@ -28,6 +32,10 @@ def save(sheet: Sheet, path: str | Path) -> Path:
 
     if suffix == ".svg":
         return write(path, svg(sheet))
+    about = PngInfo()
+    about.add_itxt("Title", sheet.title)
+    if sheet.link:
+        about.add_itxt("Source", sheet.link)
     buffer = io.BytesIO()
-    image(sheet).save(buffer, "PNG")
+    image(sheet).save(buffer, "PNG", pnginfo=about)
     return write(path, buffer.getvalue())

@@ -47,6 +47,7 @@ PALETTES: Final = {
 
 #: Words, words of less weight, thin lines, the ground, and what has no value.
 INK, FAINT, RULE, PAPER, INVALID = "#1A1A1A", "#595959", "#E3E3E3", "#FFFFFF", "#BDBDBD"
+LINKED = "#1D4ED8"
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,11 +205,12 @@ class Section:
 
 @dataclass(frozen=True, eq=False)
 class Sheet:
-    """A whole figure."""
+    """A whole figure; ``link``: the address that shows the same, or ""."""
 
     title: str
     sections: tuple[Section, ...]
     footer: str = ""
+    link: str = ""
 
 
 def frame_of(image: Tensor) -> tuple[int, int]:

@@ -78,7 +78,8 @@ def svg(sheet: Sheet) -> str:
         _SETTINGS,
         rc_context({"svg.fonttype": "none", "svg.hashsalt": "explorer", "image.composite_image": False}),
     ):
-        _drawn(sheet, still=False).savefig(buffer, format="svg", metadata={"Date": None, "Title": sheet.title})
+        about = {"Date": None, "Title": sheet.title, **({"Source": sheet.link} if sheet.link else {})}
+        _drawn(sheet, still=False).savefig(buffer, format="svg", metadata=about)
     return buffer.getvalue()
 
 
@@ -107,7 +108,7 @@ def _drawn(sheet: Sheet, still: bool) -> Figure:
         for colour, wide in zip(MARK, (5, 2)):
             ground.plot([x - 8, x + 8], [y, y], color=colour, linewidth=_POINT * wide, solid_capstyle="butt")
             ground.plot([x, x], [y - 8, y + 8], color=colour, linewidth=_POINT * wide, solid_capstyle="butt")
-    for text in plan.texts:
+    for text in (*plan.texts, *plan.links):
         # Of a place the upper edge is known; letters stand on their baseline.
         ground.text(
             text.x,
@@ -118,6 +119,7 @@ def _drawn(sheet: Sheet, still: bool) -> Figure:
             fontfamily=_fonts(),
             va="baseline",
             parse_math=False,
+            url=sheet.link if text in plan.links else None,
         )
     ground.set(xlim=(0, plan.width), ylim=(plan.height, 0))
     for chart, box in plan.charts:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
@@ -31,7 +31,7 @@ from reportlab.platypus import Image as Drawn
 
 from explorer.attention.maps import AttentionMap
 from explorer.blocks.cost import count, made
-from explorer.comparison.result import ModelView
+from explorer.comparison.result import Comparison, ModelView
 from explorer.errors import ExplorerError
 from explorer.figures.plan import coloured, pixels
 from explorer.figures.sheet import FAINT, RULE, Map, frame_of
@@ -49,7 +49,16 @@ _CJK = re.compile(
 _WIDTH, _MAP, _DPI, _OPACITY = 170.0, 30.0, 300, 0.7
 
 
-def handout(lesson: Lesson, answers: bool = False, language: str = ENGLISH, device: str | None = None) -> bytes:
+Compare = Callable[[View], Comparison]
+
+
+def handout(
+    lesson: Lesson,
+    answers: bool = False,
+    language: str = ENGLISH,
+    device: str | None = None,
+    compare: Compare | None = None,
+) -> bytes:
     """The lesson as a PDF of A4 pages.
 
     Args:
@@ -58,11 +67,12 @@ def handout(lesson: Lesson, answers: bool = False, language: str = ENGLISH, devi
             a step covers until its reveal is left out, and so is its title, which tells it.
         language: code of the language that it is written in.
         device: where models run, or None to choose.
+        compare: answers what a step shows, for whoever has the models already; by itself each view loads its own.
 
     Raises what loading a model raises.
     """
     _register()
-    page = _Page(language, answers, device)
+    page = _Page(language, answers, compare or (lambda view: view.compare(device=device)))
     buffer = io.BytesIO()
     title = page.said(lesson.title)
     document = SimpleDocTemplate(
@@ -89,8 +99,8 @@ def _register() -> None:
 class _Page:
     """What a handout is made of."""
 
-    def __init__(self, language: str, answers: bool, device: str | None) -> None:
-        self.language, self.answers, self.device = language, answers, device
+    def __init__(self, language: str, answers: bool, compare: Compare) -> None:
+        self.language, self.answers, self.compare = language, answers, compare
         wrap = "CJK" if language == "zh" else None
         plain = ParagraphStyle("plain", fontName=_LATIN, fontSize=10, leading=14.5, wordWrap=wrap, spaceAfter=4)
         self.styles = {
@@ -138,7 +148,7 @@ class _Page:
 
     def shown(self, view: View, panels: Sequence[str], covered: Sequence[str], when: Message | None) -> Flowable:
         """What the models show: a column a model, first the picture."""
-        found = view.compare(device=self.device)
+        found = self.compare(view)
         first = found.rows[0].images[1]
         asked = found.rows[0].queries[1] if "attention" in panels else None
         columns: list[list[Any]] = [

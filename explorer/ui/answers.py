@@ -27,6 +27,7 @@ from explorer.models.spec import HeadKind, ModelSpec
 from explorer.models.store import ModelStore
 from explorer.scenes import Scene
 from explorer.transforms import Transform
+from explorer.ui.brought import Sets
 from explorer.ui.controls import is_offered, parse_spec
 from explorer.ui.fitted import Files, split
 from explorer.ui.request import Failure, Request
@@ -78,6 +79,7 @@ class Answers:
     )
     files: Files = field(default_factory=Files)
     own: Own = field(default_factory=Own)
+    sets: Sets = field(default_factory=Sets)
     turn: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(COMPUTING))
 
     def model(self, text: str) -> Model | Failure:

@@ -35,7 +35,7 @@ def strip(measuring: Measuring, models: Any, question: Any, asked: Any) -> str:
     wanted = checked(Wanted.parse, asked)
     live, stage = measuring.asked(models, question)
     with measuring.answers.turn_to_compute():
-        source = stage if wanted.on_stage else None
+        source = measuring.shown_to(wanted, stage)
         shown = checked(lambda name: examples(name, live, source, **wanted.parameters), wanted.name)
     texts = [str(model.spec) for model in live]
     names, colours = names_of(texts), colours_of(texts)

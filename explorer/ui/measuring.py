@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from explorer.figures.saving import save
 from explorer.figures.sheet import Chart, Map, Radar, Section, Table
 from explorer.lab.experiment import experiment
 from explorer.lab.shipped import shipped_result
-from explorer.messages import ENGLISH, Message, encoded, language_of, listed, renamed, sentences
+from explorer.messages import ENGLISH, Message, counted, encoded, language_of, listed, renamed, sentences
 from explorer.models.model import Model
 from explorer.models.spec import ModelSpec
 from explorer.probes import PROBES, show, steps
@@ -27,6 +28,7 @@ from explorer.probes.base import Bias
 from explorer.probes.finding import finding
 from explorer.probes.result import ProbeResult
 from explorer.registry import question
+from explorer.ui.brought import SET, Set
 from explorer.ui.controls import parameters_of
 from explorer.ui.fitted import split
 from explorer.ui.guard import pathless
@@ -47,17 +49,37 @@ BATCH = 2**28
 #: Seconds between two drawings of what has been measured so far: a figure takes the browser a third of one.
 PACE = 1.2
 
+#: Signs of a figure's link at most.
+LONGEST = 8000
+
 Kept = dict[str, ProbeResult]
 """A session's results by the probe's name."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A checked request: which probe, with which parameters, on what."""
+    """A checked request: which probe, with which parameters, on what.
+
+    Attributes:
+        name: of the probe.
+        parameters: of it, those that were given.
+        shown: "several", what it is shown by itself; "stage", what is under Compare; or the name of a set that was
+            brought (see `explorer.ui.brought`).
+    """
 
     name: str
     parameters: Mapping[str, Any]
-    on_stage: bool
+    shown: str = "several"
+
+    @property
+    def on_stage(self) -> bool:
+        """Whether it is what is shown under Compare."""
+        return self.shown == "stage"
+
+    @property
+    def on_set(self) -> bool:
+        """Whether it is a set that was brought."""
+        return SET.fullmatch(self.shown) is not None
 
     @classmethod
     def parse(cls, asked: Any) -> Wanted:
@@ -69,7 +91,8 @@ class Wanted:
             raise ParameterError(Message("parameters is an object with the names of the probe's parameters"))
         parameters = {str(key): value for key, value in given.items() if value is not None}
         PROBES.make(name, parameters)
-        return cls(name, parameters, asked.get("shown") == "stage")
+        shown = str(asked.get("shown"))
+        return cls(name, parameters, shown if shown == "stage" or SET.fullmatch(shown) else "several")
 
 
 class Measuring:
@@ -89,7 +112,7 @@ class Measuring:
         wanted = checked(Wanted.parse, asked)
         yield _state(Message("Loading the models…"), 0.0), *_skip(PLOTS + 3)
         models, stage = self.asked(models, question)
-        for result in self._stream(wanted, models, stage if wanted.on_stage else None):
+        for result in self._stream(wanted, models, self.shown_to(wanted, stage)):
             kept = {**(kept or {}), wanted.name: result}
             yield _state_of(result, wanted), kept, *shown(result, kept, language)
 
@@ -134,7 +157,7 @@ class Measuring:
         for number, headline in enumerate(show.HEADLINES.values()):
             for name in headline.probes:
                 try:
-                    for result in self._stream(Wanted(name, {}, False), models, None):
+                    for result in self._stream(Wanted(name, {}), models, None):
                         kept = {**(kept or {}), name: result}
                         share = (number + result.share) / len(show.HEADLINES)
                         yield (
@@ -151,6 +174,18 @@ class Measuring:
             share = (number + 1) / len(show.HEADLINES)
             words = Message("Measured") if share == 1 else Message("{heading} measured", heading=headline.heading)
             yield _state(words, share, problems), kept, *summary(kept, language)
+
+    def bring(self, sent: Any) -> str:
+        """Take a visitor's set of pictures: its name, how many there are, and what was left out, as JSON."""
+        found: Set = checked(self.answers.sets.add, sent)
+        count = counted("your {n} picture", "your {n} pictures", found.count)
+        return dumps({"shown": found.name, "words": count, "notes": [pathless(one) for one in found.notes]})
+
+    def shown_to(self, wanted: Wanted, stage: Any) -> Any:
+        """What a probe is shown: what is on the stage, the folder of a set, or None for what it takes by itself."""
+        if wanted.on_set:
+            return str(checked(self.answers.sets.get, wanted.shown).folder)
+        return stage if wanted.on_stage else None
 
     def asked(self, models: Any, question: Any) -> tuple[list[Model], Any]:
         """The page's live models, and what is on its stage."""
@@ -175,6 +210,8 @@ class Measuring:
                     result = next(running, None)
                 if result is None:
                     return
+                if wanted.on_set:  # what it says of files is for their owner, who does not know where they lie here
+                    result = dataclasses.replace(result, notes=tuple(map(pathless, result.notes)))
                 if result.share >= 1 or time.monotonic() - drawn >= PACE:
                     drawn = time.monotonic()
                     yield result
@@ -227,12 +264,13 @@ def summary(kept: Kept | None, language: Any = ENGLISH) -> tuple[str, Any]:
 _exports = Recent("biases")
 
 
-def figures_of(kept: Kept | None, asked: Any, language: Any = ENGLISH) -> list[str]:
+def figures_of(kept: Kept | None, asked: Any, link: Any = "", language: Any = ENGLISH) -> list[str]:
     """Write the figures of the probe that is shown, with what was found and what they depend on: PNG and SVG.
 
     Args:
         kept: the session's results.
         asked: the probe, as for a measurement.
+        link: the address that shows them again.
         language: of the texts.
 
     Raises gr.Error where nothing of it is measured.
@@ -241,22 +279,38 @@ def figures_of(kept: Kept | None, asked: Any, language: Any = ENGLISH) -> list[s
     if result is None:
         raise gr.Error(Message("Nothing has been measured yet."), print_exception=False)
     drawn = show.sheet(result)
-    found = dataclasses.replace(drawn, sections=(Section("", (), notes=(finding(result),)), *drawn.sections))
+    sections = (Section("", (), notes=(finding(result),)), *drawn.sections)
+    found = dataclasses.replace(drawn, sections=sections, link=checked(_address, link))
     told = translated(found, language_of(language), names_of(result.models))
     folder = _exports.new()
     return checked(lambda one: [str(save(told, folder / f"{one}.{end}")) for end in ("png", "svg")], result.probe)
 
 
-def export(kept: Kept | None) -> list[str]:
-    """Write everything a session has measured: CSV and JSON of every row, PNG and HTML of every figure."""
+def _address(link: Any) -> str:
+    """The address that a figure carries, as the visitor's browser has it; raises ParameterError."""
+    if not isinstance(link, str) or len(link) > LONGEST or not re.fullmatch(r"(https?://[!-~]+)?", link):
+        raise ParameterError(
+            Message("the link of a figure is an http address of at most {count} signs, or nothing", count=str(LONGEST))
+        )
+    return link
+
+
+def export(kept: Kept | None, link: Any = "") -> list[str]:
+    """Write everything a session has measured: CSV and JSON of every row, PNG and HTML of every figure.
+
+    Args:
+        kept: the session's results.
+        link: the address that shows them again.
+    """
     if not kept:
         raise gr.Error(Message("Nothing has been measured yet."), print_exception=False)
-    return checked(_exported, list(kept.values()))
+    return checked(lambda address: _exported(list(kept.values()), _address(address)), link)
 
 
-def _exported(results: list[ProbeResult]) -> list[str]:
+def _exported(results: list[ProbeResult], link: str) -> list[str]:
     folder = _exports.new()
-    files = [save(show.whole_sheet(results), folder / f"biases.{ending}") for ending in ("png", "html")]
+    drawn = dataclasses.replace(show.whole_sheet(results), link=link)
+    files = [save(drawn, folder / f"biases.{ending}") for ending in ("png", "html")]
     told = json.dumps([result.record() for result in results], ensure_ascii=False, allow_nan=False)
     records = write(folder / "biases.json", told)
     rows = [{"probe": result.probe, **row} for result in results for row in result.rows]
@@ -326,7 +380,7 @@ def _state_of(result: ProbeResult, wanted: Wanted) -> str:
     notes = [renamed(one, names) for one in result.notes]
     # What ships was measured with parameters of its own.
     given = {name: value for name, value in result.parameters.items() if value is not None}
-    asked = {"probe": result.probe, "parameters": given, "shown": "stage" if wanted.on_stage else "several"}
+    asked = {"probe": result.probe, "parameters": given, "shown": wanted.shown}
     measured = {row["model"] for row in result.rows}
     models = [
         {"name": names[model], "spec": model, "colour": colour}

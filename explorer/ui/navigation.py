@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from explorer.blocks import BLOCKS
+from explorer.probes import PROBES
 from explorer.ui import web
 from explorer.ui.stage import Opening, listen, part
 
@@ -79,6 +80,7 @@ def draw(
             "opens": opens,
             "blocks": list(BLOCKS),
             "biases": len(each),
+            "probes": list(PROBES),
             "folds": list(folds),
         },
         opening=opening,

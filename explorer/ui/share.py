@@ -6,6 +6,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -48,7 +49,7 @@ def draw(worker: Worker, handlers: Handlers, masthead: gr.HTML, asked: dict[str,
     code_shown = part("code", "", label=Message("The code of what is on the screen"), elem_id="code-shown")
     file = gr.File(label="Evidence", interactive=False, elem_id="bundle", visible="hidden")
     folders = Recent("evidence")
-    written = part("bundle", "", label="", elem_id="bundle-written")
+    written = part("written", "", label="", elem_id="bundle-written", options={"what": "evidence"})
     file.change(
         None,
         file,
@@ -98,7 +99,8 @@ def written_out(handlers: Handlers, models: Any, question: Any, probe: Any = Non
         return _told(lambda: python(view), lambda: command(view), number)
     wanted = checked(Wanted.parse, probe)
     request = ProbeRequest(wanted.name, view.models, wanted.parameters)
-    shown = view.source if wanted.on_stage else None
+    # A set has no name on its owner's machine that is known here.
+    shown = Path("pictures") if wanted.on_set else view.source if wanted.on_stage else None
     return _told(lambda: probe_python(request, shown), lambda: probe_command(request, shown), number)
 
 

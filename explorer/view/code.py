@@ -162,7 +162,7 @@ class ProbeRequest:
 
 
 #: What a probe is shown: a scene, a picture, its name or path, how many scenes, several pictures, or None for its own.
-ProbeSource = Scene | Picture | str | int | Sequence[Picture | str] | None
+ProbeSource = Scene | Picture | Path | str | int | Sequence[Picture | str] | None
 
 
 def probe_python(asked: ProbeResult | ProbeRequest, shown: ProbeSource = None) -> str:
@@ -170,7 +170,8 @@ def probe_python(asked: ProbeResult | ProbeRequest, shown: ProbeSource = None) -
 
     Args:
         asked: what was measured, or is to be. A result does not hold what it was measured on.
-        shown: that; None where the probe was left to take its usual stimuli. A folder is a path.
+        shown: that; None where the probe was left to take its usual stimuli. A folder is a path: as a text of one of
+            this machine, as a Path of one of somebody else's.
     """
     one: Measured = asked
     specs = [_spec(text) for text in one.models]
@@ -205,6 +206,8 @@ def probe_command(asked: ProbeResult | ProbeRequest, shown: ProbeSource = None) 
         parts += _flag("scenes", str(shown))
     elif isinstance(shown, str) and shown not in samples() and Path(shown).is_dir():
         parts += _flag("images", shown)
+    elif isinstance(shown, Path):
+        parts += _flag("images", str(shown))
     elif shown is not None:
         for source in shown if isinstance(shown, (list, tuple)) else [shown]:
             parts += _source_flags(source)
@@ -307,6 +310,8 @@ def _source_code(source: Any, bands: Bands | None = None) -> tuple[str, str]:
     if bands is not None:
         code, note = _source_code(source)
         return f"explorer.read_image({code}, bands={tuple(bands)!r})", note
+    if isinstance(source, Path):
+        return _literal(str(source)), _beside(str(source), "folder of pictures")
     if isinstance(source, Scene):
         return _call("explorer.Scene", {"label": source.label, **changed_fields(source)}), ""
     if isinstance(source, Picture):

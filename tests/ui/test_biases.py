@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import html
 import json
 import re
 import shlex
@@ -11,8 +12,10 @@ import threading
 import time
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import gradio as gr
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -38,6 +41,7 @@ from .unpack import read
 MODELS = ["lab/conv", "lab/mhsa"]
 ASKED = {"probe": "consistency", "parameters": {"passes": 1}, "shown": "several"}
 SCENE = {"scene": {"label": "star"}}
+LINK, HREF = "{http://www.w3.org/2000/svg}a", "{http://www.w3.org/1999/xlink}href"
 
 
 @pytest.fixture(scope="module")
@@ -232,9 +236,39 @@ def test_the_figures_that_are_shown_are_saved_with_their_finding(kept):
     for word in (*names.values(), "consistency"):
         assert word in drawn
     assert "lab/mhsa" not in drawn
-    assert "一致" in Path(figures_of(kept, {"probe": "consistency"}, "zh")[1]).read_text()
+    assert "一致" in Path(figures_of(kept, {"probe": "consistency"}, language="zh")[1]).read_text()
     with pytest.raises(gr.Error, match="Nothing"):
         figures_of(kept, {"probe": "scale"})
+
+
+def test_what_is_saved_carries_its_link(kept):
+    link = f"http://127.0.0.1:7860/?__theme=dark#models=lab/conv,lab/mhsa&tab=biases&{'pins=0.5,0.5;' * 30}"
+    png, svg = map(Path, figures_of(kept, {"probe": "consistency"}, link))
+    without = [Path(path) for path in figures_of(kept, {"probe": "consistency"})]
+    with Image.open(png) as linked, Image.open(without[0]) as plain:
+        assert linked.info["Source"] == link
+        assert "Source" not in plain.info
+        assert linked.width == plain.width
+        assert linked.height >= plain.height + 30, "it stands below the figure, in lines that fit"
+        blue = (np.asarray(linked).astype(int) - np.asarray(plain)[0, 0])[plain.height - 20 :, :, :]
+        assert (blue[..., 2] - blue[..., 0] > 60).any(axis=1).sum() > 20
+    root = ElementTree.parse(svg).getroot()
+    assert {one.get(HREF) for one in root.iter(LINK)} == {link}
+    shown = ["".join(one.itertext()) for one in root.iter(LINK)]
+    assert len(shown) > 1
+    assert "".join("".join(shown).split()) == link
+    assert link in [one.text for one in root.iter("{http://purl.org/dc/elements/1.1/}source")]
+    assert "http://127" not in without[1].read_text()
+    page = next(Path(path) for path in export(kept, link) if path.endswith(".html")).read_text()
+    escaped = json.dumps(f'<a href="{html.escape(link)}">')[1:-1]
+    for sign in "<>/":
+        escaped = escaped.replace(sign, f"\\u{ord(sign):04x}")
+    assert escaped in page
+    for wrong in (7, None, "javascript:alert(1)", f"https://a/{'b' * 8000}", "https://a b"):
+        with pytest.raises(gr.Error, match="http address of at most 8000 signs"):
+            figures_of(kept, {"probe": "consistency"}, wrong)
+        with pytest.raises(gr.Error, match="http address of at most 8000 signs"):
+            export(kept, wrong)
 
 
 def test_a_figure_is_told_in_its_own_numbers(kept):
@@ -303,6 +337,30 @@ def _at_rest(place: Any) -> Any:
 
 def _measured(page: Any, bias: str) -> None:
     page.locator(f"#state-{bias} .working span", has_text="Measured").wait_for()
+
+
+@pytest.mark.browser
+def test_the_link_in_a_saved_figure_shows_it_again(page: Any, tmp_path: Path):
+    _open(page, "Shape", "edges")
+    page.wait_for_function("document.querySelectorAll('#plots-shape .js-plotly-plot').length > 0")
+    page.locator("#save-shape").click()
+    files = page.locator("#saved-shape a[download]")
+    files.nth(1).wait_for()
+    with page.expect_download() as download:
+        files.and_(page.locator("[download$='.svg']")).first.click()
+    download.value.save_as(tmp_path / "figure.svg")
+    root = ElementTree.parse(tmp_path / "figure.svg").getroot()
+    (link,) = {one.get(HREF) for one in root.iter(LINK)}
+    assert link == page.evaluate("explorer.link.address()")
+    page.goto("about:blank")
+    page.goto(link)
+    page.locator("#probe-shape [data-name=edges][aria-checked=true]:visible").wait_for()
+    page.wait_for_function("document.querySelectorAll('#plots-shape .js-plotly-plot').length > 0")
+    page.wait_for_function("location.hash.includes('probe=edges')")
+    page.goto("about:blank")
+    page.goto(link.replace("probe=edges", "probe=nothing"))
+    page.get_by_text("There is no probe “nothing”.").wait_for()
+    page.locator("#probe-shape [role=radio][aria-checked=true]:visible").wait_for()
 
 
 @pytest.mark.browser

@@ -102,6 +102,39 @@ def test_what_was_found_stands_on_two_screens_and_nothing_below_is_drawn(page: A
 
 
 @pytest.mark.browser
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_on_a_phone_what_was_found_stands_on_two_screens(chromium: Any, server: str, language: str):
+    page = chromium.new_page(viewport={"width": 390, "height": 844}, reduced_motion="reduce")
+    page.set_default_timeout(SLOW)
+    page.goto(f"{server}#tab=lab&lang={language}")
+    for part in ("found article", "factors table", "claims summary"):
+        page.locator(f"#lab-{part}").first.wait_for()
+    # The claims are the first of what is folded; the heads of all that is stand within a thumb's width below.
+    assert 0 < top(page, "lab-claims") + page.evaluate("scrollY") <= 2 * 844
+    assert page.evaluate("document.getElementById('lab').getBoundingClientRect().bottom + scrollY") <= 2 * 844 + 250
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    cut = """() => [...document.querySelectorAll("#lab :is(p, th, td, li, h3, h4, summary, .name, .number)")]
+        .filter((one) => one.checkVisibility()).filter((one) => {
+            const { left, right } = one.getBoundingClientRect();
+            return left < 0 || right > innerWidth || one.scrollWidth > one.clientWidth + 1 && one.clientWidth;
+        }).map((one) => one.textContent)"""
+    assert page.evaluate(cut) == []
+    claim, guide = page.locator("#lab-claims .said"), page.locator("#lab-found .guide p")
+    assert not claim.first.is_visible()
+    assert not guide.first.is_visible()
+    for group in page.locator("#lab-claims .judged > summary").all():
+        group.click()
+    page.locator("#lab-found .guide > summary").first.click()
+    assert all(one.is_visible() for one in [*claim.all(), guide.first])
+    assert page.evaluate(cut) == []
+    # Turned, or on a larger screen, everything is open, and what needs no heading there has none.
+    page.set_viewport_size({"width": 900, "height": 500})
+    guide.last.wait_for()
+    assert not page.locator("#lab-found .guide > summary").first.is_visible()
+    page.close()
+
+
+@pytest.mark.browser
 def test_another_number_can_be_chosen_for_architecture_or_training(page: Any):
     told = read(tables())
     sentence = page.locator("#lab-factors .sentence")
@@ -136,9 +169,10 @@ def test_folds_open_with_the_keyboard_and_draw_then(page: Any):
     page.keyboard.press("Enter")
     page.wait_for_function("document.querySelectorAll('#lab .js-plotly-plot').length === 8")
     page.wait_for_function("location.hash.includes('fold=measurements')")
-    page.locator("#lab-claims summary").first.focus()
+    claim = page.locator("#lab-claims .judged > details").first
+    claim.locator("summary").focus()
     page.keyboard.press("Enter")
-    assert page.locator("#lab-claims details").first.locator("li").first.is_visible()
+    assert claim.locator("li").first.is_visible()
 
 
 @pytest.mark.browser

@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pypdf import PdfReader
 
 from explorer.cli.main import main
+from explorer.errors import ModelError, ParameterError
 from explorer.lessons import SHIPPED, as_json, course, read, shipped
 from explorer.resources import asset
+from explorer.ui.answers import Answers
+from explorer.ui.tabs.lecture import _compared, _wanted
 
 from .conftest import _serving
 
@@ -360,6 +364,53 @@ def test_a_link_to_a_step_that_is_not_there_says_so(lecture: Lecture) -> None:
     page.goto(f"{lecture.address}#tab=lecture&lecture=lesson:scale;step:9")
     lecture.settled()
     page.locator("#lecture .problem", has_text="This lesson has steps 1 to 4").wait_for()
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_handout_is_the_lesson_on_paper(lecture: Lecture, language: str, tmp_path: Path) -> None:
+    page = lecture.page
+    page.goto(f"{lecture.address}#lang={language}&tab=lecture&lecture=lesson:background;step:1")
+    lecture.settled()
+    steps = as_json(read(asset("lessons", "background.yaml")), language)["steps"]
+    button, choices = page.locator("#lecture [aria-haspopup=true]"), page.locator("#lecture .takeaway button")
+
+    def downloaded(place: int) -> tuple[str, str]:
+        assert not choices.first.is_visible()
+        button.click()
+        with page.expect_download() as download:
+            choices.nth(place).click()
+        path = tmp_path / "handout.pdf"
+        download.value.save_as(path)
+        assert path.read_bytes().startswith(b"%PDF-")
+        page.wait_for_function("!document.querySelector('#lecture [aria-haspopup=true]').disabled")
+        return download.value.suggested_filename, "".join("".join(p.extract_text() for p in PdfReader(path).pages))
+
+    def squeezed(text: str) -> str:
+        return "".join(text.split())
+
+    name, asked = downloaded(0)
+    assert name == "background.pdf"
+    name, answered = downloaded(1)
+    assert name == "background-answers.pdf"
+    for step in steps:
+        assert squeezed(step["question"]) in squeezed(asked)
+        assert squeezed(step["question"]) in squeezed(answered)
+        assert squeezed(step["explanation"]) not in squeezed(asked)
+        assert squeezed(step["explanation"]) in squeezed(answered)
+    # The same once more is the same file, and is saved all the same.
+    assert downloaded(1) == (name, answered)
+
+
+def test_what_no_handout_can_be_made_of_is_said() -> None:
+    lessons = shipped()
+    assert _wanted(lessons, 1, True) == (lessons[1], True)
+    for number, answers in ((len(lessons), True), (-1, True), (True, True), ("1", False), (0, 1), (None, None)):
+        with pytest.raises(ParameterError, match=f"the number of a lesson, 0 to {len(lessons) - 1}"):
+            _wanted(lessons, number, answers)
+    shown = lessons[0].steps[0].before
+    assert shown is not None
+    with pytest.raises(ModelError, match=r"lab/nothing: unknown laboratory model"):
+        _compared(Answers(folders=False), shown.changed(models=("lab/conv", "lab/nothing")))
 
 
 def test_a_chart_of_costs_keeps_its_end_for_the_reveal(lecture: Lecture) -> None:

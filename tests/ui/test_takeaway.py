@@ -53,7 +53,11 @@ def test_a_map_saved_as_png_has_twice_the_size_and_the_same_cells(visit: Visit, 
     visit.page.wait_for_timeout(400)
     path = saved(visit, MAP, "Save as PNG", tmp_path)
     assert path.name == "lab-mhsa-attention.png"
-    sheet = np.asarray(Image.open(path).convert("RGB"))
+    with Image.open(path) as saved_map:
+        saved_map.load()
+        assert saved_map.info["Source"] == visit.page.evaluate("explorer.link.address()")
+        assert saved_map.info["Title"].startswith("lab/mhsa ")
+        sheet = np.asarray(saved_map.convert("RGB"))
     width = round(visit.page.locator(MAP).bounding_box()["width"])
     same_cells(visit, MAP, sheet[: 2 * width, : 2 * width])
     assert sheet.shape[0] > 2 * width + 100, "the caption stands below"

@@ -45,6 +45,8 @@ OPTIONS = {
     "probe": "ProbeOptions",
     "working": "WorkingOptions",
     "places": "PlacesOptions",
+    "written": "WrittenOptions",
+    "brought": "BroughtOptions",
 }
 
 

@@ -7,16 +7,42 @@ from typing import Any
 
 import gradio as gr
 
+from explorer.images.picture import MAX_BYTES, SUFFIXES
 from explorer.messages import ENGLISH, Message, sentences
 from explorer.probes import BIASES, QUESTIONS, show
+from explorer.probes.categories import CATEGORIES
+from explorer.ui import web
+from explorer.ui.brought import MOST_BYTES, MOST_FILES
 from explorer.ui.examples import strip
 from explorer.ui.live import Live
 from explorer.ui.measuring import PLOTS, Measuring, described, export, figures_of
 from explorer.ui.navigation import tells_bias
 from explorer.ui.stage import listen, part
 from explorer.ui.words import dumps, i18n
-from explorer.ui.worker import ANSWERS, DOWNLOADS, MEASUREMENTS, PLACES, Worker
+from explorer.ui.worker import ANSWERS, DOWNLOADS, MEASUREMENTS, PLACES, UPLOADS, Worker
 
+#: Before figures are written the browser says which address shows them again: the last input but one.
+_LINKED = f"async (...given) => {{ const page = await {web.module()}; return given.with(-2, page.address()); }}"
+#: What a folder of one's own has to look like, of the biases whose probes read one.
+_LAYOUTS = {
+    "shape": Message(
+        "Expected are cue conflicts: pictures named like cat7-elephant2.png, the shape first and then the texture, "
+        "each one of {categories}. Models with the classes of ImageNet answer them. At most {most} files and {size} "
+        "MB, a file of at most {file} MB; several zips may come together.",
+        categories=", ".join(CATEGORIES),
+        most=str(MOST_FILES),
+        size=str(MOST_BYTES // 2**20),
+        file=str(MAX_BYTES // 2**20),
+    ),
+    "context": Message(
+        "Expected are pictures with their masks beside them: dog.jpg with dog_mask.png, white where the object is; in "
+        "folders named by their class where that is known. At most {most} files and {size} MB, a file of at most "
+        "{file} MB; several zips may come together.",
+        most=str(MOST_FILES),
+        size=str(MOST_BYTES // 2**20),
+        file=str(MAX_BYTES // 2**20),
+    ),
+}
 _INTRO = Message("Measures the models that are chosen under Compare.")
 
 
@@ -59,6 +85,8 @@ def _bias(live: Live, measuring: Measuring, asked: dict[str, Any], kept: gr.Stat
         options={"bias": bias, "question": QUESTIONS[bias], "intro": _INTRO, "probes": described(bias)},
         elem_id=f"probe-{bias}",
     )
+    if bias in _LAYOUTS:
+        _drop(live.worker, measuring, asked["language"], bias)
     state = part(
         "working", "", label=Message("State of the measurement"), elem_id=f"state-{bias}", options={"bias": bias}
     )
@@ -77,12 +105,14 @@ def _bias(live: Live, measuring: Measuring, asked: dict[str, Any], kept: gr.Stat
     table = part("sheet", "", label=Message("Comparison"), elem_id=f"table-{bias}")
     with gr.Row(elem_id=f"files-{bias}"):
         write = gr.Button(i18n("Save these figures"), size="sm", scale=0, min_width=240, elem_id=f"save-{bias}")
+        link = gr.Textbox(visible="hidden")
         files = gr.File(label="PNG, SVG", file_count="multiple", visible=False, elem_id=f"saved-{bias}")
     worker = live.worker
     write.click(
         worker.event(DOWNLOADS, _saved),
-        [kept, controls, asked["language"]],
+        [kept, controls, link, asked["language"]],
         files,
+        js=_LINKED,
         show_progress="hidden",
         api_visibility="private",
     )
@@ -107,6 +137,36 @@ def _bias(live: Live, measuring: Measuring, asked: dict[str, Any], kept: gr.Stat
     return event
 
 
+def _drop(worker: Worker, measuring: Measuring, language: gr.Textbox, bias: str) -> None:
+    """A place for one's own pictures, which become one of the things that can be measured on."""
+    with gr.Accordion(i18n("Your own pictures"), open=False, elem_id=f"bring-{bias}", elem_classes=["bring-set"]):
+        files = gr.File(
+            label=i18n("Drop a zip of pictures, or the pictures, or click"),
+            file_count="multiple",
+            file_types=[".zip", *SUFFIXES],
+            height=160,
+            elem_id=f"set-{bias}",
+        )
+        brought = part(
+            "brought",
+            "",
+            label=Message("Your own pictures"),
+            elem_id=f"brought-{bias}",
+            options={"bias": bias, "layout": _LAYOUTS[bias]},
+        )
+    taken = files.upload(
+        worker.event(UPLOADS, measuring.bring),
+        [files, language],
+        brought,
+        preprocess=False,  # they are read within the limits of explorer.ui.brought
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    # Whatever became of them, the place is free for others.
+    for over in (taken.success, taken.failure):
+        over(lambda: None, outputs=files, queue=False, api_visibility="private")
+
+
 def _all(worker: Worker, measuring: Measuring, asked: dict[str, Any], kept: gr.State, tab: gr.Tab) -> Any:
     controls = part(
         "probe",
@@ -128,6 +188,7 @@ def _all(worker: Worker, measuring: Measuring, asked: dict[str, Any], kept: gr.S
         radar = gr.Plot(show_label=False, visible=False, min_width=300, elem_classes=["bias-plot"])
     with gr.Row():
         write = gr.Button(i18n("Export what was measured"), size="sm", scale=0, min_width=240, elem_id="export")
+        link = gr.Textbox(visible="hidden")
         files = gr.File(label="CSV, JSON, PNG, HTML", file_count="multiple", visible=False, elem_id="exported")
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     event = listen(controls, "measure")(
@@ -141,16 +202,16 @@ def _all(worker: Worker, measuring: Measuring, asked: dict[str, Any], kept: gr.S
     listen(controls, "stop")(None, cancels=[event], **quiet)
     opened = [kept, asked["models"], asked["language"]]
     tab.select(worker.event(ANSWERS, measuring.open_all), opened, [state, kept, scores, radar], **quiet)
-    write.click(worker.event(DOWNLOADS, _exported), [kept, asked["language"]], files, **quiet)
+    write.click(worker.event(DOWNLOADS, _exported), [kept, link, asked["language"]], files, js=_LINKED, **quiet)
     return event
 
 
-def _saved(kept: Any, asked: Any, language: Any = ENGLISH) -> Any:
-    return gr.update(value=figures_of(kept, asked, language), visible=True)
+def _saved(kept: Any, asked: Any, link: Any, language: Any = ENGLISH) -> Any:
+    return gr.update(value=figures_of(kept, asked, link, language), visible=True)
 
 
-def _exported(kept: Any) -> Any:
-    return gr.update(value=export(kept), visible=True)
+def _exported(kept: Any, link: Any) -> Any:
+    return gr.update(value=export(kept, link), visible=True)
 
 
 def _failed() -> str:

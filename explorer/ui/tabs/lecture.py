@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import uuid
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from explorer.blocks.cost import MeasuredCost
+from explorer.comparison.result import Comparison
+from explorer.errors import ModelError, ParameterError
 from explorer.figures.looks import look_of
 from explorer.lessons import Lesson, as_json, course
-from explorer.messages import codes
+from explorer.lessons.handout import handout as written
+from explorer.messages import ENGLISH, Message, codes, language_of, listed
+from explorer.models.model import Model
 from explorer.ui import web
 from explorer.ui.answers import Answers
+from explorer.ui.request import Failure
+from explorer.ui.scratch import Recent
 from explorer.ui.stage import listen, part
 from explorer.ui.tabs.blocks import LATEX, measured
-from explorer.ui.worker import MEASUREMENTS, Worker
+from explorer.ui.worker import DOWNLOADS, MEASUREMENTS, Worker
+from explorer.view import View
+from explorer.writing import write
 
 
 def draw(
@@ -44,7 +55,7 @@ def draw(
         "",
         label="Lecture",
         elem_id="lecture",
-        events=("costs",),
+        events=("costs", "handout"),
         options={
             "files": dict(files),
             "colours": {name: look_of(name).colour for name in blocks},
@@ -52,6 +63,9 @@ def draw(
             "course": {"minutes": sum(one.minutes for one in taken), "lessons": [one.name for one in taken]},
         },
     )
+    file = gr.File(label="Handout", interactive=False, elem_id="handout", visible="hidden")
+    over = part("written", "", label="", elem_id="handout-written", options={"what": "handout"})
+    folders = Recent("handout")
     # Formulas are set once, unseen, and moved to where they belong in the browser.
     gr.Markdown(
         formulas(lessons),
@@ -72,6 +86,54 @@ def draw(
         trigger_mode="once",
         api_name="costs",
     )
+
+    def handout(event: gr.EventData, language: Any = ENGLISH) -> tuple[str, str]:
+        """Write a lesson's handout as PDF: (file, name of its folder)."""
+        lesson, with_answers = _wanted(lessons, event.lesson, event.answers)
+        folder = folders.new()
+        paper = written(lesson, with_answers, language_of(language), compare=partial(_compared, answers))
+        name = re.sub(r"[^\w-]+", "-", lesson.name) + ("-answers.pdf" if with_answers else ".pdf")
+        return str(write(folder / name, paper)), folder.name
+
+    asked = listen(lecture, "handout")(
+        worker.event(DOWNLOADS, handout),
+        inputs=language,
+        outputs=[file, over],
+        show_progress="hidden",
+        trigger_mode="once",
+        api_name="handout",
+    )
+    # The same handout is the same file: that it is written is the event, not that the file is another one.
+    asked.success(
+        None,
+        file,
+        None,
+        js=f"(file) => {{ {web.module()}.then((page) => page.save(file)); }}",
+        api_visibility="private",
+    )
+    asked.failure(lambda: f"!{uuid.uuid4()}", outputs=over, show_progress="hidden", api_visibility="private")
+
+
+def _wanted(lessons: Sequence[Lesson], number: Any, with_answers: Any) -> tuple[Lesson, bool]:
+    """Which handout a browser asked for; raises ParameterError."""
+    if type(number) is not int or not 0 <= number < len(lessons) or type(with_answers) is not bool:
+        raise ParameterError(
+            Message(
+                "a handout is asked for by the number of a lesson, 0 to {last}, and whether it has answers",
+                last=len(lessons) - 1,
+            )
+        )
+    return lessons[number], with_answers
+
+
+def _compared(answers: Answers, view: View) -> Comparison:
+    """What a step shows, from the models that the page has, in turn with everybody else's answers."""
+    found = answers.several(view.texts)
+    for one in found:
+        if isinstance(one, Failure):
+            raise ModelError(listed([one.spec, one.problem], "{first}: {rest}"))
+    with answers.turn_to_compute():
+        return view.compare([one for one in found if isinstance(one, Model)])
 
 
 def served(lessons: Sequence[Lesson]) -> dict[str, web.File]:
