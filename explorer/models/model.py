@@ -79,6 +79,10 @@ class Model:
         self._mean = torch.tensor(self.mean, device=self.device).view(1, -1, 1, 1)
         self._std = torch.tensor(self.std, device=self.device).view(1, -1, 1, 1)
 
+    def __repr__(self) -> str:
+        height, width = self.input_size
+        return f"Model({self.spec}: {width} x {height} px, {self.parameters:,} parameters, {self.state}, {self.device})"
+
     @property
     def headless(self) -> bool:
         """Whether the outputs are no classes."""
