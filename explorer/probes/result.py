@@ -124,8 +124,9 @@ class ProbeResult(Drawn):
         path = Path(path)
         if path.suffix not in (".json", ".csv"):
             if path.suffix.lower() not in FIGURES:
+                endings = ", ".join(FIGURES)
                 raise ParameterError(
-                    f"a probe's result is written as .json or .csv, its figure as .png, .svg or .html; got '{path.name}'"
+                    f"a probe's result is written as .json or .csv, its figure as {endings}; got '{path.name}'"
                 )
             return super().save(path)
         if path.suffix == ".json":
