@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from explorer.scenes import render as render
     from explorer.transforms import Transform as Transform
     from explorer.view import View as View
+    from explorer.wrapping.wrap import wrap as wrap
 
 _HOME = {
     "AttentionMap": "attention.maps",
@@ -70,6 +71,7 @@ _HOME = {
     "render": "scenes",
     "Transform": "transforms",
     "View": "view",
+    "wrap": "wrapping.wrap",
 }
 
 __all__ = list(_HOME)

@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from explorer.attention.layouts import DotProduct, Spread
 from explorer.attention.maps import AttentionMap
-from explorer.attention.watch import _Watch, capture, recording
+from explorer.attention.watch import Watch, capture, recording
 from explorer.errors import NoAttentionError, ParameterError
 from explorer.geometry import Point
 from explorer.models.loading import load
@@ -335,7 +335,7 @@ def test_masks_and_causal_attention_are_applied() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.inner(x, x + 1, x)
 
-    watch = _Watch()
+    watch = Watch()
     outer = Outer()
     for path, module in outer.named_modules():
         watch.paths[module] = path

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
+from explorer.drawn import Drawn
 from explorer.errors import ParameterError
 from explorer.geometry import Point
 from explorer.kinds import MapKind
@@ -83,7 +84,7 @@ class Weights(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class AttentionMap:
+class AttentionMap(Drawn):
     """One attention map of one forward pass (of a batch), placed on the image.
 
     Attributes:
@@ -98,6 +99,8 @@ class AttentionMap:
         note: one sentence that belongs beside the map, or "".
     """
 
+    drawn_by: ClassVar[str] = "figures.results:map_sheet"
+
     layer: str
     mechanism: str
     kind: MapKind
@@ -107,6 +110,11 @@ class AttentionMap:
     state: WeightsState = "pretrained"
     unit: str = ""
     note: str = ""
+
+    def __repr__(self) -> str:
+        where = "no place on the image" if self.grid is None else "{} x {}".format(*self.grid)
+        from_where = ", a row for each query" if self.per_query else ""
+        return f"AttentionMap({self.layer}: {self.kind}, {self.heads} heads, {where}{from_where}, {self.state})"
 
     @property
     def module(self) -> str:

@@ -33,8 +33,8 @@ from explorer.messages import Message, listed
 if TYPE_CHECKING:
     from explorer.models.model import Model
 
-_SOFTMAX = frozenset({torch.softmax, F.softmax, Tensor.softmax})
-_WATCHED = _SOFTMAX | {F.scaled_dot_product_attention, F.multi_head_attention_forward, F.normalize}
+SOFTMAX = frozenset({torch.softmax, F.softmax, Tensor.softmax})
+_WATCHED = SOFTMAX | {F.scaled_dot_product_attention, F.multi_head_attention_forward, F.normalize}
 #: Where layers are defined of which none holds attention: a hook on each would only cost time.
 _PLAIN = (
     "torch.nn.",
@@ -51,7 +51,7 @@ _PLAIN = (
     "timm.layers.pool",
 )
 
-_MULTI_HEAD = inspect.signature(F.multi_head_attention_forward)
+MULTI_HEAD = inspect.signature(F.multi_head_attention_forward)
 
 
 def _mask(attention: Tensor | None, padding: Tensor | None, query: Tensor, key: Tensor) -> Tensor | None:
@@ -102,7 +102,7 @@ class _Entered:
 
 
 @dataclass(eq=False)
-class _Watch(TorchFunctionMode):
+class Watch(TorchFunctionMode):
     """Notes every attention operation and the modules it ran in."""
 
     paths: dict[nn.Module, str] = field(default_factory=dict)
@@ -162,7 +162,7 @@ class _Watch(TorchFunctionMode):
 
         Its queries and keys are projected once more, from what that function was given.
         """
-        given = _MULTI_HEAD.bind(*args, **kwargs)
+        given = MULTI_HEAD.bind(*args, **kwargs)
         given.apply_defaults()
         one = given.arguments
         query, key, heads = one["query"], one["key"], one["num_heads"]
@@ -238,7 +238,7 @@ class Recorder:
     """What one or more forward passes did, readable after (and during) `recording`."""
 
     model: Model
-    _watch: _Watch
+    _watch: Watch
 
     @property
     def operations(self) -> Sequence[layouts.Operation]:
@@ -251,7 +251,27 @@ class Recorder:
 
     def placed(self) -> list[tuple[tuple[layouts.Operation, ...], AttentionMap]]:
         """Each map with the operations it was made from."""
-        return layouts.place(self.operations, self.model.module, self.model.input_size, self.model.state_of)
+        return layouts.place(
+            self.operations, self.model.module, self.model.input_size, self.model.state_of, self.model.trace
+        )
+
+
+@contextmanager
+def watching(network: nn.Module, watch: Watch) -> Iterator[None]:
+    """Tell ``watch`` which modules a forward pass enters and leaves, and what their gates give."""
+    with ExitStack() as stack:
+        for path, module in network.named_modules():
+            row = layouts.row_of(module)
+            for name in row.gates if row else ():
+                child = module.get_submodule(name)
+                stack.callback(child.register_forward_hook(watch.gate).remove)
+            if row is None and type(module).__module__.startswith(_PLAIN):
+                continue
+            watch.paths[module] = path
+            stack.callback(module.register_forward_pre_hook(watch.enter, with_kwargs=True).remove)
+            # Runs before hooks that were there already would see the call gone: always last.
+            stack.callback(module.register_forward_hook(watch.leave).remove)
+        yield
 
 
 @contextmanager
@@ -268,21 +288,11 @@ def recording(model: Model, values: bool = False) -> Iterator[Recorder]:
     such a model can differ from the bare pass by rounding.
     """
     with model.lock, ExitStack() as stack:
-        watch = _Watch(keep_graph=values)
+        watch = Watch(keep_graph=values)
         if model.module in _WITHOUT:
             yield Recorder(model, watch)
             return
-        for path, module in model.module.named_modules():
-            row = layouts.row_of(module)
-            for name in row.gates if row else ():
-                child = module.get_submodule(name)
-                stack.callback(child.register_forward_hook(watch.gate).remove)
-            if row is None and type(module).__module__.startswith(_PLAIN):
-                continue
-            watch.paths[module] = path
-            stack.callback(module.register_forward_pre_hook(watch.enter, with_kwargs=True).remove)
-            # Runs before hooks that were there already would see the call gone: always last.
-            stack.callback(module.register_forward_hook(watch.leave).remove)
+        stack.enter_context(watching(model.module, watch))
         with watch:
             yield Recorder(model, watch)
         if watch.passed and not watch.operations and _same_every_time(model.module):
@@ -317,12 +327,12 @@ def capture(model: Model, image: Any) -> list[AttentionMap]:
     maps = recorder.maps()
     if not maps:
         # The laboratory's models have a name for each block instead of a place for one.
-        lab = model.spec.origin == "lab"
-        advice = (
-            Message("take a block with a map, as in 'lab/mhsa'")
-            if lab
-            else Message("insert a block, as in '{backbone}+mhsa@2'", backbone=model.spec.backbone)
-        )
+        if model.spec.origin == "lab":
+            advice = Message("take a block with a map, as in 'lab/mhsa'")
+        elif model.spec.source.scheme == "module":
+            advice = Message("a model whose attention is a softmax or a scaled dot product of torch's")
+        else:
+            advice = Message("insert a block, as in '{backbone}+mhsa@2'", backbone=model.spec.backbone)
         raise NoAttentionError(
             listed(
                 [

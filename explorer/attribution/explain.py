@@ -188,7 +188,7 @@ def _pass(
             replace(one, weights=None if one.weights is None else one.weights.detach(), value=None, output=None)
             for one in recorder.operations
         ]
-        seen = [one for _, one in layouts.place(bare, model.module, model.input_size, model.state_of)]
+        seen = [one for _, one in layouts.place(bare, model.module, model.input_size, model.state_of, model.trace)]
     return output.detach().float(), tuple(seen), columns, explanation
 
 

@@ -90,7 +90,8 @@ def layer_of(model: Model, number: int | None) -> Layer:
     module = model.module.get_submodule(stage.name)
     norm = getattr(module, "norm1", None)
     path = next((name for name, child in module.named_modules() if child is norm), "")
-    if stage.layout == "tokens" and path and "Post" not in type(module).__name__:
+    after = "Post" in type(module).__name__ or not getattr(module, "norm_first", True)  # it normalises what it made
+    if stage.layout == "tokens" and path and not after:
         return Layer(stage, f"{stage.name}.{path}", model.module.get_submodule(f"{stage.name}.{path}"), before=False)
     return Layer(stage, stage.name, module, before=stage.prefix > 0)
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
+from explorer.drawn import Drawn
 from explorer.models.spec import WeightsState
 
 
 @dataclass(frozen=True, eq=False)
-class Attribution:
+class Attribution(Drawn):
     """What a model bases one answer on: signed values on the model's input frame.
 
     Attributes:
@@ -27,6 +28,8 @@ class Attribution:
         note: one sentence that belongs beside the map, or "".
     """
 
+    drawn_by: ClassVar[str] = "figures.results:attribution_sheet"
+
     values: Tensor
     method: str
     target: str
@@ -36,3 +39,12 @@ class Attribution:
     state: WeightsState = "pretrained"
     parameters: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
+
+    def __repr__(self) -> str:
+        rows, columns = self.values.shape
+        where = f" at {self.layer}" if self.layer else ""
+        low, high = float(self.values.min()), float(self.values.max())
+        return (
+            f"Attribution({self.method}{where} of {self.target}: {rows} x {columns}, {low:.3g} to {high:.3g}, "
+            f"{self.state})"
+        )

@@ -54,11 +54,11 @@ def _query(model: Model, maps: Sequence[AttentionMap]) -> tuple[str | None, str]
     layout = body[-1].layout
     if pool is not None:
         return None, Message("row of the attention pool {layer}", layer=pool.layer)
-    if (
-        layout is not None
-        and "class" in layout.prefix
-        and getattr(model.module, "global_pool", "token") in ("token", "")
-    ):
+    if model.trace is not None:
+        by_class = not model.trace.reads_places
+    else:
+        by_class = getattr(model.module, "global_pool", "token") in ("token", "")
+    if layout is not None and "class" in layout.prefix and by_class:
         return "class", Message("row of the class token")
     return None, Message("mean over the rows of all patches, as the model pools them")
 

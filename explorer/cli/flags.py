@@ -14,7 +14,10 @@ from typing import Any, NoReturn
 
 from explorer.registry import Parameter, parameters, question
 
-SPEC = "[random/ | lab/]BACKBONE[+BLOCK@STAGE][#SEED], e.g. resnet50.a1_in1k+mhsa@3; BACKBONE is a timm name"
+SPEC = (
+    "[random/ | lab/]BACKBONE[+BLOCK@STAGE][#SEED], e.g. resnet50.a1_in1k+mhsa@3; BACKBONE is a timm name, "
+    "hf-hub:ORG/NAME, local-dir:PATH or tv:NAME for one of torchvision's"
+)
 
 DEFAULT_METHOD = "gradcam"
 
@@ -164,7 +167,12 @@ def add_device(parser: Parser) -> None:
 
 def add_models(parser: Parser) -> None:
     """Which models, and what is said of all or of one of them."""
-    parser.add_argument("--model", action="append", required=True, metavar="SPEC", help=f"repeatable: {SPEC}")
+    parser.add_argument("--model", action="append", metavar="SPEC", help=f"repeatable: {SPEC}")
+    text = (
+        "a model of your own, after those named: FUNCTION of a Python file, which is run, returns what explorer.wrap "
+        "gives; repeatable"
+    )
+    parser.add_argument("--module", action="append", metavar="FILE.py:FUNCTION", help=text)
     add_device(parser)
     parser.add_argument("--seed", type=int, help="of random weights, inserted blocks, noise and random choices (0)")
     parser.add_argument("--input-size", metavar="PX|HxW", help="the models' input; their own if left out")

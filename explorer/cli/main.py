@@ -6,6 +6,7 @@ Each group of verbs has a file with their flags and what they do; here are the w
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import json
 import logging
 import os
@@ -84,9 +85,17 @@ def _print(text: str) -> None:
         raise cannot_write("standard output", error) from error
 
 
+def _version() -> str:
+    try:
+        return importlib.metadata.version("attention-explorer")
+    except importlib.metadata.PackageNotFoundError:
+        return "run from its folder, not installed"
+
+
 def parser_of(arguments: Sequence[str]) -> Parser:
     """The command's parser; of attribution methods and probes it knows the flags of the one ``arguments`` name."""
     parser = Parser(prog="explorer", description=_DESCRIPTION, allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"explorer {_version()}", help="print the version")
     verbs = Verbs(parser, arguments)
     for group in (serving, listing, seeing, measuring, training, making, viewing, teaching):
         group.add_verbs(verbs)

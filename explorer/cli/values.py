@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import importlib.util
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from explorer.cli.flags import USUAL, WITH_HEADS
-from explorer.errors import ImageError, ParameterError, UnknownNameError
+from explorer.errors import ExplorerError, ImageError, ParameterError, UnknownNameError
 from explorer.registry import parameters
 
 if TYPE_CHECKING:
@@ -52,7 +54,13 @@ def specs_of(options: argparse.Namespace) -> list[ModelSpec]:
     from explorer.models.spec import ModelSpec
 
     fields: dict[str, Any] = {"input_size": input_size_of(options)}
-    count = len(options.model)
+    own = [_wrapped(text) for text in options.module or ()]
+    # A wrapped model is found by its spec as long as somebody holds it.
+    options.wrapped = own
+    if not options.model and not own:
+        raise ParameterError("name a model, as in --model lab/mhsa, or one of your own with --module FILE.py:FUNCTION")
+    named_models = options.model or []
+    count = len(named_models)
     files: list[str | None] = [None] * count
     for text in options.weights or ():
         match = re.fullmatch(r"(\d+)=(.+)", text)
@@ -66,14 +74,46 @@ def specs_of(options: argparse.Namespace) -> list[ModelSpec]:
         raise ParameterError(f"--seed is 0, 1, 2, ..., got {options.seed}")
     specs = [
         ModelSpec.parse(text, weights_file=file, head=kind, **fields)
-        for text, file, kind in zip(options.model, files, kinds_of(options, count))
+        for text, file, kind in zip(named_models, files, kinds_of(options, count))
     ]
     # What a spec says itself goes before what is said for all of them.
-    named = [re.search(r"#\d+$", text) is not None for text in options.model]
-    return [
+    named = [re.search(r"#\d+$", text) is not None for text in named_models]
+    said = [
         one if has or options.seed is None else dataclasses.replace(one, seed=options.seed)
         for one, has in zip(specs, named)
     ]
+    return [*said, *(model.spec for model in own)]
+
+
+def _wrapped(text: str) -> Model:
+    """The model that FUNCTION of FILE.py returns, for --module; the file is run."""
+    from explorer.models.model import Model
+
+    file, _, name = text.rpartition(":")
+    path = Path(file)
+    if not file.endswith(".py") or not name.isidentifier():
+        raise ParameterError(f"--module is FILE.py:FUNCTION, as in net.py:model, got '{text}'")
+    if not path.is_file():
+        raise ParameterError(f"--module {text}: there is no file '{file}'")
+    described = importlib.util.spec_from_file_location(path.stem, path)
+    assert described is not None
+    assert described.loader is not None
+    program = importlib.util.module_from_spec(described)
+    sys.path.insert(0, str(path.resolve().parent))  # what stands beside it may be imported, as of a script
+    try:
+        described.loader.exec_module(program)
+        made = getattr(program, name)()
+    except ExplorerError:
+        raise
+    except Exception as error:
+        raise ParameterError(f"--module {text}: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.pop(0)
+    if not isinstance(made, Model):
+        raise ParameterError(
+            f"--module {text}: a function that returns what explorer.wrap gives is expected, got {type(made).__name__}"
+        )
+    return made
 
 
 def input_size_of(options: argparse.Namespace) -> tuple[int, int] | None:
@@ -115,7 +155,7 @@ def query_of(options: argparse.Namespace) -> tuple[list[Point], str | None]:
 
 def layers_of(options: argparse.Namespace) -> list[int | str | None]:
     """A layer for each model; None for the usual one."""
-    texts, count = options.layer or [USUAL], len(options.model)
+    texts, count = options.layer or [USUAL], len(options.model or ()) + len(options.module or ())
     if len(texts) not in (1, count):
         raise ParameterError(f"--layer is given once, or once for each of the {count} models; got {len(texts)}")
     found = [None if text == USUAL else int(text) if re.fullmatch(r"-?\d+", text) else text for text in texts]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
 from explorer.attention.maps import AttentionMap
 from explorer.attribution.result import Attribution
+from explorer.drawn import Drawn
 from explorer.geometry import Point, PulledBack
 from explorer.messages import Message
 from explorer.models.spec import WeightsState
@@ -85,6 +87,11 @@ class ModelView:
     notes: tuple[str, ...] = ()
     further: tuple[tuple[Point, Point | None], ...] = ()
 
+    def __repr__(self) -> str:
+        before, after = (one.answer or "no class" for one in self.predictions)
+        method = f", {self.attributions[0].method}" if self.attributions else ""
+        return f"ModelView({self.spec}: {before}, then {after}; {len(self.maps)} maps{method}, {self.state})"
+
     @property
     def asked(self) -> tuple[tuple[Point, Point | None], ...]:
         """Every query before and after the move, in the order asked."""
@@ -133,7 +140,7 @@ class ModelView:
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Comparison(Drawn):
     """Several models, one picture, one transform: a row each.
 
     Attributes:
@@ -143,7 +150,13 @@ class Comparison:
         versions: package versions that made it.
     """
 
+    drawn_by: ClassVar[str] = "figures.results:comparison_sheet"
+
     rows: tuple[ModelView, ...]
     transform: str
     method: str
     versions: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        models = ", ".join(row.spec for row in self.rows)
+        return f"Comparison({models}: {self.transform}, {self.method})"

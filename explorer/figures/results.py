@@ -59,12 +59,26 @@ def attention_sheet(
     return Sheet(f"{spec}: attention", (Section(states, ((seen, *rows[0]), *rows[1:]) if rows else ((seen,),)),))
 
 
-def attribution_sheet(attribution: Attribution, image: Tensor, spec: str = "") -> Sheet:
-    """What does the answer rest on? ``image`` (3, H, W) in 0..1 is what the model saw."""
-    panels = (InputPicture("What the model sees", image), _attribution_panel(attribution, frame_of(image)))
+def map_sheet(one: AttentionMap) -> Sheet:
+    """What does one layer attend to from the centre? Without the picture, which a map does not hold."""
+    height, width = one.image_size
+    centre = Point(width / 2, height / 2)
+    panel = _attention_panel(one, centre if one.per_query else None, None, 0)
+    notes = (one.note,) if one.note else ()
+    return Sheet(f"{one.layer}: attention", (Section(_state_in_words(one.state), ((panel,),), notes=notes),))
+
+
+def attribution_sheet(attribution: Attribution, image: Tensor | None = None, spec: str = "") -> Sheet:
+    """What does the answer rest on? ``image`` (3, H, W) in 0..1 is what the model saw; without it, the map alone."""
+    seen = () if image is None else (InputPicture("What the model sees", image),)
+    rows, columns = attribution.values.shape
+    frame = (rows, columns) if image is None else frame_of(image)
     notes = tuple(filter(None, (attribution.note, _delta(attribution))))
-    section = Section(_state_in_words(attribution.state), (panels,), notes=notes)
-    return Sheet(f"{spec}: {attribution.method} of {attribution.target}", (section,))
+    section = Section(
+        _state_in_words(attribution.state), ((*seen, _attribution_panel(attribution, frame)),), notes=notes
+    )
+    title = f"{attribution.method} of {attribution.target}"
+    return Sheet(f"{spec}: {title}" if spec else title, (section,))
 
 
 def joined(title: str, sheets: Sequence[tuple[str, Sheet]], footer: str = "") -> Sheet:

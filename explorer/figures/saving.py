@@ -11,6 +11,9 @@ from explorer.errors import ParameterError
 from explorer.figures.sheet import Sheet
 from explorer.writing import write
 
+#: How the name of a figure's file ends.
+FIGURES = (".png", ".svg", ".html")
+
 
 def save(sheet: Sheet, path: str | Path) -> Path:
     """Write a sheet to ``path``: .png, .svg, or .html; each is one file that asks for nothing from elsewhere.
@@ -21,7 +24,7 @@ def save(sheet: Sheet, path: str | Path) -> Path:
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if suffix not in (".png", ".svg", ".html"):
+    if suffix not in FIGURES:
         raise ParameterError(f"a figure is written as .png, .svg or .html, got '{path.name}'")
     # Either library takes a moment to import, and only one is needed.
     if suffix == ".html":

@@ -6,6 +6,8 @@ one pixel a cell, which is enlarged where it is looked at.
 
 from __future__ import annotations
 
+import base64
+import html as entities
 import io
 import math
 import textwrap
@@ -81,6 +83,15 @@ def svg(sheet: Sheet) -> str:
         about = {"Date": None, "Title": sheet.title, **({"Source": sheet.link} if sheet.link else {})}
         _drawn(sheet, still=False).savefig(buffer, format="svg", metadata=about)
     return buffer.getvalue()
+
+
+def html(sheet: Sheet) -> str:
+    """Draw a sheet as a piece of HTML, which holds the picture: what a notebook shows."""
+    buffer = io.BytesIO()
+    image(sheet).save(buffer, "PNG")
+    data = base64.b64encode(buffer.getvalue()).decode()
+    alternative = entities.escape(sheet.title)
+    return f'<img alt="{alternative}" src="data:image/png;base64,{data}" style="max-width: 100%; height: auto">'
 
 
 def _drawn(sheet: Sheet, still: bool) -> Figure:

@@ -46,6 +46,7 @@ class Model:
         label_source: where the class names are from, in words.
         notes: what has to be said beside its answers: of its head and its class names.
         detects: whether it answers for every place which objects are there, as `explorer.detection.decode` reads it.
+        trace: where attention lies in a network that was wrapped, as `explorer.attention.tracing` found it, or None.
     """
 
     spec: ModelSpec
@@ -70,6 +71,7 @@ class Model:
     label_source: str = ""
     notes: tuple[str, ...] = ()
     detects: bool = False
+    trace: Any = field(default=None, repr=False)
     nbytes: int = field(init=False)
     parameters: int = field(init=False)
 
@@ -78,6 +80,10 @@ class Model:
         self.parameters = sum(parameter.numel() for parameter in self.module.parameters())
         self._mean = torch.tensor(self.mean, device=self.device).view(1, -1, 1, 1)
         self._std = torch.tensor(self.std, device=self.device).view(1, -1, 1, 1)
+
+    def __repr__(self) -> str:
+        height, width = self.input_size
+        return f"Model({self.spec}: {width} x {height} px, {self.parameters:,} parameters, {self.state}, {self.device})"
 
     @property
     def headless(self) -> bool:

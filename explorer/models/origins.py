@@ -14,10 +14,14 @@ import torch
 
 from explorer.models.model import Model
 from explorer.models.sizes import Size
-from explorer.models.spec import ModelSpec, Origin
+from explorer.models.spec import ModelSpec, Origin, Scheme
 
 #: The module of each origin, which has the two functions of a `Builder`.
 ORIGINS: Mapping[Origin, str] = MappingProxyType({"lab": "explorer.lab.origin"})
+#: The same of each scheme of a source.
+SCHEMES: Mapping[Scheme, str] = MappingProxyType(
+    {"tv": "explorer.wrapping.torchvision", "module": "explorer.wrapping.module"}
+)
 
 
 class Builder(Protocol):
@@ -32,5 +36,5 @@ class Builder(Protocol):
 
 def builder_of(spec: ModelSpec) -> Builder | None:
     """Return what builds a spec's model, or None where timm does."""
-    module = ORIGINS.get(spec.origin)
+    module = ORIGINS.get(spec.origin) or SCHEMES.get(spec.source.scheme)
     return None if module is None else cast(Builder, import_module(module))

@@ -13,9 +13,9 @@ from typing import Any, Literal, NamedTuple
 from explorer.errors import ParameterError
 from explorer.messages import Message
 
-WeightsState = Literal["pretrained", "lab", "identity-init", "random", "file"]
+WeightsState = Literal["pretrained", "lab", "identity-init", "random", "file", "own"]
 Origin = Literal["pretrained", "random", "lab"]
-Scheme = Literal["timm", "hf-hub", "local-dir"]
+Scheme = Literal["timm", "hf-hub", "local-dir", "tv", "module"]
 HeadKind = Literal["softmax", "sigmoid", "none"]
 WEIGHTS_STATES: Mapping[WeightsState, str] = {
     "pretrained": "weights as published for this model",
@@ -23,6 +23,7 @@ WEIGHTS_STATES: Mapping[WeightsState, str] = {
     "identity-init": "untrained block behind a closed gate; predictions are the backbone's own",
     "random": "random weights: the map shows the architecture, not anything learnt",
     "file": "weights from a safetensors file",
+    "own": "weights as they were in the module that was wrapped",
 }
 
 
@@ -32,8 +33,10 @@ class Source(NamedTuple):
     ``str`` gives the one way in which it is written.
 
     Attributes:
-        scheme: "timm" for a name of timm's own, "hf-hub" for a repository of the hub, "local-dir" for a folder.
-        name: timm's name; ``ORG/NAME[@REVISION]``; or a path, in which ``~`` is the home folder.
+        scheme: "timm" for a name of timm's own, "hf-hub" for a repository of the hub, "local-dir" for a folder, "tv"
+            for a model of torchvision's, "module" for a module that a program wrapped.
+        name: timm's or torchvision's name; ``ORG/NAME[@REVISION]``; a path, in which ``~`` is the home folder; or
+            ``CLASS@KEY`` of a module.
     """
 
     scheme: Scheme
@@ -41,7 +44,7 @@ class Source(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Source:
-        """Read ``NAME``, ``hf-hub:ORG/NAME`` or ``local-dir:PATH``, the scheme in any case, as timm does.
+        """Read ``NAME``, ``hf-hub:ORG/NAME``, ``local-dir:PATH`` or ``tv:NAME``, the scheme in any case, as timm does.
 
         Raises ParameterError for another scheme, or for none of the characters that have to follow it.
         """
@@ -53,7 +56,8 @@ class Source(NamedTuple):
             raise ParameterError(
                 Message(
                     "'{text}': there is no source '{before}:'; write hf-hub:ORG/NAME for a model of the hub, "
-                    "local-dir:PATH for a folder, or a model's name alone for one of timm's",
+                    "local-dir:PATH for a folder, tv:NAME for one of torchvision's, or a model's name alone for one of "
+                    "timm's",
                     text=text,
                     before=before,
                 )
@@ -90,8 +94,19 @@ class Source(NamedTuple):
 
 
 #: ``hf_hub`` is timm's old way to write it.
-_SCHEMES: Mapping[str, Scheme] = {"hf-hub": "hf-hub", "hf_hub": "hf-hub", "local-dir": "local-dir"}
-_AFTER: Mapping[Scheme, str] = {"hf-hub": "ORG/NAME", "local-dir": Message("the path of a folder")}
+_SCHEMES: Mapping[str, Scheme] = {
+    "hf-hub": "hf-hub",
+    "hf_hub": "hf-hub",
+    "local-dir": "local-dir",
+    "tv": "tv",
+    "module": "module",
+}
+_AFTER: Mapping[Scheme, str] = {
+    "hf-hub": "ORG/NAME",
+    "local-dir": Message("the path of a folder"),
+    "tv": Message("the name of one of torchvision's models"),
+    "module": Message("CLASS@KEY, as explorer.wrap names it,"),
+}
 
 
 @dataclass(frozen=True)
@@ -99,8 +114,8 @@ class ModelSpec:
     """What to build: a timm backbone, its weights, and at most one inserted block.
 
     Text form: ``[random/ | lab/]BACKBONE[+BLOCK@STAGE][#SEED]``. BACKBONE is a timm name with or without tag, or
-    timm's own ``hf-hub:ORG/NAME`` and ``local-dir:PATH``, as `Source` reads them. No prefix means pretrained. Stages
-    count from 1.
+    timm's own ``hf-hub:ORG/NAME`` and ``local-dir:PATH``, or torchvision's ``tv:NAME``, as `Source` reads them. No
+    prefix means pretrained. Stages count from 1.
     ``parse`` and ``str`` round-trip; the other fields have no text form.
 
     Attributes:

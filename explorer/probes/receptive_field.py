@@ -174,8 +174,10 @@ class _Axis:
     def _support(self, height: int, width: int, stages: list[int] | None) -> Support:
         with torch.inference_mode(False), torch.enable_grad():
             x = torch.ones(1, 3, height, width, device=self.model.device, requires_grad=True)
+            # A copy each time: some networks keep the window of the smallest input that they ever saw.
+            fresh = replace(self.model, module=copy.deepcopy(self.model.module))
             with _Dependence():
-                features = stage_features(self.model, x, stages)
+                features = stage_features(fresh, x, stages)
                 out: Support = {}
                 for number, one in features.items():
                     centre = one[..., one.shape[-2] // 2, one.shape[-1] // 2].sum()

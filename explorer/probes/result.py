@@ -8,10 +8,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
+from explorer.drawn import Drawn
 from explorer.errors import ParameterError
 from explorer.figures.looks import colours_of
+from explorer.figures.saving import FIGURES
 from explorer.writing import write
 
 #: Which way a score is better; "none" where more is neither.
@@ -46,7 +48,7 @@ class Score:
 
 
 @dataclass(frozen=True, eq=False)
-class ProbeResult:
+class ProbeResult(Drawn):
     """What a probe measured of some models; of a probe that still runs, what it has measured so far.
 
     Attributes:
@@ -69,6 +71,8 @@ class ProbeResult:
         origin: where its rows are from, in a sentence, where they were not measured just now; else "".
     """
 
+    drawn_by: ClassVar[str] = "probes.show:sheet"
+
     probe: str
     bias: str
     rows: list[dict[str, Any]]
@@ -85,6 +89,10 @@ class ProbeResult:
     share: float = 1.0
     input_sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     origin: str = ""
+
+    def __repr__(self) -> str:
+        done = "" if self.share == 1 else f", {self.share:.0%} done"
+        return f"ProbeResult({self.probe} of {', '.join(self.models)}: {len(self.rows)} rows{done})"
 
     @property
     def colours(self) -> tuple[str, ...]:
@@ -109,10 +117,18 @@ class ProbeResult:
         }
 
     def save(self, path: str | Path) -> Path:
-        """Write it to ``path``: .json, everything, or .csv, the rows. Raises ParameterError."""
+        """Write it to ``path``: .json, everything; .csv, the rows; .png, .svg or .html, its figure.
+
+        Raises ParameterError for another ending.
+        """
         path = Path(path)
         if path.suffix not in (".json", ".csv"):
-            raise ParameterError(f"a probe's result is written as .json or .csv, got '{path.name}'")
+            if path.suffix.lower() not in FIGURES:
+                endings = ", ".join(FIGURES)
+                raise ParameterError(
+                    f"a probe's result is written as .json or .csv, its figure as {endings}; got '{path.name}'"
+                )
+            return super().save(path)
         if path.suffix == ".json":
             return write(path, json.dumps(self.record(), ensure_ascii=False, allow_nan=False, indent=1))
         text = io.StringIO(newline="")

@@ -67,6 +67,10 @@ def parameters_of(entry: Any) -> list[dict[str, Any]]:
 def parse_spec(text: str, folders: bool, named_at_launch: Sequence[str]) -> ModelSpec:
     """Read one model's text; a folder of this server only where that is allowed. Raises ParameterError."""
     spec = ModelSpec.parse(text)
+    if spec.source.scheme == "module":
+        raise ParameterError(
+            Message("'{spec}' is a module in somebody's program; the page opens models by name alone", spec=spec)
+        )
     if spec.source.scheme == "local-dir" and not folders and not is_offered(spec, named_at_launch):
         raise ParameterError(
             Message(

@@ -300,9 +300,16 @@ def _beside(name: str, what: str) -> str:
 
 
 def _expected(specs: Sequence[ModelSpec]) -> list[str]:
-    """A comment for each file of weights that is a person's own."""
+    """A comment for each file of weights, and each module, that is a person's own."""
     files = [spec.weights_file for spec in specs if spec.weights_file is not None]
-    return [_beside(own_name(file), Message("file of weights")) for file in dict.fromkeys(files)]
+    modules = [str(spec) for spec in specs if spec.source.scheme == "module"]
+    return [
+        *(_beside(own_name(file), Message("file of weights")) for file in dict.fromkeys(files)),
+        *(
+            f"# {_literal(module)} is your own module: give it to explorer.wrap before, as it was, and keep the model."
+            for module in dict.fromkeys(modules)
+        ),
+    ]
 
 
 def _source_code(source: Any, bands: Bands | None = None) -> tuple[str, str]:

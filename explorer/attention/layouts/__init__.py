@@ -12,12 +12,14 @@ roll, pad and partition as the features.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
 
 from torch import nn
 
+from explorer.attention.layouts.entries import Trace
 from explorer.attention.layouts.operations import Call, Frame, Operation
-from explorer.attention.layouts.placers import unplaced
+from explorer.attention.layouts.placers import traced, unplaced
 from explorer.attention.layouts.table import TABLE, Placing, layouts_of, mixers, row_of, why_none
 from explorer.attention.layouts.weights import Computed, Cross, DotProduct, Path, Spread, Strips
 from explorer.attention.maps import AttentionMap
@@ -47,14 +49,22 @@ __all__ = [
 NO_POSITION = Message("no known position on the image")
 _ON_PADDING = Message("near the border a part of the row lies on padding outside the image")
 
+#: torch's own attention stands in anybody's network: without a trace nothing says what its tokens are.
+_ANYBODYS = TABLE["activation.MultiheadAttention"]
+
 
 def _calls(
-    operations: Sequence[Operation], root: nn.Module, image_size: tuple[int, int]
+    operations: Sequence[Operation], root: nn.Module, image_size: tuple[int, int], trace: Trace | None
 ) -> Iterator[tuple[Placing, Call]]:
+    known = {} if trace is None else trace.of(operations)
+    found = None if trace is None else Placing("found", partial(traced, known=known, prefix=trace.prefix))
+
     def owner(operation: Operation) -> tuple[int, Frame, Placing]:
+        if found is not None and id(operation) in known:
+            return len(operation.frames) - 1, operation.frames[-1], found
         for depth in range(len(operation.frames) - 1, -1, -1):
             row = row_of(operation.frames[depth].module)
-            if row is not None:
+            if row is not None and (trace is None or row is not _ANYBODYS):
                 outer = (row_of(frame.module) for frame in operation.frames[:depth])
                 return depth, operation.frames[depth], next((r for r in outer if r is not None and r.encloses), row)
         depth = len(operation.frames) - 1
@@ -74,10 +84,14 @@ def place(
     root: nn.Module,
     image_size: tuple[int, int],
     state_of: Callable[[str], WeightsState],
+    trace: Trace | None = None,
 ) -> list[tuple[tuple[Operation, ...], AttentionMap]]:
-    """Turn the operations of a forward pass into maps placed on the image, each with what it was made from."""
+    """Turn the operations of a forward pass into maps placed on the image, each with what it was made from.
+
+    ``trace``: what is known of a network that somebody wrapped.
+    """
     out = []
-    for row, call in _calls(operations, root, image_size):
+    for row, call in _calls(operations, root, image_size, trace):
         for placed in row.place(call):
             unit = placed.unit
             if not unit:

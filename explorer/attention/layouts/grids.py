@@ -39,22 +39,28 @@ def fit_grid(tokens: int, call: Call, prefixes: Sequence[int] = (0,)) -> tuple[i
 
     The grid has the frame's aspect ratio exactly, or is the frame divided by one whole stride, rounded.
     """
-    height, width = call.image_size
     for prefix in prefixes:
-        count = tokens - prefix
-        if count <= 0:
-            continue
-        rows = math.isqrt(count * height // width)
-        for candidate in (rows, rows + 1):
-            if candidate and count % candidate == 0 and candidate * width == count // candidate * height:
-                return candidate, count // candidate, prefix
-        for stride in range(1, min(height, width) + 1):
-            for up_rows in (0, 1):
-                for up_columns in (0, 1):
-                    rows = -(-height // stride) if up_rows else height // stride
-                    columns = -(-width // stride) if up_columns else width // stride
-                    if rows * columns == count:
-                        return rows, columns, prefix
+        if (grid := grid_of(tokens - prefix, call.image_size)) is not None:
+            return *grid, prefix
+    return None
+
+
+def grid_of(count: int, image_size: tuple[int, int]) -> tuple[int, int] | None:
+    """(rows, columns) of ``count`` places over the input frame (height, width), as `fit_grid` has it, or None."""
+    height, width = image_size
+    if count <= 0:
+        return None
+    rows = math.isqrt(count * height // width)
+    for candidate in (rows, rows + 1):
+        if candidate and count % candidate == 0 and candidate * width == count // candidate * height:
+            return candidate, count // candidate
+    for stride in range(1, min(height, width) + 1):
+        for up_rows in (0, 1):
+            for up_columns in (0, 1):
+                rows = -(-height // stride) if up_rows else height // stride
+                columns = -(-width // stride) if up_columns else width // stride
+                if rows * columns == count:
+                    return rows, columns
     return None
 
 

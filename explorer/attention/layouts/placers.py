@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from explorer.attention.layouts.entries import Entries
 from explorer.attention.layouts.grids import (
     expected_prefixes,
     fit_grid,
@@ -18,7 +20,7 @@ from explorer.attention.layouts.grids import (
     windows,
     with_prefix,
 )
-from explorer.attention.layouts.operations import Call, Operation, Placed
+from explorer.attention.layouts.operations import Call, Frame, Operation, Placed
 from explorer.attention.layouts.weights import Computed, Cross, DotProduct, Path, Spread, Strips
 from explorer.attention.maps import Layout, Weights
 from explorer.messages import Message
@@ -106,7 +108,12 @@ def whole_map(call: Call) -> list[Placed]:
 
 def _given(call: Call) -> tuple[int, int]:
     """(H, W) of the features (B, C, H, W) that the module was given."""
-    _, _, height, width = call.frame.shapes[0]
+    return _grid_of(call.frame)
+
+
+def _grid_of(frame: Frame) -> tuple[int, int]:
+    """(H, W) of the features (B, C, H, W) that a module was given."""
+    _, _, height, width = frame.shapes[0]
     return height, width
 
 
@@ -168,6 +175,18 @@ def maxvit(call: Call) -> list[Placed]:
             windows(grid, square(size), dilated=not block),
         )
     return tokens(call)
+
+
+def torchvision_maxvit(call: Call) -> list[Placed]:
+    """torchvision's MaxViT: blocks of neighbours, or a grid of places a number of windows apart."""
+    parent = call.parent("PartitionAttentionLayer")
+    if parent is None:
+        return unplaced(call)
+    module: Any = parent.module
+    grid = _grid_of(parent)
+    dilated = module.partition_type == "grid"
+    index = windows(grid, square(module.g if dilated else module.p), dilated=dilated)
+    return _windowed(call, Message("dilated grid") if dilated else Message("windows"), grid, index)
 
 
 def cascaded_groups(call: Call) -> list[Placed]:
@@ -480,6 +499,28 @@ def several_softmaxes(call: Call) -> list[Placed]:
         one = Call((operation,), call.frame, call.outer, call.root, call.image_size, call.batch)
         note = Message("one of two softmaxes whose weighted difference is the attention")
         out += [Placed(p.weights, p.layout, p.kind, p.unit, note, f"softmax {number}") for p in tokens(one)]
+    return out
+
+
+def traced(call: Call, known: Mapping[int, tuple[Entries | None, Entries]], prefix: tuple[str, ...]) -> list[Placed]:
+    """What was placed by running an unknown network on changed pictures (`explorer.attention.tracing`)."""
+    out = []
+    for number, operation in enumerate(call.operations):
+        queries, keys = known[id(operation)]
+        names = prefix[: keys.prefix]
+        weights = _weights(call, index=number)
+        if queries is None:
+            layout = Layout(Message("pooling query"), keys.grid, keys.index, prefix=names)
+            out.append(Placed(weights, layout, note=_POOLING))
+            continue
+        name = (
+            Message("windows")
+            if len(keys.index) > 1
+            else Message("tokens")
+            if queries.grid == keys.grid
+            else Message("pooled keys")
+        )
+        out.append(Placed(weights, Layout(name, keys.grid, keys.index, queries.grid, queries.index, names)))
     return out
 
 

@@ -77,7 +77,7 @@ TABLE: dict[str, Placing] = {
     "diff_attention.DiffAttention": Placing(Message("tokens"), placers.several_softmaxes),
     "tnt.Attention": Placing(Message("windows and tokens"), placers.inner_and_outer),
     "gemma4_vit.Gemma4Attention": _TOKENS,
-    "activation.MultiheadAttention": _TOKENS,  # torch's own
+    "activation.MultiheadAttention": replace(_TOKENS),  # torch's own
     # one query that pools
     "cait.ClassAttn": _CLASS,
     "volo.ClassAttention": _CLASS,
@@ -121,6 +121,9 @@ TABLE: dict[str, Placing] = {
     "iformer.SHMA": Placing(Message("windows and tokens"), placers.iformer_windows),
     "maxxvit.Attention2d": Placing(Message("windows and dilated grid"), placers.maxvit),
     "maxxvit.AttentionCl": Placing(Message("windows and dilated grid"), placers.maxvit),
+    "maxvit.RelativePositionalMultiHeadAttention": Placing(
+        Message("windows and dilated grid"), placers.torchvision_maxvit
+    ),
     "efficientvit_msra.CascadedGroupAttention": Placing(Message("windows"), placers.cascaded_groups),
     "nest.Attention": Placing(Message("windows"), placers.nested_blocks),
     "hieradet_sam2.MultiScaleAttention": Placing(Message("windows"), placers.sam2_windows),

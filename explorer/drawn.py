@@ -1,0 +1,32 @@
+"""Results that a notebook shows as a picture, and that can be written as one."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar
+
+
+class Drawn:
+    """A result with a figure of its own.
+
+    Figures are made in rooms above the results', so what makes one is named here as text and imported when it is asked
+    for.
+    """
+
+    #: "module:function" that takes the result and returns the `Sheet` of what is shown of it.
+    drawn_by: ClassVar[str]
+
+    def _sheet(self) -> Any:
+        module, _, function = self.drawn_by.partition(":")
+        return getattr(import_module(f"explorer.{module}"), function)(self)
+
+    def _repr_html_(self) -> str:
+        """Its figure for a notebook: HTML that holds the picture and asks for nothing from elsewhere."""
+        html: str = import_module("explorer.figures.static").html(self._sheet())
+        return html
+
+    def save(self, path: str | Path) -> Path:
+        """Write its figure to ``path``: .png, .svg or .html, as `explorer.figures.saving.save` does."""
+        saved: Path = import_module("explorer.figures.saving").save(self._sheet(), path)
+        return saved

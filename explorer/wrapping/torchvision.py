@@ -1,0 +1,127 @@
+"""torchvision's classification models, as `explorer.load` gives them: ``tv:NAME``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import timm
+import torch
+from torch import nn
+from torchvision import models as tv
+
+from explorer.blocks import BLOCKS
+from explorer.counting import MultiplyAdds
+from explorer.errors import ModelError, ParameterError, UnknownNameError, WeightsError
+from explorer.messages import Message
+from explorer.models.backbone import first_line
+from explorer.models.model import Model
+from explorer.models.sizes import Limits, Size, nbytes_of
+from explorer.models.spec import ModelSpec
+from explorer.models.weights import lay_over, read_tensors
+from explorer.seeding import Seeded
+from explorer.wrapping.wrap import wrapped
+
+
+def names() -> list[str]:
+    """torchvision's classification models."""
+    return tv.list_models(module=tv)
+
+
+def size_of(spec: ModelSpec) -> Size:
+    """What a model takes, counted on torch's meta device."""
+    height, width = _size(spec)
+    with torch.device("meta"):
+        skeleton = _build(spec)
+    nbytes = nbytes_of(skeleton)
+    counter = MultiplyAdds()
+    try:
+        with torch.no_grad(), counter:
+            skeleton.eval()(torch.empty(1, 3, height, width, device="meta"))
+        multiply_adds: int | None = counter.count
+    except Exception:  # some networks look at numbers, which a meta tensor has not
+        multiply_adds = None
+    return Size(nbytes + nbytes // 4 if spec.block else nbytes, multiply_adds)
+
+
+def load(spec: ModelSpec, device: torch.device) -> Model:
+    """Return a model with random weights, or those of a safetensors file.
+
+    Raises UnknownNameError; WeightsError for weights as torchvision publishes them, which are pickles; ParameterError
+    for options, which it takes none; and the errors of `explorer.wrapping.wrap.wrapped`.
+    """
+    if spec.options or spec.preprocessing:
+        raise ParameterError(
+            Message("'{spec}': a model of torchvision's is as it is there; it takes no options", spec=spec)
+        )
+    if spec.block is not None and spec.block not in BLOCKS:
+        raise UnknownNameError("block", spec.block, BLOCKS)
+    Limits().check(spec, size_of(spec))
+    tensors = None if spec.weights_file is None else read_tensors(spec.weights_file)
+    if tensors is None and spec.origin != "random":
+        same = timm.list_pretrained(f"{spec.source.name}.tv_*")
+        raise WeightsError(
+            Message(
+                "the weights of '{spec}' are published only as .pth, not as safetensors; such a file can run code when "
+                "it is read, so it is refused. Give a safetensors file of weights, or use {others}",
+                spec=spec,
+                others=", ".join([*same[:1], f"random/{spec.backbone}"]),
+            )
+        )
+    with Seeded(spec.seed):
+        module = _build(spec)
+    if tensors is not None:
+        lay_over(module, tensors, str(spec.weights_file))
+    preset = _preset(spec.source.name)
+    labels = tv.get_model_weights(spec.source.name).DEFAULT.meta["categories"]
+    return wrapped(
+        spec,
+        module.to(device),
+        input_size=_size(spec),
+        mean=preset.mean,
+        std=preset.std,
+        labels=labels,
+        head=spec.head,
+        state="random" if tensors is None else "file",
+        interpolation=preset.interpolation.value,
+        crop_pct=preset.crop_size[0] / preset.resize_size[0],
+        label_source=Message("torchvision's names of ImageNet's classes"),
+    )
+
+
+def _preset(name: str) -> Any:
+    """How torchvision prepares a model's pictures."""
+    return tv.get_model_weights(name).DEFAULT.transforms()
+
+
+def _size(spec: ModelSpec) -> tuple[int, int]:
+    """(height, width) of a model's input, px; raises UnknownNameError."""
+    if spec.source.name not in names():
+        raise UnknownNameError(Message("model of torchvision's"), spec.source.name, names())
+    if spec.input_size is not None:
+        return spec.input_size
+    side = _preset(spec.source.name).crop_size[0]
+    return side, side
+
+
+def _build(spec: ModelSpec) -> nn.Module:
+    """The network, without weights, for the spec's input size; raises ModelError."""
+    name, (height, width) = spec.source.name, _size(spec)
+    arguments: dict[str, Any] = {}
+    if name.startswith("vit_"):
+        arguments["image_size"] = height
+    elif name.startswith("maxvit_"):
+        arguments["input_size"] = (height, width)
+    elif name in ("inception_v3", "googlenet"):  # or torchvision warns that this may change
+        arguments["init_weights"] = True
+    try:
+        return tv.get_model(name, weights=None, **arguments)
+    except Exception as error:
+        raise ModelError(
+            Message(
+                "'{name}' cannot be built with an input of {width} x {height} px: {error}",
+                name=name,
+                width=width,
+                height=height,
+                error=first_line(error),
+            )
+        ) from error
