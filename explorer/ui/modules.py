@@ -1,7 +1,8 @@
 """The browser's modules as one file: a page that asks for fifty waits for fifty answers before it draws anything.
 
-Each module becomes a function that is run once and hands on what it exports, after those that it imports. Nothing else
-of it changes, not even the number of its lines. What a module may write for that is little, and what it may not write
+Each module becomes a function that is run once and hands on what it exports, after those that it imports. Types in
+comments, which say nothing to a browser, leave an empty line. Nothing else of it changes, not even the number of its
+lines. What a module may write for that is little, and what it may not write
 is told: one-line imports by name or as a whole, ``export const``, a list of exports, and no two modules that import
 each other.
 """
@@ -17,6 +18,8 @@ _IMPORTED = re.compile(rf"(?m)^import (?:{_NAMES}|\* as (\w+)) from {_FILE};$")
 _HANDED_ON = re.compile(rf"(?m)^export {_NAMES} from {_FILE};$")
 _EXPORTED = re.compile(r"(?m)^export const (\w+)")
 _LISTED = re.compile(rf"(?m)^export {_NAMES};$")
+#: A line of types for whoever checks the modules.
+_TYPES = re.compile(r"(?m)^[ \t]*/\*\* @(?:(?!\*/).)*\*/$")
 #: What is left of imports and exports; types in comments name a module without its ending.
 _LEFT = re.compile(r"(?m)^(?:import|export)\b.*|\bimport\((?!\"\./[\w-]+\"\)\.).*")
 
@@ -91,7 +94,7 @@ def _taken(source: str) -> str:
         given = whole or f"{{ {re.sub(r' as ', ': ', names)} }}"
         return f"const {given} = {_variable(file)};"
 
-    return _IMPORTED.sub(taken, source)
+    return _TYPES.sub("", _IMPORTED.sub(taken, source))
 
 
 def _checked(name: str, body: str) -> None:

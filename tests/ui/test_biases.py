@@ -32,7 +32,8 @@ from explorer.probes.finding import finding
 from explorer.ui.answers import Answers
 from explorer.ui.examples import strip
 from explorer.ui.handlers import Handlers
-from explorer.ui.measuring import PLOTS, Measuring, Wanted, described, export, figures_of, summary
+from explorer.ui.measuring import PLOTS, Measuring, Wanted, described, summary
+from explorer.ui.saving import export, figures_of
 from explorer.ui.share import written_out
 from explorer.ui.telling import scores, told
 

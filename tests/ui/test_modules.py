@@ -69,6 +69,15 @@ console.log(JSON.stringify([page.result, await page.loud(), page.start(), page.h
     assert said[0] == said[1] == json.dumps(["said 0 3 8", "SAID 0 3 8", "said 1 3 8", 3, 4], separators=(",", ":"))
 
 
+def test_types_leave_empty_lines_and_everything_else_stays():
+    bus = SOURCES["bus.js"] + 'const told = "/** @type {X} */"; /** @type {Y} */ const kept = 1;\n/** Says. */\n'
+    made, plain = joined({**SOURCES, "bus.js": bus}, "page.js"), joined(SOURCES, "page.js")
+    assert "@typedef" not in made
+    assert 'const told = "/** @type {X} */"; /** @type {Y} */ const kept = 1;\n/** Says. */' in made
+    assert "// import of nothing: a comment stays one" in made
+    assert made.count("\n") == plain.count("\n") + 2
+
+
 def test_the_same_sources_make_the_same_file():
     turned = dict(reversed(SOURCES.items()))
     assert joined(SOURCES, "page.js") == joined(turned, "page.js")

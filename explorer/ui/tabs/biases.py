@@ -15,8 +15,9 @@ from explorer.ui import web
 from explorer.ui.brought import MOST_BYTES, MOST_FILES
 from explorer.ui.examples import strip
 from explorer.ui.live import Live
-from explorer.ui.measuring import PLOTS, Measuring, described, export, figures_of
+from explorer.ui.measuring import PLOTS, Measuring, described
 from explorer.ui.navigation import tells_bias
+from explorer.ui.saving import export, figures_of
 from explorer.ui.stage import listen, part
 from explorer.ui.words import dumps, i18n
 from explorer.ui.worker import ANSWERS, DOWNLOADS, MEASUREMENTS, PLACES, UPLOADS, Worker
