@@ -41,7 +41,7 @@ _ATTENTION, _RANDOM = Message("attention"), Message("random maps")
 #: What stands for the layer where the mean over all is meant, and for the head.
 _EVERY, _MEAN = "all", "mean"
 #: Pairs of random maps for each move of each picture.
-_DRAWS = 16
+_DRAWS = 4
 #: Pictures that are explained together.
 _TOGETHER = 8
 

@@ -91,15 +91,15 @@ def test_a_constant_map_gives_no_number_and_is_counted() -> None:
 
 def test_random_maps_agree_by_chance_alone() -> None:
     pictures = [
-        (torch.rand(64, 64, 3, generator=torch.Generator().manual_seed(n)) * 255).byte().numpy() for n in range(40)
+        (torch.rand(64, 64, 3, generator=torch.Generator().manual_seed(n)) * 255).byte().numpy() for n in range(24)
     ]
     model = load("random/test_resnet", "cpu")
     result = explorer.probe("map-equivariance", model, pictures)
     rows = {one["measure"]: one for one in result.of(str(model.spec), map="random maps", move="shift")}
     assert rows["rank correlation"]["low"] < 0 < rows["rank correlation"]["high"]
-    assert rows["rank correlation"]["n"] == 40
+    assert rows["rank correlation"]["n"] == 24
     assert rows["slope of the centre of mass"]["low"] < 0 < rows["slope of the centre of mass"]["high"]
-    assert rows["slope of the centre of mass"]["high"] < 0.5
+    assert rows["slope of the centre of mass"]["high"] < 0.7
     cells = model.stages[-1].grid[0] * model.stages[-1].grid[1]
     assert rows["overlap of the top tenth"]["value"] == pytest.approx(max(1, round(cells / 10)) / cells, abs=0.03)
 
