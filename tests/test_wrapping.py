@@ -297,6 +297,18 @@ def test_a_model_is_found_by_its_text_as_long_as_it_is_alive() -> None:
         parse_spec(text, True, [text])
 
 
+def test_two_functions_without_a_name_are_two_models() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 6, 4, 4), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    first, second, again = (
+        explorer.wrap(network, input_size=16, output=one)
+        for one in (lambda given: given[:, :4], lambda given: given[:, 2:], lambda given: given[:, :4])
+    )
+    assert first.spec == again.spec != second.spec
+    picture = torch.rand(1, 3, 16, 16)
+    assert torch.equal(first.logits(picture), explorer.load(str(first.spec)).logits(picture))
+    assert not torch.equal(first.logits(picture), explorer.load(str(second.spec)).logits(picture))
+
+
 def test_the_bundle_of_a_wrapped_model_computes_its_numbers_again(tmp_path: Path) -> None:
     model = wrapped(made("`scaled_dot_product_attention`, registers"), labels=list("abcde"))
     file = explorer.report(View(models=(str(model.spec),), source="cat"), tmp_path / "evidence.zip")

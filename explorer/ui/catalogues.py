@@ -139,7 +139,9 @@ def main() -> None:
             known = read_po(file, locale=path.stem)
         known.update(template, no_fuzzy_matching=True)
         write(path, written(known))
-        missing = [message.id for message in known if message.id and not message.string]
+        missing = [
+            one.id for one in known if one.id and not all([one.string] if isinstance(one.string, str) else one.string)
+        ]
         print(f"{path.name}: {len(known)} texts, {len(missing)} without a translation", *missing, sep="\n  ")
 
 

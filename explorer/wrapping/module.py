@@ -26,10 +26,18 @@ _ALIVE: WeakValueDictionary[ModelSpec, Model] = WeakValueDictionary()
 
 def spec_of(module: nn.Module, told: Mapping[str, Any]) -> ModelSpec:
     """The spec of a module, and of what `explorer.wrap` is told of it."""
-    # Of a function its name has to do; where it stands in memory is another place each time.
-    said = {name: getattr(one, "__qualname__", one) for name, one in told.items()}
+    said = {name: _written(one) if callable(one) else one for name, one in told.items()}
     key = sha256(f"{fingerprint(module)} {said!r}".encode()).hexdigest()
     return ModelSpec(f"module:{type(module).__name__}@{key[:12]}")
+
+
+def _written(function: Any) -> Any:
+    """A function's name and what it does, so that two without a name are two; where it lies in memory says nothing."""
+    name, code = getattr(function, "__qualname__", type(function).__qualname__), getattr(function, "__code__", None)
+    if code is None:
+        return name
+    constants = [one for one in code.co_consts if not hasattr(one, "co_code")]
+    return name, code.co_code.hex(), code.co_names, constants
 
 
 def keep(model: Model) -> None:
