@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import io
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
@@ -129,6 +129,10 @@ def written(catalogue: Catalog) -> bytes:
         one.flags.discard("python-format")
     write_po(file, catalogue, width=0, no_location=True, ignore_obsolete=True)
     return b"".join(line for line in file.getvalue().splitlines(keepends=True) if not line.startswith(_CHANGING))
+
+
+def _forms(translation: Any) -> Sequence[str]:
+    return [translation] if translation is None or isinstance(translation, str) else translation
 
 
 def main() -> None:

@@ -1,10 +1,9 @@
 """The browser's modules as one file: a page that asks for fifty waits for fifty answers before it draws anything.
 
-Each module becomes a function that is run once and hands on what it exports, after those that it imports. Types in
-comments, which say nothing to a browser, leave an empty line. Nothing else of it changes, not even the number of its
-lines. What a module may write for that is little, and what it may not write
-is told: one-line imports by name or as a whole, ``export const``, a list of exports, and no two modules that import
-each other.
+Each module becomes a function that is run once and hands on what it exports, after those that it imports. Comments on
+lines of their own, which say nothing to a browser, leave empty lines. Nothing else of it changes, not even the number of
+its lines. What a module may write for that is little, and what it may not write is told: one-line imports by name or as a
+whole, ``export const``, a list of exports, and no two modules that import each other.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ _IMPORTED = re.compile(rf"(?m)^import (?:{_NAMES}|\* as (\w+)) from {_FILE};$")
 _HANDED_ON = re.compile(rf"(?m)^export {_NAMES} from {_FILE};$")
 _EXPORTED = re.compile(r"(?m)^export const (\w+)")
 _LISTED = re.compile(rf"(?m)^export {_NAMES};$")
-#: A line of types for whoever checks the modules.
-_TYPES = re.compile(r"(?m)^[ \t]*/\*\* @(?:(?!\*/).)*\*/$")
+#: A comment on lines of its own. No text of ours has a line that begins as one does.
+COMMENT = re.compile(r"(?ms)^[ \t]*(?://[^\n]*|/\*(?:(?!\*/).)*\*/[ \t]*)$")
 #: What is left of imports and exports; types in comments name a module without its ending.
 _LEFT = re.compile(r"(?m)^(?:import|export)\b.*|\bimport\((?!\"\./[\w-]+\"\)\.).*")
 
@@ -94,7 +93,7 @@ def _taken(source: str) -> str:
         given = whole or f"{{ {re.sub(r' as ', ': ', names)} }}"
         return f"const {given} = {_variable(file)};"
 
-    return _TYPES.sub("", _IMPORTED.sub(taken, source))
+    return COMMENT.sub(lambda found: "\n" * found[0].count("\n"), _IMPORTED.sub(taken, source))
 
 
 def _checked(name: str, body: str) -> None:

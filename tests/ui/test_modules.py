@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from explorer.ui.modules import joined
+from explorer.resources import asset
+from explorer.ui.modules import COMMENT, joined
 
 NODE = shutil.which("node")
 needs_node = pytest.mark.skipif(NODE is None, reason="node is not installed")
@@ -69,13 +70,21 @@ console.log(JSON.stringify([page.result, await page.loud(), page.start(), page.h
     assert said[0] == said[1] == json.dumps(["said 0 3 8", "SAID 0 3 8", "said 1 3 8", 3, 4], separators=(",", ":"))
 
 
-def test_types_leave_empty_lines_and_everything_else_stays():
-    bus = SOURCES["bus.js"] + 'const told = "/** @type {X} */"; /** @type {Y} */ const kept = 1;\n/** Says. */\n'
+def test_comments_leave_empty_lines_and_everything_else_stays():
+    code = 'const told = "/** @type {X} */ // no comment"; // after code\n/** @type {Y} */ (told).at(0); /** stays */\n'
+    bus = SOURCES["bus.js"] + code + "/**\n * Says.\n * @returns {void} */\n  // indented\n/* plain */\n"
     made, plain = joined({**SOURCES, "bus.js": bus}, "page.js"), joined(SOURCES, "page.js")
-    assert "@typedef" not in made
-    assert 'const told = "/** @type {X} */"; /** @type {Y} */ const kept = 1;\n/** Says. */' in made
-    assert "// import of nothing: a comment stays one" in made
-    assert made.count("\n") == plain.count("\n") + 2
+    for gone in ("@typedef", "import of nothing", "Says.", "@returns", "indented", "plain"):
+        assert gone not in made, gone
+    assert code in made
+    assert made.count("\n") == plain.count("\n") + 7
+
+
+@pytest.mark.parametrize("path", sorted(asset("web").glob("*.js")), ids=lambda path: path.name)
+def test_what_is_taken_for_a_comment_stands_in_no_text(path):
+    source = path.read_text(encoding="utf-8")
+    for found in COMMENT.finditer(source):
+        assert COMMENT.sub("", source[: found.start()]).count("`") % 2 == 0, found[0]
 
 
 def test_the_same_sources_make_the_same_file():
