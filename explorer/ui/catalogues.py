@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import io
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
@@ -131,8 +131,9 @@ def written(catalogue: Catalog) -> bytes:
     return b"".join(line for line in file.getvalue().splitlines(keepends=True) if not line.startswith(_CHANGING))
 
 
-def _forms(translation: Any) -> Sequence[str]:
-    return [translation] if translation is None or isinstance(translation, str) else translation
+def _is_told(translation: Any) -> bool:
+    """Whether there is a translation, of a text that counts in every form."""
+    return all(translation) if isinstance(translation, (list, tuple)) else bool(translation)
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
 """The browser's modules as one file: a page that asks for fifty waits for fifty answers before it draws anything.
 
 Each module becomes a function that is run once and hands on what it exports, after those that it imports. Comments on
-lines of their own, which say nothing to a browser, leave empty lines. Nothing else of it changes, not even the number of
-its lines. What a module may write for that is little, and what it may not write is told: one-line imports by name or as a
-whole, ``export const``, a list of exports, and no two modules that import each other.
+lines of their own, which say nothing to a browser, leave empty lines. Nothing else of it changes, not even the number
+of its lines. What a module may write for that is little, and what it may not write is told: one-line imports by name or
+as a whole, ``export const``, a list of exports, and no two modules that import each other.
 """
 
 from __future__ import annotations
