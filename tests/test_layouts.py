@@ -11,6 +11,7 @@ import pytest
 import timm.layers
 import timm.models
 import torch
+import torchvision.models
 from timm.models.swin_transformer import window_partition
 from torch import Tensor, nn
 
@@ -253,7 +254,7 @@ def test_a_planted_patch_is_found_where_it_was_planted(name: str, layer: str, sp
 
 def test_every_row_of_the_table_names_a_class_that_exists() -> None:
     sources = {}
-    for package in (timm.models, timm.layers, explorer.blocks, torch.nn.modules):
+    for package in (timm.models, timm.layers, torchvision.models, explorer.blocks, torch.nn.modules):
         for found in pkgutil.iter_modules(package.__path__):
             sources.setdefault(found.name, []).append(f"{package.__name__}.{found.name}")
     for key in layouts.TABLE:

@@ -300,7 +300,7 @@ def test_a_model_is_found_by_its_text_as_long_as_it_is_alive() -> None:
 def test_two_functions_without_a_name_are_two_models() -> None:
     network = nn.Sequential(nn.Conv2d(3, 6, 4, 4), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     first, second, again = (
-        explorer.wrap(network, input_size=16, output=one)
+        explorer.wrap(network, input_size=16, mean=(0, 0, 0), std=(1, 1, 1), output=one)
         for one in (lambda given: given[:, :4], lambda given: given[:, 2:], lambda given: given[:, :4])
     )
     assert first.spec == again.spec != second.spec

@@ -17,7 +17,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -28,6 +28,7 @@ from explorer.messages import Message, counted, listed
 from explorer.ui.guard import uploaded
 from explorer.ui.scratch import new_folder
 from explorer.ui.worker import task
+from explorer.writing import make_folder, write
 
 #: How a set is named: by the bytes and names of its files, so that only those who have them can name it.
 SET = re.compile(r"set:[0-9a-f]{24}")
@@ -65,8 +66,7 @@ class Sets:
     """The sets of all visitors, for as long as there is room."""
 
     def __init__(self) -> None:
-        self._home = new_folder("sets")
-        self._kept: OrderedDict[str, Set] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[Set, Path]] = OrderedDict()
         self._lock = threading.Lock()
 
     def add(self, sent: Any) -> Set:
@@ -85,22 +85,22 @@ class Sets:
         with self._lock:
             if name in self._kept:
                 self._kept.move_to_end(name)
-                return self._kept[name]
-        folder = self._home / digest.hexdigest()[:24]
-        # The same set may come twice at once: each is unpacked aside, and one of them is kept.
-        aside = new_folder("unpacked")
+                return self._kept[name][0]
+        home = new_folder("set")
+        gone = [home]
         try:
-            made = _unpacked(files, aside)
-            found = Set(name, folder, made.count, made.nbytes, made.notes)
+            made = replace(_unpacked(files, home), name=name)
             with self._lock:
+                # The same set may come twice at once: each is unpacked, and the first is kept.
                 if name not in self._kept:
-                    shutil.move(made.folder, folder)
-                    self._kept[name] = found
-                while len(self._kept) > 1 and sum(one.nbytes for one in self._kept.values()) > SETS_BYTES:
-                    shutil.rmtree(self._kept.popitem(last=False)[1].folder, ignore_errors=True)
-                return self._kept[name]
+                    self._kept[name] = made, home
+                    gone.remove(home)
+                while len(self._kept) > 1 and sum(one.nbytes for one, _ in self._kept.values()) > SETS_BYTES:
+                    gone.append(self._kept.popitem(last=False)[1][1])
+                return self._kept[name][0]
         finally:
-            shutil.rmtree(aside, ignore_errors=True)
+            for one in gone:
+                shutil.rmtree(one, ignore_errors=True)
 
     def get(self, name: str) -> Set:
         """The set of a name; raises ParameterError where it is gone."""
@@ -108,7 +108,7 @@ class Sets:
             found = self._kept.get(name)
         if found is None:
             raise ParameterError(Message("your pictures are no longer on the server; bring them again"))
-        return found
+        return found[0]
 
 
 def _sent(one: Any) -> tuple[Path, str]:
@@ -121,28 +121,28 @@ def _sent(one: Any) -> tuple[Path, str]:
 
 def _unpacked(files: Sequence[tuple[Path, str]], folder: Path) -> Set:
     """Lay the files out in a folder, those of archives unpacked, and read each picture once."""
-    root, total, seen = folder / "set", 0, set[str]()
-    root.mkdir()
+    root, total, taken, folders = make_folder(folder / "set"), 0, set[str](), set[str]()
     for number, (name, read) in enumerate(_entries(files), 1):
         task().check()
         if number > MOST_FILES:
             raise ParameterError(Message("there are more than {most} files; bring fewer", most=MOST_FILES))
-        if str(name).casefold() in seen:
+        # Some file systems take a.png and A.PNG for one.
+        called, above = str(name).casefold(), {str(one).casefold() for one in name.parents} - {"."}
+        if called in taken:
             raise ParameterError(Message("two files are called '{name}'; give each a name of its own", name=name))
-        seen.add(str(name).casefold())
-        target = root / name
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("xb") as file:
-                for piece in read:
-                    total += len(piece)
-                    if total > MOST_BYTES:
-                        raise _too_large()
-                    file.write(piece)
-        except FileExistsError:
+        if called in folders or above & taken:
             raise ParameterError(
                 Message("'{name}' is a file and a folder at once; give each a name of its own", name=name)
-            ) from None
+            )
+        taken.add(called)
+        folders |= above
+        content = bytearray()
+        for piece in read:
+            content += piece
+            if total + len(content) > MOST_BYTES:
+                raise _too_large()
+        total += len(content)
+        write(make_folder((root / name).parent) / name.name, bytes(content))
     # An archive's one folder is its cover.
     inner = list(root.iterdir())
     if len(inner) == 1 and inner[0].is_dir():

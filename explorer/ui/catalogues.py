@@ -144,9 +144,7 @@ def main() -> None:
             known = read_po(file, locale=path.stem)
         known.update(template, no_fuzzy_matching=True)
         write(path, written(known))
-        missing = [
-            one.id for one in known if one.id and not all([one.string] if isinstance(one.string, str) else one.string)
-        ]
+        missing = [one.id for one in known if one.id and not _is_told(one.string)]
         print(f"{path.name}: {len(known)} texts, {len(missing)} without a translation", *missing, sep="\n  ")
 
 

@@ -21,7 +21,7 @@ from explorer.ui.answers import Answers
 from explorer.ui.brought import Sets
 from explorer.ui.handlers import Handlers
 from explorer.ui.measuring import Measuring, Wanted
-from explorer.ui.scratch import take_uploads
+from explorer.ui.scratch import scratch, take_uploads
 from explorer.ui.share import written_out
 
 from .visit import SLOW
@@ -182,10 +182,11 @@ def understated(real: int, said: int) -> bytes:
     ],
 )
 def test_what_a_zip_may_not_hold_is_refused_and_said(upload: Any, content: bytes, problem: str):
-    sets = Sets()
+    sent = upload(**{"set.zip": content})
+    before = set(scratch().iterdir())
     with pytest.raises(ParameterError, match=problem):
-        sets.add(upload(**{"set.zip": content}))
-    assert list(sets._home.iterdir()) == [], "nothing of it stays"
+        Sets().add(sent)
+    assert set(scratch().iterdir()) == before, "nothing of it stays"
 
 
 @pytest.mark.parametrize("sent", [None, "x", [], [None], [{"path": "/etc/passwd", "orig_name": "x.png"}], [{}]])

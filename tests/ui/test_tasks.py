@@ -159,8 +159,8 @@ def test_why_answers_are_lost_in_the_corner(hand: Hand):
     shown = hand.page.locator("#cards article", has_text=card.sentence)
     shown.wait_for()
     hand.click(shown.get_by_role("link", name="See it"))
+    hand.page.wait_for_function("Math.hypot(explorer.question.get().dx, explorer.question.get().dy) >= 8")
     hand.page.wait_for_function("() => explorer.now.answer && explorer.question.isAnsweredBy(explorer.now.answer)")
-    assert hand.page.evaluate("Math.hypot(explorer.question.get().dx, explorer.question.get().dy)") >= 8
     hand.page.locator("#cards").scroll_into_view_if_needed()
     hand.click(shown.get_by_role("link", name="All measurements"))
     hand.page.locator("#tab-lab .js-plotly-plot, .panel-of-lab .js-plotly-plot").first.wait_for()

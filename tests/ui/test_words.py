@@ -231,7 +231,8 @@ def _page(chromium: Any, locale: str = "zh-CN", part: str = "") -> Any:
 def test_the_browser_says_what_the_server_says(chromium):
     page = _page(chromium)
     known = [one.id for one in messages.entries("zh") if isinstance(one.id, str) and one.id]
-    texts = [one for one in known if one not in words.of_lessons()]
+    elsewhere = words.of_lessons()
+    texts = [one for one in known if one not in elsewhere]
     assert len(known) - len(texts) > 60, "lessons come translated"
     composed = [
         messages.listed([Message("Map"), "lab/mhsa", Message("{n} px right", n=3)], "{first}; {rest}"),

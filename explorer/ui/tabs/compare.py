@@ -12,7 +12,7 @@ import gradio as gr
 
 from explorer.blocks import BLOCKS, short_name
 from explorer.figures.sheet import PALETTES
-from explorer.images import alt_text, samples
+from explorer.images import alt_text, read_image, samples
 from explorer.lab import networks
 from explorer.messages import Message
 from explorer.registry import question
@@ -24,7 +24,6 @@ from explorer.ui.handlers import Handlers
 from explorer.ui.live import Live
 from explorer.ui.scene import fields, layers, presets
 from explorer.ui.stage import Opening, listen, part
-from explorer.ui.upload import pick
 from explorer.ui.words import i18n
 from explorer.ui.worker import ANSWERS, ATTRIBUTIONS, PLACES, UPLOADS, Worker
 from explorer.view import DEFAULT_METHOD, MAX_MODELS
@@ -196,10 +195,8 @@ def _thumbnail(path: Path) -> str:
 
     from PIL import ImageOps
 
-    image = pick(path).image
-    assert image is not None
     file = io.BytesIO()
-    ImageOps.fit(image, (112, 112)).save(file, "WEBP", quality=75, method=6)
+    ImageOps.fit(read_image(path).image, (112, 112)).save(file, "WEBP", quality=75, method=6)
     return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
