@@ -158,8 +158,8 @@ class _Page:
         columns: list[list[Any]] = [
             [self.text(say(when, self.language) if when else "", "under"), _raster(pixels(first), asked)]
         ]
-        for asked, row in zip(view.texts, found.rows, strict=True):
-            cells: list[Any] = [self.text(say(_called(asked), self.language), "under")]
+        for text, row in zip(view.texts, found.rows, strict=True):
+            cells: list[Any] = [self.text(say(_called(text), self.language), "under")]
             if "attention" in panels:
                 cells.append(self.cell(_attention(row), row, "attention" in covered, Message("Attention")))
             if "attribution" in panels:
@@ -196,7 +196,12 @@ class _Page:
         rows = [[self.text(one, "under") for one in head]]
         for block in cost.blocks:
             counts = [count(made(block, CHANNELS, side, "meta"), side) for side in SIDES]
-            rows.append([self.text(one, "under") for one in (say(short_name(block), self.language), *(f"{one / 1e6:,.1f} M" for one in counts))])
+            rows.append(
+                [
+                    self.text(one, "under")
+                    for one in (say(short_name(block), self.language), *(f"{one / 1e6:,.1f} M" for one in counts))
+                ]
+            )
         table = Table(rows, hAlign="LEFT")
         table.setStyle(TableStyle([("LINEBELOW", (0, 0), (-1, 0), 0.5, HexColor(RULE))]))
         return KeepTogether([table, Spacer(1, 2 * mm)])
