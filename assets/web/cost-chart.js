@@ -62,14 +62,14 @@ const labelled = (names, colours, { width, right, size }) => names.flatMap(({ na
 });
 /** How far a name's middle stands below that of the one above it, at least. */
 /** @param {string} above @param {string} below @param {number} size */
-const apart = (above, below, size) => (rowsOf(above).length + rowsOf(below).length) * size * 0.575;
+const apart = (above, below, size) => (rowsOf(above).length + rowsOf(below).length) * size * 0.55 + size * 0.2;
 
 /** The names alone, in the lesson's order: a curve's first points tell its slope. */
 /** @param {Line[]} lines @param {Record<string, string>} colours @param {Box} box */
 const legend = (lines, colours, box) => {
   let y = box.top;
   return labelled(lines.map(({ name }, number) => {
-    y += number ? apart(lines[number - 1].name, name, box.size) + box.size * 0.25 : box.size * 1.2;
+    y += number ? apart(lines[number - 1].name, name, box.size) + box.size * 0.1 : box.size * 1.2;
     return { name, y };
   }), colours, box);
 };
