@@ -11,6 +11,10 @@ import { say } from "./words.js";
 /** @typedef {{name: string, points: [number, number, Point][]}} Line logarithms of positions and cost, and the point */
 /** @typedef {ReturnType<typeof axesOf>} Axes */
 
+/** How wide a bold text is, em: a Chinese sign is as wide as it is high, a Latin letter a little more than half that. */
+/** @param {string} text */
+const widthOf = (text) => [...text].reduce((sum, sign) => sum + (sign > "\u2e80" ? 1 : 0.6), 0);
+
 /** @param {number} exponent */
 const powerOfTen = (exponent) => {
   if (exponent >= -3 && exponent <= 3) return String(Number((10 ** exponent).toPrecision(1)));
@@ -38,9 +42,14 @@ const grid = (lines, axes, { width, height, left, right, top, bottom, size }) =>
     made.push(svg("line", { class: "grid", x1: left, x2: width - right, y1: axes.toY(y), y2: axes.toY(y) }),
       svg("text", { x: left - size * 0.5, y: axes.toY(y) + size * 0.35, "text-anchor": "end" }, powerOfTen(y)));
   }
-  for (const [x, , point] of lines[0].points) {
-    made.push(svg("line", { class: "grid", x1: axes.toX(x), x2: axes.toX(x), y1: top, y2: height - bottom }),
-      svg("text", { x: axes.toX(x), y: height - bottom + size * 1.2, "text-anchor": "middle" }, point[0]));
+  // From the right, so that the largest is told; on a phone there is no room for every one.
+  let free = width;
+  for (const [x, , point] of [...lines[0].points].reverse()) {
+    const [at, half] = [axes.toX(x), (widthOf(String(point[0])) * size) / 2];
+    made.push(svg("line", { class: "grid", x1: at, x2: at, y1: top, y2: height - bottom }));
+    if (at + half > free) continue;
+    made.push(svg("text", { x: at, y: height - bottom + size * 1.2, "text-anchor": "middle" }, point[0]));
+    free = at - half - size * 0.5;
   }
   return made;
 };
@@ -48,9 +57,6 @@ const grid = (lines, axes, { width, height, left, right, top, bottom, size }) =>
 /** What a block is called, in two rows where that is more than one word. */
 /** @param {string} name */
 const rowsOf = (name) => called(name).match(/.+ |\S+$/g) ?? [];
-/** How wide a bold text is, em: a Chinese sign is as wide as it is high, a Latin letter a little more than half that. */
-/** @param {string} text */
-const widthOf = (text) => [...text].reduce((sum, sign) => sum + (sign > "\u2e80" ? 1 : 0.6), 0);
 
 /** Names with a dot of their colour, from the top; `y` is where the first of them is to stand in the middle. */
 /** @param {{name: string, y: number}[]} names @param {Record<string, string>} colours @param {Box} box */
