@@ -130,7 +130,7 @@ def test_numbers_that_lessons_quote_are_those_of_the_table() -> None:
     step = _step("background", "Who has learnt the object")
     quoted = [float(number) for number in re.findall(r"-?\d+\.\d", step.formula)]
     assert quoted == [round(value * 100, 1) for value in (one.mean, one.low, one.high)]
-    assert f"costs mhsa {one.mean * 100:.1f} points" in step.explanation["en"]
+    assert f"costs self-attention {one.mean * 100:.1f} points" in step.explanation["en"]
     assert f"{one.mean * 100:.1f} 个百分点" in say(step.explanation["en"], "zh")
     for block, about in (("linear", 75), ("channel", 75), ("mhsa", 99), ("conv", 99)):  # three of four; nearly all
         assert abs(_mean(block, "in distribution") - about) < 6
@@ -139,7 +139,7 @@ def test_numbers_that_lessons_quote_are_those_of_the_table() -> None:
     share = f"{_mean('ca_c2f', 'half size', augmented=True):.0f} %"
     assert all(share in say(learnt["en"], code) for code in codes())
     assert (
-        "three in four of such large objects, conv on about half"
+        "three in four of such large objects, convolution on about half"
         in _step("scale", "Larger is another matter").explanation["en"]
     )
     for block, about in (("ca_c2f", 75), ("mhsa", 75), ("conv", 50)):

@@ -13,6 +13,7 @@ from reportlab.platypus import Image, Paragraph, Table
 from explorer.cli.main import main
 from explorer.lessons import as_json, read, shipped
 from explorer.lessons.handout import _CHINESE, _Page, _register, handout
+from explorer.messages import say
 from explorer.resources import asset
 from explorer.view import View
 
@@ -64,6 +65,22 @@ def test_answers_stand_in_the_handout_with_answers_alone(language: str) -> None:
     shown = len(set(step.panels) - {"answers"})
     assert pictures(asked) == 1 + models * (shown - covered)
     assert pictures(answered) == 2 * (1 + models * shown) + 1
+
+
+@pytest.mark.parametrize(("language", "name"), [("en", "{} ({})"), ("zh", "{}（{}）")])
+def test_models_are_called_on_paper_as_on_the_page(language: str, name: str) -> None:
+    _register()
+    page = _Page(language, False, View.compare)
+    for lesson, number, set_up in (
+        ("equivariance-invariance-aliasing", 5, "any place and size"),
+        ("architecture-or-training", 2, "position=none"),
+    ):
+        step = read(asset("lessons", f"{lesson}.yaml")).steps[number - 1]
+        found = list(texts(page.step(number, step)))
+        block = say("Rows and columns", language)
+        assert block in found
+        assert name.format(block, say(set_up, language)) in found
+        assert not [one for one in found if "lab/" in one]
 
 
 def test_chinese_is_set_in_a_font_that_has_it() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,12 @@ from explorer.lab.summary import Key
 from explorer.lab.summary import shipped as laboratory
 from explorer.lessons import COURSE_MINUTES, MEASURES, SHIPPED, SIDES, Claim, as_json, check, course, read, shipped
 from explorer.lessons.lesson import STEP_MINUTES
-from explorer.messages import ENGLISH, codes, entries
+from explorer.messages import ENGLISH, codes, entries, say
 from explorer.models.loading import load
 from explorer.resources import asset
 from explorer.scenes import Scene
 from explorer.transforms import Transform
+from explorer.ui.catalogues import lesson_texts
 from explorer.ui.request import Request
 from explorer.ui.tabs import blocks
 from explorer.view import View
@@ -100,6 +102,16 @@ def test_every_shipped_step_can_be_predicted_is_explained_and_is_claimed() -> No
             assert step.claims or (step.cost and step.cost.show == "milliseconds")
             assert all(model in available() for shown in (step.before, step.after) if shown for model in shown.models)
     assert {claim.measure for lesson in lessons for step in lesson.steps for claim in step.claims} <= set(MEASURES)
+
+
+@pytest.mark.parametrize("code", codes())
+def test_lessons_call_models_as_their_cards_do(code: str) -> None:
+    # Names of blocks that are English words too are no sign of code.
+    coded = re.compile(rf"\b({'|'.join(BLOCKS.keys() - {'none', 'channel', 'linear'})})\b|-(aug|cue)\b", re.ASCII)
+    assert all(map(coded.search, ("only mhsa", "only x-cue", "只有conv")))
+    said = [say(text, code) for lesson in shipped() for text in lesson_texts(lesson)]
+    assert len(said) > 200
+    assert [text for text in said if coded.search(text)] == []
 
 
 def test_the_page_accepts_what_every_shipped_step_shows() -> None:

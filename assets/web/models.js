@@ -25,14 +25,14 @@ const editors = [];
 
 /** What a block is called. */
 /** @param {string} name */
-const called = (name) => say(blocks.find(([block]) => block === name)?.[2] ?? name);
+export const called = (name) => say(blocks.find(([block]) => block === name)?.[2] ?? name);
 /** What a model is called: one of the laboratory's by its block, any other by its name. */
 /** @param {string} text */
 export const nameOf = (text) => { const own = splitLab(text); return own ? called(own.block) : text; };
 
 /** The same, with how it was trained where that is not as usual. */
 /** @param {string} text */
-const titleOf = (text) => { const own = splitLab(text); return own && own.setup !== "centred" ? `${nameOf(text)} (${say(own.setup)})` : nameOf(text); };
+export const titleOf = (text) => { const own = splitLab(text); return own && own.setup !== "centred" ? `${nameOf(text)} (${say(own.setup)})` : nameOf(text); };
 
 /** Selects for the parts of a model of the laboratory: {element, show(parts)}. */
 /** @param {number} index @param {() => string} current @param {(text: string) => void} commit */

@@ -3,7 +3,7 @@
 import { hear } from "./bus.js";
 import { make } from "./dom.js";
 import * as lesson from "./lesson.js";
-import { nameOf } from "./models.js";
+import { titleOf } from "./models.js";
 import { isAnswered, now } from "./shown.js";
 import { countsOf } from "./vote.js";
 import { say, sayClass } from "./words.js";
@@ -38,7 +38,7 @@ const sawOf = (told, step) => {
   return [...told.after].map(([model, label]) => {
     const before = told.before?.get(model);
     const [from, to] = [before && sayClass(before), sayClass(label)];
-    return before && before !== label ? `${nameOf(model)}: ${from} → ${to}` : `${nameOf(model)}: ${to}`;
+    return before && before !== label ? `${titleOf(model)}: ${from} → ${to}` : `${titleOf(model)}: ${to}`;
   }).join(" · ");
 };
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
@@ -30,14 +30,17 @@ from reportlab.platypus import Flowable, KeepTogether, Paragraph, SimpleDocTempl
 from reportlab.platypus import Image as Drawn
 
 from explorer.attention.maps import AttentionMap
+from explorer.blocks import short_name
 from explorer.blocks.cost import count, made
 from explorer.comparison.result import Comparison, ModelView
 from explorer.errors import ExplorerError
 from explorer.figures.plan import coloured, pixels
 from explorer.figures.sheet import FAINT, RULE, Map, frame_of
 from explorer.geometry import Point
+from explorer.lab.networks import LabModel, Training
 from explorer.lessons.lesson import CHANNELS, SIDES, CostChart, Lesson, LessonStep, Text
 from explorer.messages import ENGLISH, Message, say
+from explorer.models.spec import ModelSpec
 from explorer.view import View
 
 _LATIN, _BOLD, _CHINESE = "DejaVuSans", "DejaVuSans-Bold", "STSong-Light"
@@ -47,7 +50,8 @@ _CJK = re.compile(
 )
 #: Width of the text, and of a map, mm; dots of a formula per inch; how strongly a map covers its picture.
 _WIDTH, _MAP, _DPI, _OPACITY = 170.0, 30.0, 300, 0.7
-
+#: How a model was trained, as the page says it behind the model's name; centred ones have nothing there.
+_TRAINED: Mapping[Training, str] = {"aug": Message("any place and size"), "cue": Message("two cues agree")}
 
 Compare = Callable[[View], Comparison]
 
@@ -154,8 +158,8 @@ class _Page:
         columns: list[list[Any]] = [
             [self.text(say(when, self.language) if when else "", "under"), _raster(pixels(first), asked)]
         ]
-        for row in found.rows:
-            cells: list[Any] = [self.text(row.spec, "under")]
+        for text, row in zip(view.texts, found.rows, strict=True):
+            cells: list[Any] = [self.text(say(_called(text), self.language), "under")]
             if "attention" in panels:
                 cells.append(self.cell(_attention(row), row, "attention" in covered, Message("Attention")))
             if "attribution" in panels:
@@ -192,7 +196,12 @@ class _Page:
         rows = [[self.text(one, "under") for one in head]]
         for block in cost.blocks:
             counts = [count(made(block, CHANNELS, side, "meta"), side) for side in SIDES]
-            rows.append([self.text(one, "under") for one in (block, *(f"{one / 1e6:,.1f} M" for one in counts))])
+            rows.append(
+                [
+                    self.text(one, "under")
+                    for one in (say(short_name(block), self.language), *(f"{one / 1e6:,.1f} M" for one in counts))
+                ]
+            )
         table = Table(rows, hAlign="LEFT")
         table.setStyle(TableStyle([("LINEBELOW", (0, 0), (-1, 0), 0.5, HexColor(RULE))]))
         return KeepTogether([table, Spacer(1, 2 * mm)])
@@ -212,6 +221,24 @@ class _Page:
         shrunk = min(1.0, _WIDTH * mm / wide)
         buffer.seek(0)
         return [Drawn(buffer, wide * shrunk, high * shrunk, hAlign="LEFT"), Spacer(1, 2 * mm)]
+
+
+def _called(text: str) -> str:
+    """What the page calls a model of a lesson: one of the laboratory's by its block and how it differs."""
+    spec = ModelSpec.parse(text)
+    if spec.origin != "lab":
+        return text
+    model = LabModel.of(spec)
+    name = Message(short_name(model.block))
+    if model.options:
+        set_up = ",".join(f"{key}={value}".lower() for key, value in model.options)
+    elif model.backbone == "detect":
+        set_up = Message("detection")
+    elif model.training in _TRAINED:
+        set_up = _TRAINED[model.training]
+    else:
+        return name
+    return Message("{name} ({text})", name=name, text=set_up)
 
 
 def _raster(values: np.ndarray, mark: Point | None = None) -> Flowable:

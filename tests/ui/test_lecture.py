@@ -420,7 +420,11 @@ def test_a_chart_of_costs_keeps_its_end_for_the_reveal(lecture: Lecture) -> None
         "[...document.querySelectorAll('#lecture polyline')].map((one) => one.getAttribute('points').split(' ').length)"
     )
     assert page.evaluate(points) == []
-    assert page.locator("#lecture svg .name").all_text_contents() == ["mhsa", "axial", "linear"]
+    assert page.locator("#lecture svg .name").all_text_contents() == [
+        "Self-attention",
+        "Rows and columns",
+        "Linear attention",
+    ]
     lecture.press("Enter")
     assert page.evaluate(points) == [6, 6, 6]
     slopes = page.evaluate(
