@@ -103,7 +103,7 @@ def _member(
 
 
 def _of(index: Index, model: LabModel, key: Key) -> dict[int, float]:
-    return {row.seed: row.value for row in index.rows(model, key) if row.value is not None}
+    return {seed: row.value for seed, row in index.by_seed(model, key).items() if row.value is not None}
 
 
 #: What each table shows.

@@ -76,6 +76,18 @@ class Index:
         """The rows of a model that a key fits, of all seeds, without those whose measurement is no number."""
         return [row for row in self.named(model, key) if row.value is not None and key.fits(row)]
 
+    def by_seed(self, model: LabModel, key: Key) -> dict[int, TableRow]:
+        """A model's row a seed; empty where it was not measured.
+
+        Raises LookupError for a key that two rows of a seed have: it leaves a condition open.
+        """
+        found: dict[int, TableRow] = {}
+        for row in self.rows(model, key):
+            if row.seed in found:
+                raise LookupError(f"{key} is {found[row.seed].conditions} and {row.conditions} of {row.model}")
+            found[row.seed] = row
+        return found
+
     def named(self, model: LabModel, key: Key) -> Sequence[TableRow]:
         """The rows of a model that have a key's probe and measure, under whatever conditions."""
         return self._rows.get(model, {}).get((key.probe, key.measure), ())
@@ -109,12 +121,7 @@ class SetUp:
 
         Raises LookupError for a key that two rows of a model have: it leaves a condition open.
         """
-        found: dict[int, TableRow] = {}
-        for row in self._index.rows(self._models[block], key) if block in self._models else ():
-            if row.seed in found:
-                raise LookupError(f"{key} is {found[row.seed].conditions} and {row.conditions} of {row.model}")
-            found[row.seed] = row
-        return found
+        return self._index.by_seed(self._models[block], key) if block in self._models else {}
 
     def of(self, block: str, key: Key) -> dict[int, float]:
         """A block's value a seed."""

@@ -14,7 +14,6 @@ from timm.layers.patch_embed import PatchEmbed
 from torch import Tensor, nn
 
 from explorer.blocks import BLOCKS
-from explorer.counting import MultiplyAdds
 from explorer.errors import ExplorerError, ModelError, ParameterError, UnknownNameError, WeightsError
 from explorer.messages import Message, listed
 from explorer.models.backbone import Backbone, arguments_of, build, first_line, only_from, resolve
@@ -26,7 +25,7 @@ from explorer.models.labels import Names, class_names, headless_reason
 from explorer.models.model import Model
 from explorer.models.origins import builder_of
 from explorer.models.preprocessing import preprocessing_of
-from explorer.models.sizes import Limits, Size, counted, nbytes_of
+from explorer.models.sizes import Limits, Size, counted, size_on_meta
 from explorer.models.spec import HeadKind, ModelSpec, WeightsState
 from explorer.models.stages import find_stages
 from explorer.models.weights import (
@@ -222,16 +221,8 @@ def _size_of(spec: ModelSpec, _files: str, token: bool | None, limits: Limits) -
     arguments = arguments_of(spec, source)
     with torch.device("meta"), counted(spec, limits):
         skeleton = build(source, arguments, 0, {})
-    nbytes = nbytes_of(skeleton)
     height, width = preprocessing_of(spec, source, skeleton)["input_size"][1:]
-    counter = MultiplyAdds()
-    try:
-        with torch.no_grad(), counter:
-            skeleton.eval()(torch.empty(1, 3, height, width, device="meta"))
-        multiply_adds: int | None = counter.count
-    except Exception:  # some networks look at numbers, which a meta tensor has not
-        multiply_adds = None
-    return Size(nbytes + nbytes // 4 if spec.block else nbytes, multiply_adds)
+    return size_on_meta(skeleton, (height, width), spec)
 
 
 def _trained(module: nn.Module) -> dict[str, Tensor]:

@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import (
     register_module_module_registration_hook,
     register_module_parameter_registration_hook,
 )
 
+from explorer.counting import MultiplyAdds
 from explorer.errors import ModelError
 from explorer.messages import Message
 from explorer.models.spec import ModelSpec
@@ -75,6 +77,24 @@ class Limits:
 def gib(nbytes: int) -> str:
     """A number of bytes in words."""
     return f"{nbytes / 2**30:.1f} GiB" if nbytes >= 2**30 / 10 else f"{nbytes / 2**20:.1f} MiB"
+
+
+def size_on_meta(skeleton: nn.Module, input_size: tuple[int, int], spec: ModelSpec) -> Size:
+    """What a network on torch's meta device takes; for an inserted block the bytes are an upper guess.
+
+    Args:
+        skeleton: the network without its block; left in evaluation mode.
+        input_size: (height, width), px.
+        spec: of the model.
+    """
+    nbytes, counter = nbytes_of(skeleton), MultiplyAdds()
+    try:
+        with torch.no_grad(), counter:
+            skeleton.eval()(torch.empty(1, 3, *input_size, device="meta"))
+        multiply_adds: int | None = counter.count
+    except Exception:  # some networks look at numbers, which a meta tensor has not
+        multiply_adds = None
+    return Size(nbytes + nbytes // 4 if spec.block else nbytes, multiply_adds)
 
 
 def nbytes_of(module: nn.Module) -> int:

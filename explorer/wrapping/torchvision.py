@@ -10,12 +10,11 @@ from torch import nn
 from torchvision import models as tv
 
 from explorer.blocks import BLOCKS
-from explorer.counting import MultiplyAdds
 from explorer.errors import ModelError, ParameterError, UnknownNameError, WeightsError
 from explorer.messages import Message
 from explorer.models.backbone import first_line
 from explorer.models.model import Model
-from explorer.models.sizes import Limits, Size, nbytes_of
+from explorer.models.sizes import Limits, Size, size_on_meta
 from explorer.models.spec import ModelSpec
 from explorer.models.weights import lay_over, read_tensors
 from explorer.seeding import Seeded
@@ -32,15 +31,7 @@ def size_of(spec: ModelSpec) -> Size:
     height, width = _size(spec)
     with torch.device("meta"):
         skeleton = _build(spec)
-    nbytes = nbytes_of(skeleton)
-    counter = MultiplyAdds()
-    try:
-        with torch.no_grad(), counter:
-            skeleton.eval()(torch.empty(1, 3, height, width, device="meta"))
-        multiply_adds: int | None = counter.count
-    except Exception:  # some networks look at numbers, which a meta tensor has not
-        multiply_adds = None
-    return Size(nbytes + nbytes // 4 if spec.block else nbytes, multiply_adds)
+    return size_on_meta(skeleton, (height, width), spec)
 
 
 def load(spec: ModelSpec, device: torch.device) -> Model:
