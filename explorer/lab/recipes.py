@@ -61,9 +61,13 @@ RECIPES: Mapping[tuple[str, Training], Recipe] = {
     ("detect", "aug"): Recipe(images=128_000, distribution=CROWDED),
 }
 #: Where one recipe does not suit all: blocks that learn better at half the rate, on seeds that are none of the
-#: experiment's, and blocks that need twice the pictures to learn objects at any place and of any size.
+#: experiment's, and blocks that need twice or four times the pictures to learn objects at any place and of any size.
 RATES: Mapping[str, float] = dict.fromkeys(("mhsa", "axial", "channel", "nonlocal"), 2.5e-3)
-IMAGES: Mapping[tuple[str, Training], int] = dict.fromkeys((("mhsa", "aug"), ("axial", "aug")), 192_000)
+IMAGES: Mapping[tuple[str, Training], int] = {
+    ("axial", "aug"): 192_000,
+    ("conv", "aug"): 384_000,
+    ("mhsa", "aug"): 384_000,
+}
 
 
 def recipe_of(model: LabModel) -> Recipe:
