@@ -17,7 +17,11 @@ const PACE = 1 / 24;
 
 
 /** @typedef {{clientX: number, clientY: number}} Pointer */
-/** @typedef {{x: number, y: number, dx: number, dy: number, zoom: number, moved: boolean}} Grasp where it began, and the move there */
+/**
+ * Where it began, the move there, and how large the canvas stands on the page: asked anew at each step of a drag, that
+ * would have the browser lay out the page between two frames.
+ * @typedef {{x: number, y: number, dx: number, dy: number, zoom: number, width: number, height: number, moved: boolean}} Grasp
+ */
 
 /** Where a pointer is, in shares of a canvas. */
 /** @param {HTMLCanvasElement} canvas @param {Pointer} event @returns {Place} */
@@ -94,7 +98,8 @@ export const steer = (canvas, { ask = null, hover = null, movable = () => true, 
   /** @param {Pointer} pointer @returns {Grasp} */
   const grasp = ({ clientX, clientY }) => {
     const { dx, dy, zoom } = questions.get();
-    return { x: clientX, y: clientY, dx, dy, zoom, moved: false };
+    const { width, height } = canvas.getBoundingClientRect();
+    return { x: clientX, y: clientY, dx, dy, zoom, width, height, moved: false };
   };
   /** @param {PointerEvent} event */
   const letGo = (event) => {
@@ -119,11 +124,10 @@ export const steer = (canvas, { ask = null, hover = null, movable = () => true, 
     if (!fingers.has(event.pointerId)) return;
     fingers.set(event.pointerId, event);
     if (!movable()) return;
-    const box = canvas.getBoundingClientRect();
     const [height, width] = questions.frame();
     if (pinch) {
       const at = middle();
-      const [across, down] = [((at.clientX - pinch.x) / box.width) * width, ((at.clientY - pinch.y) / box.height) * height];
+      const [across, down] = [((at.clientX - pinch.x) / pinch.width) * width, ((at.clientY - pinch.y) / pinch.height) * height];
       rescale(pinch.zoom * (at.apart / pinch.apart), placeOf(canvas, at), { zoom: pinch.zoom, dx: pinch.dx + across, dy: pinch.dy + down });
       return;
     }
@@ -131,7 +135,7 @@ export const steer = (canvas, { ask = null, hover = null, movable = () => true, 
     const [across, down] = [event.clientX - start.x, event.clientY - start.y];
     if (!start.moved && Math.hypot(across, down) < DRAG_PX) return;
     start.moved = true;
-    move({ dx: start.dx + (across / box.width) * width, dy: start.dy + (down / box.height) * height });
+    move({ dx: start.dx + (across / start.width) * width, dy: start.dy + (down / start.height) * height });
   });
   canvas.addEventListener("pointerup", (event) => {
     if (start && !start.moved && ask) ask(placeOf(canvas, event), event);
