@@ -1,8 +1,10 @@
-"""Bring many tensors from a device to the CPU at once: each transfer by itself would wait for the device."""
+"""From tensors to what others read: to the CPU together, as each transfer would wait for the device; or to JSON."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,3 +45,16 @@ def _fetched(tensors: Sequence[Tensor]) -> list[Tensor]:
         numbers = everything[begin : begin + one.untyped_storage().nbytes()].view(one.dtype)
         out.append(numbers.as_strided(one.shape, one.stride(), numbers.storage_offset() + one.storage_offset()))
     return out
+
+
+def plain(value: Any) -> Any:
+    """Turn tensors, tuples and what JSON does not have (NaN) into what it has."""
+    if hasattr(value, "detach"):
+        return plain(value.detach().cpu().float().tolist())
+    if isinstance(value, dict):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)

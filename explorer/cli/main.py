@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from explorer.cli import listing, making, measuring, seeing, serving, teaching, training, viewing
 from explorer.cli.files import check_out, write_files
 from explorer.cli.flags import Parser, Verbs
-from explorer.cli.records import plain
 from explorer.cli.result import Result
 from explorer.errors import ExplorerError, WriteError
 from explorer.writing import NO_ROOM, cannot_write, reason
@@ -49,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             except WriteError as error:  # what was found is told all the same
                 failed = error
         if options.json:
+            from explorer.transfer import plain
+
             record = {"command": options.command, **result.record, **({"files": files} if files else {})}
             _print(json.dumps(plain(record), ensure_ascii=False, allow_nan=False))
         else:

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from importlib.util import find_spec
 from types import MappingProxyType
 from typing import Any
 
@@ -26,7 +27,7 @@ from explorer.lab import networks
 from explorer.lessons import read, shipped
 from explorer.messages import ENGLISH, Message, codes, language_of, languages, say
 from explorer.models.spec import HeadKind, ModelSpec
-from explorer.ui import navigation, share, web
+from explorer.ui import endpoints, navigation, share, web
 from explorer.ui.answers import Answers
 from explorer.ui.guard import Guard, Hosts
 from explorer.ui.handlers import Handlers
@@ -80,6 +81,8 @@ class Page(gr.Blocks):
     opening: str
     #: Class votes on its lessons, or None.
     voting: Voting | None = None
+    #: Whether its endpoints are tools of the Model Context Protocol too.
+    tools: bool = False
 
     def served(self, hosts: Hosts | None) -> dict[str, Any]:
         """The settings that serving this page in any way needs.
@@ -101,7 +104,7 @@ class Page(gr.Blocks):
             "enable_monitoring": False,
             "max_file_size": MAX_BYTES,
             "pwa": False,
-            "mcp_server": False,
+            "mcp_server": self.tools,
             "footer_links": [],
             "theme": gr.themes.Base(
                 font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
@@ -153,6 +156,7 @@ def build(
     hub_token: bool = True,
     heads: Mapping[str, HeadKind] = MappingProxyType({}),
     vote: bool = False,
+    tools: bool = False,
 ) -> Page:
     """Build the page.
 
@@ -168,7 +172,13 @@ def build(
             are.
         heads: what the outputs of some of ``models`` are, where their configuration does not say so.
         vote: whether a class may bet on the lessons' questions by phone.
+        tools: whether its endpoints (`explorer.ui.endpoints`) are tools of the Model Context Protocol too, for which
+            the package mcp is needed; raises ParameterError without it.
     """
+    if tools and find_spec("mcp") is None:
+        raise ParameterError(
+            Message("endpoints as tools need the package mcp: install attention-explorer[mcp], or mcp below version 2")
+        )
     take_uploads()
     own = tuple(read(file) for file in lessons)
     taught = (*own, *shipped())
@@ -188,6 +198,7 @@ def build(
     opens, shown_first, taught_files = "lecture" if lessons else "compare", Opening(), lecture.served(taught)
     with Page(title="Attention Explorer", delete_cache=(3600, 3600), analytics_enabled=False, fill_width=True) as page:
         page.made_of, page.listening, page.voting = made_of, listening, Voting(taught) if vote else None
+        page.tools = tools
         masthead = part(
             "masthead",
             label="Attention Explorer",
@@ -224,6 +235,7 @@ def build(
         share.draw(worker, handlers, masthead, asked, kept)
         ways = navigation.draw(tabs, inner, block, folds, unfolded, opens, shown_first)
         _relabelled(page, ways)
+        endpoints.draw(worker, handlers)
     page.opening, opened = shown_first.file()
     page.files = {**taught_files, page.opening: opened}
     page.queue(max_size=WAITING, default_concurrency_limit=None)
@@ -271,6 +283,7 @@ def serve(
     allow_hub_token: bool = False,
     heads: Mapping[str, HeadKind] = MappingProxyType({}),
     vote: bool = False,
+    tools: bool = False,
 ) -> Any:
     """Serve the page until it is interrupted.
 
@@ -285,6 +298,7 @@ def serve(
         allow_hosts: names under which the page may be opened beside its own, as that of a proxy before it.
         allow_hub_token: look visitors' models up on the hub with this machine's token; on a loopback address they are.
         heads: as for `build`.
+        tools: as for `build`.
         vote: as for `build`; where phones find the page, or why they cannot, is written to stderr.
     """
     give_back()
@@ -292,7 +306,7 @@ def serve(
     # All that is imported stays: looking through it for what may go, a third of a second, would hold up every answer.
     gc.freeze()
     hosts = Hosts(host, allow_hosts)
-    page = build(models, hosts.loopback, device, True, lessons, hosts.loopback or allow_hub_token, heads, vote)
+    page = build(models, hosts.loopback, device, True, lessons, hosts.loopback or allow_hub_token, heads, vote, tools)
     if vote:
         print(_said_of_votes(hosts, port), file=sys.stderr, flush=True)
     return page.launch(

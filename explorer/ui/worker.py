@@ -157,7 +157,7 @@ class Worker:
         done.__doc__ = work.__doc__
         done.__signature__ = signature_with
         hints = {name: one for name, one in inspect.get_annotations(work, eval_str=True).items() if name != "return"}
-        done.__annotations__ = {**hints, "language": Any, "asker": gr.Request}
+        done.__annotations__ = {"language": Any, **hints, "asker": gr.Request}
         return done
 
     async def once(self, lane: Lane, waits: Callable[[], bool], visitor: str, work: Callable[[], Any]) -> Any:
