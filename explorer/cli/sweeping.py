@@ -25,7 +25,7 @@ _OFTEN = 10.0
 
 
 def add_verbs(verbs: Verbs) -> None:
-    """Add ``sweep``."""
+    """Add ``sweep`` and ``board``."""
     one = verbs.add(
         "sweep",
         _sweep,
@@ -40,6 +40,12 @@ def add_verbs(verbs: Verbs) -> None:
     text = "of a GPU, for each worker of the cluster; 0.25 puts four on each (1)"
     one.add_argument("--gpu-share", type=float, default=1.0, metavar="SHARE", help=text)
     one.add_argument("--dry-run", action="store_true", help="say what it would take, from a few pictures of each")
+    made = verbs.add("board", _board, "Models and measures of a sweep as a page, as tables or as a data set.")
+    made.add_argument("folder", metavar="DIR", help="a sweep's folder")
+    text = "a self-contained .html page, a .csv or .parquet table, or a folder to push as a data set; repeatable "
+    made.add_argument("--out", dest="files", action="append", metavar="FILE|DIR", help=f"{text}(board.html)")
+    text = "where the explorer's page is, for links to views (http://127.0.0.1:7860/)"
+    made.add_argument("--page", metavar="ADDRESS", help=text)
 
 
 def _add_plan(one: Parser) -> None:
@@ -150,6 +156,23 @@ def _status(folder: Path) -> Result:
         lines.append(f"{last['rate']:.3g} images/s{left}, as of {_time(ago)} ago")
     lines += [f"failed: {one['model']}, {one['probe']}, part {one['shard']}: {one['error']}" for one in failed.values()]
     return Result(record, lines)
+
+
+def _board(options: argparse.Namespace) -> Result:
+    from explorer.sweep.board import PAGE, board
+    from explorer.sweep.publishing import save
+    from explorer.sweep.summary import Sweep
+
+    page = options.page or PAGE
+    if not page.startswith(("http://", "https://")):
+        raise ParameterError(f"--page is an address that begins with http:// or https://, got '{page}'")
+    found = Sweep(options.folder)
+    made = board(found, page)
+    files = [str(save(made, file, found)) for file in options.files or ["board.html"]]
+    record = {"folder": str(found.root), "models": len(made.models), "measures": len(made.columns), "files": files}
+    return Result(
+        record, [f"{len(made.models)} models, {len(made.columns)} measures", *(f"wrote {one}" for one in files)]
+    )
 
 
 @contextmanager

@@ -42,8 +42,18 @@ class Sweep:
         return self._plan
 
     @property
+    def versions(self) -> Mapping[str, str]:
+        """Of the packages that it was measured with: package -> version."""
+        return self._versions
+
+    def file_of(self, key: str) -> Path:
+        """Where a unit's rows are, or will be."""
+        return self._store.file_of(key)
+
+    @property
     def units(self) -> list[dict[str, Any]]:
-        """Its units as plain values: key, model, probe, parameters, data, shard, shards, images."""
+        """Its units as plain values: key, model, spec ("" of a person's own), probe, parameters, data,
+        shard, shards, images."""
         return list(self._units)
 
     @property
@@ -68,11 +78,16 @@ class Sweep:
 
         A model whose units are not all done is left out, and a note says so.
         """
+        for _, result in self.by_set():
+            yield result
+
+    def by_set(self) -> Iterator[tuple[str, ProbeResult]]:
+        """The same, each with the name of its set."""
         groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
         for one in self._units:
             groups.setdefault((one["data"], repr((one["probe"], one["parameters"]))), []).append(one)
-        for some in groups.values():
-            yield self._result(some)
+        for (data, _), some in groups.items():
+            yield data, self._result(some)
 
     def _result(self, some: list[dict[str, Any]]) -> ProbeResult:
         kind, first = PROBES[some[0]["probe"]], some[0]

@@ -84,6 +84,7 @@ class Unit:
         return {
             "key": self.key,
             "model": self.model.name,
+            "spec": _public(self.model.spec),
             "probe": self.probe.probe,
             "parameters": dict(self.probe.parameters),
             "data": self.data.name,
@@ -147,6 +148,12 @@ def model_key(spec: ModelSpec) -> dict[str, Any]:
             raise UnknownNameError(Message("trained model"), name, available())
         files.append(asset("checkpoints", manifest()[name]["file"]))
     return {**told, "files": [_hash_of_file(one) for one in files]}
+
+
+def _public(spec: ModelSpec) -> str:
+    """A spec's text where that says all of it to everybody, or ""."""
+    plain = ModelSpec.parse(str(spec)) == spec
+    return str(spec) if plain and spec.source.scheme not in ("local-dir", "module") else ""
 
 
 def _shards(
