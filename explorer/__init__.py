@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from explorer.probes.result import ProbeResult as ProbeResult
     from explorer.scenes import Scene as Scene
     from explorer.scenes import render as render
+    from explorer.sweep.run import sweep as sweep
     from explorer.transforms import Transform as Transform
     from explorer.view import View as View
     from explorer.wrapping.wrap import wrap as wrap
@@ -69,6 +70,7 @@ _HOME = {
     "ProbeResult": "probes.result",
     "Scene": "scenes",
     "render": "scenes",
+    "sweep": "sweep.run",
     "Transform": "transforms",
     "View": "view",
     "wrap": "wrapping.wrap",

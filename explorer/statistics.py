@@ -183,6 +183,11 @@ def _estimate(value: float, error: float, n: int, freedom: int, within: Range) -
     return Estimate(value, low, high, n, error, freedom, within)
 
 
+def ratio(both: Any) -> float:
+    """The first of two numbers over the second."""
+    return float(both[0] / both[1])
+
+
 def welch(first: Any, second: Any, within: Range = DIFFERENCE) -> Estimate:
     """The difference of the means of two independent samples with its 95 % interval (Welch 1947).
 

@@ -16,7 +16,7 @@ _Result = TypeVar("_Result")
 def processes(workers: int, threads: int) -> ProcessPoolExecutor:
     """Processes, each with this many threads; what they do calls `end_with_parent` now and then."""
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(threads, os.getpid()))
+    return ProcessPoolExecutor(workers, context, initializer=begin, initargs=(threads, os.getpid()))
 
 
 def finish(pool: Executor, futures: Sequence[Future[_Result]], done: Callable[[_Result], Any]) -> None:
@@ -32,7 +32,8 @@ def finish(pool: Executor, futures: Sequence[Future[_Result]], done: Callable[[_
 _parent = 0
 
 
-def _begin(threads: int, parent: int) -> None:
+def begin(threads: int, parent: int) -> None:
+    """What a process does first: it has this many threads, and ends with its parent."""
     global _parent
     _parent = parent
     torch.set_num_threads(threads)

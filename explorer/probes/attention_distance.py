@@ -56,6 +56,7 @@ class AttentionDistance(Probe):
     )
     limits: ClassVar[str] = "It shows where weights lie, not what the values there contribute, nor what skips pass by."
     headline: ClassVar[str] = "mean attention distance"
+    parts: ClassVar = "pictures and scenes"
     link = "layer"
 
     def measure(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:

@@ -46,6 +46,7 @@ class AttributionRadius(Probe):
         "Two compact regions far apart give a large radius; and an attribution is one method's account of the answer."
     )
     headline: ClassVar[str] = "radius holding 50 %"
+    parts: ClassVar = "pictures and scenes"
 
     method: str = parameter("gradcam", "attribution method", choices=_METHODS)
 

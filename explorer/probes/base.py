@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, get_args
 
@@ -10,7 +10,7 @@ from explorer.errors import MethodError
 from explorer.figures.sheet import Section
 from explorer.messages import Message
 from explorer.probes.result import ProbeResult, Score
-from explorer.probes.rows import Row
+from explorer.probes.rows import Pooled, Row
 from explorer.probes.rows import Step as Step
 from explorer.registry import Registry, check_fields
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from explorer.images import Bands
+    from explorer.images.folders import FolderPicture
     from explorer.models.model import Model
     from explorer.probes.passes import Passes
     from explorer.probes.stimuli import Shown, Stimuli
@@ -105,6 +106,10 @@ class Probe:
     link: ClassVar[Literal["", "shift", "zoom", "layer"]] = ""
     #: The measure of `scores` that stands for the probe beside other probes, or "" for none.
     headline: ClassVar[str] = ""
+    #: What can be measured in parts whose rows, put together, are those of the whole: every picture by itself.
+    parts: ClassVar[Literal["", "pictures", "pictures and scenes"]] = ""
+    #: Conditions of its rows that depend on how much is shown, and how those of parts give that of the whole.
+    pooled: ClassVar[Mapping[str, Pooled]] = {}
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -118,6 +123,10 @@ class Probe:
     ) -> Stimuli | None:
         """What all models are shown where the probe has a layout of its own; None for the usual reading of images."""
         return None
+
+    def label(self, found: FolderPicture) -> str | None:
+        """What a folder's picture is shown as: its class, as a rule; None for one that the probe does not show."""
+        return found.label
 
     def examples(
         self,

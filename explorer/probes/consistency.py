@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from explorer.probes.base import PROBES, Extremes, Probe, Run, Step, need_classe
 from explorer.probes.charting import curve
 from explorer.probes.result import ProbeResult, Score
 from explorer.probes.rooms import rooms
-from explorer.probes.rows import Row, mean, rate, score
+from explorer.probes.rows import Pooled, Row, mean, rate, score
 from explorer.probes.stimuli import Shown
 from explorer.probes.translation import CANVAS, SEEN
 from explorer.registry import parameter
@@ -71,6 +71,8 @@ class Consistency(Probe):
     )
     limits = "A model that is right more often agrees with itself more often: read it beside the accuracy."
     headline = "consistency"
+    parts = "pictures and scenes"
+    pooled: ClassVar[Mapping[str, Pooled]] = {"pairs": "sum"}
 
     border: str = parameter("crop", "what comes in beside a picture that moves", choices=("crop", *BORDERS))
     passes: int = parameter(5, "random pairs of shifts of each image", 1, 100)
@@ -154,7 +156,7 @@ class Consistency(Probe):
                         "the object of '{name}' has no room to move within a frame of {size} px", name=name, size=size
                     )
                 )
-            share = np.random.default_rng([seed, number]).random((self.passes, 2, 2))
+            share = np.random.default_rng([seed, shown.numbers[number]]).random((self.passes, 2, 2))
             drawn = (high - np.floor(share * (high - low + 1))).astype(np.int64)
             out[number, 1::3], out[number, 2::3], out[number, 3::3] = drawn[:, 0], drawn[:, 0] - 1, drawn[:, 1]
         return out

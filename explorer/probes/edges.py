@@ -51,6 +51,7 @@ class Edges(Probe):
         "Edge pictures are unlike anything the model was trained on; a lost answer does not prove that shape is unused."
     )
     headline: ClassVar[str] = "agreement on Sobel"
+    parts: ClassVar = "pictures and scenes"
 
     sigma: float = parameter(2.0, "blur", 0.1, 20.0, "% of the input's shorter side")
     grid: int = parameter(4, "patches a side that change places", 2, 32)
@@ -92,9 +93,9 @@ class Edges(Probe):
         if name == "blur":
             return gaussian_blur(x, self.sigma / 100 * min(x.shape[2:]))
         if name == "patches":
-            return shuffle_patches(
-                x, random_orders(len(shown), self.grid**2, seed)[list(which)], (self.grid, self.grid)
-            )
+            numbers = [shown.numbers[one] for one in which]
+            orders = random_orders(max(shown.numbers) + 1, self.grid**2, seed)[numbers]
+            return shuffle_patches(x, orders, (self.grid, self.grid))
         return {"Sobel": sobel, "Laplacian": laplacian, "greyscale": greyscale}[name](x)
 
     def scores(self, rows: Sequence[Row]) -> list[Score]:

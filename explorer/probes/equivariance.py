@@ -62,6 +62,7 @@ class Equivariance(Probe):
         "hardly vary over the image have a small error whatever they do."
     )
     headline = "relative error at the stride"
+    parts = "pictures and scenes"
 
     border: Border = parameter("wrap", "what fills in beside a picture that is moved")
     along: Literal["x", "y"] = parameter("x", "which way things move")

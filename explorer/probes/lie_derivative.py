@@ -45,6 +45,7 @@ class LieDerivative(Probe):
         "differentiable, and finds mostly 1.5 to 3 times these numbers; scheme one-sided gives the code's."
     )
     headline = "Lie derivative per px"
+    parts = "pictures and scenes"
 
     group: Group = parameter(Message("translation x"), "what changes")
     output: Literal["logits", "probabilities", "pooled feature"] = parameter("logits", "outputs of the model")

@@ -80,6 +80,8 @@ class PatchShuffle(Probe):
         "taken away."
     )
     headline: ClassVar[str] = "agreement at 4x4"
+    #: To scenes it adds some that every model is shown.
+    parts: ClassVar = "pictures"
 
     draws: int = parameter(4, "random orders of each picture", 1, 64)
 
@@ -131,7 +133,8 @@ class PatchShuffle(Probe):
             for number, one in enumerate(sets):
                 # Of drawn scenes there are many; another scene tells more than another order of the same one.
                 draws = self.draws if number == 0 else 1
-                orders = random_orders(len(one.images) * draws, grid[0] * grid[1], run.seed)
+                places = shown.numbers if number == 0 else range(len(one.images))
+                orders = _orders(places, draws, grid, run.seed)
                 make = partial(_cut, one.images, orders, grid)
                 logits, _ = yield from collected(run.passes, len(orders), make, *part())
                 yield Step(done / parts, self._rows(one, logits, clean[number], grid, draws, left_out, model.head))
@@ -141,7 +144,7 @@ class PatchShuffle(Probe):
     def examples(self, model: Model, shown: Shown, seed: int) -> Sequence[Example]:
         made = [Example(AS_IT_IS, shown.images[0])]
         for grid in _grids(model):
-            orders = random_orders(len(shown) * self.draws, grid[0] * grid[1], seed)
+            orders = _orders(shown.numbers, self.draws, grid, seed)
             made.append(Example(_named(grid), shuffle_patches(shown.images[:1], orders[:1], grid)[0]))
         return made
 
@@ -269,6 +272,12 @@ class PatchShuffle(Probe):
 #: Conditions of arrangements that no model was trained on; and what each group of arrangements is, in words.
 _OTHERS = (Message("tilted 25 to 40 degrees"), Message("1.4 to 1.7 x apart"), Message("uninformative cues"))
 _CONDITIONS: dict[str, str] = {"arrangements": Message("in distribution"), **{str(name): name for name in _OTHERS}}
+
+
+def _orders(numbers: Sequence[int], draws: int, grid: tuple[int, int], seed: int) -> Tensor:
+    """``draws`` random orders of each picture, (pictures * draws, patches), whichever others are shown with it."""
+    every = random_orders((max(numbers) + 1) * draws, grid[0] * grid[1], seed)
+    return every.view(-1, draws, every.shape[1])[list(numbers)].flatten(0, 1)
 
 
 def _named(grid: tuple[int, int]) -> str:

@@ -20,7 +20,7 @@ from explorer.probes import stimuli as shown_by
 from explorer.probes.base import PROBES, Example, Probe, Run
 from explorer.probes.passes import MEMORY, Passes
 from explorer.probes.result import ProbeResult, Score
-from explorer.probes.rows import Row
+from explorer.probes.rows import Made, Row
 
 PRECISIONS: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -38,11 +38,17 @@ def steps(
     precision: str = "float32",
     memory: int = MEMORY,
     bands: Bands | None = None,
+    batch: int | None = None,
+    keep: bool = False,
     **parameters: Any,
 ) -> Generator[ProbeResult, None, None]:
     """Run a probe and yield what it has measured so far after every step; the last one is complete.
 
     The generator may be closed at any time, which ends the work. See `probe` for the arguments and errors.
+
+    Args:
+        batch: pictures in a batch, as many as ``memory`` holds if None.
+        keep: whether rows keep what they are made of, see `rows.Made`.
     """
     one: Probe = PROBES.make(name, parameters)
     if not models:
@@ -106,10 +112,12 @@ def steps(
                 seen = shown_by.Shown(model, shown_by.Stimuli((), one.shows))
                 shows[str(model.spec)] = one.shows
             run = Run(Passes(model, PRECISIONS[precision], memory), seed)
+            if batch is not None:
+                run.passes.size = batch
             notes += [listed([model.spec, note], "{first}: {rest}") for note in (_read_as(model) if one.looks else ())]
             for step in one.measure(model, seen, run):
                 head = {"model": str(model.spec), "weights": model.state, "stimuli": shows[str(model.spec)]}
-                fresh = [{**head, **_finite(found)} for found in step.rows]
+                fresh = [_row(head, found, keep) for found in step.rows]
                 own += fresh
                 rows += fresh
                 if fresh:
@@ -204,8 +212,12 @@ def _read_as(model: Model) -> list[str]:
     return said
 
 
-def _finite(found: Row) -> Row:
-    """What JSON has no word for is no number."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in found.items()
-    }
+def _row(head: Row, found: Row, keep: bool) -> Row:
+    """A row of a model; what JSON has no word for is no number."""
+    made = Made(head)
+    for name, value in found.items():
+        made[name] = None if isinstance(value, float) and not math.isfinite(value) else value
+    if not keep:
+        return dict(made)
+    made.items_of = found.items_of if isinstance(found, Made) else None
+    return made

@@ -76,6 +76,7 @@ class Scale(Probe):
         "variant canvas keeps the surroundings but takes the context away."
     )
     headline: ClassVar[str] = "consistency over zoom 0.5 to 2"
+    parts: ClassVar = "pictures and scenes"
     link = "zoom"
 
     variant: str = parameter(

@@ -13,7 +13,7 @@ from torch import Tensor
 from explorer.errors import MethodError, ParameterError
 from explorer.figures.sheet import Axis, Section
 from explorer.images import Bands, Picture
-from explorer.images.folders import Folder
+from explorer.images.folders import Folder, FolderPicture
 from explorer.images.on_disk import checked
 from explorer.messages import Message, sentences
 from explorer.models.model import Model
@@ -35,6 +35,12 @@ _LAYOUT = Message(
     "give a folder of cue conflicts named like cat7-elephant2.png, shape first: "
     "stimuli/style-transfer-preprocessed-512 of github.com/rgeirhos/texture-vs-shape"
 )
+
+
+def _cues(found: FolderPicture) -> tuple[str, str] | None:
+    """The categories of shape and texture in a file's name; None for another file."""
+    match = None if found.path.name.startswith("mask_") else _CONFLICT.match(found.path.stem)
+    return None if match is None else (match[1], match[2])
 
 
 def category_answers(logits: Tensor) -> list[str]:
@@ -110,6 +116,8 @@ class ShapeBias(Probe):
         "texture answers it rests on few pictures."
     )
     headline: ClassVar[str] = "shape bias"
+    #: What scenes of uninformative cues are made of depends on all of them.
+    parts: ClassVar = "pictures"
 
     mode: str = parameter(
         "paper", "paper: pictures as they are; model: its own resize and crop", choices=("paper", "model")
@@ -125,14 +133,11 @@ class ShapeBias(Probe):
             return None
         pictures, items, dropped = Folder(folder), [], 0
         for found, picture in checked(pictures, bands):
-            name = found.path
-            match = None if name.name.startswith("mask_") else _CONFLICT.match(name.stem)
-            if match is None:
-                continue
-            if match[1] == match[2]:
+            cues = _cues(found)
+            if cues is not None and cues[0] == cues[1]:
                 dropped += 1
-            else:
-                items.append(Stimulus(name.name, picture, f"{match[1]}/{match[2]}"))
+            elif (label := self.label(found)) is not None:
+                items.append(Stimulus(found.path.name, picture, label))
         if not items:
             raise ParameterError(
                 Message(
@@ -146,6 +151,11 @@ class ShapeBias(Probe):
         if dropped:
             words = Message("{shown}, {dropped} with shape = texture dropped", shown=words, dropped=dropped)
         return Stimuli(tuple(items), with_bands(words, bands), folder, pictures.notes)
+
+    def label(self, found: FolderPicture) -> str | None:
+        """Shape and texture of a cue conflict, as in cat/elephant."""
+        cues = _cues(found)
+        return None if cues is None or cues[0] == cues[1] else "/".join(cues)
 
     def measure(self, model: Model, shown: Shown, run: Run) -> Iterator[Step]:
         if shown.rendered:

@@ -61,12 +61,14 @@ class Stimuli:
         origin: in words, for the result: "scenes, rendered anew" or "3 images".
         folder: where they lie, or None.
         notes: what has to be said of them: what could not be read.
+        numbers: of a part of a larger set, the place of each item in it, which random choices go by.
     """
 
     items: tuple[Stimulus, ...]
     origin: str
     folder: Path | None = None
     notes: tuple[str, ...] = ()
+    numbers: tuple[int, ...] = ()
 
 
 def read(images: Any, seed: int = 0, bands: Bands | None = None) -> Stimuli:
@@ -74,21 +76,22 @@ def read(images: Any, seed: int = 0, bands: Bands | None = None) -> Stimuli:
 
     Args:
         images: one or several of: a picture in any form that `read_image` takes, a Scene, a folder (see `Folder` for
-            labels, masks and what is left out).
+            labels, masks and what is left out); or Stimuli, which stay as they are.
             An int n: n scenes, classes in turn.
         seed: of the scenes drawn.
         bands: which bands of pictures are shown, see `read_image`.
 
     Raises ParameterError, ImageError.
     """
+    if isinstance(images, Stimuli):
+        return images
     if bands is not None and (isinstance(images, (int, Scene)) or images is None):
         raise ParameterError(
             Message("bands are chosen of pictures, and none is given; scenes have red, green and blue alone")
         )
     if isinstance(images, int) and not isinstance(images, bool):
-        return Stimuli(
-            tuple(_scene(one) for one in scenes(images, seed)), Message("{images} scenes, rendered anew", images=images)
-        )
+        shown = tuple(of_scene(one) for one in scenes(images, seed))
+        return Stimuli(shown, Message("{images} scenes, rendered anew", images=images))
     several = images if isinstance(images, (list, tuple)) else [images]
     items: list[Stimulus] = []
     folder, notes = None, list[str]()
@@ -96,7 +99,7 @@ def read(images: Any, seed: int = 0, bands: Bands | None = None) -> Stimuli:
         if isinstance(one, Stimulus):
             items.append(one)
         elif isinstance(one, Scene):
-            items.append(_scene(one))
+            items.append(of_scene(one))
         elif isinstance(one, (str, os.PathLike)) and Path(one).is_dir():
             folder = Path(one)
             items += _folder(read_from := Folder(folder), notes, bands)
@@ -262,6 +265,11 @@ class Shown:
         return len(self.stimuli.items)
 
     @property
+    def numbers(self) -> Sequence[int]:
+        """The place of each in the whole set that is shown, of which these may be a part."""
+        return self.stimuli.numbers or range(len(self))
+
+    @property
     def rendered(self) -> bool:
         """Whether these are scenes, which are rendered anew when their object moves, instead of pictures."""
         return any(isinstance(one.source, Scene) for one in self.stimuli.items)
@@ -332,7 +340,8 @@ class Shown:
         return Message("rendered anew") if self.rendered else name
 
 
-def _scene(scene: Scene) -> Stimulus:
+def of_scene(scene: Scene) -> Stimulus:
+    """A scene as a stimulus, by its class."""
     return Stimulus(
         Message(
             "{label}, {texture}, on {background}",
@@ -351,7 +360,7 @@ def _folder(folder: Folder, notes: list[str], bands: Bands | None) -> list[Stimu
         mask = None
         if found.mask is not None:
             try:
-                mask = _mask(found.mask)
+                mask = mask_of(found.mask)
             except ImageError as error:
                 notes.append(Message("the mask of {name} was left out: {error}", name=found.path.name, error=error))
         items.append(Stimulus(found.path.name, picture, found.label, mask))
@@ -364,10 +373,11 @@ def _folder(folder: Folder, notes: list[str], bands: Bands | None) -> list[Stimu
     return items
 
 
+def mask_of(file: Path) -> np.ndarray[Any, Any]:
+    """The object that a file draws white on black: (H, W) bool. Raises ImageError."""
+    return np.asarray(read_image(file).image.convert("L")) > 127
+
+
 def _mask_beside(path: Path) -> np.ndarray[Any, Any] | None:
     file = path.with_name(path.stem + MASK)
-    return _mask(file) if file.is_file() else None
-
-
-def _mask(file: Path) -> np.ndarray[Any, Any]:
-    return np.asarray(read_image(file).image.convert("L")) > 127
+    return mask_of(file) if file.is_file() else None

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -22,10 +22,10 @@ from explorer.probes.base import AS_IT_IS, PROBES, Example, Extremes, Probe, Run
 from explorer.probes.charting import curve
 from explorer.probes.result import ProbeResult, Score
 from explorer.probes.rooms import rooms
-from explorer.probes.rows import Row, mean, rate, row, score, share
+from explorer.probes.rows import Pooled, Row, mean, rate, row, score, share
 from explorer.probes.stimuli import Shown
 from explorer.registry import parameter
-from explorer.statistics import COSINE, POSITIVE, SHARE
+from explorer.statistics import COSINE, POSITIVE, SHARE, ratio
 from explorer.transforms import Border, Transform
 
 CHANGED = Message("p(original class)")
@@ -51,6 +51,8 @@ class Translation(Probe):
     source = "Azulay & Weiss 2019 (JMLR 20:184); Zhang 2019 (ICML), figure 1: p of the right class over diagonal shifts"
     limits = "Invariance of the answer only: whether features move along (equivariance) is another property."
     headline = "p kept"
+    parts = "pictures and scenes"
+    pooled: ClassVar[Mapping[str, Pooled]] = {"whole": "mean"}
     link = "shift"
 
     side: int = parameter(17, "shifts along each axis, odd: side x side in all", 3, 65)
@@ -207,7 +209,7 @@ def _overall(found: tuple[Any, ...], first: Any, whole: Any, shifts: Any) -> lis
 
     pairs = np.stack([over_shifts(p), first[kept]], 1)
     return [
-        mean("p kept", pairs, Message("of p before"), POSITIVE, lambda one: one[0] / one[1]),
+        mean("p kept", pairs, Message("of p before"), POSITIVE, ratio),
         rate(Message("flip rate"), float(over_shifts(flips).sum()), int(kept.sum())),
         mean(Message("mean cosine"), over_shifts(cosine), "cosine", COSINE),
     ]

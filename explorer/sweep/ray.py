@@ -1,0 +1,118 @@
+"""Measure on the machines of a Ray cluster: an actor a worker, each with a model that stays warm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from explorer.errors import ParameterError
+from explorer.messages import Message
+from explorer.models.spec import ModelSpec
+from explorer.sweep.plan import SweepPlan
+from explorer.sweep.store import Store
+from explorer.sweep.units import Unit
+from explorer.sweep.work import Outcome, Station
+
+#: Seconds that are waited at a time for something to be known.
+_MOMENT = 1.0
+
+
+class Cluster:
+    """Measures by as many actors as the cluster has room for; one whose machine is lost is begun anew elsewhere.
+
+    Pictures are read and rows written by the actors, so that both have to lie where every machine finds them by the
+    same path or address.
+
+    Args:
+        store: where rows go.
+        address: of the cluster, "auto" or "HOST:PORT"; one that this process has joined already is used as it is.
+        plan: says how many threads a worker has, and whether it needs a GPU.
+        share: of a GPU, for each worker that needs one.
+
+    Raises ParameterError where Ray is not installed, no cluster answers, or it has no room for a single worker.
+    """
+
+    def __init__(self, store: Store, address: str, plan: SweepPlan, share: float = 1.0) -> None:
+        try:
+            import ray
+        except ImportError:
+            raise ParameterError(
+                Message("Ray is not installed; install it with: pip install 'attention-explorer[ray]'")
+            ) from None
+        if not 0 < share <= 1:
+            raise ParameterError(Message("gpu_share lies above 0 and goes to 1, got {share}", share=share))
+        self._ray: Any = ray
+        if not ray.is_initialized():
+            try:
+                ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+            except (ConnectionError, ValueError, RuntimeError) as error:
+                raise ParameterError(
+                    Message("no Ray cluster answers at '{address}': {error}", address=address, error=error)
+                ) from error
+        on_gpu = plan.device.startswith("cuda")
+        room = ray.cluster_resources()
+        count = int(room.get("GPU", 0) / share) if on_gpu else int(room.get("CPU", 0) // plan.threads)
+        if count < 1:
+            what = Message("GPU") if on_gpu else Message("{threads} CPUs", threads=plan.threads)
+            raise ParameterError(Message("the Ray cluster has no machine with a {what} for a worker", what=what))
+        needs: dict[str, Any] = {"num_cpus": plan.threads, **({"num_gpus": share} if on_gpu else {})}
+        actor = ray.remote(Bench).options(max_restarts=-1, max_task_retries=0, **needs)
+        self._actors: list[Any] = [actor.remote(store) for _ in range(count)]
+        #: What each actor was asked: whether it is there, or for a unit.
+        self._asked: dict[Any, int] = {one.there.remote(): number for number, one in enumerate(self._actors)}
+        self._units: dict[int, Unit] = {}
+        self._warm: dict[int, ModelSpec | None] = {}
+
+    def idle(self) -> dict[int, ModelSpec | None]:
+        return {number: spec for number, spec in self._warm.items() if number not in self._units}
+
+    def give(self, worker: int, unit: Unit) -> None:
+        self._warm[worker] = unit.model.spec
+        self._units[worker] = unit
+        self._asked[self._actors[worker].do.remote(unit)] = worker
+
+    def outcomes(self) -> Iterator[Outcome]:
+        ready, _ = self._ray.wait(list(self._asked), timeout=_MOMENT)
+        for one in ready:
+            number = self._asked.pop(one)
+            unit = self._units.pop(number, None)
+            try:
+                found = self._ray.get(one)
+            except self._ray.exceptions.RayError as error:
+                # It begins anew where there is room; until then nothing is given to it.
+                self._warm.pop(number, None)
+                self._asked[self._actors[number].there.remote()] = number
+                if unit is not None:
+                    yield Outcome(unit.key, f"the machine or process that measured it was lost: {_first(error)}")
+                continue
+            if unit is None:
+                self._warm[number] = None
+            else:
+                yield found
+
+    def end(self) -> None:
+        for one in self._actors:
+            self._ray.kill(one)
+
+
+class Bench:
+    """What an actor is: a station that measures units.
+
+    Args:
+        store: where rows go.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._station = Station(store)
+
+    def there(self) -> bool:
+        """Answers once the actor runs."""
+        return True
+
+    def do(self, unit: Unit) -> Outcome:
+        """Measure a unit."""
+        return self._station.do(unit)
+
+
+def _first(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,0 +1,141 @@
+"""What a sweep has measured: the rows of its units put together, as if each probe had been run on all at once."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from explorer.messages import Message, counted, listed
+from explorer.probes import PROBES
+from explorer.probes.parts import whole
+from explorer.probes.result import ProbeResult, Score
+from explorer.probes.rows import Row
+from explorer.sweep.store import ROWS, Store
+
+
+class Sweep:
+    """The rows of a sweep's folder, read when they are asked for.
+
+    Args:
+        root: the folder.
+
+    Raises ParameterError where it has no sweep, or one of another version.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self._store = Store(root)
+        self.root = self._store.root
+        found = self._store.sweep()
+        self._units: list[dict[str, Any]] = found["units"]
+        self._plan: dict[str, Any] = found["plan"]
+        self._versions: dict[str, str] = found["versions"]
+
+    def __repr__(self) -> str:
+        done, failed = len(self.done), len(self.failed)
+        return f"Sweep('{self.root}': {done} of {len(self._units)} units done, {failed} failed)"
+
+    @property
+    def plan(self) -> Mapping[str, Any]:
+        """What is measured, as plain values."""
+        return self._plan
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Of the packages that it was measured with: package -> version."""
+        return self._versions
+
+    def file_of(self, key: str) -> Path:
+        """Where a unit's rows are, or will be."""
+        return self._store.file_of(key)
+
+    @property
+    def units(self) -> list[dict[str, Any]]:
+        """Its units as plain values: key, model, spec ("" of a person's own), probe, parameters, data,
+        shard, shards, images."""
+        return list(self._units)
+
+    @property
+    def done(self) -> list[str]:
+        """Keys of the units whose rows are there."""
+        return [one["key"] for one in self._units if self._store.file_of(one["key"]).is_file()]
+
+    @property
+    def failed(self) -> dict[str, dict[str, Any]]:
+        """Key of each unit that could not be measured -> what it is, and its error."""
+        done = set(self.done)
+        return self._store.failed([one["key"] for one in self._units if one["key"] not in done])
+
+    def dataset(self) -> Any:
+        """All rows of the folder as a `pyarrow.dataset`; ``.to_table().to_pandas()`` gives a data frame."""
+        import pyarrow.dataset as ds
+
+        return ds.dataset(self.root / ROWS, format="parquet")
+
+    def results(self) -> Iterator[ProbeResult]:
+        """What each probe found on each set, of all models, as `explorer.probe` would give it.
+
+        A model whose units are not all done is left out, and a note says so.
+        """
+        for _, result in self.by_set():
+            yield result
+
+    def by_set(self) -> Iterator[tuple[str, ProbeResult]]:
+        """The same, each with the name of its set."""
+        groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for one in self._units:
+            groups.setdefault((one["data"], repr((one["probe"], one["parameters"]))), []).append(one)
+        for (data, _), some in groups.items():
+            yield data, self._result(some)
+
+    def _result(self, some: list[dict[str, Any]]) -> ProbeResult:
+        kind, first = PROBES[some[0]["probe"]], some[0]
+        made = PROBES.make(first["probe"], first["parameters"])
+        rows: list[Row] = []
+        notes: dict[str, None] = {}
+        summary: dict[str, Score] = {}
+        stimuli: dict[str, str] = {}
+        failed = self.failed
+        models = list(dict.fromkeys(one["model"] for one in some))
+        for model in models:
+            shards = sorted((one for one in some if one["model"] == model), key=lambda one: int(one["shard"]))
+            missing = [one for one in shards if not self._store.has(one["key"])]
+            if missing:
+                why = next((str(failed[one["key"]]["error"]) for one in missing if one["key"] in failed), "")
+                said = Message("{missing} of {count} units are missing", missing=len(missing), count=len(shards))
+                notes[listed([model, said, *([why] if why else [])], "{first}: {rest}")] = None
+                continue
+            read = [self._store.read_rows(one["key"]) for one in shards]
+            for _, about in read:
+                notes |= dict.fromkeys(about["notes"])
+            parts = [found for found, _ in read]
+            own: list[Row] = parts[0] if len(parts) == 1 else whole(kind, parts)  # type: ignore[assignment]
+            count = sum(one["images"] for one in shards)
+            shown = next((part[0]["stimuli"] for part in parts if part), "")
+            if len(parts) > 1:
+                shown = Message(
+                    "{images}, {data}", images=counted("{n} image", "{n} images", count), data=first["data"]
+                )
+            # Rows name the model by its spec; a sweep may call it otherwise.
+            own = [{**one, "model": model, "stimuli": shown} for one in own]
+            rows += own
+            stimuli[model] = shown
+            if own:
+                summary |= {f"{one.model}: {one.measure}": one for one in made.scores(own)}
+        return ProbeResult(
+            probe=first["probe"],
+            bias=kind.bias,
+            rows=rows,
+            summary=summary,
+            notes=tuple(notes),
+            models=tuple(models),
+            parameters=dataclasses.asdict(made),
+            stimuli=stimuli,
+            mode=str(first["parameters"].get("mode", "model")),
+            seed=self._plan["seed"],
+            device=self._plan["device"],
+            dtype=self._plan["precision"],
+            versions=self._versions,
+            origin=Message("Measured by a sweep of {data}.", data=first["data"]),
+        )

@@ -1,0 +1,225 @@
+"""The units of a plan: one model, one probe, one shard of pictures; each named by the hash of what it depends on."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from explorer.comparison.compare import versions
+from explorer.errors import ParameterError, UnknownNameError
+from explorer.images.folders import Folder, FolderPicture
+from explorer.lab.networks import LabModel, available, manifest
+from explorer.messages import Message
+from explorer.models.spec import ModelSpec
+from explorer.probes import PROBES
+from explorer.probes.base import Probe
+from explorer.resources import asset
+from explorer.scenes import DATA_VERSION
+from explorer.sweep.plan import PlannedData, PlannedModel, PlannedProbe, SweepPlan
+
+#: Raised whenever the same unit would give other rows, or rows other columns.
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A part of a set of pictures or scenes, or all of it.
+
+    Attributes:
+        number: which part, from 0.
+        of: how many there are.
+        start: number of its first picture in the set.
+        count: how many pictures; 0 where the probe shows none.
+        files: the pictures of a folder, or () for scenes and for a probe that reads the folder itself.
+    """
+
+    number: int
+    of: int
+    start: int
+    count: int
+    files: tuple[FolderPicture, ...] = ()
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What is measured at one go, and never twice.
+
+    Attributes:
+        key: hash of everything that its rows depend on, and the name of its file.
+        model: which model.
+        probe: which probe, with its parameters.
+        data: which set.
+        shard: which part of it.
+        seed: of every random choice.
+        batch: pictures of a forward pass.
+        threads: of the CPU.
+        precision: of the forward passes.
+        device: where the model runs.
+    """
+
+    key: str
+    model: PlannedModel
+    probe: PlannedProbe
+    data: PlannedData
+    shard: Shard
+    seed: int
+    batch: int
+    threads: int
+    precision: str
+    device: str
+
+    @property
+    def weight(self) -> int:
+        """How much work it is beside others of its model and probe: its pictures."""
+        return max(1, self.shard.count)
+
+    def about(self) -> dict[str, Any]:
+        """What it is, in plain values."""
+        return {
+            "key": self.key,
+            "model": self.model.name,
+            "spec": _public(self.model.spec),
+            "probe": self.probe.probe,
+            "parameters": dict(self.probe.parameters),
+            "data": self.data.name,
+            "shard": self.shard.number,
+            "shards": self.shard.of,
+            "images": self.shard.count,
+        }
+
+
+def units(plan: SweepPlan) -> list[Unit]:
+    """All units of a plan: model by model, so that each is loaded once; then probes, data, shards in their order.
+
+    Raises ParameterError for a folder without pictures, and one that holds none that a probe shows.
+    """
+    folders = {one.name: _contents(Path(one.images)) for one in plan.data if one.images}
+    divided = {
+        (number, data.name): list(_shards(plan, PROBES[probe.probe], probe, data, folders.get(data.name, {})))
+        for number, probe in enumerate(plan.probes)
+        for data in (plan.data if PROBES[probe.probe].looks else plan.data[:1])
+    }
+    common = {
+        "schema": SCHEMA,
+        "seed": plan.seed,
+        "batch": plan.batch,
+        "threads": plan.threads,
+        "precision": plan.precision,
+        "device": plan.device,
+        "versions": {name: str(version) for name, version in versions().items()},
+    }
+    out = []
+    for model in plan.models:
+        told = {"name": model.name, "model": model_key(model.spec)}
+        for (number, name), shards in divided.items():
+            probe, data = plan.probes[number], next(one for one in plan.data if one.name == name)
+            for shard, shown in shards:
+                depends = {**common, **told, "probe": probe.probe, "parameters": dict(probe.parameters), "shown": shown}
+                out.append(
+                    Unit(
+                        _hash(depends), model, probe, data, shard, plan.seed, plan.batch, plan.threads,
+                        plan.precision, plan.device,
+                    )
+                )  # fmt: skip
+    return out
+
+
+def model_key(spec: ModelSpec) -> dict[str, Any]:
+    """What a model's answers depend on, as plain values: its spec, and what is in its files instead of where they lie.
+
+    It holds no path, and nothing that gives access to a repository.
+    """
+    told = {name: value for name, value in dataclasses.asdict(spec).items() if name not in ("weights_file", "backbone")}
+    files = [] if spec.weights_file is None else [Path(spec.weights_file)]
+    if spec.source.scheme == "local-dir":
+        folder = spec.source.folder
+        files += [folder / "config.json", *sorted(folder.glob("*.safetensors"))]
+    else:
+        told["backbone"] = spec.backbone
+    if spec.origin == "lab" and spec.weights_file is None:
+        name = str(LabModel.of(spec).spec(spec.seed))
+        if name not in manifest():
+            raise UnknownNameError(Message("trained model"), name, available())
+        files.append(asset("checkpoints", manifest()[name]["file"]))
+    return {**told, "files": [_hash_of_file(one) for one in files]}
+
+
+def _public(spec: ModelSpec) -> str:
+    """A spec's text where that says all of it to everybody, or ""."""
+    plain = ModelSpec.parse(str(spec)) == spec
+    return str(spec) if plain and spec.source.scheme not in ("local-dir", "module") else ""
+
+
+def _shards(
+    plan: SweepPlan, kind: type[Probe], probe: PlannedProbe, data: PlannedData, contents: Mapping[FolderPicture, str]
+) -> Iterator[tuple[Shard, Any]]:
+    """Each shard of a set for a probe, and what its rows depend on."""
+    if not kind.looks:
+        yield Shard(0, 1, 0, 0), None
+        return
+    if data.scenes:
+        about = {"scenes": DATA_VERSION, "seed": data.seed}
+        if kind.parts != "pictures and scenes":
+            yield Shard(0, 1, 0, data.scenes), {**about, "of": data.scenes}
+            return
+        starts = range(0, data.scenes, plan.shard)
+        for number, start in enumerate(starts):
+            count = min(plan.shard, data.scenes - start)
+            yield Shard(number, len(starts), start, count), {**about, "start": start, "count": count}
+        return
+    root = Path(data.images)
+    if not kind.parts:
+        every = [_shown(root, one, one.label, digest) for one, digest in contents.items()]
+        yield Shard(0, 1, 0, len(every)), every
+        return
+    made = probe.make()
+    shown = [(one, label) for one in contents if (label := made.label(one)) is not None]
+    if not shown:
+        # The probe says itself what it expects.
+        made.stimuli(str(root), [], plan.seed)
+        raise ParameterError(Message("'{root}' has no pictures for {probe}", root=root, probe=probe.probe))
+    starts = range(0, len(shown), plan.shard)
+    for number, start in enumerate(starts):
+        some = shown[start : start + plan.shard]
+        files = tuple(dataclasses.replace(one, label=label) for one, label in some)
+        depends = [_shown(root, one, label, contents[one]) for one, label in some]
+        yield Shard(number, len(starts), start, len(files), files), {"start": start, "pictures": depends}
+
+
+def _shown(root: Path, one: FolderPicture, label: str, digest: str) -> list[str]:
+    return [one.path.relative_to(root).as_posix(), label, digest]
+
+
+def _contents(root: Path) -> dict[FolderPicture, str]:
+    """The pictures of a folder, each with the hash of its bytes and of its object's."""
+    return {
+        one: _hash_of_file(one.path) + ("" if one.mask is None else _hash_of_file(one.mask)) for one in Folder(root)
+    }
+
+
+def _hash(values: Any) -> str:
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), default=str)
+    return sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+
+def _hash_of_file(path: Path) -> str:
+    try:
+        status = path.stat()
+        return _digest(path, status.st_mtime_ns, status.st_size)
+    except OSError:
+        return "absent"  # what cannot be read fails where it is needed, with its reason
+
+
+@lru_cache(maxsize=2**17)
+def _digest(path: Path, changed: int, size: int) -> str:  # noqa: ARG001 - tell the file's states apart
+    found = sha256()
+    with path.open("rb") as file:
+        while part := file.read(2**20):
+            found.update(part)
+    return found.hexdigest()

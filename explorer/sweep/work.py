@@ -1,0 +1,151 @@
+"""Measure one unit: what every worker does, wherever it runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from explorer.errors import ImageError, MethodError, ParameterError
+from explorer.images.folders import Folder
+from explorer.images.on_disk import OnDisk
+from explorer.messages import Message, counted
+from explorer.models.loading import load
+from explorer.models.model import Model
+from explorer.models.spec import ModelSpec
+from explorer.models.weights import fingerprint
+from explorer.probes.rows import Row
+from explorer.probes.run import steps
+from explorer.probes.stimuli import Stimuli, Stimulus, mask_of, of_scene, rendered_anew, scenes
+from explorer.sweep.store import Store, encoded
+from explorer.sweep.units import Unit
+
+#: Digits of a fingerprint that a row keeps.
+_HASH = 16
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a unit.
+
+    Attributes:
+        key: of the unit.
+        error: why it could not be measured, or "".
+        seconds: how long it took, its model's loading left out.
+        nbytes: of its file.
+    """
+
+    key: str
+    error: str = ""
+    seconds: float = 0.0
+    nbytes: int = 0
+
+
+class Station:
+    """Measures units one after the other, and keeps the last model warm.
+
+    Args:
+        store: where rows go; None measures and keeps nothing, as a trial does.
+        alive: called again and again while it measures; what it raises ends the work.
+    """
+
+    def __init__(self, store: Store | None, alive: Callable[[], None] = lambda: None) -> None:
+        self._store, self._alive = store, alive
+        self._spec: tuple[ModelSpec, str] | None = None
+        self._model: Model | None = None
+        self._fingerprint = ""
+
+    @property
+    def warm(self) -> ModelSpec | None:
+        """The model that needs no loading."""
+        return None if self._spec is None else self._spec[0]
+
+    def do(self, unit: Unit) -> Outcome:
+        """Measure a unit and write its rows; an error is its outcome, an interruption is raised."""
+        before = torch.get_num_threads()
+        try:
+            torch.set_num_threads(unit.threads)
+            model = self._loaded(unit)
+            begun = time.perf_counter()
+            rows, notes = measure(unit, model, self._alive)
+            data = encoded(unit, rows, self._fingerprint, notes)
+            if self._store is not None:
+                self._store.write_rows(unit, data)
+            return Outcome(unit.key, "", time.perf_counter() - begun, len(data))
+        except Exception as error:
+            return Outcome(unit.key, f"{type(error).__name__}: {' '.join(str(error).split())}")
+        finally:
+            torch.set_num_threads(before)
+
+    def _loaded(self, unit: Unit) -> Model:
+        wanted = (unit.model.spec, unit.device)
+        if self._model is None or self._spec != wanted:
+            self._model = self._spec = None  # let go of it before the next one takes its memory
+            self._model = load(unit.model.spec, unit.device)
+            self._fingerprint = fingerprint(self._model.module)[:_HASH]
+            self._spec = wanted
+        return self._model
+
+
+def measure(unit: Unit, model: Model, alive: Callable[[], None] = lambda: None) -> tuple[list[Row], list[str]]:
+    """The rows of a unit, which know what they are made of, and what has to be said beside them.
+
+    A model that the probe cannot serve has no rows, and a note that says why.
+    """
+    shown, notes = _stimuli(unit)
+    if isinstance(shown, Stimuli) and not shown.items:
+        return [], notes
+    rows: list[Row] = []
+    try:
+        for found in steps(
+            unit.probe.probe,
+            [model],
+            shown,
+            seed=unit.seed,
+            precision=unit.precision,
+            batch=unit.batch,
+            keep=True,
+            **unit.probe.parameters,
+        ):
+            alive()
+            rows = found.rows
+        notes += found.notes
+    except (MethodError, ParameterError) as error:
+        notes.append(Message("{model}: {error}", model=unit.model.name, error=error))
+        rows = []
+    return rows, [str(one) for one in notes]
+
+
+def _stimuli(unit: Unit) -> tuple[Any, list[str]]:
+    """What the probe is shown, and what could not be read."""
+    shard, data = unit.shard, unit.data
+    if not shard.count:
+        return None, []
+    if data.scenes:
+        some = scenes(shard.start + shard.count, data.seed)[shard.start :]
+        numbers = tuple(range(shard.start, shard.start + shard.count))
+        return Stimuli(tuple(map(of_scene, some)), rendered_anew(len(some)), numbers=numbers), []
+    if not shard.files:
+        return data.images, []
+    folder, items, places, notes = Folder(Path(data.images)), list[Stimulus](), list[int](), list[str]()
+    for place, one in enumerate(shard.files):
+        picture = OnDisk(one.path)
+        try:
+            picture.image  # noqa: B018 - decoded, to know that it can be
+        except ImageError as error:
+            folder.leave_out(one.path, error)
+            continue
+        mask = None
+        if one.mask is not None:
+            try:
+                mask = mask_of(one.mask)
+            except ImageError as error:
+                notes.append(Message("the mask of {name} was left out: {error}", name=one.path.name, error=error))
+        items.append(Stimulus(one.path.name, picture, one.label, mask))
+        places.append(shard.start + place)
+    words = counted("{n} image", "{n} images", len(items))
+    return Stimuli(tuple(items), words, numbers=tuple(places)), [*folder.notes, *notes]
