@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import re
 import zipfile
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import timm
 import torch
+import torchvision.models as tv
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from wrapped import NETWORKS, SIDE, Encoder, Tokens, made, wrapped
@@ -376,6 +378,19 @@ def test_torchvision_by_name(tmp_path: Path) -> None:
     x = torch.rand(1, 3, 224, 224)
     with torch.inference_mode():
         assert torch.equal(again.logits(x), model.logits(x))
+
+
+def test_the_list_of_models_has_torchvisions(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "--search", "swin_t", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["rows"]}
+    assert {"tv:swin_t"} <= {name for name in rows if name.startswith("tv:")}
+    assert rows["tv:swin_t"]["parameters"] == sum(one.numel() for one in tv.swin_t().parameters())
+    assert rows["tv:swin_t"]["input_size"] == [224, 224]
+    assert main(["models", "--search", "tv:*"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("tv:alexnet")
+    assert main(["models", "--search", "tv:swim_t"]) == 2
+    assert "tv:swin_t" in capsys.readouterr().err
 
 
 def test_a_block_stands_in_a_model_of_torchvisions() -> None:

@@ -16,7 +16,7 @@ from explorer.registry import Parameter, parameters, question
 
 SPEC = (
     "[random/ | lab/]BACKBONE[+BLOCK@STAGE][#SEED], e.g. resnet50.a1_in1k+mhsa@3; BACKBONE is a timm name, "
-    "hf-hub:ORG/NAME, local-dir:PATH or tv:NAME for one of torchvision's"
+    "hf-hub:ORG/NAME, local-dir:PATH, tv:NAME for one of torchvision's or hf:ORG/NAME for one of transformers'"
 )
 
 DEFAULT_METHOD = "gradcam"

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 def add_verbs(verbs: Verbs) -> None:
     """Add ``models``, ``blocks``, ``methods`` and ``probes``."""
-    models = verbs.add("models", _models, "List timm's models with parameters, input size and attention layouts.")
+    models = verbs.add(
+        "models", _models, "List timm's and torchvision's models with parameters, input size and attention layouts."
+    )
     models.add_argument("--search", default="", metavar="PART", help="a part of the name, or a pattern with * and ?")
     models.add_argument("--limit", type=int, default=25, metavar="N", help="at most so many (%(default)s)")
     blocks = verbs.add("blocks", _blocks, "List the attention blocks that can be inserted, or explain one.")
@@ -37,27 +39,33 @@ def add_verbs(verbs: Verbs) -> None:
 def _models(options: argparse.Namespace) -> Result:
     from explorer.attention.layouts import layouts_of, mixers
     from explorer.models.catalogue import describe, search
+    from explorer.wrapping import torchvision
 
     if options.limit < 1:
         raise ParameterError(f"--limit is 1 or more, got {options.limit}")
-    found = search(options.search, options.limit)
-    if not found:
-        raise UnknownNameError("model", options.search, [one.name for one in search("", None)])
+    # timm's names come first; where they fill the list, torchvision's are asked for as tv:NAME.
+    timms = {one.name: one for one in search(options.search, options.limit)}
+    names = [*timms, *torchvision.search(options.search)][: options.limit]
+    if not names:
+        known = [*(one.name for one in search("", None)), *torchvision.search()]
+        raise UnknownNameError("model", options.search, known)
     rows, lines = [], []
-    for one in found:
+    for name in names:
+        own = name.startswith("tv:")
         try:
-            entry, module = describe(one.name)
+            entry, module = (torchvision.describe if own else describe)(name)
             layouts, note = list(layouts_of(module)), ""
             mixed = list(mixers(module))
         except ExplorerError as error:
-            entry, layouts, mixed, note = one, [], [], str(error)
+            entry, layouts, mixed, note = timms[name], [], [], str(error)
         height, width = entry.input_size
         rows.append({**dataclasses.asdict(entry), "layouts": layouts, "mixed_by": mixed, "note": note})
         size = "?" if entry.parameters is None else f"{entry.parameters / 1e6:.1f} M"
-        known = f"no attention map; mixed by {', '.join(mixed)}" if mixed else "no attention map known"
-        words = note or ", ".join(layouts) or known
+        unknown = "where its attention lies is found as it is loaded" if own else "no attention map known"
+        without = f"no attention map; mixed by {', '.join(mixed)}" if mixed else unknown
+        words = note or ", ".join(layouts) or without
         lines.append(f"{entry.name:40} {size:>9}  {f'{width} x {height} px':14} {words}")
-    if len(found) == options.limit:
+    if len(names) == options.limit:
         lines.append(f"(the first {options.limit}; more with --limit)")
     return listed(f"models with '{options.search}'" if options.search else "models", rows, lines)
 

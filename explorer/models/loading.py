@@ -57,7 +57,7 @@ def load(
     spec = ModelSpec.parse(spec) if isinstance(spec, str) else spec
     where = choose_device(device)
     if (builder := builder_of(spec)) is not None:
-        return builder.load(spec, where)
+        return builder.load(spec, where, token, limits)
     if spec.block is not None and spec.block not in BLOCKS:
         raise UnknownNameError("block", spec.block, BLOCKS)  # before anything is fetched
     source = resolve(spec.source, token)
@@ -216,7 +216,7 @@ def size_of(spec: ModelSpec, token: bool | None = None, limits: Limits = Limits(
 @lru_cache(maxsize=256)
 def _size_of(spec: ModelSpec, _files: str, token: bool | None, limits: Limits) -> Size:
     if (builder := builder_of(spec)) is not None:
-        return builder.size_of(spec)
+        return builder.size_of(spec, token, limits)
     source = resolve(spec.source, token)
     arguments = arguments_of(spec, source)
     with torch.device("meta"), counted(spec, limits):

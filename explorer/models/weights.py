@@ -75,18 +75,27 @@ def folder_weights(folder: Path) -> Path:
     raise WeightsError(Message("'{folder}' has no weights; a file model.safetensors is expected", folder=folder))
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """Read a model's config.json; a ModelError says what is wrong with it."""
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object from a file; a ModelError says what is wrong with it."""
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(
-            Message("'{path}' is not readable JSON ({error}); timm's config.json is expected", path=path, error=error)
-        ) from None
-    if not isinstance(config, dict) or not isinstance(config.get("architecture"), str):
-        raise ModelError(
-            Message("'{path}' names no timm architecture; timm's config.json has a field 'architecture'", path=path)
+        raise ModelError(Message("'{path}' is not readable JSON ({error})", path=path, error=error)) from None
+    if not isinstance(config, dict):
+        raise ModelError(Message("'{path}' is not a JSON object", path=path))
+    return config
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read a timm model's config.json; a ModelError says what is wrong with it."""
+    config = read_json(path)
+    if not isinstance(config.get("architecture"), str):
+        hint = (
+            Message("it is a model of transformers', which is written hf:ORG/NAME")
+            if "model_type" in config
+            else Message("timm's config.json has a field 'architecture'")
         )
+        raise ModelError(Message("'{path}' names no timm architecture; {hint}", path=path, hint=hint))
     return config
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, get_args
 
 import torch
@@ -105,9 +106,24 @@ def wrapped(
     state: WeightsState = "own",
     interpolation: str = "bicubic",
     crop_pct: float = 1.0,
+    crop_mode: str = "center",
     label_source: str = "",
+    config: Mapping[str, Any] = MappingProxyType({}),
+    headless: str = "",
+    notes: Sequence[str] = (),
 ) -> Model:
-    """A module as the model of a spec; arguments and errors as of `wrap`."""
+    """A module as the model of a spec; arguments and errors as of `wrap`.
+
+    Args:
+        config: its config.json, which may say how its outputs are read.
+        headless: why its outputs are no classes, in a sentence, or "".
+        notes: what else has to be said of it.
+    """
+    if headless and head in ("softmax", "sigmoid"):
+        raise ParameterError(
+            Message("'{spec}' has no classifier that could be read as {head}; leave the head out", spec=spec, head=head)
+        )
+    head = "none" if headless else head
     height, width = _checked(input_size, mean, std, head, layout)
     module.requires_grad_(False).eval()
     tensor = next((one for one in (*module.parameters(), *module.buffers())), None)
@@ -138,12 +154,14 @@ def wrapped(
     if stages is not None and (unknown := [one for one in levels if one.problem]):
         raise ParameterError(Message("stage '{name}': {problem}", name=unknown[0].name, problem=unknown[0].problem))
     count = int(answer.shape[1])
-    read, reason = find_head(head, {}, count, known=True)
+    read, reason = find_head(head, config, count, known=True)
+    reason = headless or reason
     if labels is not None and len(labels) != count:
         raise ParameterError(
             Message("{labels} labels for {outputs} outputs; give one for each", labels=len(labels), outputs=count)
         )
     data: dict[str, Any] = {"input_size": (3, height, width), "interpolation": interpolation, "crop_pct": crop_pct}
+    data["crop_mode"] = crop_mode
     means, stds = tuple(map(float, mean)), tuple(map(float, std))
     return Model(
         spec=spec,
@@ -165,7 +183,7 @@ def wrapped(
         transform=create_transform(**data, mean=means, std=stds, normalize=False),
         head=read,
         label_source=label_source,
-        notes=tuple(filter(None, (read.note, *_notes(module, adapter, levels, bool(reason))))),
+        notes=tuple(filter(None, (read.note, *notes, *_notes(module, adapter, levels, bool(reason))))),
         trace=found,
     )
 
