@@ -1,4 +1,4 @@
-"""What is there? ``explorer models``, ``blocks``, ``methods`` and ``probes``."""
+"""What is there? ``explorer models``, ``blocks``, ``methods``, ``probes`` and ``sets``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def add_verbs(verbs: Verbs) -> None:
-    """Add ``models``, ``blocks``, ``methods`` and ``probes``."""
+    """Add ``models``, ``blocks``, ``methods``, ``probes`` and ``sets``."""
     models = verbs.add(
         "models", _models, "List timm's and torchvision's models with parameters, input size and attention layouts."
     )
@@ -32,7 +32,9 @@ def add_verbs(verbs: Verbs) -> None:
     blocks.add_argument("--measure", action="store_true", help="count and time its cost beside full attention's")
     methods = verbs.add("methods", _methods, "List the attribution methods with their parameters.")
     probes = verbs.add("probes", _probes, "List the probes, each with the question it answers and its parameters.")
-    for one in (models, blocks, methods, probes):
+    sets = verbs.add("sets", _sets, "List the matched sets: models that differ in their attention, and what else does.")
+    sets.add_argument("name", nargs="?", metavar="NAME", help="this set; all are listed if left out")
+    for one in (models, blocks, methods, probes, sets):
         add_out(one)
 
 
@@ -171,6 +173,20 @@ def _probes(_: argparse.Namespace) -> Result:
         flags = ", ".join(f"--{key.replace('_', '-')}" for key in declared)
         lines.append(f"{name:26} {question(probe)}" + (f" [{flags}]" if flags else ""))
     return listed("probes", rows, [*lines, *_left_out("explorer.probes")])
+
+
+def _sets(options: argparse.Namespace) -> Result:
+    from explorer.models.sets import matched_set, matched_sets
+
+    rows, lines = [], []
+    for one in matched_sets().values() if options.name is None else [matched_set(options.name)]:
+        rows.append(dataclasses.asdict(one) | {"members": [dataclasses.asdict(member) for member in one.members()]})
+        columns = one.columns()
+        widths = [max(map(len, (title, *values))) for title, values in columns.items()]
+        lines.append(f"{one.name}: {one.title}")
+        for cells in (tuple(columns), *zip(*columns.values())):
+            lines.append("  " + "  ".join(f"{cell:{width}}" for cell, width in zip(cells, widths)).rstrip())
+    return listed("matched sets", rows, lines)
 
 
 def _left_out(group: Group) -> list[str]:
