@@ -13,7 +13,7 @@ pytestmark = pytest.mark.browser
 
 def test_a_click_opens_a_set_side_by_side(visit: Visit):
     page = visit.page
-    before = page.evaluate("explorer.chosen.models()") if page.evaluate("'chosen' in explorer") else None
+    before = page.evaluate("document.querySelectorAll('#stage article.model').length")
     page.locator("#sets summary").click()
     page.locator("#sets button", has_text="CoAtNet nano").click()
     page.locator("#sets table").wait_for()
@@ -21,10 +21,9 @@ def test_a_click_opens_a_set_side_by_side(visit: Visit):
     assert page.locator("#sets tbody th").all_inner_texts() == models
     assert page.locator("#sets button[aria-pressed=true]").all_inner_texts() == ["CoAtNet nano"]
     assert "RelPosMlp" in page.locator("#sets tbody").inner_text()
-    page.wait_for_function(
-        "(count) => document.querySelectorAll('#stage article.model').length === count", arg=len(models)
-    )
+    shown = "(count) => document.querySelectorAll('#stage article.model').length === count"
+    page.wait_for_function(shown, arg=len(models))
     page.go_back()
     page.wait_for_function("!document.querySelector('#sets table')")
     assert page.locator("#sets button[aria-pressed=true]").count() == 0
-    assert before is None or page.evaluate("explorer.chosen.models()") == before
+    page.wait_for_function(shown, arg=before)
