@@ -328,8 +328,9 @@ def test_the_bundle_of_a_wrapped_model_computes_its_numbers_again(tmp_path: Path
     [
         ({"input_size": 0}, ParameterError, "from 1 to 4096"),
         ({"input_size": (64, 64, 3)}, ParameterError, r"\(height, width\)"),
-        ({"mean": (0.5,)}, ParameterError, "mean is three numbers"),
-        ({"std": (0.5, 0, 1)}, ParameterError, "std is three numbers above 0"),
+        ({"mean": (0.5, 0.5)}, ParameterError, "mean is three numbers, or one or four"),
+        ({"mean": (0.5,)}, ParameterError, "mean has 1 numbers and std 3"),
+        ({"std": (0.5, 0, 1)}, ParameterError, "std is numbers above 0"),
         ({"head": "argmax"}, ParameterError, "head is one of softmax, sigmoid, none"),
         ({"labels": ["a"]}, ParameterError, "1 labels for 5 outputs"),
         ({"stages": ["layer9"]}, UnknownNameError, "layer"),

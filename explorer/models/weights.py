@@ -173,6 +173,33 @@ def fitted_names(module: nn.Module, place: str, new_head: bool) -> list[str]:
     return [name for name in module.state_dict() if name in named or name == f"{place}.gate" or name.startswith(block)]
 
 
+def unlike(skeleton: nn.Module, tensors: Mapping[str, Tensor], outputs: int) -> dict[str, int]:
+    """What a network has to be built with so that a file fits which has another head, or another first layer.
+
+    Args:
+        skeleton: the network as it is published, on any device.
+        tensors: of the file.
+        outputs: how many the network has.
+
+    Returns ``num_classes`` and ``in_chans``, where they explain every tensor of another shape; else {}.
+    """
+    own = {name: tuple(one.shape) for name, one in skeleton.state_dict().items()}
+    heads, stems = set(), set()
+    for name, one in tensors.items():
+        ours, theirs = own.get(name, tuple(one.shape)), tuple(one.shape)
+        if ours == theirs:
+            continue
+        if ours[:1] == (outputs,) and ours[1:] == theirs[1:] and len(ours) == len(theirs):
+            heads.add(theirs[0])
+        elif len(ours) == len(theirs) == 4 and ours[1] == 3 and (ours[0], *ours[2:]) == (theirs[0], *theirs[2:]):
+            stems.add(theirs[1])
+        else:
+            return {}
+    if len(heads) > 1 or len(stems) > 1:
+        return {}
+    return {name: count for name, found in (("num_classes", heads), ("in_chans", stems)) for count in found}
+
+
 def lay_over(
     module: nn.Module, tensors: Mapping[str, Tensor], source: str, names: Collection[str] | None = None
 ) -> None:

@@ -18,7 +18,7 @@ from explorer.models.catalogue import CatalogueEntry, Unfilled, wanted_by
 from explorer.models.model import Model
 from explorer.models.sizes import Limits, Size, size_on_meta
 from explorer.models.spec import ModelSpec
-from explorer.models.weights import lay_over, read_tensors
+from explorer.models.weights import lay_over, read_tensors, unlike
 from explorer.seeding import Seeded
 from explorer.wrapping.wrap import wrapped
 
@@ -83,24 +83,29 @@ def load(spec: ModelSpec, device: torch.device, _token: bool | None, limits: Lim
                 others=", ".join([*same[:1], f"random/{spec.backbone}"]),
             )
         )
+    labels = tv.get_model_weights(spec.source.name).DEFAULT.meta["categories"]
+    own: dict[str, int] = {}
+    if tensors is not None:
+        with torch.device("meta"):
+            own = unlike(_build(spec), tensors, len(labels))
+        own.pop("in_chans", None)  # its networks read three
     with Seeded(spec.seed):
-        module = _build(spec)
+        module = _build(spec, **own)
     if tensors is not None:
         lay_over(module, tensors, str(spec.weights_file))
     preset = _preset(spec.source.name)
-    labels = tv.get_model_weights(spec.source.name).DEFAULT.meta["categories"]
+    named = {} if own else {"labels": labels, "label_source": Message("torchvision's names of ImageNet's classes")}
     return wrapped(
         spec,
         module.to(device),
         input_size=_size(spec),
         mean=preset.mean,
         std=preset.std,
-        labels=labels,
+        **named,
         head=spec.head,
         state="random" if tensors is None else "file",
         interpolation=preset.interpolation.value,
         crop_pct=preset.crop_size[0] / preset.resize_size[0],
-        label_source=Message("torchvision's names of ImageNet's classes"),
     )
 
 
@@ -119,10 +124,10 @@ def _size(spec: ModelSpec) -> tuple[int, int]:
     return side, side
 
 
-def _build(spec: ModelSpec) -> nn.Module:
-    """The network, without weights, for the spec's input size; raises ModelError."""
+def _build(spec: ModelSpec, **own: int) -> nn.Module:
+    """The network, without weights, for the spec's input size; ``own`` as torchvision takes it; raises ModelError."""
     name, (height, width) = spec.source.name, _size(spec)
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Any] = dict(own)
     if name.startswith("vit_"):
         arguments["image_size"] = height
     elif name.startswith("maxvit_"):
