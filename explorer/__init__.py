@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from explorer.images import samples as samples
     from explorer.models.loading import load as load
     from explorer.models.model import Model as Model
+    from explorer.models.sets import matched_set as matched_set
     from explorer.models.spec import ModelSpec as ModelSpec
     from explorer.probes import PROBES as PROBES
     from explorer.probes import probe as probe
@@ -64,6 +65,7 @@ _HOME = {
     "samples": "images",
     "load": "models.loading",
     "Model": "models.model",
+    "matched_set": "models.sets",
     "ModelSpec": "models.spec",
     "PROBES": "probes",
     "probe": "probes",

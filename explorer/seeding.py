@@ -20,12 +20,15 @@ _DRAWS: frozenset[Any] = frozenset(
     ]
 )
 
+#: Modules of functions that fill a tensor; transformers puts its own in the place of torch's while it builds a network.
+_INITS = frozenset(("torch.nn.init", "transformers.initialization"))
+
 
 @lru_cache(maxsize=256)
 def _takes_generator(function: Callable[..., Any]) -> bool:
     if function in _DRAWS:
         return True
-    if getattr(function, "__module__", "") != "torch.nn.init":
+    if getattr(function, "__module__", "") not in _INITS:
         return False
     return "generator" in inspect.signature(function).parameters
 

@@ -323,6 +323,59 @@ def test_gradcam_of_a_swin_is_grad_cams(models: dict[str, Model]) -> None:
     torch.testing.assert_close(found.values, torch.from_numpy(expected[0]), atol=1e-6, rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("name", "number", "layer", "prefix"),
+    [
+        ("pit_ti_224", 3, "transformers.2.blocks.3.norm1", 1),
+        ("pit_ti_distilled_224", 2, "transformers.1.blocks.5.norm1", 2),
+        ("crossvit_9_240", 3, "blocks.2.blocks.0.0.norm1", 1),
+        ("crossvit_9_240", 6, "blocks.2.blocks.1.2.norm1", 1),
+        ("hrnet_w18_small", 1, "incre_modules.0", None),
+        ("hrnet_w18_small", 4, "incre_modules.3", None),
+    ],
+)
+def test_gradcam_where_a_stage_hands_on_several_tensors_is_grad_cams(
+    name: str, number: int, layer: str, prefix: int | None
+) -> None:
+    model = load(f"random/{name}", "cpu")
+    with torch.no_grad():  # timm begins with a classifier of nearly zero
+        for one in model.module.modules():
+            if isinstance(one, nn.Linear) and one.out_features == 1000:
+                nn.init.normal_(one.weight, std=0.1, generator=torch.Generator().manual_seed(1))
+    x01 = pictures(model)
+    stage = model.stages[number - 1]
+
+    def reshape(features: Tensor) -> Tensor:
+        return features if prefix is None else features[:, prefix:].reshape(1, *stage.grid, -1).permute(0, 3, 1, 2)
+
+    expected = independent_gradcam(model, x01, 5, model.module.get_submodule(layer), reshape)
+    found = attribute(model, x01, "gradcam", 5, stage=number)
+    assert found.layer == layer
+    assert np.abs(expected[0]).max() > 0
+    scale = float(np.abs(expected[0]).max())
+    torch.testing.assert_close(found.values, torch.from_numpy(expected[0]), atol=1e-5 * scale, rtol=1e-3)
+
+
+def test_gradcam_of_tnt_reads_the_tokens_of_patches() -> None:
+    """Its blocks hand on pixels and patches; by hand, from the tokens that its last block is given."""
+    model = load("random/tnt_s_legacy_patch16_224", "cpu")
+    network: Any = model.module
+    nn.init.normal_(network.head.weight, std=0.1, generator=torch.Generator().manual_seed(1))
+    x01 = pictures(model)
+    given: list[Tensor] = []
+    handle = network.blocks[11].register_forward_pre_hook(lambda _, args: given.extend(args))
+    with torch.no_grad():
+        network(model.normalise(x01))
+    handle.remove()
+    pixels, patches = given[0], given[1].clone().requires_grad_()
+    logit = network.head(network.norm(network.blocks[11](pixels, patches)[1])[:, 0])[0, 5]
+    (gradient,) = torch.autograd.grad(logit, patches)
+    expected = (patches[0, 1:] @ gradient[0, 1:].mean(0)).detach().unflatten(0, (14, 14))
+    found = attribute(model, x01, "gradcam", 5)
+    assert float(expected.abs().max()) > 0
+    torch.testing.assert_close(found.values, expected, atol=1e-5 * float(expected.abs().max()), rtol=1e-3)
+
+
 def test_gradcam_is_right_where_an_in_place_activation_follows(models: dict[str, Model]) -> None:
     model = models["cnn"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import re
 import zipfile
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import timm
 import torch
+import torchvision.models as tv
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from wrapped import NETWORKS, SIDE, Encoder, Tokens, made, wrapped
@@ -326,8 +328,9 @@ def test_the_bundle_of_a_wrapped_model_computes_its_numbers_again(tmp_path: Path
     [
         ({"input_size": 0}, ParameterError, "from 1 to 4096"),
         ({"input_size": (64, 64, 3)}, ParameterError, r"\(height, width\)"),
-        ({"mean": (0.5,)}, ParameterError, "mean is three numbers"),
-        ({"std": (0.5, 0, 1)}, ParameterError, "std is three numbers above 0"),
+        ({"mean": (0.5, 0.5)}, ParameterError, "mean is three numbers, or one or four"),
+        ({"mean": (0.5,)}, ParameterError, "mean has 1 numbers and std 3"),
+        ({"std": (0.5, 0, 1)}, ParameterError, "std is numbers above 0"),
         ({"head": "argmax"}, ParameterError, "head is one of softmax, sigmoid, none"),
         ({"labels": ["a"]}, ParameterError, "1 labels for 5 outputs"),
         ({"stages": ["layer9"]}, UnknownNameError, "layer"),
@@ -376,6 +379,19 @@ def test_torchvision_by_name(tmp_path: Path) -> None:
     x = torch.rand(1, 3, 224, 224)
     with torch.inference_mode():
         assert torch.equal(again.logits(x), model.logits(x))
+
+
+def test_the_list_of_models_has_torchvisions(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "--search", "swin_t", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["rows"]}
+    assert {"tv:swin_t"} <= {name for name in rows if name.startswith("tv:")}
+    assert rows["tv:swin_t"]["parameters"] == sum(one.numel() for one in tv.swin_t().parameters())
+    assert rows["tv:swin_t"]["input_size"] == [224, 224]
+    assert main(["models", "--search", "tv:*"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("tv:alexnet")
+    assert main(["models", "--search", "tv:swim_t"]) == 2
+    assert "tv:swin_t" in capsys.readouterr().err
 
 
 def test_a_block_stands_in_a_model_of_torchvisions() -> None:

@@ -25,6 +25,7 @@ import { places as everywhere } from "./places.js";
 import * as questions from "./question.js";
 import { samples } from "./samples.js";
 import { scene } from "./scene.js";
+import { sets } from "./sets.js";
 import { sheet } from "./sheet.js";
 import { looked } from "./shown.js";
 import * as sight from "./sight.js";
@@ -58,7 +59,7 @@ const own = (_element, { props, watch }) => watch("value", () => {
 //: Parts that are drawn when they come, by the names that explorer/ui gives them.
 /** @type {Record<string, Draws>} */
 const PARTS = {
-  brought, cards, examples, findings, factors, boxes, claims, lecture, probe, working, sheet, explanation, example, code, written, progress, own,
+  brought, cards, examples, findings, factors, boxes, claims, lecture, probe, working, sets, sheet, explanation, example, code, written, progress, own,
   places: everywhere,
 };
 

@@ -339,6 +339,10 @@ export interface ModelsOptions {
   /** name, question, what it is called */
   blocks: [string, string, string][];
 }
+export interface SetsOptions { sets: { name: string; title: string; models: string[] }[] }
+/** What the models of a set have of their own and do not share, the models themselves first. */
+export interface SetTable { name: string; columns: { title: Text; values: string[] }[] }
+export interface SetsServer { columns: (body: unknown) => Promise<unknown> }
 export interface ControlsOptions {
   moves: MoveParameter[];
   methods: Method[];

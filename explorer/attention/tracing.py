@@ -78,22 +78,24 @@ def trace(
     device: torch.device,
     given: Entries | None = None,
     prefix: Sequence[str] = (),
+    channels: int = 3,
 ) -> Trace:
     """Find where the entries of a network's attention, and the tokens that its modules give, lie on the image.
 
     Args:
-        module: the network, in eval mode; (B, 3, H, W) to anything.
+        module: the network, in eval mode; (B, channels, H, W) to anything.
         input_size: (height, width) of its input, px.
         device: where it lives.
         given: where the entries of every sequence of this length lie, by somebody's word.
         prefix: names of its prefix tokens; found by the names of its parameters if empty.
+        channels: that it reads.
 
     What is not certain is left out. Costs a few forward passes; any error of the network passes. Raises ParameterError
     where no sequence has the length of ``given``.
     """
     height, width = input_size
     with Seeded(0):
-        plain, other = torch.randn(2, 3, height, width).to(device)
+        plain, other = torch.randn(2, channels, height, width).to(device)
     whole = torch.ones(1, height, width, dtype=torch.bool, device=device)
     operations, outputs = _pass(module, plain, other, whole)
     changed: dict[Any, Tensor] = {}

@@ -163,7 +163,7 @@ REFERENCE = Message(
 def baseline_like(model: Model, x01: Tensor, name: str) -> Tensor:
     """The reference picture of a batch's shape, in 0..1."""
     if name == "mean":
-        return x01.new_tensor(model.mean).view(1, -1, 1, 1).expand_as(x01).contiguous()
+        return x01.new_tensor(model.mean_colour).view(1, -1, 1, 1).expand_as(x01).contiguous()
     return torch.full_like(x01, float(name == "white"))
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from explorer.attribution.base import METHODS, Explanation, PassCount, PassMethod
 from explorer.errors import MethodError, ParameterError
 from explorer.messages import Message, listed
-from explorer.models.stages import Stage, main_output
+from explorer.models.stages import Stage
 from explorer.registry import parameter
 
 if TYPE_CHECKING:
@@ -36,14 +36,14 @@ class Layer:
     features: list[Tensor] = field(default_factory=list)
 
     def on_output(self, module: nn.Module, args: Any, output: Any) -> Any:  # noqa: ARG002 - signature of a hook
-        tensor = main_output(output)
-        if tensor is None:
-            raise MethodError(Message("Grad-CAM: {path} gives several tensors, not one", path=self.path))
-        fresh = self._begin(tensor)
-        return fresh if isinstance(output, Tensor) else (fresh, *output[1:])
+        if isinstance(output, Tensor):
+            return self._begin(output)
+        part = self.stage.part
+        return (*output[:part], self._begin(output[part]), *output[part + 1 :])
 
     def on_input(self, module: nn.Module, args: tuple[Any, ...]) -> Any:  # noqa: ARG002 - signature of a hook
-        return (self._begin(args[0]), *args[1:])
+        part = self.stage.part
+        return (*args[:part], self._begin(args[part]), *args[part + 1 :])
 
     def _begin(self, tensor: Tensor) -> Tensor:
         leaf = tensor.detach().requires_grad_()

@@ -16,7 +16,7 @@ from explorer.registry import Parameter, parameters, question
 
 SPEC = (
     "[random/ | lab/]BACKBONE[+BLOCK@STAGE][#SEED], e.g. resnet50.a1_in1k+mhsa@3; BACKBONE is a timm name, "
-    "hf-hub:ORG/NAME, local-dir:PATH or tv:NAME for one of torchvision's"
+    "hf-hub:ORG/NAME, local-dir:PATH, tv:NAME for one of torchvision's or hf:ORG/NAME for one of transformers'"
 )
 
 DEFAULT_METHOD = "gradcam"
@@ -168,6 +168,8 @@ def add_device(parser: Parser) -> None:
 def add_models(parser: Parser) -> None:
     """Which models, and what is said of all or of one of them."""
     parser.add_argument("--model", action="append", metavar="SPEC", help=f"repeatable: {SPEC}")
+    text = "the models of a matched set, after those named, as in --set resnet33ts; repeatable; see explorer sets"
+    parser.add_argument("--set", dest="sets", action="append", metavar="NAME", help=text)
     text = (
         "a model of your own, after those named: FUNCTION of a Python file, which is run, returns what explorer.wrap "
         "gives; repeatable"

@@ -1,4 +1,4 @@
-"""What is there? ``explorer models``, ``blocks``, ``methods`` and ``probes``."""
+"""What is there? ``explorer models``, ``blocks``, ``methods``, ``probes`` and ``sets``."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 
 def add_verbs(verbs: Verbs) -> None:
-    """Add ``models``, ``blocks``, ``methods`` and ``probes``."""
-    models = verbs.add("models", _models, "List timm's models with parameters, input size and attention layouts.")
+    """Add ``models``, ``blocks``, ``methods``, ``probes`` and ``sets``."""
+    models = verbs.add(
+        "models", _models, "List timm's and torchvision's models with parameters, input size and attention layouts."
+    )
     models.add_argument("--search", default="", metavar="PART", help="a part of the name, or a pattern with * and ?")
     models.add_argument("--limit", type=int, default=25, metavar="N", help="at most so many (%(default)s)")
     blocks = verbs.add("blocks", _blocks, "List the attention blocks that can be inserted, or explain one.")
@@ -30,34 +32,42 @@ def add_verbs(verbs: Verbs) -> None:
     blocks.add_argument("--measure", action="store_true", help="count and time its cost beside full attention's")
     methods = verbs.add("methods", _methods, "List the attribution methods with their parameters.")
     probes = verbs.add("probes", _probes, "List the probes, each with the question it answers and its parameters.")
-    for one in (models, blocks, methods, probes):
+    sets = verbs.add("sets", _sets, "List the matched sets: models that differ in their attention, and what else does.")
+    sets.add_argument("name", nargs="?", metavar="NAME", help="this set; all are listed if left out")
+    for one in (models, blocks, methods, probes, sets):
         add_out(one)
 
 
 def _models(options: argparse.Namespace) -> Result:
     from explorer.attention.layouts import layouts_of, mixers
     from explorer.models.catalogue import describe, search
+    from explorer.wrapping import torchvision
 
     if options.limit < 1:
         raise ParameterError(f"--limit is 1 or more, got {options.limit}")
-    found = search(options.search, options.limit)
-    if not found:
-        raise UnknownNameError("model", options.search, [one.name for one in search("", None)])
+    # timm's names come first; where they fill the list, torchvision's are asked for as tv:NAME.
+    timms = {one.name: one for one in search(options.search, options.limit)}
+    names = [*timms, *torchvision.search(options.search)][: options.limit]
+    if not names:
+        known = [*(one.name for one in search("", None)), *torchvision.search()]
+        raise UnknownNameError("model", options.search, known)
     rows, lines = [], []
-    for one in found:
+    for name in names:
+        own = name.startswith("tv:")
         try:
-            entry, module = describe(one.name)
+            entry, module = (torchvision.describe if own else describe)(name)
             layouts, note = list(layouts_of(module)), ""
             mixed = list(mixers(module))
         except ExplorerError as error:
-            entry, layouts, mixed, note = one, [], [], str(error)
+            entry, layouts, mixed, note = timms[name], [], [], str(error)
         height, width = entry.input_size
         rows.append({**dataclasses.asdict(entry), "layouts": layouts, "mixed_by": mixed, "note": note})
         size = "?" if entry.parameters is None else f"{entry.parameters / 1e6:.1f} M"
-        known = f"no attention map; mixed by {', '.join(mixed)}" if mixed else "no attention map known"
-        words = note or ", ".join(layouts) or known
+        unknown = "where its attention lies is found as it is loaded" if own else "no attention map known"
+        without = f"no attention map; mixed by {', '.join(mixed)}" if mixed else unknown
+        words = note or ", ".join(layouts) or without
         lines.append(f"{entry.name:40} {size:>9}  {f'{width} x {height} px':14} {words}")
-    if len(found) == options.limit:
+    if len(names) == options.limit:
         lines.append(f"(the first {options.limit}; more with --limit)")
     return listed(f"models with '{options.search}'" if options.search else "models", rows, lines)
 
@@ -163,6 +173,20 @@ def _probes(_: argparse.Namespace) -> Result:
         flags = ", ".join(f"--{key.replace('_', '-')}" for key in declared)
         lines.append(f"{name:26} {question(probe)}" + (f" [{flags}]" if flags else ""))
     return listed("probes", rows, [*lines, *_left_out("explorer.probes")])
+
+
+def _sets(options: argparse.Namespace) -> Result:
+    from explorer.models.sets import matched_set, matched_sets
+
+    rows, lines = [], []
+    for one in matched_sets().values() if options.name is None else [matched_set(options.name)]:
+        rows.append(dataclasses.asdict(one) | {"members": [dataclasses.asdict(member) for member in one.members()]})
+        columns = one.columns()
+        widths = [max(map(len, (title, *values))) for title, values in columns.items()]
+        lines.append(f"{one.name}: {one.title}")
+        for cells in (tuple(columns), *zip(*columns.values())):
+            lines.append("  " + "  ".join(f"{cell:{width}}" for cell, width in zip(cells, widths)).rstrip())
+    return listed("matched sets", rows, lines)
 
 
 def _left_out(group: Group) -> list[str]:

@@ -50,6 +50,15 @@ def kinds_of(options: argparse.Namespace, count: int) -> list[HeadKind | None]:
     return [of_one.get(number, of_all) for number in range(1, count + 1)]
 
 
+def named_by(options: argparse.Namespace) -> list[str]:
+    """The texts of the models that are named, one by one and in matched sets."""
+    if not options.sets:
+        return list(options.model or ())
+    from explorer.models.sets import matched_set
+
+    return [*(options.model or ()), *(text for name in options.sets for text in matched_set(name).models)]
+
+
 def specs_of(options: argparse.Namespace) -> list[ModelSpec]:
     from explorer.models.spec import ModelSpec
 
@@ -57,9 +66,12 @@ def specs_of(options: argparse.Namespace) -> list[ModelSpec]:
     own = [_wrapped(text) for text in options.module or ()]
     # A wrapped model is found by its spec as long as somebody holds it.
     options.wrapped = own
-    if not options.model and not own:
-        raise ParameterError("name a model, as in --model lab/mhsa, or one of your own with --module FILE.py:FUNCTION")
-    named_models = options.model or []
+    named_models = named_by(options)
+    if not named_models and not own:
+        raise ParameterError(
+            "name a model, as in --model lab/mhsa, a matched set with --set NAME, or one of your own with "
+            "--module FILE.py:FUNCTION"
+        )
     count = len(named_models)
     files: list[str | None] = [None] * count
     for text in options.weights or ():
@@ -155,7 +167,7 @@ def query_of(options: argparse.Namespace) -> tuple[list[Point], str | None]:
 
 def layers_of(options: argparse.Namespace) -> list[int | str | None]:
     """A layer for each model; None for the usual one."""
-    texts, count = options.layer or [USUAL], len(options.model or ()) + len(options.module or ())
+    texts, count = options.layer or [USUAL], len(named_by(options)) + len(options.module or ())
     if len(texts) not in (1, count):
         raise ParameterError(f"--layer is given once, or once for each of the {count} models; got {len(texts)}")
     found = [None if text == USUAL else int(text) if re.fullmatch(r"-?\d+", text) else text for text in texts]

@@ -12,17 +12,17 @@ from explorer.errors import ParameterError
 from explorer.lab import networks
 from explorer.messages import Message
 from explorer.models.model import Model
-from explorer.models.sizes import Size
+from explorer.models.sizes import Limits, Size
 from explorer.models.spec import ModelSpec, WeightsState
 from explorer.models.stages import find_stages
 
 
-def size_of(spec: ModelSpec) -> Size:
+def size_of(spec: ModelSpec, _token: bool | None, _limits: Limits) -> Size:
     """What a trained model takes, from its file."""
     return Size(networks.nbytes(spec), None)
 
 
-def load(spec: ModelSpec, device: torch.device) -> Model:
+def load(spec: ModelSpec, device: torch.device, _token: bool | None, _limits: Limits) -> Model:
     """Return a trained model; raises ParameterError for what it was not trained with, and WeightsError."""
     if spec.options or spec.block_options or spec.preprocessing:
         raise ParameterError(

@@ -40,7 +40,7 @@ _RESERVED = frozenset(
     {
         *("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "pretrained_model_args", "pretrained_strict"),
         *("pretrained_filter_fn", "checkpoint_path", "cache_dir", "model_name", "features_only", "out_indices"),
-        *("in_chans", "img_size", "scriptable", "exportable", "no_jit"),
+        *("img_size", "scriptable", "exportable", "no_jit"),
     }
 )
 
@@ -164,6 +164,20 @@ def arguments_of(spec: ModelSpec, source: Backbone) -> dict[str, Any]:
         if source.config.get("fixed_input_size", False) or "img_size" in source.arguments:
             arguments["img_size"] = tuple(size)
     return arguments
+
+
+def channels_of(source: Backbone, arguments: Mapping[str, Any]) -> int:
+    """How many channels the network reads; raises ModelError for a number that no picture is made into."""
+    channels = arguments.get("in_chans", (source.config.get("input_size") or (3,))[0])
+    if channels not in (1, 3, 4):
+        raise ModelError(
+            Message(
+                "'{name}' reads {channels} channels; models of 1 (grey), 3 (red, green, blue) or 4 are served",
+                name=source.name,
+                channels=channels,
+            )
+        )
+    return int(channels)
 
 
 def build(source: Backbone, arguments: Mapping[str, Any], seed: int, overlay: Mapping[str, Any]) -> nn.Module:

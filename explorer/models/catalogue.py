@@ -1,4 +1,7 @@
-"""Which models are there? A search over timm's names, without building or fetching anything."""
+"""Which models are there? A search over timm's names, without building or fetching anything.
+
+torchvision's are searched by `explorer.wrapping.torchvision.search`.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +27,12 @@ from explorer.messages import Message
 
 @dataclass(frozen=True)
 class CatalogueEntry:
-    """One timm architecture.
+    """One architecture.
 
     Attributes:
-        name: the architecture's name; the default weights' tag is the first of ``tags``.
-        family: timm's source file of it ("swin_transformer").
+        name: the architecture's name, of torchvision's as ``tv:NAME``; the default weights' tag is the first of
+            ``tags``.
+        family: the source file of it ("swin_transformer").
         tags: the weights published for it; "" stands for weights without a tag.
         downloadable: the tags whose weights are on the hub, where alone safetensors are; others cannot be loaded.
         input_size: (height, width) in pixels, of the default weights.
@@ -52,9 +56,7 @@ def search(pattern: str = "", limit: int | None = 50) -> list[CatalogueEntry]:
         pattern: a part of the name or of ``name.tag``, case ignored; with * or ? a pattern for all of it.
         limit: at most so many entries, or None for all.
     """
-    wanted = pattern.strip().lower()
-    if not any(mark in wanted for mark in "*?["):
-        wanted = f"*{wanted}*"
+    wanted = wanted_by(pattern)
     found: list[CatalogueEntry] = []
     for name in list_models():
         if limit is not None and len(found) >= limit:
@@ -63,6 +65,12 @@ def search(pattern: str = "", limit: int | None = 50) -> list[CatalogueEntry]:
         if fnmatch.fnmatch(name, wanted) or any(fnmatch.fnmatch(full.lower(), wanted) for full in tagged):
             found.append(_entry(name))
     return found
+
+
+def wanted_by(pattern: str) -> str:
+    """A part of a name, or a pattern of all of it, as a pattern in lower case."""
+    wanted = pattern.strip().lower()
+    return wanted if any(mark in wanted for mark in "*?[") else f"*{wanted}*"
 
 
 def describe(name: str) -> tuple[CatalogueEntry, nn.Module]:
@@ -75,7 +83,7 @@ def describe(name: str) -> tuple[CatalogueEntry, nn.Module]:
     if architecture not in list_models() or (tag and name not in tagged):
         raise UnknownNameError("model", name, [*list_models(), *tagged])
     try:
-        with torch.device("meta"), _Unfilled():
+        with torch.device("meta"), Unfilled():
             module = timm.create_model(name, pretrained=False)
     except Exception as error:
         raise ModelError(Message("'{name}' cannot be built: {error}", name=name, error=error)) from error
@@ -83,7 +91,7 @@ def describe(name: str) -> tuple[CatalogueEntry, nn.Module]:
     return entry, module
 
 
-class _Unfilled(TorchFunctionMode):
+class Unfilled(TorchFunctionMode):
     """Meta tensors hold no numbers: initialising them takes most of the time and does nothing."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

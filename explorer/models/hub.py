@@ -75,7 +75,9 @@ def hub_file(repository: str, filename: str, token: bool | None = None, cached: 
             ) from None
         except errors.HFValidationError as error:
             raise WeightsError(
-                Message("'{name}' is not a hub name; write hf-hub:ORG/NAME ({error})", name=name, error=error)
+                Message(
+                    "'{name}' is not a hub name; write hf-hub:ORG/NAME or hf:ORG/NAME ({error})", name=name, error=error
+                )
             ) from None
         except errors.LocalEntryNotFoundError as error:  # a kind of EntryNotFoundError, but it means: no connection
             failure = error.__cause__ if isinstance(error.__cause__, Exception) else error
@@ -308,7 +310,7 @@ def _failure(failure: Exception, name: str, filename: str, way: str, cached: boo
     if not cached:
         return Message(
             "the hub cannot be asked now whether everybody may have '{name}'; whoever runs this server can offer "
-            "it by starting it with --model hf-hub:{name}",
+            "it by naming it with --model at the start",
             name=name,
         )
     said = (

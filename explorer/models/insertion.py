@@ -43,8 +43,9 @@ class Inserted(nn.Module):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the stage, then the block on the stage's features."""
         output = self.wrapped(*args, **kwargs)
-        if isinstance(output, tuple):  # (features, sizes)
-            return (self._after(output[0]), *output[1:])
+        if isinstance(output, tuple):  # (features, sizes), or features among others
+            part = self.placed.part
+            return (*output[:part], self._after(output[part]), *output[part + 1 :])
         return self._after(output)
 
     def _after(self, x: Tensor) -> Tensor:

@@ -16,13 +16,13 @@ from torch import Tensor, nn
 from explorer.blocks import BLOCKS
 from explorer.errors import ExplorerError, ModelError, ParameterError, UnknownNameError, WeightsError
 from explorer.messages import Message, listed
-from explorer.models.backbone import Backbone, arguments_of, build, first_line, only_from, resolve
+from explorer.models.backbone import Backbone, arguments_of, build, channels_of, first_line, only_from, resolve
 from explorer.models.device import choose_device
 from explorer.models.fitted import expect, has_block, read_fit
 from explorer.models.heads import Head, find_head
 from explorer.models.insertion import insert
 from explorer.models.labels import Names, class_names, headless_reason
-from explorer.models.model import Model
+from explorer.models.model import CHANNEL_NOTES, Model
 from explorer.models.origins import builder_of
 from explorer.models.preprocessing import preprocessing_of
 from explorer.models.sizes import Limits, Size, counted, size_on_meta
@@ -33,6 +33,7 @@ from explorer.models.weights import (
     fitted_names,
     lay_over,
     read_tensors,
+    unlike,
 )
 
 
@@ -57,7 +58,7 @@ def load(
     spec = ModelSpec.parse(spec) if isinstance(spec, str) else spec
     where = choose_device(device)
     if (builder := builder_of(spec)) is not None:
-        return builder.load(spec, where)
+        return builder.load(spec, where, token, limits)
     if spec.block is not None and spec.block not in BLOCKS:
         raise UnknownNameError("block", spec.block, BLOCKS)  # before anything is fetched
     source = resolve(spec.source, token)
@@ -72,13 +73,18 @@ def load(
         state = "file"
     elif state == "pretrained":
         overlay = only_from(source.weights())
+    if tensors is not None and fitted is None and not has_block(tensors):
+        with torch.device("meta"):
+            skeleton = build(source, arguments, 0, {})
+        arguments |= unlike(skeleton, tensors, int(getattr(skeleton, "num_classes", 0)))
+    channels = channels_of(source, arguments)
     module = build(source, arguments, spec.seed, overlay)
     if fitted is not None:
         expect(module, fitted, spec, tensors or {})
     path = overlay.get("file")
     if path is not None:
         check_finite(_trained(module), spec.backbone)
-    data = preprocessing_of(spec, source, module)
+    data = preprocessing_of(spec, source, module, channels)
     height, width = data["input_size"][1:]
     if tensors is not None and fitted is None and not has_block(tensors):
         lay_over(module, tensors, str(spec.weights_file))
@@ -100,7 +106,7 @@ def load(
                     height=height,
                 )
             )
-    probe = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(0)).to(where)
+    probe = torch.randn(1, channels, height, width, generator=torch.Generator().manual_seed(0)).to(where)
     try:
         stages, answer = find_stages(module, probe)
     except ExplorerError:
@@ -137,7 +143,9 @@ def load(
     num_classes = int(getattr(module, "num_classes", outputs))
     if fitted is not None and fitted["classes"]:
         num_classes = len(fitted["classes"])
-    head, reason, called = _outputs(spec, source, num_classes, fitted["classes"] if fitted is not None else None)
+    head, reason, called = _outputs(
+        spec, source, num_classes, "num_classes" in arguments, fitted["classes"] if fitted is not None else None
+    )
     num_classes = 0 if reason else num_classes
     return Model(
         spec=spec,
@@ -159,12 +167,17 @@ def load(
         transform=create_transform(**data, normalize=False),
         head=head,
         label_source=called.source,
-        notes=tuple(filter(None, (head.note, *called.notes))),
+        notes=tuple(filter(None, (head.note, CHANNEL_NOTES.get(channels, ""), *called.notes))),
     )
 
 
-def _outputs(spec: ModelSpec, source: Backbone, count: int, fitted: list[str] | None) -> tuple[Head, str, Names]:
-    """How ``count`` outputs are read, why they are no classes or "", and what they are called."""
+def _outputs(
+    spec: ModelSpec, source: Backbone, count: int, own: bool, fitted: list[str] | None
+) -> tuple[Head, str, Names]:
+    """How ``count`` outputs are read, why they are no classes or "", and what they are called.
+
+    ``own``: whether the classifier is another than the published one.
+    """
     config = source.stored or source.config
     nameless = Names((), "")
     if fitted is not None:
@@ -194,7 +207,7 @@ def _outputs(spec: ModelSpec, source: Backbone, count: int, fitted: list[str] | 
     if spec.head is None and (reason := headless_reason(source.architecture, config, count)):
         return Head("none"), reason, nameless
     # The outputs of timm's own models are classes of which one holds; of others it has to be said.
-    published = not source.stored and "num_classes" not in dict(spec.options)
+    published = not source.stored and not own
     known = published or infer_imagenet_subset({"num_classes": count}) is not None
     try:
         head, reason = find_head(spec.head, config, count, known)
@@ -216,13 +229,14 @@ def size_of(spec: ModelSpec, token: bool | None = None, limits: Limits = Limits(
 @lru_cache(maxsize=256)
 def _size_of(spec: ModelSpec, _files: str, token: bool | None, limits: Limits) -> Size:
     if (builder := builder_of(spec)) is not None:
-        return builder.size_of(spec)
+        return builder.size_of(spec, token, limits)
     source = resolve(spec.source, token)
     arguments = arguments_of(spec, source)
     with torch.device("meta"), counted(spec, limits):
         skeleton = build(source, arguments, 0, {})
-    height, width = preprocessing_of(spec, source, skeleton)["input_size"][1:]
-    return size_on_meta(skeleton, (height, width), spec)
+    channels = channels_of(source, arguments)
+    height, width = preprocessing_of(spec, source, skeleton, channels)["input_size"][1:]
+    return size_on_meta(skeleton, (height, width), spec, channels)
 
 
 def _trained(module: nn.Module) -> dict[str, Tensor]:

@@ -11,10 +11,19 @@ from PIL import Image
 from torch import Tensor, nn
 
 from explorer.images import MAX_ASPECT
+from explorer.messages import Message
 from explorer.models.heads import Head
 from explorer.models.sizes import nbytes_of
 from explorer.models.spec import ModelSpec, WeightsState
 from explorer.models.stages import Stage
+
+#: Of red, green and blue in luminance, as PIL's ``convert("L")`` has it.
+_LUMA = (0.299, 0.587, 0.114)
+#: What has to be said of a model that reads so many channels.
+CHANNEL_NOTES = {
+    1: Message("it reads one channel: pictures are given to it as their luminance"),
+    4: Message("it reads four channels: red, green, blue, and a fourth that is 1 everywhere, as of an opaque picture"),
+}
 
 
 @dataclass(eq=False)
@@ -26,8 +35,8 @@ class Model:
         module: the network, in eval mode, no parameter asks for a gradient.
         architecture: timm's name of it, without tag.
         input_size: (height, width) of its input, px.
-        mean: per channel, of a picture in 0..1.
-        std: per channel, of a picture in 0..1.
+        mean: per channel of its input, of a picture in 0..1.
+        std: per channel of its input, of a picture in 0..1.
         interpolation: how pictures are resized.
         crop_pct: share of the resized picture's shorter side that is seen.
         labels: class names by index, or () where they are not known.
@@ -86,6 +95,21 @@ class Model:
         return f"Model({self.spec}: {width} x {height} px, {self.parameters:,} parameters, {self.state}, {self.device})"
 
     @property
+    def channels(self) -> int:
+        """How many channels it reads: 3, or 1 or 4, which are made of red, green and blue by `normalise`."""
+        return len(self.mean)
+
+    @property
+    def mean_colour(self) -> tuple[float, ...]:
+        """Its mean as red, green and blue in 0..1."""
+        return self.mean[:3] if self.channels >= 3 else self.mean * 3
+
+    @property
+    def std_colour(self) -> tuple[float, ...]:
+        """Its standard deviation of red, green and blue in 0..1."""
+        return self.std[:3] if self.channels >= 3 else self.std * 3
+
+    @property
     def headless(self) -> bool:
         """Whether the outputs are no classes."""
         return bool(self.headless_reason)
@@ -103,7 +127,14 @@ class Model:
         return self.transform(image).float().div(255).unsqueeze(0).to(self.device)
 
     def normalise(self, x: Tensor) -> Tensor:
-        """Subtract the mean and divide by the standard deviation: (B, 3, H, W) in 0..1 to the network's own range."""
+        """Subtract the mean and divide by the standard deviation: (B, 3, H, W) in 0..1 to the network's own input.
+
+        Of one channel that is the luminance (ITU-R BT.601); of four the last is 1 everywhere, as of an opaque picture.
+        """
+        if self.channels == 1:
+            x = (x * x.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+        elif self.channels == 4:
+            x = torch.cat([x, torch.ones_like(x[:, :1])], 1)
         return (x - self._mean) / self._std
 
     def logits(self, x: Tensor) -> Tensor:

@@ -13,24 +13,28 @@ from typing import Protocol, cast
 import torch
 
 from explorer.models.model import Model
-from explorer.models.sizes import Size
+from explorer.models.sizes import Limits, Size
 from explorer.models.spec import ModelSpec, Origin, Scheme
 
 #: The module of each origin, which has the two functions of a `Builder`.
 ORIGINS: Mapping[Origin, str] = MappingProxyType({"lab": "explorer.lab.origin"})
 #: The same of each scheme of a source.
 SCHEMES: Mapping[Scheme, str] = MappingProxyType(
-    {"tv": "explorer.wrapping.torchvision", "module": "explorer.wrapping.module"}
+    {
+        "tv": "explorer.wrapping.torchvision",
+        "hf": "explorer.wrapping.transformers",
+        "module": "explorer.wrapping.module",
+    }
 )
 
 
 class Builder(Protocol):
     """What builds the models of an origin."""
 
-    def load(self, spec: ModelSpec, device: torch.device) -> Model:
-        """Return the live model of a spec; raises what `explorer.load` raises."""
+    def load(self, spec: ModelSpec, device: torch.device, token: bool | None, limits: Limits) -> Model:
+        """Return the live model of a spec; arguments and errors as of `explorer.load`."""
 
-    def size_of(self, spec: ModelSpec) -> Size:
+    def size_of(self, spec: ModelSpec, token: bool | None, limits: Limits) -> Size:
         """Return what it would take, before it is built."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from timm.data.config import resolve_model_data_config
@@ -34,9 +34,9 @@ _EXPECTED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         lambda size: _numbers(size) and len(size) == 3 and all(isinstance(one, int) and one > 0 for one in size),
         Message("(channels, height, width) is expected"),
     ),
-    "mean": (lambda mean: _numbers(mean) and len(mean) in (1, 3), Message("three numbers are expected")),
+    "mean": (lambda mean: _numbers(mean) and len(mean) in (1, 3, 4), Message("three numbers are expected")),
     "std": (
-        lambda std: _numbers(std) and len(std) in (1, 3) and all(std),
+        lambda std: _numbers(std) and len(std) in (1, 3, 4) and all(std),
         Message("three numbers other than 0 are expected"),
     ),
     "interpolation": (
@@ -50,20 +50,22 @@ _EXPECTED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
-def preprocessing_of(spec: ModelSpec, source: Backbone, module: nn.Module) -> dict[str, Any]:
-    """Return timm's preprocessing of a model, with the spec's overrides."""
+def preprocessing_of(spec: ModelSpec, source: Backbone, module: nn.Module, channels: int = 3) -> dict[str, Any]:
+    """Return timm's preprocessing of a model that reads so many channels, with the spec's overrides."""
     overrides = dict(spec.preprocessing)
     if unknown := sorted(overrides.keys() - set(PREPROCESSING)):
         raise ParameterError(f"preprocessing '{unknown[0]}' is not known; it has {', '.join(PREPROCESSING)}")
     for key in ("mean", "std"):
-        if key in overrides and len(overrides[key]) != 3:
+        if key in overrides and len(overrides[key]) not in (3, channels):
             raise ParameterError(f"preprocessing '{key}' takes three numbers, got {overrides[key]!r}")
     if overrides.get("interpolation", "bicubic") not in _INTERPOLATIONS:
         raise ParameterError(f"interpolation '{overrides['interpolation']}' is not one of {', '.join(_INTERPOLATIONS)}")
     if not 0 < float(overrides.get("crop_pct", 1)) <= 1:
         raise ParameterError(f"crop_pct {overrides['crop_pct']} is not above 0 and at most 1")
+    # timm wants as many as there are channels, and takes three for granted where they are its own.
+    kept = dict.fromkeys(("mean", "std"))
     try:
-        data: dict[str, Any] = resolve_model_data_config(module, args=overrides)
+        data: dict[str, Any] = resolve_model_data_config(module, args={**overrides, **kept})
     except (TypeError, ValueError, AttributeError, LookupError) as error:
         raise ModelError(
             Message("'{spec}': its configuration says no preprocessing ({error})", spec=spec, error=first_line(error))
@@ -80,18 +82,20 @@ def preprocessing_of(spec: ModelSpec, source: Backbone, module: nn.Module) -> di
                     wanted=wanted,
                 )
             )
-    channels, height, width = data["input_size"]
-    if channels != 3:
-        raise ModelError(
-            Message(
-                "'{spec}' reads {channels} channels; only models of RGB pictures are served",
-                spec=spec,
-                channels=channels,
-            )
-        )
+    data |= {key: overrides[key] for key in kept if key in overrides}
+    _, height, width = data["input_size"]
     fixed = source.arguments.get("img_size")
     if spec.input_size is not None:
         height, width = spec.input_size
     elif fixed is not None:
         height, width = (fixed, fixed) if isinstance(fixed, int) else fixed
-    return {**data, "input_size": (3, int(height), int(width)), "mean": tuple(data["mean"]), "std": tuple(data["std"])}
+    means, stds = (_of_channels(data[key], channels) for key in ("mean", "std"))
+    return {**data, "input_size": (channels, int(height), int(width)), "mean": means, "std": stds}
+
+
+def _of_channels(values: Sequence[float], channels: int) -> tuple[float, ...]:
+    """A number for each channel that is read: the mean over colours where none is said of it."""
+    if len(values) == channels:
+        return tuple(values)
+    mean = sum(values) / len(values)
+    return (mean,) if channels == 1 else (*values, *(mean,) * (channels - len(values)))

@@ -79,18 +79,19 @@ def gib(nbytes: int) -> str:
     return f"{nbytes / 2**30:.1f} GiB" if nbytes >= 2**30 / 10 else f"{nbytes / 2**20:.1f} MiB"
 
 
-def size_on_meta(skeleton: nn.Module, input_size: tuple[int, int], spec: ModelSpec) -> Size:
+def size_on_meta(skeleton: nn.Module, input_size: tuple[int, int], spec: ModelSpec, channels: int = 3) -> Size:
     """What a network on torch's meta device takes; for an inserted block the bytes are an upper guess.
 
     Args:
         skeleton: the network without its block; left in evaluation mode.
         input_size: (height, width), px.
         spec: of the model.
+        channels: that it reads.
     """
     nbytes, counter = nbytes_of(skeleton), MultiplyAdds()
     try:
         with torch.no_grad(), counter:
-            skeleton.eval()(torch.empty(1, 3, *input_size, device="meta"))
+            skeleton.eval()(torch.empty(1, channels, *input_size, device="meta"))
         multiply_adds: int | None = counter.count
     except Exception:  # some networks look at numbers, which a meta tensor has not
         multiply_adds = None

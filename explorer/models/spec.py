@@ -15,7 +15,7 @@ from explorer.messages import Message
 
 WeightsState = Literal["pretrained", "lab", "identity-init", "random", "file", "own"]
 Origin = Literal["pretrained", "random", "lab"]
-Scheme = Literal["timm", "hf-hub", "local-dir", "tv", "module"]
+Scheme = Literal["timm", "hf-hub", "local-dir", "tv", "hf", "module"]
 HeadKind = Literal["softmax", "sigmoid", "none"]
 WEIGHTS_STATES: Mapping[WeightsState, str] = {
     "pretrained": "weights as published for this model",
@@ -34,7 +34,8 @@ class Source(NamedTuple):
 
     Attributes:
         scheme: "timm" for a name of timm's own, "hf-hub" for a repository of the hub, "local-dir" for a folder, "tv"
-            for a model of torchvision's, "module" for a module that a program wrapped.
+            for a model of torchvision's, "hf" for a repository of transformers', "module" for a module that a program
+            wrapped.
         name: timm's or torchvision's name; ``ORG/NAME[@REVISION]``; a path, in which ``~`` is the home folder; or
             ``CLASS@KEY`` of a module.
     """
@@ -44,7 +45,9 @@ class Source(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Source:
-        """Read ``NAME``, ``hf-hub:ORG/NAME``, ``local-dir:PATH`` or ``tv:NAME``, the scheme in any case, as timm does.
+        """Read ``NAME``, ``hf-hub:ORG/NAME``, ``local-dir:PATH``, ``tv:NAME`` or ``hf:ORG/NAME``.
+
+        The scheme may be in any case, as timm takes it.
 
         Raises ParameterError for another scheme, or for none of the characters that have to follow it.
         """
@@ -55,9 +58,9 @@ class Source(NamedTuple):
         if scheme is None:
             raise ParameterError(
                 Message(
-                    "'{text}': there is no source '{before}:'; write hf-hub:ORG/NAME for a model of the hub, "
-                    "local-dir:PATH for a folder, tv:NAME for one of torchvision's, or a model's name alone for one of "
-                    "timm's",
+                    "'{text}': there is no source '{before}:'; write hf-hub:ORG/NAME for a model of timm's on the hub, "
+                    "hf:ORG/NAME for one of transformers', local-dir:PATH for a folder, tv:NAME for one of "
+                    "torchvision's, or a model's name alone for one of timm's",
                     text=text,
                     before=before,
                 )
@@ -99,10 +102,12 @@ _SCHEMES: Mapping[str, Scheme] = {
     "hf_hub": "hf-hub",
     "local-dir": "local-dir",
     "tv": "tv",
+    "hf": "hf",
     "module": "module",
 }
 _AFTER: Mapping[Scheme, str] = {
     "hf-hub": "ORG/NAME",
+    "hf": "ORG/NAME",
     "local-dir": Message("the path of a folder"),
     "tv": Message("the name of one of torchvision's models"),
     "module": Message("CLASS@KEY, as explorer.wrap names it,"),
@@ -114,7 +119,8 @@ class ModelSpec:
     """What to build: a timm backbone, its weights, and at most one inserted block.
 
     Text form: ``[random/ | lab/]BACKBONE[+BLOCK@STAGE][#SEED]``. BACKBONE is a timm name with or without tag, or
-    timm's own ``hf-hub:ORG/NAME`` and ``local-dir:PATH``, or torchvision's ``tv:NAME``, as `Source` reads them. No
+    timm's own ``hf-hub:ORG/NAME`` and ``local-dir:PATH``, or torchvision's ``tv:NAME``, or transformers'
+    ``hf:ORG/NAME``, as `Source` reads them. No
     prefix means pretrained. Stages count from 1.
     ``parse`` and ``str`` round-trip; the other fields have no text form.
 

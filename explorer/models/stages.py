@@ -31,6 +31,7 @@ class Stage:
         layout: ``NCHW``; ``NHWC``; ``tokens`` (batch, prefix + rows * columns, channels), in raster order; ``unknown``.
         prefix: number of prefix tokens (class, registers, ...), which come first.
         problem: why the features have no known place on the image, or "".
+        part: which of the module's outputs they are, where it hands on several.
     """
 
     number: int
@@ -41,6 +42,7 @@ class Stage:
     layout: StageLayout = "unknown"
     prefix: int = 0
     problem: str = ""
+    part: int = 0
 
     def spatial(self, features: Tensor) -> Tensor:
         """Bring this stage's output to (batch, channels, rows, columns), prefix tokens dropped."""
@@ -58,8 +60,19 @@ def feature_levels(module: nn.Module) -> list[Mapping[str, Any]]:
     return levels
 
 
-def _resolve(module: nn.Module, path: str) -> tuple[str, nn.Module] | None:
-    """Find the module that computes a feature level; the names of twins and mvitv2 lack a letter or a level."""
+def _resolve(module: nn.Module, path: str, branch: int | None = None) -> tuple[str, nn.Module] | None:
+    """Find the module that computes a feature level; the names of twins and mvitv2 lack a letter or a level.
+
+    Stages that hand on several tensors are read where one tensor is a level's: in CrossViT the last block of a branch,
+    in PiT the last block, in HRNet what the head makes of a branch.
+
+    ``branch``: which of the levels of this name it is, where there are several.
+    """
+    path = (
+        re.sub(r"^stage(\d+)$", lambda found: f"incre_modules.{int(found[1]) - 1}", path)
+        if _is(module, "hrnet")
+        else path
+    )
     for name in (path, re.sub(r"^block\.", "blocks.", path), re.sub(r"^block\.", "stages.", path)):
         try:
             found = module.get_submodule(name)
@@ -69,10 +82,22 @@ def _resolve(module: nn.Module, path: str) -> tuple[str, nn.Module] | None:
         if isinstance(found, nn.ModuleList) and len(found):
             name, found = f"{name}.{len(found) - 1}", found[len(found) - 1]
         inner = getattr(found, "blocks", None)
+        if branch is not None and isinstance(inner, nn.ModuleList) and branch < len(inner):
+            name, found, inner = f"{name}.blocks.{branch}", inner[branch], inner[branch]
+            if isinstance(inner, nn.Sequential) and len(inner):
+                name, found = f"{name}.{len(inner) - 1}", inner[len(inner) - 1]
+            return name, found
+        if isinstance(inner, nn.Sequential) and len(inner) and _is(found, "pit"):
+            return f"{name}.blocks.{len(inner) - 1}", inner[len(inner) - 1]
         if name != path and isinstance(inner, nn.ModuleList) and len(inner):
             name, found = f"{name}.blocks.{len(inner) - 1}", inner[len(inner) - 1]
         return name, found
     return None
+
+
+def _is(module: nn.Module, family: str) -> bool:
+    """Whether a module is of this family of timm's."""
+    return type(module).__module__ == f"timm.models.{family}"
 
 
 def main_output(output: Any) -> Tensor | None:
@@ -95,16 +120,22 @@ def _size(part: Any) -> bool:
 def find_stages(module: nn.Module, x: Tensor) -> tuple[tuple[Stage, ...], Any]:
     """Run a model on ``x`` (1, 3, H, W) and return its stages and its output; any error of the model passes."""
     levels = feature_levels(module)
-    resolved = [_resolve(module, str(level["module"])) for level in levels]
-    outputs: dict[str, list[Any]] = {}
+    paths = [str(level["module"]) for level in levels]
+    resolved = [
+        _resolve(module, path, paths[:at].count(path) if paths.count(path) > 1 and _is(module, "crossvit") else None)
+        for at, path in enumerate(paths)
+    ]
+    outputs: dict[str, list[list[Tensor]]] = {}
     handles = []
     try:
         for name, part in {item[0]: item[1] for item in resolved if item is not None}.items():
 
             def keep(_part: nn.Module, _inputs: Any, output: Any, name: str = name) -> None:
                 tensor = main_output(output)
+                given = output if tensor is None and isinstance(output, tuple) else (tensor,)
                 # Cloned, because an in-place activation may follow.
-                outputs.setdefault(name, []).append(None if tensor is None else tensor.detach().clone())
+                copies = [one.detach().clone() for one in given if isinstance(one, Tensor)]
+                outputs.setdefault(name, []).append(copies if len(copies) == len(given) else [])
 
             handles.append(part.register_forward_hook(keep))
         with torch.inference_mode():
@@ -136,13 +167,13 @@ def find_stages(module: nn.Module, x: Tensor) -> tuple[tuple[Stage, ...], Any]:
         if not seen:
             stages.append(unknown(Message("the model never calls it as a whole")))
             continue
-        features = seen[0]
-        if features is None:
-            stages.append(unknown(Message("it gives several tensors, not one")))
-            continue
-        if features.ndim == 3 or (features.ndim == 4 and features.shape[1] == features.shape[3]):
-            maps = _reference(module, x) if maps is None else maps
-        stages.append(_place(Stage(number, name, channels, reduction), features, maps or [], module))
+        found = []
+        for at, features in enumerate(seen[0]):
+            if features.ndim == 3 or (features.ndim == 4 and features.shape[1] == features.shape[3]):
+                maps = _reference(module, x) if maps is None else maps
+            placed = _place(Stage(number, name, channels, reduction, part=at), features, maps or [], module)
+            found += [placed] if len(seen[0]) == 1 or not placed.problem else []
+        stages.append(found[0] if len(found) == 1 else unknown(Message("it gives several tensors, not one")))
     return tuple(stages), answer
 
 
@@ -164,7 +195,7 @@ def _place(stage: Stage, features: Tensor, maps: list[Tensor], module: nn.Module
     """Find the layout of a stage's output."""
 
     def placed(layout: StageLayout, channels: int, grid: tuple[int, int], prefix: int = 0) -> Stage:
-        return Stage(stage.number, stage.name, channels, stage.reduction, grid, layout, prefix)
+        return replace(stage, channels=channels, grid=grid, layout=layout, prefix=prefix)
 
     if features.ndim == 4:
         _, a, b, c = features.shape

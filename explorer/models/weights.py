@@ -75,18 +75,27 @@ def folder_weights(folder: Path) -> Path:
     raise WeightsError(Message("'{folder}' has no weights; a file model.safetensors is expected", folder=folder))
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """Read a model's config.json; a ModelError says what is wrong with it."""
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object from a file; a ModelError says what is wrong with it."""
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(
-            Message("'{path}' is not readable JSON ({error}); timm's config.json is expected", path=path, error=error)
-        ) from None
-    if not isinstance(config, dict) or not isinstance(config.get("architecture"), str):
-        raise ModelError(
-            Message("'{path}' names no timm architecture; timm's config.json has a field 'architecture'", path=path)
+        raise ModelError(Message("'{path}' is not readable JSON ({error})", path=path, error=error)) from None
+    if not isinstance(config, dict):
+        raise ModelError(Message("'{path}' is not a JSON object", path=path))
+    return config
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read a timm model's config.json; a ModelError says what is wrong with it."""
+    config = read_json(path)
+    if not isinstance(config.get("architecture"), str):
+        hint = (
+            Message("it is a model of transformers', which is written hf:ORG/NAME")
+            if "model_type" in config
+            else Message("timm's config.json has a field 'architecture'")
         )
+        raise ModelError(Message("'{path}' names no timm architecture; {hint}", path=path, hint=hint))
     return config
 
 
@@ -162,6 +171,33 @@ def fitted_names(module: nn.Module, place: str, new_head: bool) -> list[str]:
     named = {name for name, one in module.named_parameters() if id(one) in head}
     block = f"{place}.block."
     return [name for name in module.state_dict() if name in named or name == f"{place}.gate" or name.startswith(block)]
+
+
+def unlike(skeleton: nn.Module, tensors: Mapping[str, Tensor], outputs: int) -> dict[str, int]:
+    """What a network has to be built with so that a file fits which has another head, or another first layer.
+
+    Args:
+        skeleton: the network as it is published, on any device.
+        tensors: of the file.
+        outputs: how many the network has.
+
+    Returns ``num_classes`` and ``in_chans``, where they explain every tensor of another shape; else {}.
+    """
+    own = {name: tuple(one.shape) for name, one in skeleton.state_dict().items()}
+    heads, stems = set(), set()
+    for name, one in tensors.items():
+        ours, theirs = own.get(name, tuple(one.shape)), tuple(one.shape)
+        if ours == theirs:
+            continue
+        if ours[:1] == (outputs,) and ours[1:] == theirs[1:] and len(ours) == len(theirs):
+            heads.add(theirs[0])
+        elif len(ours) == len(theirs) == 4 and ours[1] == 3 and (ours[0], *ours[2:]) == (theirs[0], *theirs[2:]):
+            stems.add(theirs[1])
+        else:
+            return {}
+    if len(heads) > 1 or len(stems) > 1:
+        return {}
+    return {name: count for name, found in (("num_classes", heads), ("in_chans", stems)) for count in found}
 
 
 def lay_over(

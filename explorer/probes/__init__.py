@@ -30,6 +30,7 @@ from explorer.probes import (  # noqa: F401
     map_equivariance,
     faithfulness,
     sanity,
+    sinks,
 )
 from explorer.guests import invite
 from explorer.probes.run import examples, probe, steps

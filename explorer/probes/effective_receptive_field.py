@@ -198,7 +198,7 @@ def input_gradient(model: Model, x01: Tensor, stage: int) -> Tensor:
         score = features[..., features.shape[-2] // 2, features.shape[-1] // 2].relu().sum()
         (gradient,) = torch.autograd.grad(score, x01)
     # x = (x01 - mean) / std
-    return (gradient * gradient.new_tensor(model.std).view(1, -1, 1, 1)).relu().sum(1)
+    return (gradient * gradient.new_tensor(model.std_colour).view(1, -1, 1, 1)).relu().sum(1)
 
 
 def _from_centre(size: tuple[int, int]) -> tuple[Tensor, Tensor]:

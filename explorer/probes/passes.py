@@ -160,7 +160,7 @@ def stage_features(model: Model, x01: Tensor, numbers: list[int] | None = None) 
         for one in wanted:
 
             def keep(_module: Any, _inputs: Any, output: Any, stage: Any = one) -> None:
-                tensor = output if isinstance(output, Tensor) else output[0]
+                tensor = output if isinstance(output, Tensor) else output[stage.part]
                 # Cloned, because an in-place activation may follow.
                 found[stage.number] = stage.spatial(tensor).clone()
 

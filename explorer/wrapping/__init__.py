@@ -1,1 +1,1 @@
-"""Models that are not timm's: a module of somebody's own, or one of torchvision's, as a `Model` like any other."""
+"""Models that are not timm's: a module of somebody's own, one of torchvision's or of transformers', as a `Model`."""

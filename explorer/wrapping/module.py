@@ -17,7 +17,7 @@ from torch import nn
 from explorer.errors import ModelError
 from explorer.messages import Message
 from explorer.models.model import Model
-from explorer.models.sizes import Size
+from explorer.models.sizes import Limits, Size
 from explorer.models.spec import ModelSpec
 from explorer.models.weights import fingerprint
 
@@ -45,12 +45,12 @@ def keep(model: Model) -> None:
     _ALIVE[model.spec] = model
 
 
-def size_of(spec: ModelSpec) -> Size:
+def size_of(spec: ModelSpec, _token: bool | None, _limits: Limits) -> Size:
     """What a wrapped module takes; raises ModelError as `load` does."""
     return Size(_found(spec).nbytes, None)
 
 
-def load(spec: ModelSpec, device: torch.device) -> Model:  # noqa: ARG001 - it stays where its module is
+def load(spec: ModelSpec, _device: torch.device, _token: bool | None, _limits: Limits) -> Model:
     """Return the model that this program wrapped; raises ModelError where there is none, or with other settings."""
     return _found(spec)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, get_args
 
 import torch
@@ -18,7 +19,7 @@ from explorer.models.adapter import Adapter, Output
 from explorer.models.backbone import first_line
 from explorer.models.heads import find_head
 from explorer.models.insertion import insert
-from explorer.models.model import Model
+from explorer.models.model import CHANNEL_NOTES, Model
 from explorer.models.spec import HeadKind, ModelSpec, WeightsState
 from explorer.models.stages import Stage
 from explorer.wrapping.found import EXAMPLE, HOW, find_stages
@@ -43,9 +44,10 @@ def wrap(
     one that goes on being trained.
 
     Args:
-        module: takes pictures (B, 3, H, W) as its first argument.
+        module: takes pictures (B, C, H, W) as its first argument; C is how many numbers ``mean`` has.
         input_size: (height, width) of its input, px, or the side of a square.
-        mean: of each channel, of a picture in 0..1.
+        mean: of each channel, of a picture in 0..1: three numbers; one for a network of grey pictures; four for one
+            of red, green, blue and a fourth channel, which is given as 1 everywhere.
         std: of each channel.
         labels: names of its classes, in the order of its outputs.
         stages: dotted paths of the modules whose outputs Grad-CAM and the probes of features read; found if None.
@@ -105,26 +107,44 @@ def wrapped(
     state: WeightsState = "own",
     interpolation: str = "bicubic",
     crop_pct: float = 1.0,
+    crop_mode: str = "center",
     label_source: str = "",
+    config: Mapping[str, Any] = MappingProxyType({}),
+    headless: str = "",
+    notes: Sequence[str] = (),
 ) -> Model:
-    """A module as the model of a spec; arguments and errors as of `wrap`."""
+    """A module as the model of a spec; arguments and errors as of `wrap`.
+
+    Args:
+        config: its config.json, which may say how its outputs are read.
+        headless: why its outputs are no classes, in a sentence, or "".
+        notes: what else has to be said of it.
+    """
+    if headless and head in ("softmax", "sigmoid"):
+        raise ParameterError(
+            Message("'{spec}' has no classifier that could be read as {head}; leave the head out", spec=spec, head=head)
+        )
+    head = "none" if headless else head
     height, width = _checked(input_size, mean, std, head, layout)
     module.requires_grad_(False).eval()
     tensor = next((one for one in (*module.parameters(), *module.buffers())), None)
     device = torch.device("cpu") if tensor is None else tensor.device
     adapter = Adapter(module, output)
-    picture = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(0)).to(device)
+    picture = torch.randn(1, len(mean), height, width, generator=torch.Generator().manual_seed(0)).to(device)
     try:
         with torch.inference_mode():
             # Of a network without classes the answer itself is the feature.
             answer = adapter(picture) if head == "none" else adapter.find_classifier(picture)
-        found = trace(adapter, (height, width), device, _entries(layout), tuple((layout or {}).get("prefix", ())))
+        found = trace(
+            adapter, (height, width), device, _entries(layout), tuple((layout or {}).get("prefix", ())), len(mean)
+        )
     except ExplorerError:
         raise
     except Exception as error:
         raise ModelError(
             Message(
-                "the module cannot run on pictures (B, 3, {height}, {width}): {error}",
+                "the module cannot run on pictures (B, {channels}, {height}, {width}): {error}",
+                channels=len(mean),
                 height=height,
                 width=width,
                 error=first_line(error),
@@ -134,17 +154,24 @@ def wrapped(
     inserted = None
     if spec.block is not None:
         inserted = insert(adapter, levels, spec, picture)
-        found = trace(adapter, (height, width), device)
+        found = trace(adapter, (height, width), device, channels=len(mean))
     if stages is not None and (unknown := [one for one in levels if one.problem]):
         raise ParameterError(Message("stage '{name}': {problem}", name=unknown[0].name, problem=unknown[0].problem))
     count = int(answer.shape[1])
-    read, reason = find_head(head, {}, count, known=True)
+    read, reason = find_head(head, config, count, known=True)
+    reason = headless or reason
     if labels is not None and len(labels) != count:
         raise ParameterError(
             Message("{labels} labels for {outputs} outputs; give one for each", labels=len(labels), outputs=count)
         )
-    data: dict[str, Any] = {"input_size": (3, height, width), "interpolation": interpolation, "crop_pct": crop_pct}
+    data: dict[str, Any] = {
+        "input_size": (len(mean), height, width),
+        "interpolation": interpolation,
+        "crop_pct": crop_pct,
+    }
+    data["crop_mode"] = crop_mode
     means, stds = tuple(map(float, mean)), tuple(map(float, std))
+    said = (read.note, CHANNEL_NOTES.get(len(mean), ""), *notes, *_notes(module, adapter, levels, bool(reason)))
     return Model(
         spec=spec,
         module=adapter,
@@ -165,7 +192,7 @@ def wrapped(
         transform=create_transform(**data, mean=means, std=stds, normalize=False),
         head=read,
         label_source=label_source,
-        notes=tuple(filter(None, (read.note, *_notes(module, adapter, levels, bool(reason))))),
+        notes=tuple(filter(None, said)),
         trace=found,
     )
 
@@ -208,12 +235,22 @@ def _checked(input_size: Any, mean: Any, std: Any, head: Any, layout: Any) -> tu
     for name, values in (("mean", mean), ("std", std)):
         if (
             not isinstance(values, (tuple, list))
-            or len(values) != 3
+            or len(values) not in (1, 3, 4)
             or not all(isinstance(one, (int, float)) for one in values)
         ):
-            raise ParameterError(Message("{name} is three numbers, got {values}", name=name, values=f"{values!r}"))
+            raise ParameterError(
+                Message(
+                    "{name} is three numbers, or one or four for a network of so many channels; got {values}",
+                    name=name,
+                    values=f"{values!r}",
+                )
+            )
+    if len(mean) != len(std):
+        raise ParameterError(
+            Message("mean has {means} numbers and std {stds}; give as many", means=len(mean), stds=len(std))
+        )
     if not all(one > 0 for one in std):
-        raise ParameterError(Message("std is three numbers above 0, got {values}", values=f"{std!r}"))
+        raise ParameterError(Message("std is numbers above 0, got {values}", values=f"{std!r}"))
     if head not in (None, *get_args(HeadKind)):
         raise ParameterError(
             Message("head is one of {kinds}; got '{head}'", kinds=", ".join(get_args(HeadKind)), head=head)

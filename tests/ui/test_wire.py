@@ -23,7 +23,8 @@ from explorer.ui.measuring import Measuring
 from explorer.ui.page import build
 from explorer.ui.scene import layers
 from explorer.ui.share import written_out
-from explorer.ui.tabs import blocks, lab, lecture
+from explorer.ui.tabs import blocks, compare, lab, lecture
+from explorer.ui.words import dumps
 
 from .asking import opening_of
 from .conftest import ROOT
@@ -39,6 +40,7 @@ OPTIONS = {
     "models": "ModelsOptions",
     "controls": "ControlsOptions",
     "samples": "SamplesOptions",
+    "sets": "SetsOptions",
     "stage": "StageOptions",
     "examples": "ExamplesOptions",
     "lecture": "LectureOptions",
@@ -127,6 +129,7 @@ def answers() -> list[tuple[str, Any]]:
     drawn = [one["value"] for one in lab.paint(lab.there()[0], ["mhsa"]) if one["visible"]]
     found += [("FigureMeta", one.layout.meta) for one in drawn]
     costly = {**photograph, "parameters": {"n_steps": 2}}
+    found.append(("SetTable", json.loads(dumps(compare.columns("resnet26t")))))
     found += [("Progress", one) for _, one in handlers.attribute(MODELS[:1], costly)]
     found.append(("ExampleScene", blocks._scene()))
     found.append(("BlockCosts", lecture._curve(blocks.measured("linear"))))

@@ -15,6 +15,7 @@ from explorer.figures.sheet import PALETTES
 from explorer.images import alt_text, read_image, samples
 from explorer.lab import networks
 from explorer.messages import Message
+from explorer.models.sets import matched_set, matched_sets
 from explorer.registry import question
 from explorer.scenes import PRESETS, Scene
 from explorer.ui import places
@@ -151,6 +152,13 @@ def draw(
                 elem_id="bring",
             )
     part(
+        "sets",
+        label=Message("Matched sets"),
+        elem_id="sets",
+        options={"sets": [dataclasses.asdict(one) for one in matched_sets().values()]},
+        live=[live.function("columns", PLACES, columns)],
+    )
+    part(
         "cards",
         label=Message("What the laboratory found"),
         elem_id="cards",
@@ -188,6 +196,12 @@ def draw(
 
 def _over() -> dict[str, Any]:
     return {"share": 1.0, "model": ""}
+
+
+def columns(name: str) -> dict[str, Any]:
+    """What the models of a matched set have of their own, and what differs besides."""
+    columns = matched_set(name).columns()
+    return {"name": name, "columns": [{"title": title, "values": values} for title, values in columns.items()]}
 
 
 def _thumbnail(path: Path) -> str:
