@@ -58,6 +58,7 @@ SHIPPED = (
     "background",
     "architecture-or-training",
     "finding-objects",
+    "can-a-map-be-believed",
     "cost-in-n",
 )
 

@@ -116,7 +116,7 @@ def test_every_step_of_every_lesson_fits_on_one_screen(lecture: Lecture) -> None
                 assert page.evaluate("document.documentElement.scrollHeight") <= 720, where
                 lowest = page.evaluate(
                     """() => Math.max(...[...document.querySelectorAll(
-                        "#lecture :is(.sources, svg, .boxes .seen), #scene canvas, #stage article.model, .frame canvas")]
+                        "#lecture :is(.sources, svg, .seen), #scene canvas, #stage article.model, .frame canvas")]
                         .filter((one) => one.checkVisibility()).map((one) => one.getBoundingClientRect().bottom))"""
                 )
                 assert 600 < lowest <= 720, where
