@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from reportlab.platypus import Image, Paragraph, Table
 
+from explorer.blocks import short_name
 from explorer.cli.main import main
 from explorer.lessons import as_json, read, shipped
 from explorer.lessons.handout import _CHINESE, _Page, _register, handout
@@ -65,6 +66,22 @@ def test_answers_stand_in_the_handout_with_answers_alone(language: str) -> None:
     shown = len(set(step.panels) - {"answers"})
     assert pictures(asked) == 1 + models * (shown - covered)
     assert pictures(answered) == 2 * (1 + models * shown) + 1
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_boxes_stand_in_the_handout_with_answers_alone(language: str) -> None:
+    _register()
+    lesson = read(asset("lessons", "finding-objects.yaml"))
+    step, told = lesson.steps[0], as_json(lesson, language)["steps"][0]
+    asked, answered = (_Page(language, one, View.compare, "cpu").step(1, step) for one in (False, True))
+    before, after = ("\n".join(texts(one)) for one in (asked, answered))
+    named = [say(short_name(block), language) for block in step.boxes.blocks]
+    assert told["explanation"] in after
+    assert all(name in after for name in named)
+    assert not any(f"{sign}" in before for sign in "✓✗☑")
+    assert "✓" in after
+    # The scene with its objects, and one for each block; and the formula.
+    assert (pictures(asked), pictures(answered)) == (1, 1 + len(named) + 1)
 
 
 @pytest.mark.parametrize(("language", "name"), [("en", "{} ({})"), ("zh", "{}（{}）")])

@@ -242,6 +242,64 @@ steps:
         read(written(("    question", "    models: [lab/conv]\n    question"), text=text))
 
 
+NUMBERS = """\
+title: Boxes
+steps:
+  - title: First
+    boxes: {blocks: [none, coord]}
+    question: Who?
+    numbers:
+      coord: {model: lab/detect+coord, probe: detection, measure: AP}
+      gap: {model: lab/detect+coord, minus: lab/detect+none, probe: detection, measure: AP}
+    explanation: {en: "Coordinate attention has {coord}, {gap} more.", zh: "坐标注意力为 {coord}，多 {gap}。"}
+    claims:
+      - {number: gap, measure: in the table, at least: -1, at most: 1}
+      - {number: gap, measure: in the table, at least: 1}
+"""
+
+
+def test_numbers_in_texts_are_those_of_the_table(written) -> None:
+    lesson = read(written(text=NUMBERS))
+    found, key = laboratory("detect"), Key.of("detection", "AP")
+    coord, none = (found.of(block, key) for block in ("coord", "none"))
+    mean = sum(coord.values()) / len(coord)
+    gap = sum(coord[seed] - none[seed] for seed in coord) / len(coord)
+    english, chinese = (as_json(lesson, code)["steps"][0]["explanation"] for code in ("en", "zh"))
+    assert english.startswith(f"Coordinate attention has {100 * mean:.0f} % (")
+    assert f"{100 * gap:.{0 if abs(gap) >= 0.0995 else 1}f} points (" in english
+    assert chinese.startswith(f"坐标注意力为 {100 * mean:.0f} %（")
+    assert [one.value for one in check(lesson)] == [pytest.approx(gap)] * 2
+    assert [one.holds for one in check(lesson)] == [True, False]
+
+
+def test_a_number_that_the_table_does_not_have_is_said_to_be_missing(written) -> None:
+    lesson = read(written(("measure: AP}\n      gap", "measure: AP99}\n      gap"), text=NUMBERS))
+    assert "has (not measured yet)," in as_json(lesson)["steps"][0]["explanation"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("{gap} more", "{gaps} more", "line 9: unknown number 'gaps'.*gap"),
+        ("blocks: [none, coord]", "blocks: [none, cbam]", "line 4: unknown block of a model that finds objects 'cbam'"),
+        ("coord]}", "coord], scene: 9}", "line 4: a number from 1 to 2 is expected here, not '9'"),
+        ("    question", "    models: [lab/conv]\n    question", "line 5: a step with boxes .* has no 'models'"),
+        ("    question", "    cost: {blocks: [mhsa]}\n    question", "has no '(cost|boxes)'"),
+        ("minus: lab/detect+none", "minus: lab/nothing", "line 8: .*nothing"),
+        (
+            "probe: detection, measure: AP}\n      gap",
+            "probe: detections, measure: AP}\n      gap",
+            "line 7: .*detections",
+        ),
+        ("measure: AP}\n      gap", "measure: AP50}\n      gap", "line 7: the table has several numbers of 'AP50'"),
+        ("number: gap", "number: more", "line 11: unknown number of this step 'more'"),
+    ],
+)
+def test_what_is_wrong_with_numbers_and_boxes_is_told_with_its_line(written, old: str, new: str, why: str) -> None:
+    with pytest.raises(LessonError, match=why):
+        read(written((old, new), text=NUMBERS))
+
+
 def _notes(dx: float, zoom: float = 1) -> str:
     return " ".join(
         Request.scene(View(("lab/conv",), Scene("star", "checks"), Transform(dx=dx, zoom=zoom)), (48, 48)).notes

@@ -1,11 +1,13 @@
 // The panel of a lesson: what a step asks, the bet, its reveal, two sentences and a formula.
 /** @import { Handles, Trigger } from "./modules" */
-/** @import { BlockCosts, LectureOptions, Lesson } from "./wire" */
+/** @import { BlockCosts, BoxesServer, DrawnBoxes, LectureOptions, Lesson } from "./wire" */
+import { beside } from "./boxes.js";
 import { hear } from "./bus.js";
 import { costChart } from "./cost-chart.js";
 import { childrenOf, make, need, svg, write } from "./dom.js";
 import { handouts } from "./handouts.js";
 import * as lesson from "./lesson.js";
+import { asking } from "./live.js";
 import { presenter } from "./presenting.js";
 import * as sight from "./sight.js";
 import { predicted, summary } from "./summary.js";
@@ -160,6 +162,35 @@ const charts = (colours, letters, trigger) => {
   } };
 };
 
+/** The boxes of a step that has some: {element, show()}. The models answer when the first such step is looked at. */
+/** @param {BoxesServer} server */
+const found = (server) => {
+  const element = make("div", { class: "boxes" });
+  /** @type {DrawnBoxes | null} */
+  let drawn = null;
+  let [asked, problem] = [false, ""];
+  const ask = asking(server.boxes, {
+    deliver: (/** @type {string} */ text) => { drawn = JSON.parse(text); show(); },
+    failed: (why) => { [asked, problem] = [false, why]; show(); },
+    told: true,
+  });
+  const show = () => {
+    const { boxes } = lesson.isInside() ? lesson.step() : { boxes: null };
+    element.hidden = !boxes;
+    if (!boxes) { element.replaceChildren(); return; }
+    if (!drawn) {
+      element.replaceChildren(make("p", { class: "wait", text: problem || say("Looking for objects…") }));
+      if (!asked && !problem) { asked = true; ask(() => ({})); }
+      problem = "";
+      return;
+    }
+    element.replaceChildren(beside(drawn, boxes.scene - 1, boxes.blocks, !lesson.here().revealed));
+    // As large as the window leaves room for.
+    element.style.setProperty("--side", `${Math.max(180, sight.bottom() - element.getBoundingClientRect().top - 14)}px`);
+  };
+  return { element, show };
+};
+
 /** The lessons in the language of the page, from beside this file.
  * @param {Record<string, string>} files @returns {Promise<Lesson[]>} */
 const fetched = async (files) => {
@@ -169,8 +200,8 @@ const fetched = async (files) => {
 };
 
 /** Draw the panel. */
-/** @param {HTMLElement} element @param {Pick<Handles<unknown, LectureOptions>, "options" | "trigger" | "props" | "watch">} handles */
-export const lecture = async (element, { options, trigger, props, watch }) => {
+/** @param {HTMLElement} element @param {Pick<Handles<unknown, LectureOptions, BoxesServer>, "options" | "trigger" | "props" | "watch" | "server">} handles */
+export const lecture = async (element, { options, trigger, props, watch, server }) => {
   const panel = need(element, ".part");
   const { files, colours, vote, course } = options;
   const lessons = await fetched(files).catch(() => null);
@@ -195,13 +226,14 @@ export const lecture = async (element, { options, trigger, props, watch }) => {
   const done = make("span", { class: "done" });
   const question = make("p", { class: "question" });
   const chart = charts(colours, question, trigger);
+  const boxes = found(server);
   const waiting = make("p", { class: "wait", text: say("Predict first, then reveal.") });
   const explanation = make("p", { class: "explanation" });
   const sources = make("p", { class: "sources", translate: "no" });
   const answer = make("div", { class: "answer", "aria-live": "polite" }, make("div", { class: "said" }, explanation, sources), formula.element);
   const problem = make("p", { class: "problem", role: "alert", hidden: true });
   panel.replaceChildren(line.element, make("div", { class: "line" }, done), question, make("div", { class: "betting" }, choices.element, votes?.strip),
-    make("div", { class: "slot" }, waiting, answer), present.blocked, problem, chart.element, summed.element);
+    make("div", { class: "slot" }, waiting, answer), present.blocked, problem, chart.element, boxes.element, summed.element);
   if (votes) document.body.append(votes.card);
   // Who clicks goes on with the keys: Enter reveals, whatever was clicked last.
   panel.addEventListener("click", (event) => { if (event.detail > 0 && document.activeElement instanceof HTMLButtonElement) document.activeElement.blur(); });
@@ -226,6 +258,7 @@ export const lecture = async (element, { options, trigger, props, watch }) => {
     problem.hidden = !problem.textContent;
     formula.show();
     chart.show();
+    boxes.show();
     summed.show();
     follow();
     present.tell(lessons);
@@ -241,7 +274,7 @@ export const lecture = async (element, { options, trigger, props, watch }) => {
   watch("value", () => chart.learn(props.value));
   chart.learn(props.value);
   let resized = 0;
-  const again = () => { cancelAnimationFrame(resized); resized = requestAnimationFrame(() => { if (lesson.isInside()) { chart.show(); formula.fit(); } }); };
+  const again = () => { cancelAnimationFrame(resized); resized = requestAnimationFrame(() => { if (lesson.isInside()) { chart.show(); boxes.show(); formula.fit(); } }); };
   new ResizeObserver(again).observe(panel);
   addEventListener("resize", again);
   lesson.begin(lessons, course.lessons, { update, bet: choices.bet, vote: vote ? toggle : () => {}, present: present.open });

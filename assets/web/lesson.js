@@ -44,7 +44,7 @@ export const here = () => place;
 /** @type {() => Step} */
 export const step = () => lessons[place.lesson].steps[place.step] ?? {
   title: say("What was predicted, and what was seen"), question: "", explanation: "", choices: [], right: 0, panels: [], cover: [],
-  formula: "", sources: [], minutes: 0, notes: "", cost: null, before: null, after: null,
+  formula: "", sources: [], minutes: 0, notes: "", cost: null, boxes: null, before: null, after: null,
 };
 /** Whether the summary at a lesson's end is shown. */
 export const isSummary = () => place.step >= lessons[place.lesson].steps.length;
@@ -91,7 +91,7 @@ const stop = () => { cancelAnimationFrame(sliding); sliding = 0; };
 const show = () => {
   stop();
   const { panels, ...at } = step();
-  root.dataset.lecture = at.cost ? "chart" : at.after ? "bench" : "summary";
+  root.dataset.lecture = at.cost || at.boxes ? "chart" : at.after ? "bench" : "summary";
   root.dataset.panels = panels.join(" ");
   cover();
   const problems = at.after ? put(place.revealed ? at.after : at.before) : [];

@@ -375,6 +375,7 @@ export interface FactorTable {
 export interface DrawnBoxes {
   scenes: { image: string; boxes: { edges: number[]; label: string }[] }[];
   panels: {
+    block: string;
     name: Text;
     colour: string;
     precision: Text;
@@ -421,9 +422,10 @@ interface StepFields {
   notes: string;
 }
 export type Step = StepFields & (
-  | { cost: { blocks: string[]; show: string }; before: null; after: null }
-  | { cost: null; before: StepState; after: StepState }
-  | { cost: null; before: null; after: null }
+  | { cost: { blocks: string[]; show: string }; boxes: null; before: null; after: null }
+  | { cost: null; boxes: { blocks: string[]; scene: number }; before: null; after: null }
+  | { cost: null; boxes: null; before: StepState; after: StepState }
+  | { cost: null; boxes: null; before: null; after: null }
 );
 export interface Lesson { name: string; title: string; steps: Step[] }
 /** files: language -> name of the file of the lessons in it */

@@ -52,9 +52,9 @@ def scenes(size: int) -> RenderedGroups:
     return render_groups(draw_groups(STREAM, torch.tensor(SCENES)), size)
 
 
-def specs() -> dict[str, str]:
+def specs(blocks: Sequence[str] = SHOWN) -> dict[str, str]:
     """Block -> spec of the model that is shown of it; without those whose weights did not ship."""
-    texts = {block: str(LabModel(block, "detect", "aug").spec()) for block in SHOWN}
+    texts = {block: str(LabModel(block, "detect", "aug").spec()) for block in blocks}
     return {block: text for block, text in texts.items() if text in available()}
 
 

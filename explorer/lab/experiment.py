@@ -35,9 +35,9 @@ PER_CLASS, QUICK = 12, 2
 #: The largest shift, px of 48, and the sizes over the training size, that leave the whole object in the frame.
 REACH = 10
 SMALLEST, LARGEST = 0.5, 1.5
-#: Blocks that a pyramid of the picture is tried on at test time: those that learn the task whole. It takes three passes
-#: for each picture, each of another size.
-PYRAMID_BLOCKS = ("conv", "mhsa", "axial", "c2f", "ca_c2f")
+#: Blocks that what takes long is measured of, those that learn the task whole: a pyramid of the picture at test time,
+#: with three passes for each picture, each of another size; and whether maps can be believed, with many maps for each.
+FEW_BLOCKS = ("conv", "mhsa", "axial", "c2f", "ca_c2f")
 #: Digits of a fingerprint that the table keeps, and of its numbers after the point.
 _HASH, _DIGITS = 16, 6
 #: Columns of a probe's rows that are the table's own, or said by them; the rest are conditions.
@@ -110,8 +110,8 @@ class Measurement:
         """Whether a model has what is measured: classes, or places of objects; weights between places; heads."""
         if (self.probe == "detection") != (model.backbone == "detect"):
             return False
-        if self.parameters.get("remedy") == "pyramid":
-            return model.block in PYRAMID_BLOCKS and model == LabModel(model.block)
+        if self.parameters.get("remedy") == "pyramid" or PROBES[self.probe].bias == "maps":
+            return model.block in FEW_BLOCKS and model == LabModel(model.block)
         if self.probe in ("attention-distance", "heads") and BLOCKS[model.block].kind not in ("pairwise", "axial"):
             return False
         heads = {**BLOCK_OPTIONS.get(model.block, {}), **dict(model.options)}.get("heads", 1)
@@ -134,6 +134,7 @@ def experiment(per_class: int = PER_CLASS) -> list[Measurement]:
         raise ParameterError(f"per_class is {per_class}; at least one scene of each class is needed")
     count = per_class * len(CLASSES)
     usual, growing = ShownScenes(count), ShownScenes(count, room="grow")
+    few = ShownScenes(max(1, per_class // 6) * len(CLASSES))
     sizes = {"steps": 9, "smallest": SMALLEST, "largest": LARGEST}
     return [
         Measurement("patch-shuffle", ShownScenes(2 * count), {"draws": 1}),
@@ -148,6 +149,9 @@ def experiment(per_class: int = PER_CLASS) -> list[Measurement]:
         Measurement("heads", usual),
         Measurement("detection", ShownScenes(0), {"count": 40 * per_class}),
         Measurement("scale", growing, {**sizes, "remedy": "pyramid"}),
+        Measurement("map-equivariance", replace(few, room="move")),
+        Measurement("faithfulness", few),
+        Measurement("sanity", few),
     ]
 
 

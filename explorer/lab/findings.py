@@ -335,7 +335,7 @@ def _loses(block: str, change: Estimate) -> str:
 
 def in_times(one: Estimate) -> str:
     """A multiple in words, with its interval."""
-    return _number(f"{one.mean:.2f}", one, 2, 1)
+    return _number(f"{round(one.mean, 2) + 0.0:.2f}", one, 2, 1)  # there is no -0.00
 
 
 def lines(rows: Sequence[TableRow]) -> list[str]:

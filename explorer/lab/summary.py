@@ -17,12 +17,24 @@ from explorer.lab.intervals import Verdict, difference, judge
 from explorer.lab.networks import LabModel
 from explorer.lab.table import TableRow, load_table, measured_models
 from explorer.models.spec import ModelSpec
-from explorer.statistics import CHANGE, COSINE, POSITIVE, R2, SHARE, Estimate, Range, interval
+from explorer.probes.faithfulness import ABOVE, GAIN
+from explorer.statistics import ANY, CHANGE, COSINE, POSITIVE, R2, SHARE, Estimate, Range, interval
 
 #: The block that mixes nothing, to which every other is compared.
 CONTROL = "none"
 #: Between which values the numbers of a unit can lie; others are not negative.
-_WITHIN = {"share": SHARE, "probability": SHARE, "cosine": COSINE, "difference of shares": CHANGE, "R2": R2}
+_WITHIN = {
+    "share": SHARE,
+    "probability": SHARE,
+    "cosine": COSINE,
+    "difference of shares": CHANGE,
+    "R2": R2,
+    "logit": ANY,
+    "of the object's way": ANY,
+}
+#: Measures whose unit does not tell it.
+_DIFFERENCES = ("change of p", GAIN, ABOVE)
+_CORRELATION = "rank correlation"
 
 
 class Key(NamedTuple):
@@ -45,7 +57,9 @@ class Key(NamedTuple):
 
 def within(measure: str, unit: str) -> Range:
     """Between which values the numbers of a measure can lie."""
-    return CHANGE if measure == "change of p" else _WITHIN.get(unit, POSITIVE)
+    if measure in _DIFFERENCES:
+        return CHANGE
+    return COSINE if measure.startswith(_CORRELATION) else _WITHIN.get(unit, POSITIVE)
 
 
 class Index:

@@ -10,10 +10,12 @@ from explorer.lessons.lesson import PANELS as PANELS
 from explorer.lessons.lesson import SIDES as SIDES
 from explorer.lessons.lesson import Claim as Claim
 from explorer.lessons.lesson import CostChart as CostChart
+from explorer.lessons.lesson import FoundBoxes as FoundBoxes
 from explorer.lessons.lesson import Lesson as Lesson
 from explorer.lessons.lesson import LessonStep as LessonStep
 from explorer.lessons.lesson import as_json as as_json
 from explorer.lessons.lesson import course as course
+from explorer.lessons.numbers import TableNumber as TableNumber
 from explorer.lessons.reading import SHIPPED as SHIPPED
 from explorer.lessons.reading import read as read
 from explorer.lessons.reading import shipped as shipped

@@ -21,7 +21,8 @@ from explorer.scenes import motion, render
 from explorer.transforms import Transform
 from explorer.view import View
 
-#: Measure -> what it is. Those of blocks are about a chart, the others about a model that is shown.
+#: Measure -> what it is. Those of blocks are about a chart, that of numbers about the table, the others about
+#: a model that is shown.
 MEASURES: Mapping[str, str] = {
     "answer": "the class that the model puts first",
     "changed": "whether that class changes with the reveal",
@@ -36,9 +37,11 @@ MEASURES: Mapping[str, str] = {
     "power of n": "largest power of n in a block's multiply-adds on square grids",
     "multiply-adds grow": "how many times as many on the chart's largest grid as on one of half its sides",
     "multiply-adds over": "how many times those of another block (about), on the largest grid of the chart",
+    "in the table": "one of the step's numbers, as the laboratory's table has it",
 }
 
 OF_BLOCKS = ("power of n", "multiply-adds grow", "multiply-adds over")
+OF_NUMBERS = ("in the table",)
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,9 @@ def check(lesson: Lesson, device: str | None = None) -> list[Checked]:
         for claim in step.claims:
             if claim.measure in OF_BLOCKS:
                 value: str | bool | float = _of_block(claim)
+            elif claim.measure in OF_NUMBERS:
+                estimate = step.numbers[claim.of].estimate
+                value = math.nan if estimate is None else estimate.mean
             else:
                 for when, shown in (("before", step.before), ("after", step.after)):
                     if (when, claim.of) not in views and shown is not None:

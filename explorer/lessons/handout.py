@@ -16,6 +16,7 @@ from xml.sax.saxutils import escape
 
 import matplotlib
 import numpy as np
+import torch
 from matplotlib import mathtext
 from PIL import Image, ImageDraw
 from reportlab.lib.colors import HexColor
@@ -33,13 +34,17 @@ from explorer.attention.maps import AttentionMap
 from explorer.blocks import short_name
 from explorer.blocks.cost import count, made
 from explorer.comparison.result import Comparison, ModelView
+from explorer.detection import decode
 from explorer.errors import ExplorerError
+from explorer.figures.looks import look_of
 from explorer.figures.plan import coloured, pixels
 from explorer.figures.sheet import FAINT, RULE, Map, frame_of
 from explorer.geometry import Point
-from explorer.lab.networks import LabModel, Training
-from explorer.lessons.lesson import CHANNELS, SIDES, CostChart, Lesson, LessonStep, Text
+from explorer.lab.boxes import boxes_of, scenes, specs, truth
+from explorer.lab.networks import SIZE, LabModel, Training
+from explorer.lessons.lesson import CHANNELS, SIDES, CostChart, FoundBoxes, Lesson, LessonStep, Text
 from explorer.messages import ENGLISH, Message, say
+from explorer.models.loading import load
 from explorer.models.spec import ModelSpec
 from explorer.view import View
 
@@ -76,9 +81,9 @@ def handout(
     Raises what loading a model raises.
     """
     _register()
-    page = _Page(language, answers, compare or (lambda view: view.compare(device=device)))
+    page = _Page(language, answers, compare or (lambda view: view.compare(device=device)), device)
     buffer = io.BytesIO()
-    title = page.said(lesson.title)
+    title = lesson.title.get(language) or say(lesson.title[ENGLISH], language)
     document = SimpleDocTemplate(
         buffer, pagesize=A4, leftMargin=20 * mm, rightMargin=20 * mm, topMargin=18 * mm, bottomMargin=16 * mm,
         title=title, author="Attention Explorer", invariant=1,
@@ -103,8 +108,8 @@ def _register() -> None:
 class _Page:
     """What a handout is made of."""
 
-    def __init__(self, language: str, answers: bool, compare: Compare) -> None:
-        self.language, self.answers, self.compare = language, answers, compare
+    def __init__(self, language: str, answers: bool, compare: Compare, device: str | None = None) -> None:
+        self.language, self.answers, self.compare, self.device = language, answers, compare, device
         wrap = "CJK" if language == "zh" else None
         plain = ParagraphStyle("plain", fontName=_LATIN, fontSize=10, leading=14.5, wordWrap=wrap, spaceAfter=4)
         self.styles = {
@@ -117,9 +122,6 @@ class _Page:
             "under": ParagraphStyle("under", plain, fontSize=7, leading=9.5, alignment=TA_CENTER, spaceAfter=0),
         }
 
-    def said(self, text: Text) -> str:
-        return text.get(self.language) or say(text[ENGLISH], self.language)
-
     def text(self, text: str, style: str = "plain") -> Paragraph:
         marked = "".join(
             f'<font name="{_CHINESE}">{escape(part)}</font>' if _CJK.fullmatch(part) else escape(part)
@@ -128,14 +130,17 @@ class _Page:
         return Paragraph(marked, self.styles[style])
 
     def step(self, number: int, step: LessonStep) -> list[Flowable]:
+        def said(text: Text) -> str:
+            return step.said(text, self.language)
+
         heading = say(Message("Step {number}", number=number), self.language)
         first = [
-            self.text(f"{heading} · {self.said(step.title)}" if self.answers else heading, "heading"),
-            self.text(self.said(step.question), "question"),
+            self.text(f"{heading} · {said(step.title)}" if self.answers else heading, "heading"),
+            self.text(said(step.question), "question"),
         ]
         for at, choice in enumerate(step.choices, 1):
             box = "☑" if self.answers and at == step.right else "☐"
-            first.append(self.text(f"{box} {at}  {self.said(choice)}", "choice"))
+            first.append(self.text(f"{box} {at}  {said(choice)}", "choice"))
         parts: list[Flowable] = [KeepTogether(first)]
         if step.before is not None and step.after is not None:
             covered = () if self.answers else step.cover
@@ -144,8 +149,10 @@ class _Page:
                 parts.append(self.shown(step.after, step.panels, (), Message("After the reveal")))
         elif step.cost is not None and self.answers:
             parts.append(self.counted(step.cost))
+        elif step.boxes is not None:
+            parts.append(self.found(step.boxes))
         if self.answers:
-            parts.append(self.text(self.said(step.explanation)))
+            parts.append(self.text(said(step.explanation)))
             parts += self.formula(step.formula) if step.formula else []
             parts.append(self.text(" · ".join(step.sources), "soft"))
         return parts
@@ -206,6 +213,26 @@ class _Page:
         table.setStyle(TableStyle([("LINEBELOW", (0, 0), (-1, 0), 0.5, HexColor(RULE))]))
         return KeepTogether([table, Spacer(1, 2 * mm)])
 
+    def found(self, boxes: FoundBoxes) -> Flowable:
+        """A scene with its objects' boxes, and with answers those that each block's model draws in it."""
+        at, shown = boxes.scene - 1, scenes(SIZE)
+        true = [edges for edges, _ in truth(shown)[at]]
+        picture = pixels(shown.images[at])
+        columns = [[self.text(say(Message("Boxes of the objects"), self.language), "under"), _boxed(picture, true)]]
+        for block, spec in specs(boxes.blocks).items() if self.answers else ():
+            model = load(spec, self.device)
+            with model.lock, torch.inference_mode():
+                answers = model.logits(shown.images.to(model.device)).float().cpu()
+            drawn = boxes_of(decode(answers), shown)[at]
+            named = self.text(say(short_name(block), self.language), "under")
+            own = [(one.edges, f"{say(one.label, self.language)} {one.score:.2f}", one.found) for one in drawn]
+            columns.append([named, _boxed(picture, true, own, look_of(block).colour)])
+            columns[-1].append([self.text(f"{text} {'✓' if hit else '✗'}", "under") for _, text, hit in own])
+        rows = [[column[line] if line < len(column) else "" for column in columns] for line in range(3)]
+        table = Table(rows, colWidths=[(_MAP + 4) * mm] * len(columns), hAlign="LEFT")
+        table.setStyle(TableStyle([("VALIGN", (0, 0), (-1, -1), "TOP")]))
+        return KeepTogether([table, Spacer(1, 2 * mm)])
+
     def formula(self, source: str) -> list[Flowable]:
         """A formula as matplotlib sets it, or its LaTeX where that is beyond matplotlib."""
         buffer = io.BytesIO()
@@ -254,6 +281,25 @@ def _raster(values: np.ndarray, mark: Point | None = None) -> Flowable:
     drawn.save(buffer, format="PNG")
     buffer.seek(0)
     return Drawn(buffer, _MAP * mm, _MAP * mm * values.shape[0] / values.shape[1])
+
+
+def _boxed(
+    picture: np.ndarray,
+    true: Sequence[Sequence[float]],
+    found: Sequence[tuple[Sequence[float], str, bool]] = (),
+    colour: str = "white",
+) -> Flowable:
+    """Pixels (h, w, 3) uint8 with boxes: exact ones thin and white, found ones in a colour; a ✗ of the list is thin."""
+    side = round(480 / picture.shape[1])
+    drawn = Image.fromarray(picture.repeat(side, 0).repeat(side, 1))
+    pen, frame = ImageDraw.Draw(drawn), 2 * drawn.size
+    for edges, colour_, width in (
+        *((edges, "white", 3) for edges in true),
+        *((edges, colour, 8 if hit else 4) for edges, _, hit in found),
+    ):
+        left, top, right, bottom = (edge * full for edge, full in zip(edges, frame))
+        pen.rectangle((left, top, max(left, right), max(top, bottom)), outline=colour_, width=width)
+    return _raster(np.asarray(drawn))
 
 
 def _attention(row: ModelView) -> Map | str:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from explorer.figures.sheet import PALETTES
-from explorer.messages import ENGLISH, say
+from explorer.lessons.numbers import TableNumber
+from explorer.messages import ENGLISH, Message, filled, say
 from explorer.view import View
 from explorer.view.forms import MOVES, request
 
@@ -57,12 +58,25 @@ class CostChart:
 
 
 @dataclass(frozen=True)
+class FoundBoxes:
+    """Boxes that detecting models of the laboratory draw in a scene, in place of the workbench.
+
+    Attributes:
+        blocks: of the models.
+        scene: which of the scenes of `explorer.lab.boxes`, from 1.
+    """
+
+    blocks: tuple[str, ...]
+    scene: int = 1
+
+
+@dataclass(frozen=True)
 class Claim:
     """One thing that a step says, in a form that can be measured.
 
     Attributes:
         measure: name in MEASURES.
-        of: the model, or the block.
+        of: the model, the block, or the name of one of the step's numbers.
         when: "before" or "after" the reveal, where that matters.
         about: a class, or another block, where the measure needs one.
         expected: the answer, or yes or no; None where there are bounds.
@@ -101,10 +115,12 @@ class LessonStep:
         title: what it is about.
         question: what is predicted first.
         choices: bets that can be taken, at most four; ``right`` is the number of the right one, from 1, or 0.
-        before: what is shown until the reveal; None with ``cost``.
+        before: what is shown until the reveal; None with ``cost`` and with ``boxes``.
         after: what is shown after it.
         looks: how maps are drawn before and after it.
         cost: the chart shown instead.
+        boxes: the boxes shown instead; they wait for the reveal.
+        numbers: name -> number of the laboratory's table, which stands in the texts where ``{name}`` is written.
         panels: which parts of a model's row are shown; ``cover``: which of them only after the reveal.
         explanation: shown with the reveal.
         formula: LaTeX, or "".
@@ -123,6 +139,8 @@ class LessonStep:
     after: View | None = None
     looks: tuple[Look, Look] = (_USUAL, _USUAL)
     cost: CostChart | None = None
+    boxes: FoundBoxes | None = None
+    numbers: Mapping[str, TableNumber] = field(default_factory=dict)
     panels: tuple[str, ...] = PANELS[:2]
     cover: tuple[str, ...] = ()
     formula: str = ""
@@ -130,6 +148,13 @@ class LessonStep:
     claims: tuple[Claim, ...] = ()
     minutes: float = STEP_MINUTES
     notes: Text | None = None
+
+    def said(self, text: Text, language: str) -> str:
+        """One of its texts in a language, with the numbers that stand in it."""
+        values = {name: one.said for name, one in self.numbers.items()}
+        if language in text:
+            return filled(text[language], {name: say(one, language) for name, one in values.items()})
+        return say(Message(text[ENGLISH], **values) if values else text[ENGLISH], language)
 
 
 @dataclass(frozen=True)
@@ -164,11 +189,12 @@ def course(lessons: Sequence[Lesson], minutes: float = COURSE_MINUTES) -> tuple[
 def as_json(lesson: Lesson, language: str = ENGLISH) -> dict[str, Any]:
     """A lesson as the page needs it, its texts in one language: what is shown is a state that the page can apply."""
 
-    def said(texts: Mapping[str, str]) -> str:
-        return texts.get(language) or say(texts[ENGLISH], language)
-
     steps = []
     for step in lesson.steps:
+
+        def said(text: Text, step: LessonStep = step) -> str:
+            return step.said(text, language)
+
         steps.append(
             {
                 "title": said(step.title),
@@ -177,6 +203,7 @@ def as_json(lesson: Lesson, language: str = ENGLISH) -> dict[str, Any]:
                 "choices": [said(one) for one in step.choices],
                 "right": step.right,
                 "cost": step.cost and {"blocks": list(step.cost.blocks), "show": step.cost.show},
+                "boxes": step.boxes and {"blocks": list(step.boxes.blocks), "scene": step.boxes.scene},
                 "before": step.before and _state(step.before, step.looks[0]),
                 "after": step.after and _state(step.after, step.looks[1]),
                 "panels": list(step.panels),
@@ -187,7 +214,8 @@ def as_json(lesson: Lesson, language: str = ENGLISH) -> dict[str, Any]:
                 "notes": said(step.notes) if step.notes else "",
             }
         )
-    return {"name": lesson.name, "title": said(lesson.title), "steps": steps}
+    title = lesson.title.get(language) or say(lesson.title[ENGLISH], language)
+    return {"name": lesson.name, "title": title, "steps": steps}
 
 
 def _state(view: View, look: Look) -> dict[str, Any]:

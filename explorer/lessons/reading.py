@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import timm
 import yaml
-from yaml.constructor import SafeConstructor
 
 from explorer.attribution import METHODS
 from explorer.blocks import BLOCKS
@@ -19,7 +19,11 @@ from explorer.errors import ExplorerError, LessonError, UnknownNameError
 from explorer.geometry import Point
 from explorer.images import samples
 from explorer.lab import networks
-from explorer.lessons.claims import MEASURES, OF_BLOCKS
+from explorer.lab.boxes import SCENES, specs
+from explorer.lab.networks import LabModel
+from explorer.lab.summary import Key
+from explorer.lessons.claims import MEASURES, OF_BLOCKS, OF_NUMBERS
+from explorer.lessons.entry import Entry
 from explorer.lessons.lesson import (
     CHARTED,
     LOOKS,
@@ -29,13 +33,14 @@ from explorer.lessons.lesson import (
     STEP_MINUTES,
     Claim,
     CostChart,
+    FoundBoxes,
     Lesson,
     LessonStep,
     Look,
-    Text,
 )
-from explorer.messages import codes
+from explorer.lessons.numbers import TableNumber
 from explorer.models.spec import ModelSpec
+from explorer.probes import PROBES
 from explorer.registry import parameters
 from explorer.resources import asset
 from explorer.scenes import Scene, motion
@@ -52,6 +57,8 @@ SHIPPED = (
     "texture-and-shape",
     "background",
     "architecture-or-training",
+    "finding-objects",
+    "can-a-map-be-believed",
     "cost-in-n",
 )
 
@@ -86,106 +93,19 @@ def read(file: str | Path) -> Lesson:
         raise LessonError(f"{path}: this is no YAML: {error}") from None
     if root is None:
         raise LessonError(f"{path}, line 1: the file is empty; a lesson has title and steps")
-    entry = _Entry(root, str(path))
+    entry = Entry(root, str(path))
     parts = entry.fields(("title", "steps"))
     steps = tuple(_step(one) for one in parts["steps"].items(1, 50, "steps"))
     return Lesson(path.stem, parts["title"].words(), steps)
 
 
-class _Entry:
-    """A part of a file that knows where it stands."""
-
-    def __init__(self, node: yaml.Node, file: str) -> None:
-        self.node, self.file = node, file
-
-    @property
-    def line(self) -> int:
-        return int(self.node.start_mark.line) + 1
-
-    def wrong(self, why: str) -> LessonError:
-        return LessonError(f"{self.file}, line {self.line}: {why}")
-
-    def fields(self, required: Sequence[str], optional: Sequence[str] = ()) -> dict[str, _Entry]:
-        """The values of a mapping with these keys."""
-        known = (*required, *optional)
-        if not isinstance(self.node, yaml.MappingNode):
-            raise self.wrong(f"a list of keys and values is expected here: {', '.join(known)}")
-        found: dict[str, _Entry] = {}
-        for key, value in self.node.value:
-            name = str(key.value)
-            if name not in known:
-                raise _Entry(key, self.file).wrong(str(UnknownNameError("key", name, known)))
-            if name in found:
-                raise _Entry(key, self.file).wrong(f"'{name}' stands here a second time")
-            found[name] = _Entry(value, self.file)
-        for name in required:
-            if name not in found:
-                raise self.wrong(f"'{name}' is missing here; needed are {', '.join(required)}")
-        return found
-
-    def items(self, least: int, most: int, what: str) -> list[_Entry]:
-        """The parts of a list of so many."""
-        if not isinstance(self.node, yaml.SequenceNode):
-            raise self.wrong(f"a list of {what} is expected here")
-        if not least <= len(self.node.value) <= most:
-            raise self.wrong(f"{least} to {most} {what} are expected here, there are {len(self.node.value)}")
-        return [_Entry(one, self.file) for one in self.node.value]
-
-    def plain(self) -> Any:
-        """The value of a scalar as YAML reads it."""
-        if not isinstance(self.node, yaml.ScalarNode):
-            raise self.wrong("a single value is expected here")
-        try:
-            return SafeConstructor().construct_object(self.node)
-        except (yaml.YAMLError, ValueError) as error:
-            raise self.wrong(f"'{self.node.value}' cannot be read: {error}") from None
-
-    def string(self) -> str:
-        """A text that is not empty."""
-        if not isinstance(self.node, yaml.ScalarNode) or not self.node.value.strip():
-            raise self.wrong("a text is expected here")
-        return str(self.node.value).strip()
-
-    def number(self, low: float = -math.inf, high: float = math.inf) -> float:
-        """A number in a range."""
-        value = self.plain()
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-            limits = f" from {low:g} to {high:g}" if high < math.inf else ""
-            raise self.wrong(f"a number{limits} is expected here, not '{value}'")
-        return float(value)
-
-    def one_of(self, known: Iterable[str], what: str) -> str:
-        """A name out of several."""
-        names, value = tuple(known), self.string()
-        if value not in names:
-            raise self.wrong(str(UnknownNameError(what, value, names)))
-        return value
-
-    def words(self) -> Text:
-        """A text, or one in several languages; English is always among them."""
-        if isinstance(self.node, yaml.ScalarNode):
-            return {"en": self.string()}
-        return {name: one.string() for name, one in self.fields(("en",), codes()[1:]).items()}
-
-    def list_of(self, known: Sequence[str], what: str) -> tuple[str, ...]:
-        """Several names out of some, in the order of those."""
-        chosen = {one.one_of(known, what) for one in self.items(0, len(known), f"names of {what}s")}
-        return tuple(name for name in known if name in chosen)
-
-    def checked(self, make: Callable[..., Any], name: str, entry: _Entry) -> Any:
-        """The value of a field of something that is checked by being made."""
-        value = entry.plain()
-        try:
-            make(**{name: value})
-        except ExplorerError as error:
-            raise entry.wrong(str(error)) from None
-        return value
-
-
 _SHOWN = ("models", "scene", "picture", "move", "query", "pin", "method", "look")
 
+#: What is shown in place of models on the workbench.
+_INSTEAD = {"cost": "a chart of costs", "boxes": "boxes of models that find objects"}
 _STEP = (
-    "cost",
+    *_INSTEAD,
+    "numbers",
     *_SHOWN,
     "panels",
     "cover",
@@ -200,7 +120,7 @@ _STEP = (
 )
 
 
-def _step(entry: _Entry) -> LessonStep:
+def _step(entry: Entry) -> LessonStep:
     found = entry.fields(("title", "question", "explanation"), _STEP)
     texts = {name: found[name].words() for name in ("title", "question", "explanation")}
     choices = (
@@ -211,14 +131,20 @@ def _step(entry: _Entry) -> LessonStep:
         right = int(found["right"].number())
         if not 1 <= right <= len(choices):
             raise found["right"].wrong(f"the number of the right choice is expected here, from 1 to {len(choices)}")
-    cost = before = after = None
+    before = after = None
+    cost = _cost(found["cost"]) if "cost" in found else None
+    boxes = _boxes(found["boxes"]) if "boxes" in found else None
     looks: tuple[Look, Look] = ({}, {})
-    if "cost" in found:
-        for name in (*_SHOWN, "reveal", "panels", "cover"):
-            if name in found:
-                raise found[name].wrong(f"a step with a chart of costs has no '{name}'")
-        cost = _cost(found["cost"])
-    else:
+    numbers = {name: _number(one) for name, one in found["numbers"].pairs().items()} if "numbers" in found else {}
+    for name in ("title", "question", "explanation", "notes"):
+        if name in found:
+            _places(found[name], numbers)
+    instead = [name for name in _INSTEAD if name in found]
+    for kind in instead:
+        for name in (*_SHOWN, "reveal", "panels", "cover", *instead):
+            if name in found and name != kind:
+                raise found[name].wrong(f"a step with {_INSTEAD[kind]} has no '{name}'")
+    if not instead:
         before = after = _shown(entry, found, None)
         looks = (_looks(found, {}),) * 2
         if "reveal" in found:
@@ -239,23 +165,66 @@ def _step(entry: _Entry) -> LessonStep:
         after=after,
         looks=looks,
         cost=cost,
+        boxes=boxes,
+        numbers=numbers,
         panels=panels,
         cover=cover,
         formula=found["formula"].string() if "formula" in found else "",
         sources=tuple(one.string() for one in found["sources"].items(0, 10, "sources")) if "sources" in found else (),
-        claims=tuple(_claim(one, before, after, cost) for one in claims),
+        claims=tuple(_claim(one, before, after, cost, numbers) for one in claims),
         minutes=found["minutes"].number(0.5, 90) if "minutes" in found else STEP_MINUTES,
         notes=found["notes"].words() if "notes" in found else None,
     )
 
 
-def _cost(entry: _Entry) -> CostChart:
+def _cost(entry: Entry) -> CostChart:
     found = entry.fields(("blocks",), ("show",))
     blocks = tuple(one.one_of(BLOCKS, "block") for one in found["blocks"].items(1, 6, "blocks"))
     return CostChart(blocks, found["show"].one_of(CHARTED, "chart") if "show" in found else CHARTED[0])
 
 
-def _shown(entry: _Entry, found: Mapping[str, _Entry], base: View | None) -> View:
+def _boxes(entry: Entry) -> FoundBoxes:
+    found = entry.fields(("blocks",), ("scene",))
+    able = tuple(specs(tuple(BLOCKS)))
+    blocks = tuple(
+        one.one_of(able, "block of a model that finds objects") for one in found["blocks"].items(1, 4, "blocks")
+    )
+    return FoundBoxes(blocks, int(found["scene"].number(1, len(SCENES))) if "scene" in found else 1)
+
+
+def _number(entry: Entry) -> TableNumber:
+    found = entry.fields(("model", "probe", "measure"), ("minus", "where"))
+    where = {name: one.plain() for name, one in found["where"].pairs().items()} if "where" in found else {}
+    texts = [_lab(found[name]) if name in found else "" for name in ("model", "minus")]
+    measure = found["measure"].string()
+    number = TableNumber(Key.of(found["probe"].one_of(PROBES, "probe"), measure, **where), *texts)
+    try:
+        number.estimate  # noqa: B018 - whether it can be found
+    except LookupError:
+        raise entry.wrong(
+            f"the table has several numbers of '{measure}' that differ in a condition; say under 'where' which is meant"
+        ) from None
+    return number
+
+
+def _lab(entry: Entry) -> str:
+    text = entry.string()
+    try:
+        LabModel.of(ModelSpec.parse(text))
+    except ExplorerError as error:
+        raise entry.wrong(str(error)) from None
+    return text
+
+
+def _places(entry: Entry, numbers: Mapping[str, TableNumber]) -> None:
+    """Check that every place in a text has its number."""
+    for text in entry.words().values():
+        for name in re.findall(r"\{(\w+)\}", text):
+            if name not in numbers:
+                raise entry.wrong(str(UnknownNameError("number", name, tuple(numbers))))
+
+
+def _shown(entry: Entry, found: Mapping[str, Entry], base: View | None) -> View:
     """What a step, or its reveal on top of that, shows."""
     if "scene" in found and "picture" in found:
         raise found["picture"].wrong("a step shows a scene or a picture, not both")
@@ -294,13 +263,13 @@ def _shown(entry: _Entry, found: Mapping[str, _Entry], base: View | None) -> Vie
     return shown
 
 
-def _looks(found: Mapping[str, _Entry], base: Look) -> Look:
+def _looks(found: Mapping[str, Entry], base: Look) -> Look:
     """How a step, or its reveal on top of that, draws its maps."""
     own = found["look"].fields((), tuple(LOOKS)) if "look" in found else {}
     return {**base, **{name: _look(name, one) for name, one in own.items()}}
 
 
-def _model(entry: _Entry) -> str:
+def _model(entry: Entry) -> str:
     text = entry.string()
     try:
         spec = ModelSpec.parse(text)
@@ -316,7 +285,7 @@ def _model(entry: _Entry) -> str:
     return text
 
 
-def _place(entry: _Entry) -> Point:
+def _place(entry: Entry) -> Point:
     found = entry.fields(("x", "y"))
     place = Point(found["x"].number(0, 1), found["y"].number(0, 1))
     if max(place) >= 1:
@@ -324,7 +293,7 @@ def _place(entry: _Entry) -> Point:
     return place
 
 
-def _look(name: str, entry: _Entry) -> Any:
+def _look(name: str, entry: Entry) -> Any:
     if name == "opacity":
         return entry.number(0, 1)
     value = entry.plain()
@@ -334,14 +303,25 @@ def _look(name: str, entry: _Entry) -> Any:
     return value
 
 
-def _claim(entry: _Entry, before: View | None, after: View | None, cost: CostChart | None) -> Claim:
-    found = entry.fields(("measure",), ("model", "block", "when", "about", "is", "at least", "at most"))
+def _claim(
+    entry: Entry,
+    before: View | None,
+    after: View | None,
+    cost: CostChart | None,
+    numbers: Mapping[str, TableNumber],
+) -> Claim:
+    found = entry.fields(("measure",), ("model", "block", "number", "when", "about", "is", "at least", "at most"))
     measure = found["measure"].one_of(MEASURES, "measure")
-    who = "block" if measure in OF_BLOCKS else "model"
+    who = "block" if measure in OF_BLOCKS else "number" if measure in OF_NUMBERS else "model"
     if who not in found:
         raise entry.wrong(f"'{who}' is missing here: '{measure}' is measured of a {who}")
-    shown = cost.blocks if cost else () if after is None or before is None else (*before.texts, *after.texts)
-    of = found[who].one_of(shown, f"{who} of this step")
+    if measure in OF_NUMBERS:
+        known: tuple[str, ...] = tuple(numbers)
+    elif cost is not None:
+        known = cost.blocks
+    else:
+        known = () if after is None or before is None else (*before.texts, *after.texts)
+    of = found[who].one_of(known, f"{who} of this step")
     about = found["about"].string() if "about" in found else ""
     if (measure in ("probability", "multiply-adds over")) != bool(about):
         raise entry.wrong(f"'{measure}' {'takes no' if about else 'needs'} 'about'")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from explorer.blocks import short_name
 from explorer.detection import decode
 from explorer.figures.looks import look_of
-from explorer.lab.boxes import ENOUGH, LEAST, boxes_of, precision, scenes, specs, truth
+from explorer.lab.boxes import ENOUGH, LEAST, SHOWN, boxes_of, precision, scenes, specs, truth
 from explorer.lab.findings import in_percent
 from explorer.lab.networks import SIZE
 from explorer.messages import Message
@@ -30,9 +31,9 @@ _NOTE = Message(
 )
 
 
-def drawing(answers: Answers) -> str:
+def drawing(answers: Answers, blocks: Sequence[str] = SHOWN) -> str:
     """What assets/web/boxes.js draws, as JSON: real forward passes of the models that find objects."""
-    models = specs()
+    models = specs(blocks)
     if not models:
         return dumps({"scenes": [], "panels": [], "note": _NO_WEIGHTS})
     shown = scenes(SIZE)
@@ -49,6 +50,7 @@ def drawing(answers: Answers) -> str:
 def _panel(answers: Answers, shown: RenderedGroups, block: str, model: Model | Failure) -> dict[str, Any]:
     mean = precision(block)
     told = {
+        "block": block,
         "name": short_name(block),
         "colour": look_of(block).colour,
         "precision": "" if mean is None else Message("AP {share}", share=in_percent(mean)),

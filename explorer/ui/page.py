@@ -221,7 +221,7 @@ def build(
             # Compare and Lecture share the workbench below, which stands outside of the tabs.
             compare_tab = tells_tab(gr.Tab(i18n("Compare"), id="compare"), "compare")
             with tells_tab(gr.Tab(i18n("Lecture"), id="lecture"), "lecture") as lecture_tab:
-                lecture.draw(worker, answers, taught, dict(zip(codes(), taught_files)), language, vote)
+                lecture.draw(live, answers, taught, dict(zip(codes(), taught_files)), language, vote)
             biases_tab = tells_tab(gr.Tab(i18n("Biases"), id="biases"), "biases")
             with tells_tab(gr.Tab(i18n("Blocks"), id="blocks"), "blocks") as blocks_tab:
                 block = blocks.draw(worker, live, answers, blocks_tab, language)

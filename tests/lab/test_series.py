@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from explorer.cli.main import main
-from explorer.lab.experiment import PYRAMID_BLOCKS
+from explorer.lab.experiment import FEW_BLOCKS
 from explorer.lab.findings import WHOLE, shifted
 from explorer.lab.networks import SERIES, LabModel, all_models, available
 from explorer.lab.series import COLUMNS, SIZES, markdown, members, pyramids
@@ -63,7 +63,7 @@ def one_seeds(model: str, probe: str) -> set[int]:
 
 
 def test_a_pyramid_is_compared_with_the_same_weights_without() -> None:
-    assert sorted(PYRAMIDS) == sorted(f"lab/{block}" for block in PYRAMID_BLOCKS)
+    assert sorted(PYRAMIDS) == sorted(f"lab/{block}" for block in FEW_BLOCKS)
     one = PYRAMIDS["lab/axial"]
     assert one.seeds == 3
     for name, zoom in SIZES.items():

@@ -7,11 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from pypdf import PdfReader
 
 from explorer.cli.main import main
+from explorer.detection import decode
 from explorer.errors import ModelError, ParameterError
+from explorer.lab.boxes import boxes_of, precision, scenes, specs
+from explorer.lab.findings import in_percent
+from explorer.lab.networks import SIZE
 from explorer.lessons import SHIPPED, as_json, course, read, shipped
+from explorer.models.loading import load
 from explorer.resources import asset
 from explorer.ui.answers import Answers
 from explorer.ui.tabs.lecture import _compared, _wanted
@@ -98,8 +104,10 @@ def test_every_step_of_every_lesson_fits_on_one_screen(lecture: Lecture) -> None
             for key in (None, "Enter"):
                 if key:
                     lecture.press(key)
-                if not step["before"]:
+                if step["cost"]:
                     page.locator("#lecture polyline" if key else "#lecture svg .name").first.wait_for()
+                if step["boxes"]:
+                    page.locator("#lecture .boxes .box" if key else "#lecture .boxes .true").first.wait_for()
                 where = f"{lesson['name']} {number} {key}"
                 shown = step["after" if key else "before"]
                 assert page.evaluate("explorer.chosen.models()") == (
@@ -108,7 +116,7 @@ def test_every_step_of_every_lesson_fits_on_one_screen(lecture: Lecture) -> None
                 assert page.evaluate("document.documentElement.scrollHeight") <= 720, where
                 lowest = page.evaluate(
                     """() => Math.max(...[...document.querySelectorAll(
-                        "#lecture .sources, #lecture svg, #scene canvas, #stage article.model, #stage .frame canvas")]
+                        "#lecture :is(.sources, svg, .seen), #scene canvas, #stage article.model, .frame canvas")]
                         .filter((one) => one.checkVisibility()).map((one) => one.getBoundingClientRect().bottom))"""
                 )
                 assert 600 < lowest <= 720, where
@@ -208,6 +216,8 @@ def test_nothing_readable_tells_the_answer_before_the_reveal(lecture: Lecture) -
             assert lecture.at() == {"lesson": lesson["name"], "step": number, "revealed": False}
             if step["cost"]:
                 page.locator("#lecture svg .name").first.wait_for()
+            if step["boxes"]:
+                page.locator("#lecture .boxes .true").first.wait_for()
             readable = page.evaluate(_READABLE)
             told = [step["explanation"], step["title"], *step["sources"], *_TELLING]
             question = step["question"] + lesson["title"] + "".join(one for one in step["choices"])
@@ -220,7 +230,7 @@ def test_nothing_readable_tells_the_answer_before_the_reveal(lecture: Lecture) -
             assert (
                 page.locator("#lecture .right, #stage .right, #stage [data-kept], #stage [data-lost]").count() == 0
             ), where
-            assert page.locator("#lecture polyline").count() == 0, where
+            assert page.locator("#lecture polyline, #lecture .box").count() == 0, where
             for name in step["cover"]:
                 assert (
                     page.locator(f"#stage .panel.{name} canvas:visible, #stage .panel.{name} .top:visible").count() == 0
@@ -411,6 +421,25 @@ def test_what_no_handout_can_be_made_of_is_said() -> None:
     assert shown is not None
     with pytest.raises(ModelError, match=r"lab/nothing: unknown laboratory model"):
         _compared(Answers(folders=False), shown.changed(models=("lab/conv", "lab/nothing")))
+
+
+def test_boxes_wait_for_the_reveal_and_are_those_of_the_models(lecture: Lecture) -> None:
+    page = lecture.open("finding-objects", 1).page
+    page.locator("#lecture .boxes .true").first.wait_for()
+    names = page.locator("#lecture .boxes figcaption strong").all_inner_texts()
+    assert names == ["No mixing", "Coordinate attention"]
+    assert page.locator("#lecture .boxes .box").count() == 0
+    lecture.press("Enter")
+    shown = scenes(SIZE)
+    for at, spec in enumerate(specs(("none", "coord")).values()):
+        with torch.inference_mode():
+            found = boxes_of(decode(load(spec, "cpu").logits(shown.images).float()), shown)[0]
+        labels = page.locator("#lecture .boxes figure").nth(at).locator(".label").all_inner_texts()
+        assert sorted(labels) == sorted(f"{one.label} {one.score:.2f}" for one in found)
+    # The numbers of the text are the table's.
+    (step, *_) = as_json(read(asset("lessons", "finding-objects.yaml")))["steps"]
+    assert in_percent(precision("coord")) in step["explanation"]
+    assert page.locator("#lecture .explanation").inner_text() == step["explanation"]
 
 
 def test_a_chart_of_costs_keeps_its_end_for_the_reveal(lecture: Lecture) -> None:

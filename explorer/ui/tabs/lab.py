@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from statistics import mean
 from typing import Any
 
@@ -97,7 +97,7 @@ def draw(
                 "boxes",
                 label=_FOLDS["detection"],
                 elem_id="lab-boxes",
-                live=[live.function("boxes", ANSWERS, partial(drawing, answers))],
+                live=[live.function("boxes", ANSWERS, lambda: drawing(answers))],
             )
         with folds["measurements"]:
             with gr.Row(equal_height=False, elem_id="lab-choice"):

@@ -22,17 +22,19 @@ from explorer.messages import ENGLISH, Message, codes, language_of, listed
 from explorer.models.model import Model
 from explorer.ui import web
 from explorer.ui.answers import Answers
+from explorer.ui.boxes import drawing
+from explorer.ui.live import Live
 from explorer.ui.request import Failure
 from explorer.ui.scratch import Recent
 from explorer.ui.stage import listen, part
 from explorer.ui.tabs.blocks import LATEX, measured
-from explorer.ui.worker import DOWNLOADS, MEASUREMENTS, Worker
+from explorer.ui.worker import ANSWERS, DOWNLOADS, MEASUREMENTS
 from explorer.view import View
 from explorer.writing import write
 
 
 def draw(
-    worker: Worker,
+    live: Live,
     answers: Answers,
     lessons: Sequence[Lesson],
     files: Mapping[str, str],
@@ -42,14 +44,15 @@ def draw(
     """Lay the tab out.
 
     Args:
-        worker: does what is asked.
+        live: makes the functions that the browser calls; its worker does what is asked.
         answers: what all sessions share; a measurement takes its turn like a model.
         lessons: in the order of the menu.
         files: language -> name of the file of `served` that the browser gets them from.
         language: holds the page's language.
         vote: whether a class may bet by phone.
     """
-    blocks, taken = charted(lessons), course(lessons)
+    worker = live.worker
+    blocks, taken, boxed = charted(lessons), course(lessons), _boxed(lessons)
     lecture = part(
         "lecture",
         "",
@@ -62,6 +65,7 @@ def draw(
             "vote": vote,
             "course": {"minutes": sum(one.minutes for one in taken), "lessons": [one.name for one in taken]},
         },
+        live=[live.function("boxes", ANSWERS, lambda: drawing(answers, boxed))],
     )
     file = gr.File(label="Handout", interactive=False, elem_id="handout", visible="hidden")
     over = part("written", "", label="", elem_id="handout-written", options={"what": "handout"})
@@ -150,6 +154,13 @@ def served(lessons: Sequence[Lesson]) -> dict[str, web.File]:
 def charted(lessons: Sequence[Lesson]) -> list[str]:
     """The blocks of all charts, once each."""
     return list(dict.fromkeys(name for one in lessons for step in one.steps if step.cost for name in step.cost.blocks))
+
+
+def _boxed(lessons: Sequence[Lesson]) -> list[str]:
+    """The blocks of all boxes, once each."""
+    return list(
+        dict.fromkeys(name for one in lessons for step in one.steps if step.boxes for name in step.boxes.blocks)
+    )
 
 
 def formulas(lessons: Sequence[Lesson]) -> str:
