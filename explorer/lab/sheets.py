@@ -6,6 +6,7 @@ What is not shown to differ from the control is drawn hollow, everywhere.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from explorer.errors import ParameterError
@@ -111,7 +112,12 @@ def detection(found: SetUp, blocks: Sequence[str]) -> Chart:
         Message("0.5, large objects"): Key.of("detection", "AP50", size="large"),
     }
     y = Axis(Message("average precision"), low=0.0, high=1.0)
-    return _points(Message("Finding several objects"), found, blocks, named, y, ())
+    drawn = _points(Message("Finding several objects"), found, blocks, named, y, ())
+    more = Message(
+        "With more pictures they find still more (tried with three blocks): compared here after equal training, not at "
+        "their best."
+    )
+    return replace(drawn, unit=sentences(drawn.unit, more))
 
 
 #: The charts by name, in their order.
