@@ -60,8 +60,8 @@ class Axial(Block):
         short="Rows and columns",
         title="Row and column attention",
         formula=(
-            r"R_{i} = \mathrm{softmax}\!\left(\tfrac{Q_i K_i^\top}{\sqrt{d_h}}\right)\ \text{in row } i,\quad "
-            r"C_{j}\ \text{likewise in column } j;\quad "
+            r"R_{i} = \mathrm{softmax}\!\left(\tfrac{Q_i K_i^\top}{\sqrt{d_h}}\right)\ \text{in row } i,"
+            r"\quad\allowbreak C_{j}\ \text{likewise in column } j;\quad\allowbreak "
             r"E_{(i,j),(a,b)} = R_{i,j,b}\, C_{b,i,a}\ \text{(sequence)}"
         ),
         plain=(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from explorer.blocks import BLOCKS
 from explorer.comparison.compare import compare, predict
 from explorer.geometry import Point
 from explorer.images import read_image, samples
@@ -341,6 +342,20 @@ def test_phone_shows_all_without_sideways_scrolling(chromium: Any, server: str):
         assert canvas.get_attribute("role") == "img"
         assert len(canvas.get_attribute("aria-label")) > 20
     assert visit.complaints == []
+    page.close()
+
+
+def test_formulas_of_blocks_fit_a_phone(chromium: Any, server: str):
+    page = chromium.new_page(viewport={"width": 390, "height": 844})
+    page.goto(server)
+    page.get_by_role("tab", name="Blocks").first.click()
+    named = page.locator("#blocks-text h2")
+    for name, block in BLOCKS.items():
+        page.get_by_role("radio", name=name, exact=True).check()
+        named.filter(has_text=block.about.title).wait_for()
+        formula = page.locator("#blocks-text .katex-display")
+        formula.wait_for()
+        assert formula.evaluate("(one) => one.scrollWidth - one.clientWidth") <= 0, name
     page.close()
 
 
