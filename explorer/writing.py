@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import secrets
 import stat
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from explorer.errors import WriteError
 from explorer.messages import Message, listed
@@ -150,3 +152,16 @@ def _place(path: Path) -> Path:
 def _beside(place: Path) -> Path:
     # Not made of the file's own name, which may be as long as a name can be.
     return place.with_name(f".explorer-{os.getpid()}-{secrets.token_hex(4)}.part")
+
+
+def plain(value: Any) -> Any:
+    """Turn tensors, tuples and what JSON does not have (NaN) into what it has."""
+    if hasattr(value, "detach"):
+        return plain(value.detach().cpu().float().tolist())
+    if isinstance(value, dict):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)

@@ -17,10 +17,9 @@ from collections.abc import Sequence
 from explorer.cli import listing, making, measuring, seeing, serving, teaching, training, viewing
 from explorer.cli.files import check_out, write_files
 from explorer.cli.flags import Parser, Verbs
-from explorer.cli.records import plain
 from explorer.cli.result import Result
 from explorer.errors import ExplorerError, WriteError
-from explorer.writing import NO_ROOM, cannot_write, reason
+from explorer.writing import NO_ROOM, cannot_write, plain, reason
 
 _DESCRIPTION = "See what attention does to a vision model: move what is in the picture, compare what models attend to."
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -122,16 +121,3 @@ def wanted(view: ModelView, layer: int | str) -> AttentionMap:
     if isinstance(layer, int):
         raise ParameterError(f"{view.spec}: --layer {layer} asked for, it has layers 0 to {len(view.maps) - 1}")
     raise UnknownNameError(f"layer of {view.spec}", layer, [one.layer for one in view.maps])
-
-
-def plain(value: Any) -> Any:
-    """Turn tensors, tuples and what JSON does not have (NaN) into what it has."""
-    if hasattr(value, "detach"):
-        return plain(value.detach().cpu().float().tolist())
-    if isinstance(value, dict):
-        return {str(key): plain(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(one) for one in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, (bool, int, str)) else str(value)

@@ -30,6 +30,8 @@ def add_verbs(verbs: Verbs) -> None:
     one.add_argument("--allow-host", action="append", default=[], metavar="NAME", help=text)
     text = "let a class bet on the lessons' questions by phone; phones need --host 0.0.0.0, or a proxy that they reach"
     one.add_argument("--vote", action="store_true", help=text)
+    text = "offer predict, attend and probe as tools of an agent too (MCP), which needs the package mcp"
+    one.add_argument("--mcp", action="store_true", help=text)
     text = "look up models that visitors name on the hub with this machine's token, private ones too"
     one.add_argument("--allow-hub-token", action="store_true", help=text)
 
@@ -51,7 +53,7 @@ def serve(options: argparse.Namespace) -> int:
     from explorer.ui.page import serve as open_page
 
     given: dict[str, Any] = {"lessons": options.lesson, "allow_hosts": options.allow_host}
-    given |= {"allow_hub_token": options.allow_hub_token, "heads": heads, "vote": options.vote}
+    given |= {"allow_hub_token": options.allow_hub_token, "heads": heads, "vote": options.vote, "mcp": options.mcp}
     where = (options.model, options.host, options.port, options.device, options.open)
     try:
         if not options.json:

@@ -104,7 +104,7 @@ class Measuring:
         wanted = checked(Wanted.parse, asked)
         yield _state(Message("Loading the models…"), 0.0), *_skip(PLOTS + 3)
         models, stage = self.asked(models, question)
-        for result in self._stream(wanted, models, self.shown_to(wanted, stage)):
+        for result in self.stream(wanted, models, self.shown_to(wanted, stage)):
             kept = {**(kept or {}), wanted.name: result}
             yield _state_of(result, wanted), kept, *shown(result, kept, language)
 
@@ -149,7 +149,7 @@ class Measuring:
         for number, headline in enumerate(show.HEADLINES.values()):
             for name in headline.probes:
                 try:
-                    for result in self._stream(Wanted(name, {}), models, None):
+                    for result in self.stream(Wanted(name, {}), models, None):
                         kept = {**(kept or {}), name: result}
                         share = (number + result.share) / len(show.HEADLINES)
                         yield (
@@ -192,7 +192,7 @@ class Measuring:
             )
         return live, asked.source
 
-    def _stream(self, wanted: Wanted, models: Sequence[Model], image: Any) -> Iterator[ProbeResult]:
+    def stream(self, wanted: Wanted, models: Sequence[Model], image: Any) -> Iterator[ProbeResult]:
         """Results so far, not more often than they can be drawn; the last one is complete."""
         running = steps(wanted.name, models, image, memory=BATCH, **wanted.parameters)
         drawn = 0.0

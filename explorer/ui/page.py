@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import importlib.util
 import os
 import sys
 import threading
@@ -26,7 +27,7 @@ from explorer.lab import networks
 from explorer.lessons import read, shipped
 from explorer.messages import ENGLISH, Message, codes, language_of, languages, say
 from explorer.models.spec import HeadKind, ModelSpec
-from explorer.ui import navigation, share, web
+from explorer.ui import endpoints, navigation, share, web
 from explorer.ui.answers import Answers
 from explorer.ui.guard import Guard, Hosts
 from explorer.ui.handlers import Handlers
@@ -222,6 +223,7 @@ def build(
         with biases_tab:
             inner, kept = biases.draw(live, Measuring(handlers), asked, [compare_tab, lecture_tab, blocks_tab, lab_tab])
         share.draw(worker, handlers, masthead, asked, kept)
+        endpoints.offer(worker, Measuring(handlers))
         ways = navigation.draw(tabs, inner, block, folds, unfolded, opens, shown_first)
         _relabelled(page, ways)
     page.opening, opened = shown_first.file()
@@ -271,6 +273,7 @@ def serve(
     allow_hub_token: bool = False,
     heads: Mapping[str, HeadKind] = MappingProxyType({}),
     vote: bool = False,
+    mcp: bool = False,
 ) -> Any:
     """Serve the page until it is interrupted.
 
@@ -286,7 +289,11 @@ def serve(
         allow_hub_token: look visitors' models up on the hub with this machine's token; on a loopback address they are.
         heads: as for `build`.
         vote: as for `build`; where phones find the page, or why they cannot, is written to stderr.
+        mcp: offer predict, attend and probe as tools of an agent too, by gradio's MCP server; raises ParameterError
+            where the package mcp is not installed.
     """
+    if mcp and importlib.util.find_spec("mcp") is None:
+        raise ParameterError(Message("the package mcp is not installed here: pip install 'gradio[mcp]'"))
     give_back()
     remove_when_ended()
     # All that is imported stays: looking through it for what may go, a third of a second, would hold up every answer.
@@ -296,7 +303,12 @@ def serve(
     if vote:
         print(_said_of_votes(hosts, port), file=sys.stderr, flush=True)
     return page.launch(
-        server_name=host, server_port=port, inbrowser=open_browser, prevent_thread_lock=not wait, hosts=hosts
+        server_name=host,
+        server_port=port,
+        inbrowser=open_browser,
+        prevent_thread_lock=not wait,
+        hosts=hosts,
+        mcp_server=mcp,
     )
 
 

@@ -70,13 +70,19 @@ def draw(worker: Worker, handlers: Handlers, masthead: gr.HTML, asked: dict[str,
 
     quiet: dict[str, Any] = {"show_progress": "hidden"}
     listen(masthead, "code")(
-        worker.event(ANSWERS, code), inputs_kwargs=asked, outputs=code_shown, api_name="code", **quiet
+        worker.event(ANSWERS, code),
+        inputs_kwargs=asked,
+        outputs=code_shown,
+        api_name="code",
+        api_visibility="private",
+        **quiet,
     )
     written_event = listen(masthead, "evidence")(
         worker.event(DOWNLOADS, evidence),
         inputs_kwargs={**asked, "kept": kept},
         outputs=[file, written],
         api_name="evidence",
+        api_visibility="private",
         **quiet,
     )
     # Another one each time: the browser hears of changes alone.

@@ -125,6 +125,7 @@ def _bias(live: Live, measuring: Measuring, asked: dict[str, Any], kept: gr.Stat
         trigger_mode="always_last",
         show_progress="hidden",
         api_name=f"open_{bias}",
+        api_visibility="private",
     )
     event = listen(controls, "measure")(
         worker.event(MEASUREMENTS, measuring.measure),
@@ -132,6 +133,7 @@ def _bias(live: Live, measuring: Measuring, asked: dict[str, Any], kept: gr.Stat
         outputs=[state, kept, scores, table, *plots],
         show_progress="hidden",
         api_name=f"measure_{bias}",
+        api_visibility="private",
     )
     event.failure(_failed, outputs=state, show_progress="hidden", api_visibility="private")
     listen(controls, "stop")(None, cancels=[event], show_progress="hidden", api_visibility="private")
@@ -198,6 +200,7 @@ def _all(worker: Worker, measuring: Measuring, asked: dict[str, Any], kept: gr.S
         outputs=[state, kept, scores, radar],
         show_progress="hidden",
         api_name="measure_all",
+        api_visibility="private",
     )
     event.failure(_failed, outputs=state, **quiet)
     listen(controls, "stop")(None, cancels=[event], **quiet)

@@ -98,6 +98,7 @@ def draw(worker: Worker, live: Live, answers: Answers, tab: gr.Tab, language: gr
         show_progress="hidden",
         trigger_mode="always_last",
         api_name="explain",
+        api_visibility="private",
     )
     return chosen
 

@@ -186,6 +186,7 @@ def draw(
         outputs=[stage, progress],
         show_progress="hidden",
         api_name="attribute",
+        api_visibility="private",
     )
     # An error must not leave the bar standing.
     computing.failure(_over, outputs=progress, show_progress="hidden", api_visibility="private")

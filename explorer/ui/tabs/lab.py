@@ -144,6 +144,7 @@ def draw(
             asked,
             outputs,
             api_name=name,
+            api_visibility="private",
             **quiet,
         )
         renewed.then(filled, asked, outputs, api_visibility="private", **quiet)

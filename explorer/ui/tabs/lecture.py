@@ -85,6 +85,7 @@ def draw(
         show_progress="hidden",
         trigger_mode="once",
         api_name="costs",
+        api_visibility="private",
     )
 
     def handout(event: gr.EventData, language: Any = ENGLISH) -> tuple[str, str]:
@@ -102,6 +103,7 @@ def draw(
         show_progress="hidden",
         trigger_mode="once",
         api_name="handout",
+        api_visibility="private",
     )
     # The same handout is the same file: that it is written is the event, not that the file is another one.
     asked.success(
