@@ -7,7 +7,7 @@ gradio makes the endpoints' schema from these annotations.
 import base64
 import contextlib
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 import gradio as gr
@@ -16,6 +16,7 @@ from explorer.attention.maps import AttentionMap
 from explorer.comparison.result import ModelView
 from explorer.errors import ParameterError
 from explorer.geometry import Point
+from explorer.images import samples
 from explorer.messages import Message, say
 from explorer.models.model import Model
 from explorer.probes.finding import finding
@@ -59,21 +60,22 @@ class Endpoints:
 
         Args:
             models: one to six, as "vit_tiny_patch16_224.augreg_in21k_ft_in1k" or "lab/mhsa".
-            picture: an uploaded file, or a data: URI; no address. Without it and a scene, the first sample photograph.
+            picture: an upload, a sample's name, or a data: URI; no address. The first sample without it and a scene.
             scene: instead of a picture, with the fields of explorer.Scene, as {"label": "star", "dx": 0.2}.
             move: what is done to it: dx, dy (px of the first model's input), zoom, angle (degrees), flip, border.
             language: of labels and messages, "en" or "zh".
 
         Returns:
-            For each model its spec, what its weights are, and its first classes with their probabilities.
+            For each model its spec, what its weights are, and its first classes with their probabilities; or a problem.
         """
         asked = self._asked(models, picture, scene, move)
-        rows = []
-        for view in self._views(asked):
+
+        def told(view: ModelView) -> dict[str, Any]:
             one = view.predictions[1]
             classes = [{"label": say(score.label, language), "probability": score.probability} for score in one.top]
-            rows.append({**_head(view), "classes": classes, "unit": say(one.unit, language)})
-        return self._told(asked, rows, language)
+            return {"classes": classes, "unit": say(one.unit, language)}
+
+        return self._told(asked, told, language)
 
     def attend(
         self,
@@ -90,7 +92,7 @@ class Endpoints:
 
         Args:
             models: one to six, as "vit_tiny_patch16_224.augreg_in21k_ft_in1k" or "lab/mhsa".
-            picture: an uploaded file, or a data: URI; no address. Without it and a scene, the first sample photograph.
+            picture: an upload, a sample's name, or a data: URI; no address. The first sample without it and a scene.
             scene: instead of a picture, with the fields of explorer.Scene, as {"label": "star", "dx": 0.2}.
             move: what is done to it: dx, dy (px of the first model's input), zoom, angle (degrees), flip, border.
             x: the query's place before the move, 0 at the left edge and 1 at the right.
@@ -103,11 +105,12 @@ class Endpoints:
             unit, the mechanism, and whether it depends on the query at all.
         """
         asked = self._asked(models, picture, scene, move, {"pins": [{"x": x, "y": y}]})
-        rows = []
-        for view in self._views(asked):
+
+        def told(view: ModelView) -> dict[str, Any]:
             layers = [_map(one, view.queries[1], head, language) for one in view.maps]
-            rows.append({**_head(view), "layers": layers, "notes": [say(note, language) for note in view.notes]})
-        return self._told(asked, rows, language)
+            return {"layers": layers, "notes": [say(note, language) for note in view.notes]}
+
+        return self._told(asked, told, language)
 
     def probe(
         self,
@@ -124,7 +127,7 @@ class Endpoints:
             models: one to six, as "vit_tiny_patch16_224.augreg_in21k_ft_in1k" or "lab/mhsa".
             probe: its name, as "translation"; explorer probe --help lists them.
             parameters: of the probe, by name.
-            picture: an uploaded file, or a data: URI; no address. Most probes need many, and take their own without it.
+            picture: an upload, a sample's name, or a data: URI; no address. Most probes need many: left out, their own.
             scene: instead of a picture, with the fields of explorer.Scene, as {"label": "star", "dx": 0.2}.
             language: of sentences, "en" or "zh".
 
@@ -159,8 +162,8 @@ class Endpoints:
 
     def _picture(self, given: Any) -> str | None:
         """The name under which the page keeps an uploaded picture."""
-        if given is None:
-            return None
+        if given is None or (isinstance(given, str) and given in samples()):
+            return given
         if isinstance(given, str):  # a tool's client has no upload of its own
             path = write(self._sent.new() / "picture", checked(_decoded, given))
         else:
@@ -170,18 +173,18 @@ class Endpoints:
             raise gr.Error(picked.problem, title=Message("This picture cannot be used"), print_exception=False)
         return str(checked(self.answers.own.add, picked))
 
-    def _views(self, asked: Request) -> list[ModelView]:
-        views = []
-        for model in asked.models:
-            one = model if isinstance(model, Failure) else self.answers.view(model, asked, None)
-            if isinstance(one, Failure):
-                raise gr.Error(one.problem, print_exception=False)
-            views.append(one)
-        return views
-
-    def _told(self, asked: Request, rows: list[dict[str, Any]], language: str) -> dict[str, Any]:
-        told = {"shown": asked.truth or asked.name, "move": say(asked.words, language), "models": rows}
-        made: dict[str, Any] = plain({**told, "notes": [say(note, language) for note in asked.notes]})
+    def _told(self, asked: Request, told: Callable[[ModelView], dict[str, Any]], language: str) -> dict[str, Any]:
+        """What is told of every model; one that cannot answer says why, and the others answer all the same."""
+        rows = []
+        for text, model in zip(asked.view.texts, asked.models):
+            view = model if isinstance(model, Failure) else self.answers.view(model, asked, None)
+            if isinstance(view, Failure):
+                rows.append({"model": text, "problem": say(view.problem, language)})
+            else:
+                about = {"model": text, "weights": view.state, "device": view.device, "problem": ""}
+                rows.append({**about, **told(view)})
+        record = {"shown": asked.truth or asked.name, "move": say(asked.words, language), "models": rows}
+        made: dict[str, Any] = plain({**record, "notes": [say(note, language) for note in asked.notes]})
         return made
 
 
@@ -204,10 +207,6 @@ def _moved(given: Any) -> dict[str, Any]:
             Message("a {what} has no field '{name}'; it has: {known}", what="move", name=named, known=", ".join(MOVES))
         )
     return dict(given)
-
-
-def _head(view: ModelView) -> dict[str, Any]:
-    return {"model": view.spec, "weights": view.state, "device": view.device}
 
 
 def _map(one: AttentionMap, query: Point | None, head: int | None, language: str) -> dict[str, Any]:

@@ -58,6 +58,13 @@ def test_a_prediction_is_that_of_python(client: Client) -> None:
     assert [one["probability"] for one in row["classes"]] == pytest.approx([one.probability for one in ours.top])
 
 
+def test_a_model_that_there_is_not_says_so_and_others_answer(client: Client) -> None:
+    lost, found = client.predict(["no/such", PICTURE_MODEL], picture="cat", api_name="/predict")["models"]
+    assert "no/such" in lost["problem"]
+    assert found["problem"] == ""
+    assert found["classes"]
+
+
 def test_a_scene_moves_and_labels_are_said_in_chinese(client: Client) -> None:
     asked = {"models": ["lab/mhsa"], "scene": {"label": "star", "seed": 3}}
     still = client.predict(**asked, api_name="/predict")
@@ -101,7 +108,6 @@ def test_a_measurement_is_that_of_python(client: Client) -> None:
     ("asked", "said"),
     [
         ({"models": []}, "at least one model"),
-        ({"models": ["no/such"]}, "no/such"),
         ({"models": ["lab/mhsa"] * 7}, "At most 6"),
         ({"models": ["lab/mhsa"], "move": {"left": 3}}, "no field 'left'"),
         ({"models": ["lab/mhsa"], "scene": {"label": "cube"}}, "Unknown label 'cube'"),
