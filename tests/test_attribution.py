@@ -113,6 +113,7 @@ def test_the_registry_holds_the_promised_methods() -> None:
         "attention_rollout",
         "gradient_rollout",
         "logit_lens",
+        "legrad",
     }
 
 
@@ -232,7 +233,17 @@ def test_who_is_served(models: dict[str, Model]) -> None:
     assert served["cnn"] == always | {"guided_backprop", "guided_gradcam", "logit_lens"}
     assert served["swin"] == always | {"logit_lens"}
     assert served["plain"] == always - {"gradcam"} | {"deeplift"}
-    assert served["vit"] == served["headless"] == always | {"attention_rollout", "gradient_rollout", "logit_lens"}
+    assert (
+        served["vit"]
+        == served["headless"]
+        == always
+        | {
+            "attention_rollout",
+            "gradient_rollout",
+            "logit_lens",
+            "legrad",
+        }
+    )
 
 
 @pytest.mark.parametrize("name", METHODS)
