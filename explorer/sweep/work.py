@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from explorer.models.weights import fingerprint
 from explorer.probes.rows import Row
 from explorer.probes.run import steps
 from explorer.probes.stimuli import Stimuli, Stimulus, mask_of, of_scene, rendered_anew, scenes
+from explorer.scenes import Scene
 from explorer.sweep.store import Store, encoded
 from explorer.sweep.units import Unit
 
@@ -135,13 +137,19 @@ def without_paths(unit: Unit, text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=1)
+def _scenes(count: int, seed: int) -> tuple[Scene, ...]:
+    """All scenes of a set: to draw a shard takes drawing those before it."""
+    return tuple(scenes(count, seed))
+
+
 def _stimuli(unit: Unit) -> tuple[Any, list[str]]:
     """What the probe is shown, and what could not be read."""
     shard, data = unit.shard, unit.data
     if not shard.count:
         return None, []
     if data.scenes:
-        some = scenes(shard.start + shard.count, data.seed)[shard.start :]
+        some = _scenes(data.scenes, data.seed)[shard.start : shard.start + shard.count]
         numbers = tuple(range(shard.start, shard.start + shard.count))
         return Stimuli(tuple(map(of_scene, some)), rendered_anew(len(some)), numbers=numbers), []
     if not shard.files:

@@ -22,6 +22,7 @@ import explorer
 from explorer.cli.main import main
 from explorer.errors import BusyError, ParameterError, UnknownNameError
 from explorer.probes import probe
+from explorer.probes.stimuli import scenes
 from explorer.sweep.plan import SweepPlan, probe_of
 from explorer.sweep.run import ATTEMPTS, SweepProgress, estimate, sweep
 from explorer.sweep.store import Store
@@ -282,6 +283,7 @@ def test_what_numbers_depend_on_is_in_a_units_name() -> None:
         assert not usual & set(_keys(**changed)), changed
     # More scenes begin with the same ones: only the probe that shows all at once is measured anew.
     assert len(usual & set(_keys(data=[48]))) == 2 * 2 * 3
+    assert scenes(48, 3)[:24] == scenes(24, 3)
     plan = SweepPlan.of({**SMALL, "probes": ["edges"]})
     assert not {one.key for one in units(replace(plan, precision="bfloat16"))} & {one.key for one in units(plan)}
     assert not {one.key for one in units(replace(plan, device="cuda:0"))} & {one.key for one in units(plan)}
