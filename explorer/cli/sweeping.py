@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.cli.flags import SPEC, Parser, Verbs, add_device
@@ -33,7 +32,9 @@ def add_verbs(verbs: Verbs) -> None:
         "'explorer sweep status DIR' says how far one is.",
     )
     _add_plan(one)
-    one.add_argument("--out", dest="folder", metavar="DIR", help="the sweep's folder, made where it is not there")
+    one.add_argument(
+        "--out", dest="folder", metavar="DIR", help="the sweep's folder, or its address as s3://BUCKET/PATH"
+    )
     text = "processes of this machine; as many as there are cores for their threads if left out, one on a GPU"
     one.add_argument("--workers", type=int, metavar="N", help=text)
     one.add_argument("--ray", metavar="ADDRESS", help="a Ray cluster that measures instead: auto or HOST:PORT")
@@ -69,7 +70,7 @@ def _sweep(options: argparse.Namespace) -> Result:
     if options.plan and options.plan[0] == "status":
         if len(options.plan) != 2:
             raise ParameterError("explorer sweep status takes one folder, as in: explorer sweep status out/sweep")
-        return _status(Path(options.plan[1]))
+        return _status(options.plan[1])
     plan = _plan(options)
     if options.folder is None:
         raise ParameterError("say where the rows go, as in --out out/sweep")
@@ -82,7 +83,7 @@ def _sweep(options: argparse.Namespace) -> Result:
         workers = 1 if options.ray or not plan.device.startswith("cpu") else max(1, _cores() // plan.threads)
     try:
         with _shown(options.json) as told:
-            found = sweep(
+            sweep(
                 plan,
                 options.folder,
                 workers=workers,
@@ -93,7 +94,7 @@ def _sweep(options: argparse.Namespace) -> Result:
     except KeyboardInterrupt:
         print("ended; what is done is kept, and the same command goes on from there", file=sys.stderr)
         raise
-    return _status(found.root)
+    return _status(options.folder)
 
 
 def _cores() -> int:
@@ -140,15 +141,15 @@ def _dry(plan: SweepPlan, options: argparse.Namespace) -> Result:
     return Result(dataclasses.asdict(found), lines)
 
 
-def _status(folder: Path) -> Result:
-    from explorer.sweep.store import PROGRESS, Store
+def _status(folder: str) -> Result:
+    from explorer.sweep.store import PROGRESS
     from explorer.sweep.summary import Sweep
 
     found = Sweep(folder)
     total, done, failed = len(found.units), len(found.done), found.failed
-    record: dict[str, Any] = {"folder": str(folder), "units": total, "done": done, "failed": list(failed.values())}
-    lines = [f"{folder}: {done} of {total} units done, {len(failed)} failed"]
-    last = Store(folder).read_note(PROGRESS)
+    record: dict[str, Any] = {"folder": str(found.root), "units": total, "done": done, "failed": list(failed.values())}
+    lines = [f"{found.root}: {done} of {total} units done, {len(failed)} failed"]
+    last = found.store.read_note(PROGRESS)
     if last is not None and done + len(failed) < total:
         record["progress"] = {name: last[name] for name in ("images", "seconds", "rate", "left", "at")}
         ago = max(0.0, time.time() - float(last["at"]))

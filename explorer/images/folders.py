@@ -64,6 +64,11 @@ class FolderPicture:
     split: str = ""
     mask: Path | None = None
 
+    @property
+    def file_name(self) -> str:
+        """The name of its file."""
+        return self.path.name
+
 
 @dataclass
 class Folder:

@@ -12,6 +12,7 @@ from explorer.cache import Bounded
 from explorer.errors import ImageError
 from explorer.images import Bands, Picture, read_image
 from explorer.images.folders import Folder, FolderPicture
+from explorer.images.packed import PackedPicture
 from explorer.messages import Message
 
 #: Bytes of decoded pictures that are kept, so that those of a small folder are decoded once.
@@ -23,11 +24,14 @@ class OnDisk(Picture):
 
     path: Path
     bands: Bands | None
+    packed: PackedPicture | None
 
-    def __init__(self, path: Path, bands: Bands | None = None) -> None:
+    def __init__(self, found: Path | FolderPicture, bands: Bands | None = None) -> None:
+        path = found if isinstance(found, Path) else found.path
         object.__setattr__(self, "path", path)
-        object.__setattr__(self, "name", path.name)
+        object.__setattr__(self, "name", path.name if isinstance(found, Path) else found.file_name)
         object.__setattr__(self, "bands", None if bands is None else tuple(bands))
+        object.__setattr__(self, "packed", found if isinstance(found, PackedPicture) else None)
 
     @property
     def image(self) -> Image.Image:
@@ -38,6 +42,10 @@ class OnDisk(Picture):
             raise ImageError(
                 Message("'{name}' cannot be opened: {error}", name=self.path, error=error.strerror or error)
             ) from error
+        packed = self.packed
+        if packed is not None:
+            key = (packed, changed, self.bands)
+            return _DECODED.get(key, lambda: read_image(packed.bytes(), self.bands).image)
         return _DECODED.get((self.path, changed, self.bands), lambda: read_image(self.path, self.bands).image)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -39,7 +40,8 @@ _LAYOUT = Message(
 
 def _cues(found: FolderPicture) -> tuple[str, str] | None:
     """The categories of shape and texture in a file's name; None for another file."""
-    match = None if found.path.name.startswith("mask_") else _CONFLICT.match(found.path.stem)
+    name = Path(found.file_name)
+    match = None if name.name.startswith("mask_") else _CONFLICT.match(name.stem)
     return None if match is None else (match[1], match[2])
 
 

@@ -141,7 +141,7 @@ def board(sweep: Sweep | str | Path, page: str = PAGE) -> Board:
     Raises ParameterError where the folder has no sweep, or nothing of it is done.
     """
     found = Sweep(sweep) if isinstance(sweep, (str, Path)) else sweep
-    made = Board(found.root.resolve().name, dict.fromkeys(found.plan["models"], ""))
+    made = Board(Path(found.root).name, dict.fromkeys(found.plan["models"], ""))
     specs = {one["model"]: one["spec"] for one in found.units}
     sets = {one["name"]: one for one in found.plan["data"]}
     for number, (data, result) in enumerate(found.by_set()):

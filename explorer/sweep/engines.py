@@ -9,7 +9,6 @@ import signal
 from collections.abc import Iterator
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from typing import Any, Protocol
 
 from explorer.lab.workers import begin, end_with_parent
@@ -67,10 +66,10 @@ class Here:
 class _Worker:
     """A process, the pipe to it, and what it does."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, address: str) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, there = context.Pipe()
-        self.process = context.Process(target=_work, args=(there, str(root), os.getpid()), daemon=True)
+        self.process = context.Process(target=_work, args=(there, address, os.getpid()), daemon=True)
         with _without_interrupts():
             self.process.start()
         there.close()
@@ -87,8 +86,8 @@ class Processes:
     """
 
     def __init__(self, store: Store, workers: int) -> None:
-        self._root = store.root
-        self._workers = [_Worker(store.root) for _ in range(workers)]
+        self._address = str(store.address)
+        self._workers = [_Worker(self._address) for _ in range(workers)]
 
     def idle(self) -> dict[int, ModelSpec | None]:
         return {number: one.warm for number, one in enumerate(self._workers) if one.unit is None}
@@ -111,7 +110,7 @@ class Processes:
             except (EOFError, OSError):
                 one.process.join(_PATIENCE)
                 code = one.process.exitcode
-                self._workers[number] = _Worker(self._root)
+                self._workers[number] = _Worker(self._address)
                 outcome = Outcome(unit.key, f"the process that measured it ended (exit status {code})")
             yield outcome
 
@@ -141,10 +140,10 @@ def _without_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _work(pipe: Connection, root: str, parent: int) -> None:
+def _work(pipe: Connection, address: str, parent: int) -> None:
     """A process's whole life: a unit, its outcome, and so on until its parent is gone."""
     begin(1, parent)
-    station = Station(Store(root), end_with_parent)
+    station = Station(Store(address), end_with_parent)
     while True:
         try:
             unit = pipe.recv()

@@ -12,6 +12,7 @@ import torch
 import yaml
 
 from explorer.errors import ParameterError, UnknownNameError
+from explorer.images.packed import shards_of
 from explorer.messages import Message, counted
 from explorer.models.device import choose_device
 from explorer.models.model import Model
@@ -53,7 +54,8 @@ class PlannedData:
 
     Attributes:
         name: what rows and boards call it.
-        images: a folder of pictures, see `explorer.images.folders`; "" for scenes.
+        images: a folder of pictures, see `explorer.images.folders`, or shards, see `explorer.images.packed`; "" for
+            scenes.
         scenes: how many procedural scenes, classes in turn; 0 for a folder.
         seed: of the scenes.
     """
@@ -278,8 +280,10 @@ def _data(given: Any, folder: Path | None) -> PlannedData:
         )
     if "images" in fields:
         path = _path(folder, _text(fields, "images"))
-        if not Path(path).is_dir():
-            raise ParameterError(Message("there is no folder '{path}' of pictures", path=path))
+        if not Path(path).is_dir() and not shards_of(Path(path)):
+            raise ParameterError(
+                Message("there is no folder '{path}' of pictures, and no .tar or .parquet file of them", path=path)
+            )
         return PlannedData(str(fields.get("name", Path(path).resolve().name)), images=path)
     count, seed = fields["scenes"], fields.get("seed", 0)
     for name, value, least in (("scenes", count, 1), ("seed", seed, 0)):

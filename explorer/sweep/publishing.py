@@ -9,7 +9,7 @@ from explorer.errors import ParameterError
 from explorer.probes import PROBES
 from explorer.sweep.board import Board
 from explorer.sweep.board_page import page_of
-from explorer.sweep.store import ROWS
+from explorer.sweep.store import ROWS, name_of
 from explorer.sweep.summary import Sweep
 from explorer.writing import make_folder, write
 
@@ -38,7 +38,7 @@ def save(made: Board, out: str | Path, sweep: Sweep | None = None) -> Path:
     if sweep is not None:
         make_folder(path / ROWS)
         for key in sweep.done:
-            write(path / ROWS / f"{key}.parquet", sweep.file_of(key).read_bytes())
+            write(path / name_of(key), sweep.store.place.read(name_of(key)))
     write(path / "board.html", page_of(made))
     write(path / "README.md", _card(made, sweep is not None))
     return path

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +19,8 @@ from explorer.sweep.work import Outcome, Station
 
 #: Seconds that are waited at a time for something to be known.
 _MOMENT = 1.0
+#: How often a worker that cannot begin is asked for.
+_TRIES = 3
 
 
 class Cluster:
@@ -33,6 +39,8 @@ class Cluster:
     """
 
     def __init__(self, store: Store, address: str, plan: SweepPlan, share: float = 1.0) -> None:
+        # Its machines have the explorer: Ray would else send them this folder, where `uv run` began this process.
+        os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
         try:
             import ray
         except ImportError:
@@ -42,24 +50,29 @@ class Cluster:
         if not 0 < share <= 1:
             raise ParameterError(Message("gpu_share lies above 0 and goes to 1, got {share}", share=share))
         self._ray: Any = ray
-        if not ray.is_initialized():
+        self._joined = not ray.is_initialized()
+        if self._joined:
             try:
-                ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
             except (ConnectionError, ValueError, RuntimeError) as error:
                 raise ParameterError(
                     Message("no Ray cluster answers at '{address}': {error}", address=address, error=error)
                 ) from error
         on_gpu = plan.device.startswith("cuda")
-        room = ray.cluster_resources()
-        count = int(room.get("GPU", 0) / share) if on_gpu else int(room.get("CPU", 0) // plan.threads)
+        # A worker is on one machine, whatever all of them have together.
+        room = [one["Resources"] for one in ray.nodes() if one["Alive"]]
+        resource, need = ("GPU", share) if on_gpu else ("CPU", float(plan.threads))
+        count = sum(int(one.get(resource, 0) / need + 1e-9) for one in room)
         if count < 1:
-            what = Message("GPU") if on_gpu else Message("{threads} CPUs", threads=plan.threads)
-            raise ParameterError(Message("the Ray cluster has no machine with a {what} for a worker", what=what))
+            self._leave()
+            what = Message("a GPU") if on_gpu else Message("{threads} CPUs", threads=plan.threads)
+            raise ParameterError(Message("the Ray cluster has no machine with {what} for a worker", what=what))
         needs: dict[str, Any] = {"num_cpus": plan.threads, **({"num_gpus": share} if on_gpu else {})}
         actor = ray.remote(Bench).options(max_restarts=-1, max_task_retries=0, **needs)
-        self._actors: list[Any] = [actor.remote(store) for _ in range(count)]
+        self._actors: list[Any] = [actor.remote(str(store.address)) for _ in range(count)]
         #: What each actor was asked: whether it is there, or for a unit.
         self._asked: dict[Any, int] = {one.there.remote(): number for number, one in enumerate(self._actors)}
+        self._failures = Counter[int]()
         self._units: dict[int, Unit] = {}
         self._warm: dict[int, ModelSpec | None] = {}
 
@@ -72,6 +85,8 @@ class Cluster:
         self._asked[self._actors[worker].do.remote(unit)] = worker
 
     def outcomes(self) -> Iterator[Outcome]:
+        if not self._asked:
+            return
         ready, _ = self._ray.wait(list(self._asked), timeout=_MOMENT)
         for one in ready:
             number = self._asked.pop(one)
@@ -79,31 +94,55 @@ class Cluster:
             try:
                 found = self._ray.get(one)
             except self._ray.exceptions.RayError as error:
-                # It begins anew where there is room; until then nothing is given to it.
-                self._warm.pop(number, None)
-                self._asked[self._actors[number].there.remote()] = number
+                self._again(number, error)
                 if unit is not None:
                     yield Outcome(unit.key, f"the machine or process that measured it was lost: {_first(error)}")
                 continue
             if unit is None:
                 self._warm[number] = None
+                self._failures.pop(number, None)
             else:
                 yield found
+
+    def _again(self, number: int, error: Exception) -> None:
+        """Ask whether a worker that was lost is there again; nothing is given to it until it answers.
+
+        Raises ParameterError where no worker can begin at all.
+        """
+        self._warm.pop(number, None)
+        if isinstance(error, self._ray.exceptions.ActorUnavailableError):
+            time.sleep(_MOMENT)  # it is being moved to another machine
+        else:
+            self._failures[number] += 1
+        if self._failures[number] < _TRIES:
+            self._asked[self._actors[number].there.remote()] = number
+        elif not self._asked and not self._warm:
+            raise ParameterError(
+                Message(
+                    "no worker of the Ray cluster can begin ({error}); is the explorer installed on its machines?",
+                    error=_first(error),
+                )
+            )
 
     def end(self) -> None:
         for one in self._actors:
             self._ray.kill(one)
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._joined:
+            self._ray.shutdown()
 
 
 class Bench:
     """What an actor is: a station that measures units.
 
     Args:
-        store: where rows go.
+        address: of the sweep's folder.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._station = Station(store)
+    def __init__(self, address: str) -> None:
+        self._station = Station(Store(address))
 
     def there(self) -> bool:
         """Answers once the actor runs."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import time
 from collections import Counter, deque
@@ -11,10 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from explorer.comparison.compare import versions
-from explorer.errors import BusyError, ParameterError
+from explorer.errors import ParameterError
 from explorer.messages import Message
 from explorer.models.spec import ModelSpec
 from explorer.sweep.engines import Engine, Here, Processes
@@ -73,7 +70,8 @@ def sweep(
 
     Args:
         plan: a `SweepPlan`, the path of a YAML file, or the same as plain values.
-        out: the sweep's folder; may hold one of the same or another plan, whose rows stay.
+        out: the sweep's folder, or the address of one on storage, as s3://BUCKET/PATH. It may hold a sweep of the same
+            or of another plan, whose rows stay.
         workers: 1 measures in this process; more, by as many processes (a script then needs
             ``if __name__ == "__main__":``, as they import it).
         ray: address of a Ray cluster ("auto", "HOST:PORT") whose machines measure instead.
@@ -104,11 +102,12 @@ def sweep(
     todo = units(made)
     store = Store(out)
     store.make()
-    with _alone(store):
+    with store.place.alone():
         store.tidy()
         about = {"schema": SCHEMA, "plan": made.record(), "versions": {**versions()}}
         store.write_note(SWEEP, {**about, "units": [one.about() for one in todo]})
-        done = {one.key for one in todo if store.has(one.key)}
+        there = store.there()
+        done = {one.key for one in todo if one.key in there and store.has(one.key)}
         waiting = [one for one in todo if one.key not in done]
         if waiting:
             engine = _engine(store, min(workers, len(waiting)), ray, gpu_share, made)
@@ -118,22 +117,7 @@ def sweep(
                 engine.end()
         elif progress is not None:
             progress(SweepProgress(len(todo), len(done), 0, left=0.0))
-    return Sweep(store.root)
-
-
-@contextlib.contextmanager
-def _alone(store: Store) -> Iterator[None]:
-    lock = FileLock(store.root / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise BusyError(
-            Message("another sweep is at work in '{root}'; wait for it, or choose another folder", root=store.root)
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
+    return Sweep(out)
 
 
 def _engine(store: Store, workers: int, ray: str | None, share: float, plan: SweepPlan) -> Engine:
@@ -308,7 +292,8 @@ def estimate(
         progress: told the share done, 0 to 1.
     """
     todo, store = units(plan), Store(out)
-    rest = [one for one in todo if not store.has(one.key)]
+    there = store.there()
+    rest = [one for one in todo if one.key not in there or not store.has(one.key)]
     pace, station, refused = Pace(store.read_note(PROGRESS)), Station(None), dict[str, str]()
     first = {(one.model.name, one.probe.probe, one.data.name): one for one in reversed(rest)}
     fresh = [one for one in reversed(first.values()) if not pace.knows(one)]

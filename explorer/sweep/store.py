@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -16,8 +15,8 @@ from explorer.lab.table import packed, unpacked
 from explorer.messages import Message
 from explorer.probes.rows import Items, Made, Row
 from explorer.statistics import Range
+from explorer.sweep.places import place_of
 from explorer.sweep.units import SCHEMA, Unit
-from explorer.writing import make_folder, write
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,46 +39,46 @@ class Store:
     """The files of one sweep.
 
     Args:
-        root: its folder; made by `make`.
+        address: of its folder, a path or what `places.place_of` reads; made by `make`.
+
+    Attributes:
+        address: as it was given.
+        root: what people call it.
     """
 
-    def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
+    def __init__(self, address: str | Path) -> None:
+        self.address = address
+        self.place = place_of(address)
+        self.root = self.place.root
 
     def make(self) -> None:
         """Make the folders that are not there. Raises WriteError."""
-        for name in (ROWS, FAILED):
-            make_folder(self.root / name)
+        self.place.make(ROWS, FAILED)
 
     def tidy(self) -> None:
         """Remove what a process that was killed left of files that it was about to write."""
-        for folder in (self.root, self.root / ROWS, self.root / FAILED):
-            for file in folder.glob(".explorer-*.part"):
-                with contextlib.suppress(OSError):
-                    file.unlink()
+        self.place.tidy("", ROWS, FAILED)
 
     # ---- rows ---------------------------------------------------------------------------------------------------
 
     def write_rows(self, unit: Unit, data: bytes) -> None:
         """Write a unit's rows as `encoded` gives them, whole or not at all. Raises WriteError."""
-        write(self.file_of(unit.key), data, Message("Units that are done are kept; give the same command again"))
-        with contextlib.suppress(OSError):
-            (self.root / FAILED / f"{unit.key}.json").unlink(missing_ok=True)
+        kept = Message("Units that are done are kept; give the same command again")
+        self.place.write(name_of(unit.key), data, kept)
+        self.place.remove(f"{FAILED}/{unit.key}.json")
 
-    def file_of(self, key: str) -> Path:
-        """Where a unit's rows are, or will be."""
-        return self.root / ROWS / f"{key}.parquet"
+    def there(self) -> set[str]:
+        """Keys of the units that have a file."""
+        return {name.removesuffix(".parquet") for name in self.place.names(ROWS) if name.endswith(".parquet")}
 
     def has(self, key: str) -> bool:
         """Whether a unit is done: its file is there, whole, and of this version; any other file is as none."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        file = self.file_of(key)
-        if not file.is_file():
-            return False
         try:
-            table = pq.read_table(io.BytesIO(file.read_bytes()), page_checksum_verification=True)
+            data = io.BytesIO(self.place.read(name_of(key)))
+            table = pq.read_table(data, page_checksum_verification=True)
             about = json.loads(table.schema.metadata[b"unit"])
         except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
             return False
@@ -89,7 +88,7 @@ class Store:
         """A unit's rows, which know what they are made of, and what the file says of them."""
         import pyarrow.parquet as pq
 
-        table = pq.read_table(io.BytesIO(self.file_of(key).read_bytes()))
+        table = pq.read_table(io.BytesIO(self.place.read(name_of(key))))
         about = json.loads(table.schema.metadata[b"unit"])
         return [_row_of(one) for one in table.to_pylist()], about
 
@@ -97,17 +96,19 @@ class Store:
 
     def write_note(self, name: str, values: Mapping[str, Any]) -> None:
         """Write a small file of plain values. Raises WriteError."""
-        write(self.root / name, json.dumps(values, ensure_ascii=False, indent=1) + "\n")
+        text = json.dumps(values, ensure_ascii=False, indent=1) + "\n"
+        self.place.write(name, text.encode("utf-8", "backslashreplace"))
 
     def read_note(self, name: str) -> dict[str, Any] | None:
         """Read one; None where it is not there. Raises ParameterError for one that cannot be read."""
-        file = self.root / name
         try:
-            values = json.loads(file.read_text(encoding="utf-8"))
+            values = json.loads(self.place.read(name))
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            raise ParameterError(Message("'{file}' cannot be read: {error}", file=file, error=error)) from error
+            raise ParameterError(
+                Message("'{file}' cannot be read: {error}", file=f"{self.root}/{name}", error=error)
+            ) from error
         return values if isinstance(values, dict) else None
 
     def sweep(self) -> dict[str, Any]:
@@ -135,8 +136,14 @@ class Store:
 
     def failed(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Of some units, those that failed and what was recorded: key -> record."""
-        found = {key: self.read_note(f"{FAILED}/{key}.json") for key in keys}
+        there = self.place.names(FAILED)
+        found = {key: self.read_note(f"{FAILED}/{key}.json") for key in keys if f"{key}.json" in there}
         return {key: one for key, one in found.items() if one is not None}
+
+
+def name_of(key: str) -> str:
+    """Where a unit's rows are in a sweep's folder."""
+    return f"{ROWS}/{key}.parquet"
 
 
 def encoded(unit: Unit, rows: Sequence[Row], fingerprint: str, notes: Sequence[str]) -> bytes:

@@ -19,7 +19,7 @@ class Sweep:
     """The rows of a sweep's folder, read when they are asked for.
 
     Args:
-        root: the folder.
+        root: the folder, or its address.
 
     Raises ParameterError where it has no sweep, or one of another version.
     """
@@ -46,9 +46,10 @@ class Sweep:
         """Of the packages that it was measured with: package -> version."""
         return self._versions
 
-    def file_of(self, key: str) -> Path:
-        """Where a unit's rows are, or will be."""
-        return self._store.file_of(key)
+    @property
+    def store(self) -> Store:
+        """Its files."""
+        return self._store
 
     @property
     def units(self) -> list[dict[str, Any]]:
@@ -59,7 +60,8 @@ class Sweep:
     @property
     def done(self) -> list[str]:
         """Keys of the units whose rows are there."""
-        return [one["key"] for one in self._units if self._store.file_of(one["key"]).is_file()]
+        there = self._store.there()
+        return [one["key"] for one in self._units if one["key"] in there]
 
     @property
     def failed(self) -> dict[str, dict[str, Any]]:
@@ -69,9 +71,7 @@ class Sweep:
 
     def dataset(self) -> Any:
         """All rows of the folder as a `pyarrow.dataset`; ``.to_table().to_pandas()`` gives a data frame."""
-        import pyarrow.dataset as ds
-
-        return ds.dataset(self.root / ROWS, format="parquet")
+        return self._store.place.dataset(ROWS)
 
     def results(self) -> Iterator[ProbeResult]:
         """What each probe found on each set, of all models, as `explorer.probe` would give it.

@@ -14,6 +14,7 @@ from typing import Any
 from explorer.comparison.compare import versions
 from explorer.errors import ParameterError, UnknownNameError
 from explorer.images.folders import Folder, FolderPicture
+from explorer.images.packed import PackedPicture, pictures_of, shards_of
 from explorer.lab.networks import LabModel, available, manifest
 from explorer.messages import Message
 from explorer.models.spec import ModelSpec
@@ -176,13 +177,14 @@ def _shards(
     root = Path(data.images)
     if not kind.parts:
         every = [_shown(root, one, one.label, digest) for one, digest in contents.items()]
-        yield Shard(0, 1, 0, len(every)), every
+        packed = tuple(contents) if shards_of(root) else ()
+        yield Shard(0, 1, 0, len(every), packed), every
         return
     made = probe.make()
     shown = [(one, label) for one in contents if (label := made.label(one)) is not None]
     if not shown:
-        # The probe says itself what it expects.
-        made.stimuli(str(root), [], plan.seed)
+        if not shards_of(root):
+            made.stimuli(str(root), [], plan.seed)  # the probe says itself what it expects
         raise ParameterError(Message("'{root}' has no pictures for {probe}", root=root, probe=probe.probe))
     starts = range(0, len(shown), plan.shard)
     for number, start in enumerate(starts):
@@ -193,11 +195,14 @@ def _shards(
 
 
 def _shown(root: Path, one: FolderPicture, label: str, digest: str) -> list[str]:
-    return [one.path.relative_to(root).as_posix(), label, digest]
+    name = one.path.name if one.path == root else one.path.relative_to(root).as_posix()
+    return [f"{name}/{one.name}" if isinstance(one, PackedPicture) else name, label, digest]
 
 
 def _contents(root: Path) -> dict[FolderPicture, str]:
-    """The pictures of a folder, each with the hash of its bytes and of its object's."""
+    """The pictures of a folder or of shards, each with the hash of its bytes and of its object's."""
+    if shards := shards_of(root):
+        return {one: sha256(one.bytes()).hexdigest() for one in pictures_of(shards)}
     return {
         one: _hash_of_file(one.path) + ("" if one.mask is None else _hash_of_file(one.mask)) for one in Folder(root)
     }

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from explorer.errors import ImageError, MethodError, ParameterError
-from explorer.images.folders import Folder
+from explorer.images.folders import NAMED
 from explorer.images.on_disk import OnDisk
 from explorer.messages import Message, counted
 from explorer.models.loading import load
@@ -21,6 +22,7 @@ from explorer.models.weights import fingerprint
 from explorer.probes.rows import Row
 from explorer.probes.run import steps
 from explorer.probes.stimuli import Stimuli, Stimulus, mask_of, of_scene, rendered_anew, scenes
+from explorer.scenes import Scene
 from explorer.sweep.store import Store, encoded
 from explorer.sweep.units import Unit
 
@@ -77,7 +79,8 @@ class Station:
                 self._store.write_rows(unit, data)
             return Outcome(unit.key, "", time.perf_counter() - begun, len(data))
         except Exception as error:
-            return Outcome(unit.key, f"{type(error).__name__}: {' '.join(str(error).split())}")
+            said = without_paths(unit, " ".join(str(error).split()))
+            return Outcome(unit.key, f"{type(error).__name__}: {said}")
         finally:
             torch.set_num_threads(before)
 
@@ -117,7 +120,27 @@ def measure(unit: Unit, model: Model, alive: Callable[[], None] = lambda: None) 
     except (MethodError, ParameterError) as error:
         notes.append(Message("{model}: {error}", model=unit.model.name, error=error))
         rows = []
-    return rows, [str(one) for one in notes]
+    return rows, [without_paths(unit, str(one)) for one in notes]
+
+
+def without_paths(unit: Unit, text: str) -> str:
+    """What is said of a unit, with names in place of paths: where things lie is a person's own."""
+    spec = unit.model.spec
+    named = {str(spec): unit.model.name, unit.data.images: unit.data.name}
+    if spec.source.scheme == "local-dir":
+        named |= {spec.source.name: spec.source.folder.name, str(spec.source.folder): spec.source.folder.name}
+    if spec.weights_file is not None:
+        named[spec.weights_file] = Path(spec.weights_file).name
+    for path, name in named.items():
+        if path:
+            text = text.replace(path, name)
+    return text
+
+
+@lru_cache(maxsize=1)
+def _scenes(count: int, seed: int) -> tuple[Scene, ...]:
+    """All scenes of a set: to draw a shard takes drawing those before it."""
+    return tuple(scenes(count, seed))
 
 
 def _stimuli(unit: Unit) -> tuple[Any, list[str]]:
@@ -126,26 +149,30 @@ def _stimuli(unit: Unit) -> tuple[Any, list[str]]:
     if not shard.count:
         return None, []
     if data.scenes:
-        some = scenes(shard.start + shard.count, data.seed)[shard.start :]
+        some = _scenes(data.scenes, data.seed)[shard.start : shard.start + shard.count]
         numbers = tuple(range(shard.start, shard.start + shard.count))
         return Stimuli(tuple(map(of_scene, some)), rendered_anew(len(some)), numbers=numbers), []
     if not shard.files:
         return data.images, []
-    folder, items, places, notes = Folder(Path(data.images)), list[Stimulus](), list[int](), list[str]()
+    items, places, left_out, notes = list[Stimulus](), list[int](), list[str](), list[str]()
     for place, one in enumerate(shard.files):
-        picture = OnDisk(one.path)
+        picture = OnDisk(one)
         try:
             picture.image  # noqa: B018 - decoded, to know that it can be
-        except ImageError as error:
-            folder.leave_out(one.path, error)
+        except ImageError:
+            left_out.append(one.file_name)
             continue
         mask = None
         if one.mask is not None:
             try:
                 mask = mask_of(one.mask)
             except ImageError as error:
-                notes.append(Message("the mask of {name} was left out: {error}", name=one.path.name, error=error))
-        items.append(Stimulus(one.path.name, picture, one.label, mask))
+                notes.append(Message("the mask of {name} was left out: {error}", name=one.file_name, error=error))
+        items.append(Stimulus(one.file_name, picture, one.label, mask))
         places.append(shard.start + place)
+    if left_out:
+        named = ", ".join(left_out[:NAMED]) + (", ..." if len(left_out) > NAMED else "")
+        text = "{names} pictures could not be read and were left out: {named}"
+        notes.insert(0, Message(text, names=len(left_out), named=named))
     words = counted("{n} image", "{n} images", len(items))
-    return Stimuli(tuple(items), words, numbers=tuple(places)), [*folder.notes, *notes]
+    return Stimuli(tuple(items), words, numbers=tuple(places)), notes
