@@ -165,11 +165,16 @@ def add_device(parser: Parser) -> None:
     parser.add_argument("--device", help="cpu, cuda, cuda:1 or mps; the best there is if left out")
 
 
+def add_sets(parser: Parser) -> None:
+    """Matched sets of models."""
+    text = "the models of a matched set, after those named, as in --set resnet33ts; repeatable; see explorer sets"
+    parser.add_argument("--set", dest="sets", action="append", metavar="NAME", help=text)
+
+
 def add_models(parser: Parser) -> None:
     """Which models, and what is said of all or of one of them."""
     parser.add_argument("--model", action="append", metavar="SPEC", help=f"repeatable: {SPEC}")
-    text = "the models of a matched set, after those named, as in --set resnet33ts; repeatable; see explorer sets"
-    parser.add_argument("--set", dest="sets", action="append", metavar="NAME", help=text)
+    add_sets(parser)
     text = (
         "a model of your own, after those named: FUNCTION of a Python file, which is run, returns what explorer.wrap "
         "gives; repeatable"

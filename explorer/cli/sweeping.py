@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from explorer.cli.flags import SPEC, Parser, Verbs, add_device
+from explorer.cli.flags import SPEC, Parser, Verbs, add_device, add_sets
 from explorer.cli.result import Result
 from explorer.errors import ParameterError
 
@@ -53,6 +53,7 @@ def _add_plan(one: Parser) -> None:
     text = "a plan (.yaml): models, probes, data; or the word status, and a sweep's folder"
     one.add_argument("plan", nargs="*", metavar="PLAN", help=text)
     one.add_argument("--model", action="append", metavar="SPEC", help=f"repeatable: {SPEC}")
+    add_sets(one)
     text = "a probe with its parameters, as in translation:side=9,step=2; repeatable; see explorer probes"
     one.add_argument("--probe", action="append", metavar="NAME[:KEY=VALUE,...]", help=text)
     text = "a folder of pictures, those of one class in one folder; repeatable, measured apart"
@@ -106,18 +107,18 @@ def _plan(options: argparse.Namespace) -> SweepPlan:
 
     flags = {name: getattr(options, name) for name in ("shard", "batch", "threads", "precision", "device", "seed")}
     given = {name: value for name, value in flags.items() if value is not None}
-    said = [name for name in ("model", "probe", "images", "scenes") if getattr(options, name) is not None]
+    names = {"model": "model", "sets": "set", "probe": "probe", "images": "images", "scenes": "scenes"}
+    said = [flag for name, flag in names.items() if getattr(options, name) is not None]
     if options.plan:
         if len(options.plan) > 1 or said or given:
             more = ", ".join([*options.plan[1:], *(f"--{name}" for name in (*said, *given))])
             raise ParameterError(f"a plan says what is measured; leave out {more}, or write it into the plan")
         return SweepPlan.read(options.plan[0])
-    if options.model is None or options.probe is None:
-        raise ParameterError("give a plan (.yaml), or --model, --probe, and --images or --scenes")
+    models = [*(options.model or ()), *({"set": name} for name in options.sets or ())]
+    if not models or options.probe is None:
+        raise ParameterError("give a plan (.yaml), or --model or --set, --probe, and --images or --scenes")
     data = [*(options.images or ()), *([] if options.scenes is None else [options.scenes])]
-    return SweepPlan.of(
-        {"models": options.model, "probes": [probe_of(one) for one in options.probe], "data": data, **given}
-    )
+    return SweepPlan.of({"models": models, "probes": [probe_of(one) for one in options.probe], "data": data, **given})
 
 
 def _dry(plan: SweepPlan, options: argparse.Namespace) -> Result:

@@ -16,6 +16,7 @@ from explorer.images.packed import shards_of
 from explorer.messages import Message, counted
 from explorer.models.device import choose_device
 from explorer.models.model import Model
+from explorer.models.sets import matched_set
 from explorer.models.spec import ModelSpec
 from explorer.probes import PROBES
 from explorer.probes.base import Probe
@@ -71,7 +72,7 @@ class SweepPlan:
     """What is measured, and with what the numbers depend on.
 
     Attributes:
-        models: which models, each once.
+        models: which models, each once; an entry of a plan that names a matched set stands for all of its models.
         probes: which probes, each with its parameters.
         data: what is shown; several sets are measured apart.
         shard: pictures of a unit, a multiple of ``batch``, so that a picture's neighbours in its batch are the same
@@ -111,7 +112,7 @@ class SweepPlan:
         for name in values:
             if name not in known:
                 raise UnknownNameError("field of a plan", str(name)[:40], known)
-        models = [_model(one, folder) for one in _several(values, "models")]
+        models = [_model(each, folder) for one in _several(values, "models") for each in _opened(one)]
         probes = [_probe(one) for one in _several(values, "probes")]
         data = [_data(one, folder) for one in _several(values, "data")]
         rest = {name: value for name, value in values.items() if name not in ("models", "probes", "data")}
@@ -224,6 +225,13 @@ def _several(values: Mapping[str, Any], name: str) -> Sequence[Any]:
     if given is None or (isinstance(given, (list, tuple)) and not given):
         raise ParameterError(Message("a plan names its {name}; there are none", name=name))
     return given if isinstance(given, (list, tuple)) else [given]
+
+
+def _opened(given: Any) -> tuple[Any, ...]:
+    """The models of a matched set, or the one model that is given."""
+    if not isinstance(given, Mapping) or "set" not in given:
+        return (given,)
+    return matched_set(_text(_fields(given, "set", "models", ("set",)), "set")).models
 
 
 def _model(given: Any, folder: Path | None) -> PlannedModel:

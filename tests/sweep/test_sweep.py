@@ -21,6 +21,7 @@ from PIL import Image
 import explorer
 from explorer.cli.main import main
 from explorer.errors import BusyError, ParameterError, UnknownNameError
+from explorer.models.sets import matched_set
 from explorer.probes import probe
 from explorer.probes.stimuli import scenes
 from explorer.sweep.plan import SweepPlan, probe_of
@@ -398,6 +399,8 @@ def test_own_modules_are_measured_in_this_process(tmp_path: Path) -> None:
         ({"models": [{"name": "x"}]}, "'model' is a text"),
         ({"models": [{"model": "lab/none", "token": "x"}]}, "field of models 'token'"),
         ({"models": [3]}, "an entry of models"),
+        ({"models": [{"set": "nonesuch"}]}, "unknown matched set 'nonesuch'"),
+        ({"models": [{"set": "resnet33ts", "name": "x"}]}, "field of models 'name'"),
         ({"probes": ["edge"]}, "edges"),
         ({"probes": ["edges", "edges"]}, "called 'edges'"),
         ({"probes": [{"probe": "edges", "grid": 99}]}, "grid"),
@@ -422,6 +425,11 @@ def test_what_is_wrong_with_a_plan_is_said_before_anything_is_loaded(
     with pytest.raises((ParameterError, UnknownNameError), match=says):
         sweep({**SMALL, **changed}, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_matched_set_stands_for_its_models() -> None:
+    plan = SweepPlan.of({**SMALL, "models": ["lab/none", {"set": "resnet33ts"}]})
+    assert [one.name for one in plan.models] == ["lab/none", *matched_set("resnet33ts").models]
 
 
 def test_plans_are_read_safely(tmp_path: Path) -> None:
