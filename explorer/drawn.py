@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import tempfile
+import webbrowser
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,6 +28,15 @@ class Drawn:
         """Its figure for a notebook: HTML that holds the picture and asks for nothing from elsewhere."""
         html: str = import_module("explorer.figures.static").html(self._sheet())
         return html
+
+    def show(self) -> None:
+        """Show its figure: below the cell of a notebook, elsewhere in the browser."""
+        shell: Any = sys.modules.get("IPython")
+        if shell is not None and shell.get_ipython() is not None:
+            import_module("IPython.display").display(self)
+            return
+        # The browser reads it after this program has gone on, so that it stays.
+        webbrowser.open(self.save(Path(tempfile.mkdtemp(prefix="explorer-")) / "figure.html").as_uri())
 
     def save(self, path: str | Path) -> Path:
         """Write its figure to ``path``: .png, .svg or .html, as `explorer.figures.saving.save` does."""

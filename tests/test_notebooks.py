@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import base64
 import io
+import shutil
 import subprocess
 import sys
+import types
+import urllib.parse
 from html.parser import HTMLParser
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -129,3 +133,26 @@ def test_version_asks_for_no_torch() -> None:
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout == "False\n"
+
+
+def test_show_opens_the_figure_that_is_saved(results: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.delitem(sys.modules, "IPython", raising=False)
+    for result in results.values():
+        result.show()
+        figure = Path(urllib.parse.unquote(urllib.parse.urlsplit(opened[-1]).path))
+        assert figure.read_text(encoding="utf-8").startswith("<!")
+        shutil.rmtree(figure.parent)
+    assert len(opened) == len(results)
+
+
+def test_show_is_the_notebooks_where_there_is_one(results: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[Any] = []
+    shell, display = types.ModuleType("IPython"), types.ModuleType("IPython.display")
+    shell.get_ipython = lambda: object()  # type: ignore[attr-defined]
+    display.display = shown.append  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "IPython", shell)
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    results["map"].show()
+    assert shown == [results["map"]]

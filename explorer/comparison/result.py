@@ -45,6 +45,10 @@ class Prediction:
     decided: tuple[int, ...] = ()
     labels: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        best = ", ".join(f"{one.label} {one.probability:.3g}" for one in self.top[:3])
+        return f"Prediction({best or self.reason})"
+
     @property
     def answer(self) -> str:
         """The answer in words: the class; of a sigmoid the labels, or "no label"."""

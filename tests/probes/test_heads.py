@@ -16,7 +16,8 @@ from explorer.attention.watch import capture
 from explorer.errors import MethodError
 from explorer.models.loading import load
 from explorer.probes import heads
-from explorer.probes.heads import divergences
+from explorer.probes.attention_distance import distances
+from explorer.probes.heads import divergences, over_pictures
 from explorer.probes.stimuli import Shown, read
 
 
@@ -97,6 +98,36 @@ def test_heads_of_windows_are_compared_over_all_of_them() -> None:
     assert divergences(one)[0].tolist() == pytest.approx(expected, abs=1e-6)
 
 
+def test_entropy_and_change_of_known_rows() -> None:
+    even, one_key = torch.full((16, 16), 1 / 16), torch.zeros(16, 16)
+    one_key[:, 3] = 1
+    other_key = one_key.roll(1, -1)
+    # The first head looks everywhere alike in both pictures; the second at one key, which moves.
+    weights = torch.stack([torch.stack([even, one_key]), torch.stack([even, other_key])])[:, None]
+    entropy, change = over_pictures(map_of(weights))
+    assert entropy.tolist() == [pytest.approx([4, 0], abs=1e-7)] * 2
+    assert change[1].tolist() == pytest.approx([0, 1], abs=1e-7)
+    assert change[0].isnan().all(), "there is no picture before it"
+    carried = over_pictures(map_of(weights[1:]), map_of(weights[:1]))[1]
+    assert torch.equal(carried[0], change[1]), "however pictures are cut into batches"
+
+
+def test_entropy_and_change_agree_with_the_definition() -> None:
+    weights = drawn(3, 1, 2, 17, 17)
+    entropy, change = over_pictures(map_of(weights, 1))
+    w = weights[:, 0, :, 1:].double().numpy()
+    assert entropy.numpy() == pytest.approx(-(w * np.log2(w)).sum(-1).mean(-1), abs=1e-6)
+    for item in (1, 2):
+        for head in range(2):
+            pair = np.stack([w[item, head], w[item - 1, head]])
+            assert float(change[item, head]) == pytest.approx(float(by_definition(pair)[0]), abs=1e-6)
+
+
+def test_a_head_of_positions_alone_does_not_follow_the_picture() -> None:
+    weights = drawn(1, 1, 2, 16, 16).expand(4, 1, 2, 16, 16)
+    assert float(over_pictures(map_of(weights))[1][1:].abs().max()) < 1e-12
+
+
 @pytest.mark.parametrize("spec", ["lab/mhsa", "vit_tiny_patch16_224"])
 def test_rows_of_networks_agree_with_numpy(spec: str, real_specs: dict[str, str]) -> None:
     spec = real_specs.get(spec, spec)
@@ -115,6 +146,13 @@ def test_rows_of_networks_agree_with_numpy(spec: str, real_specs: dict[str, str]
         assert rows["most alike pair of heads"]["value"] == pytest.approx(each.mean(0).min(), abs=1e-5)
         assert rows["least alike pair of heads"]["value"] == pytest.approx(each.mean(0).max(), abs=1e-5)
         assert rows["head diversity"]["n"] == count
+        far = distances(one)[..., 0]
+        apart = rows["farthest head's distance minus the nearest's"]
+        assert apart["value"] == pytest.approx(float((far.amax(1) - far.amin(1)).mean()), abs=1e-4)
+        flat = np.stack([image[:, queries].double().numpy() for image in whole])
+        bits = -(flat * np.log2(np.where(flat > 0, flat, 1))).sum(-1).mean()
+        assert rows["entropy of a head's rows"]["value"] == pytest.approx(bits, abs=1e-4)
+        assert 0 < rows["change from picture to picture"]["value"] < 1
         means.append(each.mean())
     assert result.summary[f"{model.spec}: mean head diversity"].value == pytest.approx(np.mean(means), abs=1e-5)
     assert 0.05 < np.mean(means) < 1
