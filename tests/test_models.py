@@ -18,11 +18,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub
 import pytest
 import timm
 import torch
 from conftest import REAL
+from local_hub import serving, use_hub
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from timm.data import create_transform, resolve_model_data_config
@@ -436,47 +436,6 @@ def test_options_that_could_bring_in_other_weights_are_refused() -> None:
 
 # ---- the hub ------------------------------------------------------------------------------------------------------
 
-COMMIT = "c0ffee" * 6 + "c0ff"
-
-
-class Hub(http.server.BaseHTTPRequestHandler):
-    """As much of the hub as a download needs: /ORG/NAME/resolve/REVISION/FILE with its headers and error codes."""
-
-    root: Path
-    asked: list[str]
-
-    def answer(self, body: bool) -> None:
-        self.asked.append(self.path)
-        organisation, name, _, revision, *rest = [*self.path.strip("/").split("/"), "", "", ""]
-        file = self.root / organisation / name / "/".join(rest).rstrip("/")
-        code, headers, content = 404, {}, b""
-        if organisation == "gated":
-            code, headers = 403, {"X-Error-Code": "GatedRepo"}
-        elif not (self.root / organisation / name).is_dir():
-            headers = {"X-Error-Code": "RepoNotFound"}
-        elif revision not in ("main", COMMIT):
-            headers = {"X-Error-Code": "RevisionNotFound"}
-        elif not file.is_file():
-            headers = {"X-Error-Code": "EntryNotFound"}
-        else:
-            code, content = 200, file.read_bytes()
-            headers = {"ETag": f'"{file.name}-{len(content)}"', "X-Repo-Commit": COMMIT}
-        self.send_response(code)
-        for key, value in {**headers, "Content-Length": str(len(content))}.items():
-            self.send_header(key, value)
-        self.end_headers()
-        if body:
-            self.wfile.write(content)
-
-    def do_HEAD(self) -> None:
-        self.answer(False)
-
-    def do_GET(self) -> None:
-        self.answer(True)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
 
 @pytest.fixture
 def hub(tensors: dict[str, Tensor], tmp_path: Path) -> Iterator[http.server.ThreadingHTTPServer]:
@@ -487,23 +446,8 @@ def hub(tensors: dict[str, Tensor], tmp_path: Path) -> Iterator[http.server.Thre
         folder(root / repository, None if repository in ("org/pickled", "org/empty") else tensors)
     (root / "org/empty" / "config.json").unlink()
     (root / "org/pickled" / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb(tmp_path / "mark")))
-    handler = type("Handler", (Hub,), {"root": root, "asked": []})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-def use_hub(monkeypatch: pytest.MonkeyPatch, port: int, cache: Path) -> None:
-    """Do what HF_ENDPOINT and HF_HOME do when huggingface_hub is first imported."""
-    endpoint = f"http://127.0.0.1:{port}"
-    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", endpoint)
-    template = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
+    with serving(root) as server:
+        yield server
 
 
 GOOD, TAGGED = "hf-hub:org/good", "test_resnet.r160_in1k"

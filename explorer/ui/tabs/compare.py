@@ -12,7 +12,7 @@ import gradio as gr
 
 from explorer.blocks import BLOCKS, short_name
 from explorer.figures.sheet import PALETTES
-from explorer.images import alt_text, read_image, samples
+from explorer.images import alt_text, photographs, read_image, samples
 from explorer.lab import networks
 from explorer.messages import Message
 from explorer.registry import question
@@ -78,7 +78,7 @@ def draw(
                     "scenes": presets(),
                     "photographs": [
                         {"name": name, "alt": alt_text(name), "image": _thumbnail(path)}
-                        for name, path in samples().items()
+                        for name, path in photographs().items()
                     ],
                 },
             )
