@@ -12,6 +12,12 @@ import huggingface_hub
 import pytest
 
 COMMIT = "c0ffee" * 6 + "c0ff"
+WEIGHTS = Path(__file__).parents[2] / "shared" / "data" / "weights"
+#: Names of the hub -> folders of real weights beside the tree that stand in for them.
+PUBLISHED = {
+    "timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k": "vit_tiny_patch16_224",
+    "timm/deit_tiny_patch16_224.fb_in1k": "deit_tiny_patch16_224",
+}
 
 
 class Hub(http.server.BaseHTTPRequestHandler):
@@ -66,6 +72,13 @@ def served(root: Path) -> Iterator[http.server.ThreadingHTTPServer]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def publish(root: Path) -> None:
+    """Lay the real weights beside the tree out as the hub has them."""
+    for repository, folder in PUBLISHED.items():
+        (root / repository).parent.mkdir(parents=True, exist_ok=True)
+        (root / repository).symlink_to(WEIGHTS / folder, target_is_directory=True)
 
 
 def use_hub(monkeypatch: pytest.MonkeyPatch, port: int, cache: Path) -> None:

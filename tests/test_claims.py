@@ -18,7 +18,7 @@ from explorer.lab.summary import set_ups
 from explorer.lab.summary import shipped as laboratory
 from explorer.lab.table import load_table
 from explorer.lessons import LessonStep, shipped
-from explorer.messages import codes, say
+from explorer.messages import say
 from explorer.models.spec import ModelSpec
 from explorer.scenes import BACKGROUNDS, CENTRED, CLASSES, SHAPES, TEXTURES, Scene, draw, render
 
@@ -31,9 +31,9 @@ def _step(lesson: str, title: str) -> LessonStep:
     return next(step for one in shipped() if one.name == lesson for step in one.steps if step.title["en"] == title)
 
 
-def _mean(block: str, name: str, augmented: bool = False) -> float:
+def _mean(block: str, name: str) -> float:
     key = next(one.key for one in HEADLINES if one.name == name)
-    found = laboratory("aug" if augmented else "centred").mean(block, key)
+    found = laboratory("centred").mean(block, key)
     assert found is not None
     return found.mean * 100
 
@@ -117,33 +117,12 @@ def test_the_formulas_of_cost_are_those_of_the_blocks() -> None:
     assert channel.multiply_adds(SIDE, SIDE) == 4 * n * d**2 + 2 * n * d**2 // 2
 
 
-def test_numbers_that_lessons_quote_are_those_of_the_table() -> None:
+def test_what_lessons_say_without_numbers_is_what_the_table_has() -> None:
     gap = next(one.key for one in HEADLINES if one.name == "BG-gap")
-    one = laboratory("centred").mean("mhsa", gap)
-    assert one is not None
-    assert one.low is not None
-    assert one.high is not None
     found = laboratory("centred")
     means = {block: mean for block in found.blocks if (mean := found.mean(block, gap)) is not None}
     assert len(means) == len(BLOCKS) == 14
     assert judge(means)["mhsa"].shown is False  # with the thirteen others, as the lesson says
-    step = _step("background", "Who has learnt the object")
-    quoted = [float(number) for number in re.findall(r"-?\d+\.\d", step.formula)]
-    assert quoted == [round(value * 100, 1) for value in (one.mean, one.low, one.high)]
-    assert f"costs self-attention {one.mean * 100:.1f} points" in step.explanation["en"]
-    assert f"{one.mean * 100:.1f} 个百分点" in say(step.explanation["en"], "zh")
-    for block, about in (("linear", 75), ("channel", 75), ("mhsa", 99), ("conv", 99)):  # three of four; nearly all
-        assert abs(_mean(block, "in distribution") - about) < 6
-
-    learnt = _step("scale", "Sizes can be learnt").explanation
-    share = f"{_mean('ca_c2f', 'half size', augmented=True):.0f} %"
-    assert all(share in say(learnt["en"], code) for code in codes())
-    assert (
-        "three in four of such large objects, convolution on about half"
-        in _step("scale", "Larger is another matter").explanation["en"]
-    )
-    for block, about in (("ca_c2f", 75), ("mhsa", 75), ("conv", 50)):
-        assert abs(_mean(block, "1.5 x size") - about) < 4
     assert "though not in most" in _step("texture-and-shape", "Attention is no vaccine").explanation["en"]
     assert _mean("nonlocal", "shape bias") > 50
 
@@ -202,7 +181,7 @@ def test_a_pair_askew_shares_only_a_few_rows_and_columns() -> None:
 
 def test_the_readme_counts_what_there_is() -> None:
     text = " ".join((Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8").split())
-    assert f"through {['six', 'seven', 'eight'][len(shipped()) - 6]} lessons" in text
+    assert f"through {['ten', 'eleven', 'twelve'][len(shipped()) - 10]} lessons" in text
     assert "one of ten shapes and twelve textures" in text
     assert (len(SHAPES), len(TEXTURES), len(BACKGROUNDS), len(CLASSES)) == (10, 12, 12, 12)
     assert "agrees with the class in 60 % of the training scenes, the background in 50 %" in text

@@ -107,13 +107,14 @@ def test_chinese_is_set_in_a_font_that_has_it() -> None:
     assert found == {("DejaVuSans", "Grad-CAM"), (_CHINESE, "会怎样？")}
 
 
-@pytest.mark.parametrize("lesson", shipped(), ids=lambda one: str(one.name))
+@pytest.mark.parametrize("lesson", [one for one in shipped() if not one.needs], ids=lambda one: str(one.name))
 def test_every_formula_is_on_paper(lesson: Any) -> None:
     _register()
     page = _Page("en", True, View.compare)
     for step in lesson.steps:
         made = page.formula(step.formula)
-        assert pictures(made) == 1 or list(texts(made)) == [step.formula]
+        lines = step.formula.count(r"\\") + 1
+        assert pictures(made) == lines or list(texts(made)) == [step.formula]
 
 
 def test_the_command_writes_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from pathlib import Path
 
 import pytest
+from hubs import PUBLISHED, WEIGHTS, publish, served, use_hub
 
 from explorer.blocks import BLOCKS
 from explorer.blocks.axial import Axial
+from explorer.cli.main import main
 from explorer.errors import LessonError
 from explorer.geometry import Point
 from explorer.lab.networks import available
@@ -25,6 +28,7 @@ from explorer.transforms import Transform
 from explorer.ui.catalogues import lesson_texts
 from explorer.ui.request import Request
 from explorer.ui.tabs import blocks
+from explorer.ui.tabs.lecture import _missing
 from explorer.view import View
 from explorer.view.forms import of_request
 
@@ -81,10 +85,38 @@ def test_minutes_and_notes_are_read_and_a_course_fits_its_time(written) -> None:
     assert course((timed, dataclasses.replace(timed, steps=timed.steps * 3), timed), 8) == (timed, timed)
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", [one.name for one in shipped() if not one.needs])
 def test_what_a_shipped_lesson_says_is_true_of_the_models(name: str) -> None:
     checked = check(read(asset("lessons", f"{name}.yaml")), "cpu")
     assert not [str(one) for one in checked if not one.holds]
+
+
+@pytest.mark.skipif(not WEIGHTS.is_dir(), reason="the real weights are not beside this tree")
+def test_published_models_are_fetched_once_and_do_what_their_lesson_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lesson = read(asset("lessons", "published-models.yaml"))
+    assert {f"timm/{one}" for one in lesson.needs} == set(PUBLISHED)
+    publish(tmp_path / "hub")
+    with served(tmp_path / "hub") as hub:
+        use_hub(monkeypatch, hub.server_port, tmp_path / "cache")
+        assert _missing(lesson) == list(lesson.needs)
+        assert main(["fetch", "--lessons", "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)["fetched"]
+        assert [one["model"] for one in told] == list(lesson.needs)
+        assert all(one["bytes"] > 10e6 for one in told)
+    # The hub is gone.
+    assert _missing(lesson) == []
+    assert [str(one) for one in check(lesson, "cpu") if not one.holds] == []
+
+
+def test_what_cannot_be_fetched_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    for given, why in (
+        (["fetch"], "name models, or ask for --lessons"),
+        (["fetch", "lab/mhsa"], "no published weights"),
+    ):
+        assert main(given) == 2
+        assert why in capsys.readouterr().err
 
 
 def test_every_shipped_step_can_be_predicted_is_explained_and_is_claimed() -> None:
@@ -100,7 +132,8 @@ def test_every_shipped_step_can_be_predicted_is_explained_and_is_claimed() -> No
             assert len(step.choices) >= 2
             # A measured time is the machine's: nothing can be claimed of it beforehand.
             assert step.claims or (step.cost and step.cost.show == "milliseconds")
-            assert all(model in available() for shown in (step.before, step.after) if shown for model in shown.models)
+            there = {*available(), *lesson.needs}
+            assert all(model in there for shown in (step.before, step.after) if shown for model in shown.texts)
     assert {claim.measure for lesson in lessons for step in lesson.steps for claim in step.claims} <= set(MEASURES)
 
 

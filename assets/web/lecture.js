@@ -9,6 +9,7 @@ import { handouts } from "./handouts.js";
 import * as lesson from "./lesson.js";
 import { asking } from "./live.js";
 import { presenter } from "./presenting.js";
+import { isAnswered, now } from "./shown.js";
 import * as sight from "./sight.js";
 import { predicted, summary } from "./summary.js";
 import { countsOf, follow, toggle, voting } from "./vote.js";
@@ -191,6 +192,24 @@ const found = (server) => {
   return { element, show };
 };
 
+/** What is said of a lesson whose models are not on the server yet: {element, show()}. */
+/** @param {Lesson[]} lessons @param {LectureOptions["missing"]} missing */
+const needs = (lessons, missing) => {
+  const element = make("p", { class: "needs", role: "status", hidden: true });
+  /** @type {Set<string>} that have answered since */
+  const here = new Set();
+  const show = () => {
+    const left = (missing[lessons[lesson.here().lesson].name] ?? []).filter((one) => !here.has(one));
+    element.hidden = !left.length;
+    write(element, left.length ? say("The weights of {models} are not on this server yet. They are fetched once, when a step shows them; for a lecture without network run “explorer fetch --lessons” before.", { models: left.join(", ") }) : "");
+  };
+  hear("answered", () => {
+    for (const { asked } of (now.answer?.rows ?? []).filter(isAnswered)) here.add(asked);
+    if (lesson.isInside()) show();
+  });
+  return { element, show };
+};
+
 /** The lessons in the language of the page, from beside this file.
  * @param {Record<string, string>} files @returns {Promise<Lesson[]>} */
 const fetched = async (files) => {
@@ -203,7 +222,7 @@ const fetched = async (files) => {
 /** @param {HTMLElement} element @param {Pick<Handles<unknown, LectureOptions, BoxesServer>, "options" | "trigger" | "props" | "watch" | "server">} handles */
 export const lecture = async (element, { options, trigger, props, watch, server }) => {
   const panel = need(element, ".part");
-  const { files, colours, vote, course } = options;
+  const { files, colours, vote, course, missing } = options;
   const lessons = await fetched(files).catch(() => null);
   if (!lessons) {
     panel.append(make("p", { class: "wait", text: say("The lessons could not be fetched. Load the page again when the server can be reached.") }));
@@ -227,13 +246,14 @@ export const lecture = async (element, { options, trigger, props, watch, server 
   const question = make("p", { class: "question" });
   const chart = charts(colours, question, trigger);
   const boxes = found(server);
+  const needed = needs(lessons, missing);
   const waiting = make("p", { class: "wait", text: say("Predict first, then reveal.") });
   const explanation = make("p", { class: "explanation" });
   const sources = make("p", { class: "sources", translate: "no" });
   const answer = make("div", { class: "answer", "aria-live": "polite" }, make("div", { class: "said" }, explanation, sources), formula.element);
   const problem = make("p", { class: "problem", role: "alert", hidden: true });
   panel.replaceChildren(line.element, make("div", { class: "line" }, done), question, make("div", { class: "betting" }, choices.element, votes?.strip),
-    make("div", { class: "slot" }, waiting, answer), present.blocked, problem, chart.element, boxes.element, summed.element);
+    make("div", { class: "slot" }, waiting, answer), present.blocked, problem, needed.element, chart.element, boxes.element, summed.element);
   if (votes) document.body.append(votes.card);
   // Who clicks goes on with the keys: Enter reveals, whatever was clicked last.
   panel.addEventListener("click", (event) => { if (event.detail > 0 && document.activeElement instanceof HTMLButtonElement) document.activeElement.blur(); });
@@ -259,6 +279,7 @@ export const lecture = async (element, { options, trigger, props, watch, server 
     formula.show();
     chart.show();
     boxes.show();
+    needed.show();
     summed.show();
     follow();
     present.tell(lessons);

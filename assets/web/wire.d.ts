@@ -428,8 +428,8 @@ export type Step = StepFields & (
   | { cost: null; boxes: null; before: null; after: null }
 );
 export interface Lesson { name: string; title: string; steps: Step[] }
-/** files: language -> name of the file of the lessons in it */
-export interface LectureOptions { files: Record<string, string>; colours: Record<string, string>; vote: boolean; course: { minutes: number; lessons: string[] } }
+/** files: language -> name of the file of the lessons in it; missing: lesson -> models whose weights are not on the server */
+export interface LectureOptions { files: Record<string, string>; missing: Record<string, string[]>; colours: Record<string, string>; vote: boolean; course: { minutes: number; lessons: string[] } }
 /** explorer/ui/vote.py: what a phone shows; number 0 where nothing is asked, own 0 before a bet, from 1 */
 export interface PhoneShown { number: number; question: string; choices: string[]; own: number; said: string }
 /** What the lecturer's page is told: of an opened vote; of a question; of its end; or why it was refused. */

@@ -14,7 +14,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from explorer.cli import listing, making, measuring, seeing, serving, sweeping, teaching, training, viewing
+from explorer.cli import fetching, listing, making, measuring, seeing, serving, sweeping, teaching, training, viewing
 from explorer.cli.files import check_out, write_files
 from explorer.cli.flags import Parser, Verbs
 from explorer.cli.result import Result
@@ -98,6 +98,6 @@ def parser_of(arguments: Sequence[str]) -> Parser:
     parser = Parser(prog="explorer", description=_DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"explorer {_version()}", help="print the version")
     verbs = Verbs(parser, arguments)
-    for group in (serving, listing, seeing, measuring, sweeping, training, making, viewing, teaching):
+    for group in (serving, listing, seeing, measuring, sweeping, training, making, viewing, teaching, fetching):
         group.add_verbs(verbs)
     return parser

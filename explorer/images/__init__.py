@@ -12,4 +12,5 @@ from explorer.images.picture import Bands as Bands
 from explorer.images.picture import Picture as Picture
 from explorer.images.reading import read_image as read_image
 from explorer.images.samples import alt_text as alt_text
+from explorer.images.samples import photographs as photographs
 from explorer.images.samples import samples as samples

@@ -1,4 +1,4 @@
-"""The photographs that ship with the explorer."""
+"""The photographs that ship with the explorer, and pictures made of them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ from explorer.resources import asset
 
 
 def samples() -> dict[str, Path]:
-    """Name the photographs that ship with the explorer: name -> file. ``alt_text`` describes each."""
+    """Name the pictures that ship with the explorer: name -> file. ``alt_text`` describes each."""
     return {entry["name"]: asset("images", entry["file"]) for entry in _index()}
+
+
+def photographs() -> dict[str, Path]:
+    """Those of `samples` that are photographs as they were taken, not made of others (`explorer.images.made`)."""
+    return {entry["name"]: asset("images", entry["file"]) for entry in _index() if "made" not in entry}
 
 
 def alt_text(name: str) -> str:

@@ -234,20 +234,26 @@ class _Page:
         return KeepTogether([table, Spacer(1, 2 * mm)])
 
     def formula(self, source: str) -> list[Flowable]:
-        """A formula as matplotlib sets it, or its LaTeX where that is beyond matplotlib."""
-        buffer = io.BytesIO()
-        line = " ".join(source.split()).replace(r"\tfrac", r"\frac").replace(r"\top", r"\mathrm{T}")
-        line = re.sub(r"\\(?:big|Big|bigg)(?![a-z])", "", line.replace(r"\!", ""))
+        """A formula as matplotlib sets it, one line below the other, or its LaTeX where that is beyond matplotlib."""
+        inner = re.sub(r"\\(begin|end)\{gathered\}", "", source)
         try:
-            mathtext.math_to_image(f"${line}$", buffer, dpi=_DPI, format="png")
+            return [*map(_set, inner.split(r"\\")), Spacer(1, 2 * mm)]
         except ValueError:
             return [self.text(source, "soft")]
-        buffer.seek(0)
-        with Image.open(buffer) as drawn:
-            wide, high = (side / _DPI * 72 for side in drawn.size)
-        shrunk = min(1.0, _WIDTH * mm / wide)
-        buffer.seek(0)
-        return [Drawn(buffer, wide * shrunk, high * shrunk, hAlign="LEFT"), Spacer(1, 2 * mm)]
+
+
+def _set(source: str) -> Flowable:
+    """One line of a formula; raises ValueError where it is beyond matplotlib."""
+    buffer = io.BytesIO()
+    line = " ".join(source.split()).replace(r"\tfrac", r"\frac").replace(r"\top", r"\mathrm{T}")
+    line = re.sub(r"\\(?:big|Big|bigg)(?![a-z])", "", line.replace(r"\!", ""))
+    mathtext.math_to_image(f"${line}$", buffer, dpi=_DPI, format="png")
+    buffer.seek(0)
+    with Image.open(buffer) as drawn:
+        wide, high = (side / _DPI * 72 for side in drawn.size)
+    shrunk = min(1.0, _WIDTH * mm / wide)
+    buffer.seek(0)
+    return Drawn(buffer, wide * shrunk, high * shrunk, hAlign="LEFT")
 
 
 def _called(text: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from explorer.figures.sheet import PALETTES
 from explorer.lessons.numbers import TableNumber
 from explorer.messages import ENGLISH, Message, filled, say
+from explorer.models.spec import ModelSpec
 from explorer.view import View
 from explorer.view.forms import MOVES, request
 
@@ -164,6 +165,12 @@ class Lesson:
     name: str
     title: Text
     steps: tuple[LessonStep, ...]
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The published models that it shows, whose weights have to be fetched once."""
+        shown = [text for step in self.steps for view in (step.before, step.after) if view for text in view.texts]
+        return tuple(text for text in dict.fromkeys(shown) if ModelSpec.parse(text).origin == "pretrained")
 
     @property
     def minutes(self) -> float:

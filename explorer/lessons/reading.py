@@ -60,6 +60,7 @@ SHIPPED = (
     "finding-objects",
     "can-a-map-be-believed",
     "cost-in-n",
+    "published-models",
 )
 
 _MOST_BYTES = 1_000_000

@@ -31,6 +31,7 @@ from explorer.models.weights import (
     check_readable,
     folder_weights,
     hub_weights,
+    in_cache,
     read_config,
 )
 from explorer.seeding import Seeded
@@ -58,6 +59,12 @@ class Backbone:
     token: bool | None = None
     #: Its config.json as it stands there; {} for timm's own models.
     stored: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def in_cache(self) -> bool:
+        """Whether its published weights are on this machine, so that nothing has to be fetched; no hub is asked."""
+        hub = self.repository or self.config.get("hf_hub_id")
+        return self.folder is not None or (hub is not None and in_cache(str(hub), self.config.get("hf_hub_filename")))
 
     def weights(self) -> Path:
         """Return the safetensors file with its published weights, fetched if need be; raises WeightsError."""

@@ -15,6 +15,7 @@ from typing import Any
 import safetensors
 import safetensors.torch
 import torch
+from huggingface_hub import try_to_load_from_cache
 from torch import Tensor, nn
 
 from explorer.errors import ModelError, WeightsError
@@ -43,6 +44,13 @@ def hub_weights(repository: str, filename: str | None = None, token: bool | None
             filename=listed(names, "{first} or {rest}") or filename,
         )
     )
+
+
+def in_cache(repository: str, filename: str | None = None) -> bool:
+    """Whether the safetensors file of a hub repository is in the cache; the hub is not asked."""
+    name, _, revision = repository.partition("@")
+    names = SAFE_NAMES[:1] if filename is None else _safe_alternatives(filename)
+    return any(isinstance(try_to_load_from_cache(name, one, revision=revision or None), str) for one in names)
 
 
 def _safe_alternatives(filename: str) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from explorer.cache import Bounded
 from explorer.errors import ImageError, MethodError, ParameterError
-from explorer.images import Bands, Picture, read_image, samples
+from explorer.images import Bands, Picture, photographs, read_image
 from explorer.images.folders import MASK, Folder
 from explorer.images.on_disk import checked
 from explorer.messages import Message, counted, sentences
@@ -132,7 +132,7 @@ def with_bands(shown: str, bands: Bands | None) -> str:
 
 def default(model: Model, seed: int = 0) -> Stimuli:
     """What a model is shown where nothing is asked for: scenes if it knows their classes, else the sample images."""
-    return read(SCENES if knows_scenes(model) else [str(path) for path in samples().values()], seed)
+    return read(SCENES if knows_scenes(model) else [str(path) for path in photographs().values()], seed)
 
 
 def knows_scenes(model: Model) -> bool:

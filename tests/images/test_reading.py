@@ -19,7 +19,8 @@ from PIL import Image, ImageCms, ImageOps
 
 from explorer import images
 from explorer.errors import ImageError
-from explorer.images import MAX_ASPECT, MAX_BYTES, MAX_PIXELS, alt_text, read_image, samples
+from explorer.images import MAX_ASPECT, MAX_BYTES, MAX_PIXELS, alt_text, photographs, read_image, samples
+from explorer.images.made import SIDE, in_pieces, square, two_at_once
 from explorer.resources import asset
 
 from .files import chunk, deep_png, encode, png, tiff
@@ -350,16 +351,37 @@ def test_exif_and_header_lies_are_harmless() -> None:
 
 def test_samples_are_photographs_with_credits_and_words() -> None:
     credits = asset("images", "credits.md").read_text(encoding="utf-8")
-    assert 4 <= len(samples()) <= 6
+    assert 4 <= len(photographs()) <= 6
     for name, path in samples().items():
         picture = read_image(path)
         assert picture.notes == ()
         assert min(picture.image.size) >= 300
         assert path.stat().st_size < 150_000
-        assert f"| {path.name} |" in credits
+        assert (f"| {path.name} |" if name in photographs() else f"`{path.name}`") in credits
         assert len(alt_text(name)) > 20
     shipped = {path.name for path in asset("images").iterdir()} - {"credits.md", "index.json"}
     assert shipped == {path.name for path in samples().values()}
+
+
+def test_pictures_made_of_photographs_are_what_the_code_makes() -> None:
+    taken = {name: read_image(path).image for name, path in photographs().items()}
+    made = {"pieces": in_pieces(taken["cat"]), "hybrid": two_at_once(taken["cup"], taken["cat"])}
+    assert set(samples()) - set(taken) == set(made)
+    for name, picture in made.items():
+        shipped = read_image(samples()[name]).image
+        assert shipped.size == picture.size == (SIDE, SIDE)
+        apart = np.abs(np.asarray(shipped, dtype=float) - np.asarray(picture, dtype=float))
+        assert apart.mean() < 4  # JPEG
+        # Another order of the pieces, or the photographs the other way round, would be told.
+        other = in_pieces(taken["cat"], seed=6) if name == "pieces" else two_at_once(taken["cat"], taken["cup"])
+        assert np.abs(np.asarray(shipped, dtype=float) - np.asarray(other, dtype=float)).mean() > 20
+
+
+def test_pieces_are_the_picture_in_another_order() -> None:
+    photograph = read_image(samples()["cat"]).image
+    pixels, moved = (np.asarray(one) for one in (square(photograph), in_pieces(photograph)))
+    assert not np.array_equal(pixels, moved)
+    assert np.array_equal(np.sort(pixels.reshape(-1, 3), 0), np.sort(moved.reshape(-1, 3), 0))
 
 
 def test_suffixes_cover_the_formats() -> None:

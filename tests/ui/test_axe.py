@@ -52,6 +52,15 @@ def _laboratory(page: Any) -> None:
     page.wait_for_function("document.querySelectorAll('#lab [role=figure][aria-label]').length === 8")
 
 
+def _bring(page: Any) -> None:
+    """Where one's own pictures are dropped."""
+    # On a telephone the tab stands in a menu.
+    page.goto(f"{page.url.partition('#')[0]}#tab=biases&bias=6")
+    page.reload()
+    page.locator("#bring-shape").get_by_role("button", name="Your own pictures").click()
+    page.get_by_text("cat7-elephant2.png").locator("visible=true").wait_for()
+
+
 def _biases(page: Any) -> None:
     _tab(page, "Biases")
     page.locator("#biases").get_by_role("tab", name="Translation", exact=True).click()
@@ -71,6 +80,7 @@ TABS: dict[str, Callable[[Any], None]] = {
     "Blocks": _blocks,
     "Laboratory": _laboratory,
     "Biases": _biases,
+    "Biases, own pictures": _bring,
 }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hubs import WEIGHTS
 from PIL import Image
 
 from explorer.blocks.cost import measured_cost
@@ -19,13 +20,16 @@ from explorer.images import read_image, samples
 from explorer.lab.cards import shipped_cards
 from explorer.lab.factors import shipped_factors
 from explorer.models.loading import load
+from explorer.probes import probe
 from explorer.scenes import PRESETS
 from explorer.transforms import Transform
 from explorer.ui.page import FIRST_MODELS
 
+from .conftest import _serving
 from .visit import Visit
 
 pytestmark = pytest.mark.browser
+CUES = WEIGHTS.parent / "cue_conflict"
 
 
 class Hand:
@@ -188,6 +192,58 @@ def test_a_map_goes_into_slides(hand: Hand, tmp_path: Path):
     shown = hand.page.locator(canvas).bounding_box()
     with Image.open(tmp_path / "map.png") as saved:
         assert saved.width >= 2 * int(shown["width"])
+
+
+def test_a_step_is_shown_to_the_class_with_a_vote(chromium: Any, tmp_path_factory: pytest.TempPathFactory):
+    # The browser is on this machine: what it has for an address would be refused, as phones cannot reach it.
+    lines = "import explorer.ui.vote as vote; vote.is_loopback = lambda host: False\n"
+    with _serving(tmp_path_factory, "None, vote=True", lines) as address:
+        hand = Hand(Visit(chromium.new_page(viewport={"width": 1440, "height": 900}), address).open().page)
+        hand.click(hand.page.get_by_role("tab", name="Lecture"))
+        hand.page.locator("#lecture .choices button").nth(1).wait_for()
+        hand.click(hand.page.get_by_role("button", name="Vote"))
+        hand.page.wait_for_function("document.querySelector('#class-vote .address').textContent")
+        assert hand.actions <= 3
+        phone = chromium.new_page(viewport={"width": 390, "height": 844})
+        phone.goto(f"http://{hand.page.locator('#class-vote .address').inner_text()}")
+        phone.locator("#choices button").nth(1).click()
+        hand.page.get_by_role("status").filter(has_text=re.compile("^1 vote$")).wait_for()
+        hand.page.keyboard.press("v")  # the code goes, the vote stays
+        hand.page.keyboard.press("Enter")
+        hand.page.locator("#lecture .bets").first.wait_for()
+        assert hand.page.locator("#lecture .bets").all_inner_texts()[1] == "1 of 1"
+        for page in (phone, hand.page):
+            page.close()
+
+
+@pytest.mark.skipif(
+    not (CUES.is_dir() and WEIGHTS.is_dir()), reason="no cue conflicts and real weights beside this tree"
+)
+def test_whether_a_network_of_photographs_follows_texture(chromium: Any, tmp_path_factory: pytest.TempPathFactory):
+    model = f"local-dir:{WEIGHTS / 'mobilenetv2_100'}"
+    conflicts = [file for file in sorted(CUES.glob("*.png")) if not file.name.startswith("mask_")]
+    with _serving(tmp_path_factory, repr([model])) as address:
+        page = chromium.new_page(viewport={"width": 1440, "height": 900})
+        page.set_default_timeout(120_000)
+        hand = Hand(Visit(page, address).open().page)
+        hand.click(page.get_by_role("tab", name="Biases"))
+        hand.click(page.locator("#biases").get_by_role("tab", name="Shape", exact=True))
+        hand.click(page.locator("#probe-shape [role=radio][data-name=shape-bias]"))
+        hand.click(page.locator("#bring-shape").get_by_role("button", name="Your own pictures"))
+        hand.actions += 1
+        page.locator("#set-shape input[type=file]").set_input_files([str(file) for file in conflicts])
+        page.get_by_text(f"Read: your {len(conflicts)} pictures. Press Measure.").wait_for()
+        hand.click(page.locator("#probe-shape").get_by_role("button", name="Measure"))
+        page.locator("#state-shape .working span", has_text="Measured").wait_for()
+        assert hand.actions <= 6
+        (found,) = [
+            row["value"]
+            for row in probe("shape-bias", model, str(CUES), device="cpu").rows
+            if (row["measure"], row["category"]) == ("shape bias", "all")
+        ]
+        assert found < 0.5  # it follows texture
+        page.locator("#scores-shape td", has_text=f"{100 * found:.1f}").first.wait_for()
+        page.close()
 
 
 def test_what_i_see_is_sent_to_a_colleague(hand: Hand):

@@ -12,7 +12,7 @@ import gradio as gr
 
 from explorer.blocks import BLOCKS, short_name
 from explorer.figures.sheet import PALETTES
-from explorer.images import alt_text, read_image, samples
+from explorer.images import alt_text, photographs, read_image, samples
 from explorer.lab import networks
 from explorer.messages import Message
 from explorer.models.sets import matched_set, matched_sets
@@ -79,7 +79,7 @@ def draw(
                     "scenes": presets(),
                     "photographs": [
                         {"name": name, "alt": alt_text(name), "image": _thumbnail(path)}
-                        for name, path in samples().items()
+                        for name, path in photographs().items()
                     ],
                 },
             )

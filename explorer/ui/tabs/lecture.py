@@ -19,7 +19,9 @@ from explorer.figures.looks import look_of
 from explorer.lessons import Lesson, as_json, course
 from explorer.lessons.handout import handout as written
 from explorer.messages import ENGLISH, Message, codes, language_of, listed
+from explorer.models.backbone import resolve
 from explorer.models.model import Model
+from explorer.models.spec import ModelSpec
 from explorer.ui import web
 from explorer.ui.answers import Answers
 from explorer.ui.boxes import drawing
@@ -63,6 +65,7 @@ def draw(
             "files": dict(files),
             "colours": {name: look_of(name).colour for name in blocks},
             "vote": vote,
+            "missing": {one.name: found for one in lessons if (found := _missing(one))},
             "course": {"minutes": sum(one.minutes for one in taken), "lessons": [one.name for one in taken]},
         },
         live=[live.function("boxes", ANSWERS, lambda: drawing(answers, boxed))],
@@ -154,6 +157,13 @@ def served(lessons: Sequence[Lesson]) -> dict[str, web.File]:
 def charted(lessons: Sequence[Lesson]) -> list[str]:
     """The blocks of all charts, once each."""
     return list(dict.fromkeys(name for one in lessons for step in one.steps if step.cost for name in step.cost.blocks))
+
+
+def _missing(lesson: Lesson) -> list[str]:
+    """The published models of a lesson whose weights are not on this machine; no hub is asked."""
+    published = [(text, ModelSpec.parse(text).source) for text in lesson.needs]
+    # Whether a repository's configuration is here is not known without asking for it, so that of the hub's own is not.
+    return [text for text, source in published if source.scheme == "timm" and not resolve(source, False).in_cache]
 
 
 def _boxed(lessons: Sequence[Lesson]) -> list[str]:
