@@ -29,6 +29,7 @@ def page_of(made: Board) -> str:
     policy = f"default-src 'none'; script-src 'sha256-{allowed}'; style-src 'unsafe-inline'; base-uri 'none'"
     facts = "".join(f"<dt>{_e(name)}</dt><dd>{_e(value)}</dd>" for name, value in made.about.items())
     notes = "".join(f"<li>{_e(note)}</li>" for note in made.notes)
+    leads = " A number leads to a view of what was measured, where the explorer's page runs." if made.links else ""
     title = _e(f"Sweep: {made.name}")
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -37,8 +38,7 @@ def page_of(made: Board) -> str:
 <body>
 <main>
 <h1>{title}</h1>
-<p class="soft">Each number with its 95 % interval (bar), on its column's own scale. A number leads to a view of
-what was measured, where the explorer's page runs.</p>
+<p class="soft">Each number with its 95 % interval (bar), on its column's own scale.{leads}</p>
 <noscript><p>The board is drawn by a script, which is off in this browser. The same numbers are written by
 <code>explorer board DIR --out board.csv</code>.</p></noscript>
 <div class="tools"><label for="filter">Models <input type="search" id="filter" placeholder="lab/ mhsa"></label>

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from explorer.sweep.work import Outcome, Station
 
 #: Seconds that are waited at a time for something to be known.
 _MOMENT = 1.0
+#: Seconds in which a cluster has to answer.
+_REACH = 10.0
 #: How often a worker that cannot begin is asked for.
 _TRIES = 3
 
@@ -53,8 +56,9 @@ class Cluster:
         self._joined = not ray.is_initialized()
         if self._joined:
             try:
+                _check(address)
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-            except (ConnectionError, ValueError, RuntimeError) as error:
+            except (OSError, ValueError, RuntimeError) as error:
                 raise ParameterError(
                     Message("no Ray cluster answers at '{address}': {error}", address=address, error=error)
                 ) from error
@@ -151,6 +155,13 @@ class Bench:
     def do(self, unit: Unit) -> Outcome:
         """Measure a unit."""
         return self._station.do(unit)
+
+
+def _check(address: str) -> None:
+    """Raise OSError where nothing listens at HOST:PORT: Ray would try for many minutes."""
+    host, colon, port = address.rpartition(":")
+    if colon and "/" not in address and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH).close()
 
 
 def _first(error: Exception) -> str:

@@ -84,8 +84,9 @@ def test_what_the_cluster_cannot_do_is_said(cluster: Any, tmp_path: Path) -> Non
 def test_an_address_without_a_cluster_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray", reason="Ray is not installed: uv sync --extra ray")
     monkeypatch.setitem(os.environ, "RAY_gcs_rpc_server_connect_timeout_s", "1")
-    with pytest.raises(ParameterError, match="no Ray cluster answers at 'auto'"):
-        sweep(PLAN, tmp_path, ray="auto")
+    for address in ("auto", "127.0.0.1:1"):
+        with pytest.raises(ParameterError, match=f"no Ray cluster answers at '{address}'"):
+            sweep(PLAN, tmp_path, ray=address)
 
 
 def test_without_ray_it_says_how_to_have_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
