@@ -141,6 +141,18 @@ def test_every_step_of_every_lesson_fits_on_one_screen(lecture: Lecture) -> None
             lecture.press("PageDown")
 
 
+def test_the_page_takes_whatever_a_lesson_shows(lecture: Lecture) -> None:
+    page = lecture.open().page
+    for lesson in map(as_json, shipped()):
+        for number, step in enumerate(lesson["steps"], 1):
+            for shown in filter(None, (step["before"], step["after"])):
+                # Models that are fetched first are left out: only what is asked of them is applied.
+                assert page.evaluate("(asked) => explorer.state.apply({ question: asked })", shown["question"]) == [], (
+                    f"{lesson['name']} {number}"
+                )
+    assert page.evaluate("explorer.state.apply({ question: { picture: 'none such' } }).length") == 1
+
+
 def test_keys_lead_through_a_lesson(lecture: Lecture) -> None:
     page = lecture.open("equivariance-invariance-aliasing", 2).page
     assert lecture.answers() == ["drop"] * 4
