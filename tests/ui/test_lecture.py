@@ -153,6 +153,27 @@ def test_the_page_takes_whatever_a_lesson_shows(lecture: Lecture) -> None:
     assert page.evaluate("explorer.state.apply({ question: { picture: 'none such' } }).length") == 1
 
 
+@pytest.mark.parametrize("size", [WIDE, PHONE])
+def test_what_stands_at_a_box_hides_nothing_that_stands_at_another(
+    chromium: Any, server: str, size: dict[str, int]
+) -> None:
+    for lecture in visit(chromium, server, size):
+        page = lecture.open("finding-objects").page
+        page.locator("#lecture .boxes .true").first.wait_for()
+        page.keyboard.press("Enter")
+        page.locator("#lecture .boxes .label").first.wait_for()
+        page.wait_for_function(
+            """() => [...document.querySelectorAll("#lecture .seen")].every((seen) => {
+                const frame = seen.getBoundingClientRect();
+                const labels = [...seen.querySelectorAll(".label")].map((one) => one.getBoundingClientRect());
+                return labels.length > 1 && labels.every((one, at) => one.left > frame.left - 1
+                    && one.right < frame.right + 1 && one.top > frame.top - 1 && one.bottom < frame.bottom + 1
+                    && labels.every((other, where) => where <= at || one.right < other.left + 1
+                        || one.left > other.right - 1 || one.bottom < other.top + 1 || one.top > other.bottom - 1));
+            })"""
+        )
+
+
 def test_keys_lead_through_a_lesson(lecture: Lecture) -> None:
     page = lecture.open("equivariance-invariance-aliasing", 2).page
     assert lecture.answers() == ["drop"] * 4
