@@ -411,6 +411,8 @@ def test_a_link_to_a_step_that_is_not_there_says_so(lecture: Lecture) -> None:
     page.goto(f"{lecture.address}#tab=lecture&lecture=lesson:scale;step:9")
     lecture.settled()
     page.locator("#lecture .problem", has_text="This lesson has steps 1 to 4").wait_for()
+    # What is said of the lesson stands beside that lesson.
+    assert lecture.at() == {"lesson": "scale", "step": 1, "revealed": False}
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
