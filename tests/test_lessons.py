@@ -147,6 +147,14 @@ def test_lessons_call_models_as_their_cards_do(code: str) -> None:
     assert [text for text in said if coded.search(text)] == []
 
 
+def test_places_of_the_page_that_a_lesson_names_are_named_in_the_readers_language() -> None:
+    for lesson in shipped():
+        for english, chinese in zip(as_json(lesson)["steps"], as_json(lesson, "zh")["steps"]):
+            for one, other in zip(english["sources"], chinese["sources"]):
+                # A paper is cited as it is called.
+                assert (one == other) == bool(re.search(r"\d{4}", one)), one
+
+
 def test_the_page_accepts_what_every_shipped_step_shows() -> None:
     for lesson in shipped():
         for step in as_json(lesson)["steps"]:

@@ -57,9 +57,11 @@ const find = ({ lesson, step: number = 1, revealed = false, course: inCourse = f
   const at = lesson === undefined ? 0 : lessons.findIndex(({ name }) => name === String(lesson));
   if (at < 0) return say("There is no lesson “{name}”.", { name: String(lesson) });
   const count = lessons[at].steps.length;
-  if (typeof number !== "number" || !Number.isInteger(number) || number < 1 || number > count + 1) return say("This lesson has steps 1 to {count}, not “{number}”.", { count, number: String(number) });
-  place = { lesson: at, step: number - 1, revealed: revealed === true || number > count, course: inCourse === true && course.includes(at) };
-  return "";
+  const there = typeof number === "number" && Number.isInteger(number) && number >= 1 && number <= count + 1;
+  // A step that is not there leaves the lesson that was meant, at its beginning.
+  const step = there ? number : 1;
+  place = { lesson: at, step: step - 1, revealed: there && (revealed === true || number > count), course: inCourse === true && course.includes(at) };
+  return there ? "" : say("This lesson has steps 1 to {count}, not “{number}”.", { count, number: String(number) });
 };
 
 const keepPlace = () => state.keep("lecture",
@@ -68,8 +70,8 @@ const keepPlace = () => state.keep("lecture",
     if (!value) return "";
     if (typeof value !== "object") return say("There is no lesson “{name}”.", { name: String(value) });
     if (!lessons.length) { wanted = value; return ""; }
-    const problem = find(value);
-    if (!problem && inside) show();
+    const before = place, problem = find(value);
+    if (place !== before && inside) show();
     return problem;
   });
 

@@ -105,7 +105,7 @@ const start = async (opening) => {
   questions.begin({
     first: opening.controls.first,
     options: opening.controls.options,
-    photographs: opening.samples.options.photographs.map(({ name }) => name),
+    samples: opening.samples.options.pictures,
     // What is asked by events of gradio's takes it from here.
     out: (question) => out({ ...question, ...looked() }),
   });

@@ -136,10 +136,10 @@ const problemOf = (name, value) => {
 };
 
 /** Begin with what the page opens with; `out` hands the question on to gradio. */
-/** @param {{first: Question, options: ControlsOptions, photographs: string[], out: (question: Partial<Asked>) => void}} start */
-export const begin = ({ first, options, photographs, out }) => {
+/** @param {{first: Question, options: ControlsOptions, samples: string[], out: (question: Partial<Asked>) => void}} start */
+export const begin = ({ first, options, samples, out }) => {
   ({ moves, methods, scene: sceneFields, blank } = options);
-  pictures = photographs;
+  pictures = samples;
   publish = out;
   Object.assign(question, defaults(), {
     method: options.method, pins: [{ x: 0.5, y: 0.5 }], pin: "image", parameters: {}, scene: first.scene || null, picture: first.picture,

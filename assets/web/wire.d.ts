@@ -352,7 +352,7 @@ export interface ControlsOptions {
 }
 export interface SceneSample { name: string; alt: string; scene: Required<Scene>; image: string }
 export interface PhotographSample { name: string; alt: string; image: string }
-export interface SamplesOptions { scenes: SceneSample[]; photographs: PhotographSample[] }
+export interface SamplesOptions { scenes: SceneSample[]; photographs: PhotographSample[]; pictures: string[] }
 export interface StageOptions { palettes: Record<string, string[]> }
 /** explorer/ui/cards.py; links within the page */
 export interface FindingWays { view: string; lesson: string }

@@ -131,8 +131,11 @@ def _tested(test: Effect, effect: Estimate | None) -> Tested:
     words, factor, digits = UNITS[test.unit]
     if effect is None:
         return Tested(test.says, Message("its models are not trained yet"), None, "not tested", 0)
-    ends = (None if end is None else f"{end * factor:.{digits}f}" for end in (effect.low, effect.high))
-    number = Message("{value} {unit}", value=f"{effect.mean * factor:.{digits}f}", unit=words)
+    mean, *ends = (
+        None if one is None else f"{round(one * factor, digits) + 0.0:.{digits}f}"  # there is no -0.00
+        for one in (effect.mean, effect.low, effect.high)
+    )
+    number = Message("{value} {unit}", value=mean, unit=words)
     said = Message("{effect}, claimed: more than {threshold}", effect=ranged(number, *ends), threshold=test.threshold)
     p = effect.p_value(test.above)
     verdict: Verdict = "undecided"

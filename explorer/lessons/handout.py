@@ -154,7 +154,7 @@ class _Page:
         if self.answers:
             parts.append(self.text(said(step.explanation)))
             parts += self.formula(step.formula) if step.formula else []
-            parts.append(self.text(" · ".join(step.sources), "soft"))
+            parts.append(self.text(" · ".join(say(one, self.language) for one in step.sources), "soft"))
         return parts
 
     def shown(self, view: View, panels: Sequence[str], covered: Sequence[str], when: Message | None) -> Flowable:

@@ -125,7 +125,7 @@ class LessonStep:
         panels: which parts of a model's row are shown; ``cover``: which of them only after the reveal.
         explanation: shown with the reveal.
         formula: LaTeX, or "".
-        sources: papers.
+        sources: papers, by author and year, and places of the page.
         claims: what must hold of what is shown.
         minutes: how long it should take.
         notes: for the lecturer alone, in the presenter window; or None.
@@ -216,7 +216,7 @@ def as_json(lesson: Lesson, language: str = ENGLISH) -> dict[str, Any]:
                 "panels": list(step.panels),
                 "cover": list(step.cover),
                 "formula": step.formula,
-                "sources": list(step.sources),
+                "sources": [say(one, language) for one in step.sources],
                 "minutes": step.minutes,
                 "notes": said(step.notes) if step.notes else "",
             }

@@ -103,6 +103,8 @@ def lesson_texts(lesson: Lesson) -> Iterator[str]:
         if step.notes:
             yield step.notes[ENGLISH]
         yield from (one[ENGLISH] for one in (step.title, step.question, step.explanation, *step.choices))
+        # A paper is cited with its year, in its own language; what has none is a place of the page.
+        yield from (one for one in step.sources if not re.search(r"\b(?:19|20)\d\d\b", one))
 
 
 def _parameters(entry: type) -> Iterator[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from explorer.lab.cards import TOPICS, cards, shipped_cards
@@ -36,3 +38,7 @@ def test_cards_and_claims_are_those_of_the_whole_table():
     rows = load_table()
     assert shipped_cards() == cards({name: SetUp(rows, name) for name in ("centred", "aug", "cue")})
     assert shipped_claims() == judge_claims(rows)
+    # What rounds to nothing has no sign.
+    assert not [
+        test.effect for one in shipped_claims() for test in one.results if re.search(r"-0\.0+\b", str(test.effect))
+    ]

@@ -141,6 +141,39 @@ def test_every_step_of_every_lesson_fits_on_one_screen(lecture: Lecture) -> None
             lecture.press("PageDown")
 
 
+def test_the_page_takes_whatever_a_lesson_shows(lecture: Lecture) -> None:
+    page = lecture.open().page
+    for lesson in map(as_json, shipped()):
+        for number, step in enumerate(lesson["steps"], 1):
+            for shown in filter(None, (step["before"], step["after"])):
+                # Models that are fetched first are left out: only what is asked of them is applied.
+                assert page.evaluate("(asked) => explorer.state.apply({ question: asked })", shown["question"]) == [], (
+                    f"{lesson['name']} {number}"
+                )
+    assert page.evaluate("explorer.state.apply({ question: { picture: 'none such' } }).length") == 1
+
+
+@pytest.mark.parametrize("size", [WIDE, PHONE])
+def test_what_stands_at_a_box_hides_nothing_that_stands_at_another(
+    chromium: Any, server: str, size: dict[str, int]
+) -> None:
+    for lecture in visit(chromium, server, size):
+        page = lecture.open("finding-objects").page
+        page.locator("#lecture .boxes .true").first.wait_for()
+        page.keyboard.press("Enter")
+        page.locator("#lecture .boxes .label").first.wait_for()
+        page.wait_for_function(
+            """() => [...document.querySelectorAll("#lecture .seen")].every((seen) => {
+                const frame = seen.getBoundingClientRect();
+                const labels = [...seen.querySelectorAll(".label")].map((one) => one.getBoundingClientRect());
+                return labels.length > 1 && labels.every((one, at) => one.left > frame.left - 1
+                    && one.right < frame.right + 1 && one.top > frame.top - 1 && one.bottom < frame.bottom + 1
+                    && labels.every((other, where) => where <= at || one.right < other.left + 1
+                        || one.left > other.right - 1 || one.bottom < other.top + 1 || one.top > other.bottom - 1));
+            })"""
+        )
+
+
 def test_keys_lead_through_a_lesson(lecture: Lecture) -> None:
     page = lecture.open("equivariance-invariance-aliasing", 2).page
     assert lecture.answers() == ["drop"] * 4
@@ -378,6 +411,8 @@ def test_a_link_to_a_step_that_is_not_there_says_so(lecture: Lecture) -> None:
     page.goto(f"{lecture.address}#tab=lecture&lecture=lesson:scale;step:9")
     lecture.settled()
     page.locator("#lecture .problem", has_text="This lesson has steps 1 to 4").wait_for()
+    # What is said of the lesson stands beside that lesson.
+    assert lecture.at() == {"lesson": "scale", "step": 1, "revealed": False}
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

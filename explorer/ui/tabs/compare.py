@@ -81,6 +81,8 @@ def draw(
                         {"name": name, "alt": alt_text(name), "image": _thumbnail(path)}
                         for name, path in photographs().items()
                     ],
+                    # Those of lessons are shown too, without a tile of their own.
+                    "pictures": list(samples()),
                 },
             )
             picture = gr.Image(
