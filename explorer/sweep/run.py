@@ -13,6 +13,7 @@ from typing import Any
 from explorer.comparison.compare import versions
 from explorer.errors import ParameterError
 from explorer.messages import Message
+from explorer.models.device import choose_device
 from explorer.models.spec import ModelSpec
 from explorer.sweep.engines import Engine, Here, Processes
 from explorer.sweep.plan import SweepPlan
@@ -99,6 +100,8 @@ def sweep(
                 name=", ".join(own),
             )
         )
+    if ray is None:
+        choose_device(made.device)  # of a cluster's machines each sees to its own
     todo = units(made)
     store = Store(out)
     store.make()
@@ -290,7 +293,10 @@ def estimate(
         out: the sweep's folder, which need not be there.
         pictures: how many are tried, where the folder does not know.
         progress: told the share done, 0 to 1.
+
+    Raises ParameterError.
     """
+    choose_device(plan.device)
     todo, store = units(plan), Store(out)
     there = store.there()
     rest = [one for one in todo if one.key not in there or not store.has(one.key)]

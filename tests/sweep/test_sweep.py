@@ -22,6 +22,7 @@ import explorer
 from explorer.cli.main import main
 from explorer.errors import BusyError, ParameterError, UnknownNameError
 from explorer.models.sets import matched_set
+from explorer.models.spec import ModelSpec
 from explorer.probes import probe
 from explorer.probes.stimuli import scenes
 from explorer.sweep.plan import SweepPlan, probe_of
@@ -224,22 +225,24 @@ def test_files_that_are_not_whole_are_made_again(undisturbed: Sweep, tmp_path: P
 def test_a_unit_that_fails_is_tried_again_and_recorded_and_the_rest_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = {**SMALL, "models": ["lab/none", "local-dir:/nowhere/at/all"], "probes": ["edges"]}
+    empty = tmp_path / "private" / "empty"
+    empty.mkdir(parents=True)
+    plan = {**SMALL, "models": ["lab/none", f"local-dir:{empty}"], "probes": ["edges"]}
     tries: list[str] = []
     import explorer.sweep.work as work
 
     real = work.load
     monkeypatch.setattr(work, "load", lambda spec, device: (tries.append(str(spec)), real(spec, device))[1])
     told: list[SweepProgress] = []
-    found = sweep(plan, tmp_path, progress=told.append)
-    assert tries.count("local-dir:/nowhere/at/all") == 3 * ATTEMPTS
+    found = sweep(plan, tmp_path / "out", progress=told.append)
+    assert tries.count(f"local-dir:{empty}") == 3 * ATTEMPTS
     assert (told[-1].done, told[-1].failed) == (3, 3)
     failed = found.failed
     assert len(failed) == 3
     for one in failed.values():
         assert one["attempts"] == ATTEMPTS
         assert "ModelError: " in one["error"] or "WeightsError: " in one["error"]
-        assert "/nowhere" not in json.dumps(one)
+        assert "private" not in json.dumps(one)
     (result,) = found.results()
     assert {row["model"] for row in result.rows} == {"lab/none"}
     assert any("3 of 3 units are missing" in note for note in result.notes)
@@ -254,8 +257,8 @@ def test_a_unit_that_fails_is_tried_again_and_recorded_and_the_rest_goes_on(
         return real(spec, device)
 
     monkeypatch.setattr(work, "load", mended)
-    assert not sweep(plan, tmp_path).failed
-    assert not list((tmp_path / "failed").iterdir())
+    assert not sweep(plan, tmp_path / "out").failed
+    assert not list((tmp_path / "out" / "failed").iterdir())
 
 
 def test_two_sweeps_do_not_write_into_one_folder(tmp_path: Path) -> None:
@@ -401,6 +404,15 @@ def test_own_modules_are_measured_in_this_process(tmp_path: Path) -> None:
         ({"models": [3]}, "an entry of models"),
         ({"models": [{"set": "nonesuch"}]}, "unknown matched set 'nonesuch'"),
         ({"models": [{"set": "resnet33ts", "name": "x"}]}, "field of models 'name'"),
+        ({"models": [{"model": "lab/none", "input_size": "big"}]}, "input_size is a number of pixels"),
+        ({"models": [{"model": "lab/none", "input_size": [48]}]}, "input_size is a number of pixels"),
+        ({"models": [{"model": "lab/none", "head": "sigmod"}]}, "head is one of softmax"),
+        ({"models": [{"model": "lab/none", "options": 3}]}, "options has names and values"),
+        ({"models": [{"model": "lab/none", "block_options": ["a"]}]}, "block_options has names and values"),
+        ({"models": [{"model": "lab/none", "preprocessing": [["a"]]}]}, "preprocessing has names and values"),
+        ({"models": [{"model": "lab/none", "weights_file": "/nowhere"}]}, "no file '/nowhere'"),
+        ({"models": [ModelSpec("lab", weights_file="/nowhere")]}, "no file '/nowhere'"),
+        ({"models": [{"model": "local-dir:/nowhere", "name": "our ViT"}]}, "our ViT: there is no folder '/nowhere'"),
         ({"probes": ["edge"]}, "edges"),
         ({"probes": ["edges", "edges"]}, "called 'edges'"),
         ({"probes": [{"probe": "edges", "grid": 99}]}, "grid"),
@@ -415,8 +427,11 @@ def test_own_modules_are_measured_in_this_process(tmp_path: Path) -> None:
         ({"batch": 0}, "batch is a whole number from 1"),
         ({"threads": "two"}, "threads is a whole number"),
         ({"seed": -1}, "seed is a whole number from 0"),
+        ({"data": [{"scenes": 24, "seed": 3}, {"scenes": 24, "seed": 3}]}, "called '24 scenes, seed 3'"),
         ({"device": "gpu9"}, "device"),
+        ({"device": "cuda:99"}, "device 'cuda:99' is not there"),
         ({"precision": "float16"}, "precision is one of"),
+        ({"precision": ["float32"]}, "precision is one of"),
     ],
 )
 def test_what_is_wrong_with_a_plan_is_said_before_anything_is_loaded(
