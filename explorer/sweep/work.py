@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from explorer.errors import ImageError, MethodError, ParameterError
-from explorer.images.folders import NAMED
+from explorer.images.folders import unread
 from explorer.images.on_disk import OnDisk
 from explorer.messages import Message, counted
 from explorer.models.loading import load
@@ -171,8 +171,6 @@ def _stimuli(unit: Unit) -> tuple[Any, list[str]]:
         items.append(Stimulus(one.file_name, picture, one.label, mask))
         places.append(shard.start + place)
     if left_out:
-        named = ", ".join(left_out[:NAMED]) + (", ..." if len(left_out) > NAMED else "")
-        text = "{names} pictures could not be read and were left out: {named}"
-        notes.insert(0, Message(text, names=len(left_out), named=named))
+        notes.insert(0, unread(left_out))
     words = counted("{n} image", "{n} images", len(items))
     return Stimuli(tuple(items), words, numbers=tuple(places)), notes

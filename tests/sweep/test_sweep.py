@@ -25,10 +25,11 @@ from explorer.models.sets import matched_set
 from explorer.models.spec import ModelSpec
 from explorer.probes import probe
 from explorer.probes.stimuli import scenes
+from explorer.sweep.board import board
 from explorer.sweep.plan import SweepPlan, probe_of
 from explorer.sweep.run import ATTEMPTS, SweepProgress, estimate, sweep
 from explorer.sweep.store import Store
-from explorer.sweep.summary import Sweep
+from explorer.sweep.summary import Sweep, failures
 from explorer.sweep.units import units
 from tests.sweep.killing import LIMIT, begin, command, count, files, kill_at, killed_and_resumed
 
@@ -216,6 +217,8 @@ def test_files_that_are_not_whole_are_made_again(undisturbed: Sweep, tmp_path: P
     rows[5].unlink()
     (rows[0].parent / ".explorer-1-abcd.part").write_bytes(b"PAR1")
     told: list[SweepProgress] = []
+    spoilt = {rows[number].stem for number in (0, 1, 2, 3, 5)}
+    assert set(Sweep(tmp_path / "out").done) == set(undisturbed.done) - spoilt
     sweep(SMALL, tmp_path / "out", progress=told.append)
     assert len(told) == 5
     assert [one.read_bytes() for one in rows] == good
@@ -243,6 +246,10 @@ def test_a_unit_that_fails_is_tried_again_and_recorded_and_the_rest_goes_on(
         assert one["attempts"] == ATTEMPTS
         assert "ModelError: " in one["error"] or "WeightsError: " in one["error"]
         assert "private" not in json.dumps(one)
+    # Three units, one reason: it is said once.
+    (line,) = failures(failed)
+    assert line.startswith("failed: local-dir:empty, edges (3 units): ")
+    assert [note for note in board(found).notes if "empty" in note] == [line]
     (result,) = found.results()
     assert {row["model"] for row in result.rows} == {"lab/none"}
     assert any("3 of 3 units are missing" in note for note in result.notes)
@@ -349,6 +356,7 @@ def test_nothing_private_is_written(
 
 def test_a_picture_that_cannot_be_read_changes_no_others_numbers(pictures: Path, tmp_path: Path) -> None:
     (pictures / "n00" / "1broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    (pictures / "n00" / "2empty.png").touch()
     plan = {"models": ["random/test_vit"], "probes": ["consistency"], "data": [str(pictures)], "device": "cpu"}
     found = sweep({**plan, "shard": 4, "batch": 4}, tmp_path / "parts")
     whole = sweep({**plan, "shard": 16, "batch": 4}, tmp_path / "whole")
@@ -357,7 +365,10 @@ def test_a_picture_that_cannot_be_read_changes_no_others_numbers(pictures: Path,
     for name, score in other.summary.items():
         own = one.summary[name]
         assert (own.n, own.value) == (score.n, pytest.approx(score.value, abs=1e-6))
-    assert any("1 pictures could not be read" in note for note in one.notes)
+    # What is no picture at all is named as well as what cannot be decoded.
+    for name in ("1broken.png", "2empty.png"):
+        assert [note for note in one.notes if name in note]
+        assert not [note for note in one.notes if str(pictures) in note]
 
 
 def test_cue_conflicts_are_found_among_other_pictures(data: Path, tmp_path: Path) -> None:
@@ -512,6 +523,12 @@ def test_an_estimate_is_of_the_right_size(tmp_path: Path) -> None:
     assert spent / 20 < expected.seconds < 20 * spent
     assert size / 10 < expected.nbytes < 10 * size
     assert len(found.done) == expected.units == 6
+
+
+def test_an_estimate_names_what_is_not_divided(tmp_path: Path) -> None:
+    """Of scenes fewer probes can be measured in parts than of pictures; of no picture there are no parts."""
+    plan = SweepPlan.of({**SMALL, "models": ["lab/none"], "probes": ["edges", "patch-shuffle", "cost"], "data": [4]})
+    assert estimate(plan, tmp_path, pictures=1).whole == ("patch-shuffle",)
 
 
 def test_a_store_of_another_version_is_refused(undisturbed: Sweep, tmp_path: Path) -> None:
