@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.constants import HF_HUB_CACHE
 
 from explorer.errors import ImageError, MethodError, ParameterError
 from explorer.images.folders import unread
@@ -131,8 +133,10 @@ def without_paths(unit: Unit, text: str) -> str:
         named |= {spec.source.name: spec.source.folder.name, str(spec.source.folder): spec.source.folder.name}
     if spec.weights_file is not None:
         named[spec.weights_file] = Path(spec.weights_file).name
+    # Whoever reads a board does not learn whose machine it was.
+    named |= {HF_HUB_CACHE: "HF_HUB_CACHE", os.path.expanduser("~"): "~"}
     for path, name in named.items():
-        if path:
+        if path and path not in ("/", "~"):
             text = text.replace(path, name)
     return text
 

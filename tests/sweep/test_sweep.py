@@ -351,6 +351,16 @@ def test_nothing_private_is_written(
         assert secret not in table
 
 
+def test_an_error_does_not_say_whose_machine_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    import explorer.sweep.work as work
+
+    (unit,) = units(SweepPlan.of({**SMALL, "models": ["lab/none"], "probes": ["edges"], "data": [4], "shard": 16}))
+    monkeypatch.setattr(work, "HF_HUB_CACHE", "/srv/somebody/hub")
+    monkeypatch.setenv("HOME", "/home/somebody")
+    said = work.without_paths(unit, "not in /srv/somebody/hub, nor in /home/somebody/weights")
+    assert said == "not in HF_HUB_CACHE, nor in ~/weights"
+
+
 # ---- pictures -------------------------------------------------------------------------------------------------------
 
 
