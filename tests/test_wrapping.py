@@ -331,6 +331,10 @@ def test_the_bundle_of_a_wrapped_model_computes_its_numbers_again(tmp_path: Path
         ({"mean": (0.5, 0.5)}, ParameterError, "mean is three numbers, or one or four"),
         ({"mean": (0.5,)}, ParameterError, "mean has 1 numbers and std 3"),
         ({"std": (0.5, 0, 1)}, ParameterError, "std is numbers above 0"),
+        ({"mean": (0.5, float("nan"), 0.5)}, ParameterError, "mean is three numbers"),
+        ({"std": (0.5, float("inf"), 1)}, ParameterError, "std is three numbers"),
+        ({"labels": "abcde"}, ParameterError, "labels are a list of names"),
+        ({"stages": [4]}, ParameterError, "list of paths"),
         ({"head": "argmax"}, ParameterError, "head is one of softmax, sigmoid, none"),
         ({"labels": ["a"]}, ParameterError, "1 labels for 5 outputs"),
         ({"stages": ["layer9"]}, UnknownNameError, "layer"),
@@ -345,6 +349,17 @@ def test_the_bundle_of_a_wrapped_model_computes_its_numbers_again(tmp_path: Path
 def test_what_is_wrong_is_said(told: dict[str, Any], error: type[ExplorerError], said: str) -> None:
     with pytest.raises(error, match=said):
         wrapped(made("torchvision ResNet"), **told)
+
+
+def test_where_no_stage_is_found_it_is_said_how_to_name_one() -> None:
+    module = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 8, 3, 2), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(8, 2)
+    )
+    told: dict[str, Any] = {"input_size": 32, "mean": (0.5,) * 3, "std": (0.5,) * 3}
+    with pytest.raises(MethodError, match=r"stages=\["):
+        explorer.attribute(explorer.wrap(module, **told), CAT, "gradcam")
+    named = explorer.wrap(module, stages=["0"], **told)
+    assert explorer.attribute(named, CAT, "gradcam").values.ndim == 2
 
 
 def test_what_does_not_run_is_said() -> None:

@@ -169,7 +169,8 @@ const showTable = (board, state, sort) => {
   });
   found("head").replaceChildren(headOf(measures, state, sort));
   found("body").replaceChildren(...rows);
-  const count = models.length === board.models.length ? `${models.length} models` : `${models.length} of ${board.models.length} models`;
+  const every = `${board.models.length} ${board.models.length === 1 ? "model" : "models"}`;
+  const count = models.length === board.models.length ? every : `${models.length} of ${every}`;
   found("count").textContent = `${count}, ${measures.length} of ${board.measures.length} measures`;
 };
 
@@ -203,8 +204,8 @@ const axesOf = (frame, x, y) => {
       drawn("line", { class: "grid", x1: left, x2: right, y1: frame.y(one), y2: frame.y(one) }),
       drawn("text", { x: left - 8, y: frame.y(one) + 4, "text-anchor": "end" }, tick(one)),
     ]),
-    drawn("text", { class: "axis", x: 8, y: 18 }, `\u2191 ${axis(y)}`),
-    drawn("text", { class: "axis", x: right, y: frame.height - 8, "text-anchor": "end" }, `${axis(x)} \u2192`),
+    drawn("text", { class: "axis", x: 8, y: 18 }, `\u2191 ${axis(y, x)}`),
+    drawn("text", { class: "axis", x: right, y: frame.height - 8, "text-anchor": "end" }, `${axis(x, y)} \u2192`),
   ];
 };
 
@@ -232,8 +233,12 @@ const showScatter = (board, state) => {
 /** A number at an axis, as short as it is. @param {number} value @returns {string} */
 const tick = (value) => String(value).replace("-", "\u2212");
 
-/** @param {Measure} one @returns {string} */
-const axis = (one) => `${one.measure}${one.unit ? `, ${one.unit}` : ""} (${one.probe})`;
+/** What an axis is called: as short as it is still told apart from the other one.
+ * @param {Measure} one @param {Measure} other @returns {string} */
+export const axis = (one, other) => {
+  const more = [one.parameters !== other.parameters ? one.parameters : "", one.data !== other.data ? one.data : ""];
+  return `${[one.measure, one.unit].filter(Boolean).join(", ")} (${[one.probe, ...more].filter(Boolean).join(", ")})`;
+};
 
 /** @param {{ model: Model, a: Cell, b: Cell }} one @param {Measure} x @param {Measure} y
  * @param {Frame} frame */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { csv, extent, ordered, said, ticks } from "./board.js";
+import { axis, csv, extent, ordered, said, ticks } from "./board.js";
 
 /** @typedef {import("./board.js").Board} Board */
 /** @typedef {import("./board.js").State} State */
@@ -50,4 +50,12 @@ test("numbers have three digits that count", () => {
 
 test("a table keeps commas and quotes", () => {
   assert.equal(csv([["a,b", 1, null], ['say "x"', 0.5, "c"]]), '"a,b",1,\r\n"say ""x""",0.5,c\r\n');
+});
+
+test("axes say what tells them apart, and no more", () => {
+  /** @type {import("./board.js").Measure} */
+  const one = { id: "0", data: "val", probe: "translation", parameters: "side 9", measure: "p kept", unit: "share", better: "none", headline: true, question: "" };
+  assert.equal(axis(one, { ...one, measure: "flips" }), "p kept, share (translation)");
+  assert.equal(axis(one, { ...one, parameters: "" }), "p kept, share (translation, side 9)");
+  assert.equal(axis({ ...one, unit: "" }, { ...one, parameters: "", data: "test" }), "p kept (translation, side 9, val)");
 });

@@ -101,6 +101,8 @@ def unplaceable(model: Model) -> str | None:
     if _spatial(model):
         return None
     if not model.stages:
+        if model.spec.source.scheme in ("module", "tv", "hf"):
+            return Message("no stages were found in this model; a module of your own names them, as stages=['layer4']")
         return Message("timm names no stages in this model, so there is no layer to read")
     last = model.stages[-1]
     return Message(

@@ -144,7 +144,7 @@ def _dry(plan: SweepPlan, options: argparse.Namespace) -> Result:
 
 def _status(folder: str) -> Result:
     from explorer.sweep.store import PROGRESS
-    from explorer.sweep.summary import Sweep
+    from explorer.sweep.summary import Sweep, failures
 
     found = Sweep(folder)
     total, done, failed = len(found.units), len(found.done), found.failed
@@ -156,25 +156,26 @@ def _status(folder: str) -> Result:
         ago = max(0.0, time.time() - float(last["at"]))
         left = "" if last["left"] is None else f", {_time(float(last['left']))} to go"
         lines.append(f"{last['rate']:.3g} images/s{left}, as of {_time(ago)} ago")
-    lines += [f"failed: {one['model']}, {one['probe']}, part {one['shard']}: {one['error']}" for one in failed.values()]
+    lines += failures(failed)
     return Result(record, lines)
 
 
 def _board(options: argparse.Namespace) -> Result:
     from explorer.sweep.board import PAGE, board
-    from explorer.sweep.publishing import save
+    from explorer.sweep.publishing import board_path, save, size_of
     from explorer.sweep.summary import Sweep
 
     page = options.page or PAGE
     if not page.startswith(("http://", "https://")):
         raise ParameterError(f"--page is an address that begins with http:// or https://, got '{page}'")
+    out = options.files or ["board.html"]
+    for file in out:
+        board_path(file)  # all of them, before anything is read or written
     found = Sweep(options.folder)
     made = board(found, page)
-    files = [str(save(made, file, found)) for file in options.files or ["board.html"]]
+    files = [str(save(made, file, found)) for file in out]
     record = {"folder": str(found.root), "models": len(made.models), "measures": len(made.columns), "files": files}
-    return Result(
-        record, [f"{len(made.models)} models, {len(made.columns)} measures", *(f"wrote {one}" for one in files)]
-    )
+    return Result(record, [size_of(made), *(f"wrote {one}" for one in files)])
 
 
 @contextmanager

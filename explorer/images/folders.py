@@ -18,7 +18,7 @@ import csv
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -26,7 +26,7 @@ from typing import Final
 from explorer.errors import ParameterError
 from explorer.images.first import format_of
 from explorer.images.picture import SUFFIXES
-from explorer.messages import Message, listed, message_of
+from explorer.messages import Message, counted, listed, message_of
 
 #: Folders whose folders are classes, in any case.
 SPLITS: Final = ("train", "val", "valid", "validation", "test")
@@ -128,14 +128,7 @@ class Folder:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is to be said of what was left out so far: how many, and which."""
-        if not self.left_out:
-            return ()
-        names = list(self.left_out)
-        more = ", ..." if len(names) > NAMED else ""
-        named = ", ".join(str(self.root / name) for name in names[:NAMED]) + more
-        return (
-            Message("{names} pictures could not be read and were left out: {named}", names=len(names), named=named),
-        )
+        return (unread([str(self.root / name) for name in self.left_out]),) if self.left_out else ()
 
     def contents(self) -> str:
         """What lies in the folder itself, in words, for an error."""
@@ -303,3 +296,14 @@ def _problem(path: Path) -> str | None:
     if format_of(head) is not None:
         return None
     return Message("no picture that can be read") if path.suffix.lower() in _MEANT else ""
+
+
+def unread(names: Sequence[str]) -> str:
+    """What is said of pictures that were left out: how many, and which."""
+    named = ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
+    return counted(
+        "{n} picture could not be read and was left out: {named}",
+        "{n} pictures could not be read and were left out: {named}",
+        len(names),
+        named=named,
+    )

@@ -19,7 +19,7 @@ from explorer.probes.result import ProbeResult, Score
 from explorer.probes.stimuli import scenes
 from explorer.registry import differing, question
 from explorer.scenes import Scene
-from explorer.sweep.summary import Sweep
+from explorer.sweep.summary import Sweep, failures
 from explorer.transforms import Transform
 from explorer.view import View
 from explorer.view.forms import link
@@ -146,14 +146,18 @@ def board(sweep: Sweep | str | Path, page: str = PAGE) -> Board:
     sets = {one["name"]: one for one in found.plan["data"]}
     for number, (data, result) in enumerate(found.by_set()):
         _add(made, number, result, data, specs, sets.get(data, {}), page)
+    done, failed = len(found.done), found.failed
     if not made.scores:
         raise ParameterError(
-            f"'{found.root}' has no number yet: {len(found.done)} of {len(found.units)} units are done"
+            " ".join(
+                [f"'{found.root}' has no number yet: {done} of {len(found.units)} units are done", *failures(failed)]
+            )
         )
-    failed = found.failed
-    made.notes += [f"failed: {one['model']}, {one['probe']}: {one['error']}" for one in failed.values()]
+    # Each failure once, not for every probe and set that it left without a number.
+    errors = tuple(str(one["error"]) for one in failed.values())
+    made.notes = [*failures(failed), *(note for note in made.notes if not note.endswith(errors))]
     made.about = {
-        "units": f"{len(found.done)} of {len(found.units)} done, {len(failed)} failed",
+        "units": f"{done} of {len(found.units)} done, {len(failed)} failed",
         "data": ", ".join(sets),
         "seed": str(found.plan["seed"]),
         "computed": f"{found.plan['precision']} on {found.plan['device']}, batch {found.plan['batch']}, "

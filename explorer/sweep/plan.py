@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 import yaml
@@ -17,7 +17,7 @@ from explorer.messages import Message, counted
 from explorer.models.device import choose_device
 from explorer.models.model import Model
 from explorer.models.sets import matched_set
-from explorer.models.spec import ModelSpec
+from explorer.models.spec import HeadKind, ModelSpec
 from explorer.probes import PROBES
 from explorer.probes.base import Probe
 from explorer.probes.run import PRECISIONS
@@ -169,7 +169,7 @@ class SweepPlan:
             if twice is not None:
                 raise ParameterError(
                     Message(
-                        "two of the {what} are called '{name}'; leave one out, or give them a 'name' each",
+                        "two of the {what} are called '{name}'; leave one out, or give them a 'name' each in a plan",
                         what=what,
                         name=twice,
                     )
@@ -183,7 +183,7 @@ class SweepPlan:
                     batch=self.batch,
                 )
             )
-        if self.precision not in PRECISIONS:
+        if not isinstance(self.precision, str) or self.precision not in PRECISIONS:
             raise ParameterError(
                 Message("precision is one of {names}, got '{value}'", names=", ".join(PRECISIONS), value=self.precision)
             )
@@ -238,6 +238,7 @@ def _model(given: Any, folder: Path | None) -> PlannedModel:
     if isinstance(given, Model):
         return PlannedModel(given.spec, str(given.spec))
     if isinstance(given, ModelSpec):
+        _check_spec(given, name_of(given))
         return PlannedModel(given, name_of(given))
     if isinstance(given, str):
         given = {"model": given}
@@ -247,12 +248,59 @@ def _model(given: Any, folder: Path | None) -> PlannedModel:
     if "weights_file" in told:
         told["weights_file"] = _path(folder, str(told["weights_file"]))
     size = told.get("input_size")
-    if isinstance(size, int):
+    if isinstance(size, int) and not isinstance(size, bool):
         told["input_size"] = (size, size)
     spec = ModelSpec.parse(text, **told)
     if spec.source.scheme == "local-dir" and folder is not None:
         spec = dataclasses.replace(spec, backbone=f"local-dir:{_path(folder, str(spec.source.folder))}")
-    return PlannedModel(spec, _text(fields, "name") if "name" in fields else name_of(spec))
+    name = _text(fields, "name") if "name" in fields else name_of(spec)
+    _check_spec(spec, name)
+    return PlannedModel(spec, name)
+
+
+def _check_spec(spec: ModelSpec, name: str) -> None:
+    """Say what no model can be built from before any is; whether it can be built otherwise is seen when it is."""
+    size = spec.input_size
+    if size is not None and not (
+        isinstance(size, tuple)
+        and len(size) == 2
+        and all(isinstance(one, int) and not isinstance(one, bool) and one > 0 for one in size)
+    ):
+        raise ParameterError(
+            Message(
+                "{model}: input_size is a number of pixels, or [height, width]; got {value}",
+                model=name,
+                value=str(size),
+            )
+        )
+    kinds = get_args(HeadKind)
+    if spec.head is not None and spec.head not in kinds:
+        raise ParameterError(
+            Message(
+                "{model}: head is one of {names}; got {value}",
+                model=name,
+                names=", ".join(kinds),
+                value=str(spec.head),
+            )
+        )
+    for field in ("options", "block_options", "preprocessing"):
+        pairs = getattr(spec, field)
+        if not isinstance(pairs, tuple) or not all(
+            isinstance(one, tuple) and len(one) == 2 and isinstance(one[0], str) for one in pairs
+        ):
+            raise ParameterError(
+                Message(
+                    "{model}: {field} has names and values, as in {field}: {example}; got {value}",
+                    model=name,
+                    field=field,
+                    example="{NAME: VALUE}",
+                    value=str(pairs),
+                )
+            )
+    if spec.weights_file is not None and not Path(spec.weights_file).is_file():
+        raise ParameterError(Message("{model}: there is no file '{path}'", model=name, path=spec.weights_file))
+    if spec.source.scheme == "local-dir" and not spec.source.folder.is_dir():
+        raise ParameterError(Message("{model}: there is no folder '{path}'", model=name, path=spec.source.folder))
 
 
 def name_of(spec: ModelSpec) -> str:
@@ -299,7 +347,9 @@ def _data(given: Any, folder: Path | None) -> PlannedData:
             raise ParameterError(
                 Message("{name} is a whole number from {least}, got {value}", name=name, least=least, value=value)
             )
-    name = str(fields.get("name", counted("{n} scene", "{n} scenes", count)))
+    words = counted("{n} scene", "{n} scenes", count)
+    usual = Message("{scenes}, seed {seed}", scenes=words, seed=seed) if seed else words
+    name = str(fields.get("name", usual))
     return PlannedData(name, scenes=count, seed=seed)
 
 

@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from explorer.errors import ParameterError
+from explorer.messages import counted
 from explorer.probes import PROBES
 from explorer.sweep.board import Board
 from explorer.sweep.board_page import page_of
 from explorer.sweep.store import ROWS, name_of
 from explorer.sweep.summary import Sweep
 from explorer.writing import make_folder, write
+
+
+def board_path(out: str | Path) -> Path:
+    """Where a board goes, if one can be written there by that name.
+
+    Raises ParameterError for an ending that no board has; a folder with a dot in its name is there, or ends with "/".
+    """
+    path, folder = Path(out), str(out).endswith(("/", os.sep))
+    file = path.suffix in (".html", ".csv", ".parquet")
+    if file and (folder or path.is_dir()):
+        raise ParameterError(f"a board's {path.suffix} is a file, and '{path.name}' is a folder; give it another name")
+    if file or folder or path.is_dir() or not (path.suffix or path.is_file()):
+        return path
+    raise ParameterError(
+        f"a board is a .html, .csv or .parquet file, or a folder; got '{path.name}' (a folder of that name ends with /)"
+    )
 
 
 def save(made: Board, out: str | Path, sweep: Sweep | None = None) -> Path:
@@ -24,15 +42,13 @@ def save(made: Board, out: str | Path, sweep: Sweep | None = None) -> Path:
 
     Raises ParameterError, WriteError.
     """
-    path = Path(out)
+    path = board_path(out)
     if path.suffix == ".html":
         return write(path, page_of(made))
     if path.suffix == ".csv":
         return write(path, made.csv())
     if path.suffix == ".parquet":
         return write(path, made.parquet())
-    if path.suffix or path.is_file():
-        raise ParameterError(f"a board is a .html, .csv or .parquet file, or a folder; got '{path.name}'")
     make_folder(path / "scores")
     write(path / "scores" / "scores.parquet", made.parquet())
     if sweep is not None:
@@ -42,6 +58,12 @@ def save(made: Board, out: str | Path, sweep: Sweep | None = None) -> Path:
     write(path / "board.html", page_of(made))
     write(path / "README.md", _card(made, sweep is not None))
     return path
+
+
+def size_of(made: Board) -> str:
+    """How large a board is, in words."""
+    models = counted("{n} model", "{n} models", len(made.models))
+    return f"{models}, {counted('{n} measure', '{n} measures', len(made.columns))}"
 
 
 def _card(made: Board, rows: bool) -> str:
@@ -59,8 +81,7 @@ def _card(made: Board, rows: bool) -> str:
         "",
         f"# Sweep: {made.name}",
         "",
-        f"{len(made.models)} models, {len(made.columns)} measures, made with Attention Explorer. `board.html` shows "
-        "them and opens without a network.",
+        f"{size_of(made)}, made with Attention Explorer. `board.html` shows them and opens without a network.",
         "",
         "| table | one row is |",
         "| --- | --- |",

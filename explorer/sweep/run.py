@@ -13,12 +13,14 @@ from typing import Any
 from explorer.comparison.compare import versions
 from explorer.errors import ParameterError
 from explorer.messages import Message
+from explorer.models.device import choose_device
 from explorer.models.spec import ModelSpec
+from explorer.probes import PROBES
 from explorer.sweep.engines import Engine, Here, Processes
 from explorer.sweep.plan import SweepPlan
 from explorer.sweep.store import PROGRESS, SWEEP, Store
 from explorer.sweep.summary import Sweep
-from explorer.sweep.units import SCHEMA, Unit, units
+from explorer.sweep.units import SCHEMA, Unit, divided, divides, units
 from explorer.sweep.work import Outcome, Station
 
 #: How often a unit is tried before it is recorded as failed.
@@ -99,12 +101,14 @@ def sweep(
                 name=", ".join(own),
             )
         )
-    todo = units(made)
+    if ray is None:
+        choose_device(made.device)  # of a cluster's machines each sees to its own
+    todo, notes = divided(made)
     store = Store(out)
     store.make()
     with store.place.alone():
         store.tidy()
-        about = {"schema": SCHEMA, "plan": made.record(), "versions": {**versions()}}
+        about = {"schema": SCHEMA, "plan": made.record(), "versions": {**versions()}, "notes": notes}
         store.write_note(SWEEP, {**about, "units": [one.about() for one in todo]})
         there = store.there()
         done = {one.key for one in todo if one.key in there and store.has(one.key)}
@@ -290,7 +294,10 @@ def estimate(
         out: the sweep's folder, which need not be there.
         pictures: how many are tried, where the folder does not know.
         progress: told the share done, 0 to 1.
+
+    Raises ParameterError.
     """
+    choose_device(plan.device)
     todo, store = units(plan), Store(out)
     there = store.there()
     rest = [one for one in todo if one.key not in there or not store.has(one.key)]
@@ -314,7 +321,8 @@ def estimate(
         if progress is not None:
             progress((number + 1) / len(fresh))
     expected = [pace.expected(one) for one in rest]
-    whole = dict.fromkeys(one.probe.probe for one in todo if one.shard.of == 1 and not one.probe.make().parts)
+    kinds = [(PROBES[one.probe.probe], one) for one in todo]
+    whole = dict.fromkeys(one.probe.probe for kind, one in kinds if kind.looks and not divides(kind, one.data))
     return SweepEstimate(
         len(todo),
         len(todo) - len(rest),

@@ -15,6 +15,22 @@ from explorer.probes.rows import Row
 from explorer.sweep.store import ROWS, Store
 
 
+def failures(failed: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What failed, in words: one line for each model and error, however many units it ended.
+
+    Args:
+        failed: as `Sweep.failed` has it.
+    """
+    groups: dict[tuple[str, str], list[str]] = {}
+    for one in failed.values():
+        groups.setdefault((one["model"], one["error"]), []).append(one["probe"])
+    return [
+        f"failed: {model}, {', '.join(dict.fromkeys(probes))} "
+        f"({counted('{n} unit', '{n} units', len(probes))}): {error}"
+        for (model, error), probes in groups.items()
+    ]
+
+
 class Sweep:
     """The rows of a sweep's folder, read when they are asked for.
 
@@ -31,6 +47,7 @@ class Sweep:
         self._units: list[dict[str, Any]] = found["units"]
         self._plan: dict[str, Any] = found["plan"]
         self._versions: dict[str, str] = found["versions"]
+        self._notes: dict[str, list[str]] = found.get("notes", {})
 
     def __repr__(self) -> str:
         done, failed = len(self.done), len(self.failed)
@@ -59,15 +76,15 @@ class Sweep:
 
     @property
     def done(self) -> list[str]:
-        """Keys of the units whose rows are there."""
+        """Keys of the units whose rows are there and whole; reads all of them."""
         there = self._store.there()
-        return [one["key"] for one in self._units if one["key"] in there]
+        return [one["key"] for one in self._units if one["key"] in there and self._store.has(one["key"])]
 
     @property
     def failed(self) -> dict[str, dict[str, Any]]:
         """Key of each unit that could not be measured -> what it is, and its error."""
-        done = set(self.done)
-        return self._store.failed([one["key"] for one in self._units if one["key"] not in done])
+        found = self._store.failed([one["key"] for one in self._units])
+        return {key: one for key, one in found.items() if not self._store.has(key)}
 
     def dataset(self) -> Any:
         """All rows of the folder as a `pyarrow.dataset`; ``.to_table().to_pandas()`` gives a data frame."""
@@ -93,16 +110,16 @@ class Sweep:
         kind, first = PROBES[some[0]["probe"]], some[0]
         made = PROBES.make(first["probe"], first["parameters"])
         rows: list[Row] = []
-        notes: dict[str, None] = {}
+        notes: dict[str, None] = dict.fromkeys(self._notes.get(first["data"], []) if kind.looks else [])
         summary: dict[str, Score] = {}
         stimuli: dict[str, str] = {}
-        failed = self.failed
         models = list(dict.fromkeys(one["model"] for one in some))
         for model in models:
             shards = sorted((one for one in some if one["model"] == model), key=lambda one: int(one["shard"]))
             missing = [one for one in shards if not self._store.has(one["key"])]
             if missing:
-                why = next((str(failed[one["key"]]["error"]) for one in missing if one["key"] in failed), "")
+                failed = self._store.failed([one["key"] for one in missing])
+                why = next((str(one["error"]) for one in failed.values()), "")
                 said = Message("{missing} of {count} units are missing", missing=len(missing), count=len(shards))
                 notes[listed([model, said, *([why] if why else [])], "{first}: {rest}")] = None
                 continue

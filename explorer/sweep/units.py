@@ -13,7 +13,7 @@ from typing import Any
 
 from explorer.comparison.compare import versions
 from explorer.errors import ParameterError, UnknownNameError
-from explorer.images.folders import Folder, FolderPicture
+from explorer.images.folders import Folder, FolderPicture, unread
 from explorer.images.packed import PackedPicture, pictures_of, shards_of
 from explorer.lab.networks import LabModel, available, manifest
 from explorer.messages import Message
@@ -100,7 +100,20 @@ def units(plan: SweepPlan) -> list[Unit]:
 
     Raises ParameterError for a folder without pictures, and one that holds none that a probe shows.
     """
-    folders = {one.name: _contents(Path(one.images)) for one in plan.data if one.images}
+    return divided(plan)[0]
+
+
+def divided(plan: SweepPlan) -> tuple[list[Unit], dict[str, list[str]]]:
+    """The units of a plan, and what has to be said of its sets: name -> which of its pictures could not be read.
+
+    Raises as `units`.
+    """
+    folders: dict[str, dict[FolderPicture, str]] = {}
+    notes: dict[str, list[str]] = {}
+    for one in plan.data:
+        if one.images:
+            folders[one.name], left_out = _contents(Path(one.images))
+            notes |= {one.name: [unread(left_out)]} if left_out else {}
     divided = {
         (number, data.name): list(_shards(plan, PROBES[probe.probe], probe, data, folders.get(data.name, {})))
         for number, probe in enumerate(plan.probes)
@@ -128,7 +141,7 @@ def units(plan: SweepPlan) -> list[Unit]:
                         plan.precision, plan.device,
                     )
                 )  # fmt: skip
-    return out
+    return out, notes
 
 
 def model_key(spec: ModelSpec) -> dict[str, Any]:
@@ -157,6 +170,11 @@ def _public(spec: ModelSpec) -> str:
     return str(spec) if plain and spec.source.scheme not in ("local-dir", "module") else ""
 
 
+def divides(kind: type[Probe], data: PlannedData) -> bool:
+    """Whether a probe can be measured in parts of a set."""
+    return kind.parts == "pictures and scenes" or bool(kind.parts and data.images)
+
+
 def _shards(
     plan: SweepPlan, kind: type[Probe], probe: PlannedProbe, data: PlannedData, contents: Mapping[FolderPicture, str]
 ) -> Iterator[tuple[Shard, Any]]:
@@ -166,7 +184,7 @@ def _shards(
         return
     if data.scenes:
         about = {"scenes": DATA_VERSION, "seed": data.seed}
-        if kind.parts != "pictures and scenes":
+        if not divides(kind, data):
             yield Shard(0, 1, 0, data.scenes), {**about, "of": data.scenes}
             return
         starts = range(0, data.scenes, plan.shard)
@@ -175,7 +193,7 @@ def _shards(
             yield Shard(number, len(starts), start, count), {**about, "start": start, "count": count}
         return
     root = Path(data.images)
-    if not kind.parts:
+    if not divides(kind, data):
         every = [_shown(root, one, one.label, digest) for one, digest in contents.items()]
         packed = tuple(contents) if shards_of(root) else ()
         yield Shard(0, 1, 0, len(every), packed), every
@@ -199,13 +217,13 @@ def _shown(root: Path, one: FolderPicture, label: str, digest: str) -> list[str]
     return [f"{name}/{one.name}" if isinstance(one, PackedPicture) else name, label, digest]
 
 
-def _contents(root: Path) -> dict[FolderPicture, str]:
-    """The pictures of a folder or of shards, each with the hash of its bytes and of its object's."""
+def _contents(root: Path) -> tuple[dict[FolderPicture, str], list[str]]:
+    """The pictures of a folder or of shards, each with the hash of its bytes and of its object's; names of the rest."""
     if shards := shards_of(root):
-        return {one: sha256(one.bytes()).hexdigest() for one in pictures_of(shards)}
-    return {
-        one: _hash_of_file(one.path) + ("" if one.mask is None else _hash_of_file(one.mask)) for one in Folder(root)
-    }
+        return {one: sha256(one.bytes()).hexdigest() for one in pictures_of(shards)}, []
+    folder = Folder(root)
+    hashes = {one: _hash_of_file(one.path) + ("" if one.mask is None else _hash_of_file(one.mask)) for one in folder}
+    return hashes, list(folder.left_out)
 
 
 def _hash(values: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.constants import HF_HUB_CACHE
 
 from explorer.errors import ImageError, MethodError, ParameterError
-from explorer.images.folders import NAMED
+from explorer.images.folders import unread
 from explorer.images.on_disk import OnDisk
 from explorer.messages import Message, counted
 from explorer.models.loading import load
@@ -131,8 +133,10 @@ def without_paths(unit: Unit, text: str) -> str:
         named |= {spec.source.name: spec.source.folder.name, str(spec.source.folder): spec.source.folder.name}
     if spec.weights_file is not None:
         named[spec.weights_file] = Path(spec.weights_file).name
+    # Whoever reads a board does not learn whose machine it was.
+    named |= {HF_HUB_CACHE: "HF_HUB_CACHE", os.path.expanduser("~"): "~"}
     for path, name in named.items():
-        if path:
+        if path and path not in ("/", "~"):
             text = text.replace(path, name)
     return text
 
@@ -171,8 +175,6 @@ def _stimuli(unit: Unit) -> tuple[Any, list[str]]:
         items.append(Stimulus(one.file_name, picture, one.label, mask))
         places.append(shard.start + place)
     if left_out:
-        named = ", ".join(left_out[:NAMED]) + (", ..." if len(left_out) > NAMED else "")
-        text = "{names} pictures could not be read and were left out: {named}"
-        notes.insert(0, Message(text, names=len(left_out), named=named))
+        notes.insert(0, unread(left_out))
     words = counted("{n} image", "{n} images", len(items))
     return Stimuli(tuple(items), words, numbers=tuple(places)), notes

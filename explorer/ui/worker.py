@@ -11,6 +11,7 @@ import contextvars
 import functools
 import inspect
 import queue
+import re
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
@@ -323,7 +324,19 @@ def told(work: Callable[[Callable[[News], None]], None]) -> Iterator[News]:
 def sentence(text: str, language: str) -> str:
     """A message as a sentence in a language, without paths.
 
-    Gradio shows errors as markup, so what could be markup is taken out.
+    Gradio shows errors as markup, so what could be markup is taken out. A file or a model at its beginning stays as it
+    is written; a name that is a word gets its capital.
     """
     said = say(pathless(text), language).replace("<", "‹").replace(">", "›").strip()
-    return said[:1].upper() + said[1:]
+    return said if _begins_with_name(text) else said[:1].upper() + said[1:]
+
+
+def _begins_with_name(text: str) -> bool:
+    """Whether a message begins with what is written in one way, as cut.png or lab/mhsa."""
+    place = re.match(r"\{(\w+)\}", text.template) if isinstance(text, Message) else None
+    if place is None or not isinstance(text, Message):
+        return False
+    value = text.values.get(place[1], "")
+    if isinstance(value, Message):
+        return _begins_with_name(value)
+    return isinstance(value, str) and not value.isalpha()

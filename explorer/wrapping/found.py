@@ -56,7 +56,7 @@ def find_stages(module: nn.Module, x: Tensor, trace: Trace, names: Sequence[str]
     """
     given = _run(module, x)
     size = (int(x.shape[-2]), int(x.shape[-1]))
-    if isinstance(names, str):
+    if isinstance(names, str) or not all(isinstance(one, str) for one in names or ()):
         raise ParameterError(Message("stages are a list of paths, got '{names}'", names=names))
     if names is not None:
         known = [name for name, _ in module.named_modules() if name]

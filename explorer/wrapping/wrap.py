@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, get_args
@@ -160,6 +161,8 @@ def wrapped(
     count = int(answer.shape[1])
     read, reason = find_head(head, config, count, known=True)
     reason = headless or reason
+    if isinstance(labels, str):
+        raise ParameterError(Message("labels are a list of names, got '{labels}'", labels=labels))
     if labels is not None and len(labels) != count:
         raise ParameterError(
             Message("{labels} labels for {outputs} outputs; give one for each", labels=len(labels), outputs=count)
@@ -236,7 +239,7 @@ def _checked(input_size: Any, mean: Any, std: Any, head: Any, layout: Any) -> tu
         if (
             not isinstance(values, (tuple, list))
             or len(values) not in (1, 3, 4)
-            or not all(isinstance(one, (int, float)) for one in values)
+            or not all(isinstance(one, (int, float)) and math.isfinite(one) for one in values)
         ):
             raise ParameterError(
                 Message(

@@ -210,7 +210,7 @@ def test_unreadable_pictures_are_named_and_left_out(pictures, tmp_path):
     shutil.copytree(pictures, folder)
     (folder / "red" / "broken.png").write_bytes(b"no picture")
     found = fit(_spec(), folder, FitRecipe(epochs=1))
-    assert any("1 pictures could not be read" in note and "red/broken.png" in note for note in found.notes)
+    assert any("1 picture could not be read" in note and "red/broken.png" in note for note in found.notes)
 
 
 def test_train_and_val_folders_are_used_as_they_are(pictures, tmp_path):

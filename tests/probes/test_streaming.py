@@ -50,7 +50,7 @@ def test_a_probe_gives_the_same_numbers_and_names_what_was_left_out(
     monkeypatch.setattr(stimuli, "HELD_BYTES", 0)
     many = probe(name, "random/test_resnet", folder, device="cpu", **given)
     assert many.rows == held.rows
-    assert many.notes[0].startswith("1 pictures could not be read")
+    assert many.notes[0].startswith("1 picture could not be read")
     assert str(folder / "1" / "broken.png") in many.notes[0]
 
 
@@ -61,4 +61,4 @@ def test_a_fit_of_more_than_fits_is_the_same(folder: Path, monkeypatch: pytest.M
     some = fit(spec, folder, FitRecipe(epochs=1, batch=4), "cpu")
     assert all(torch.equal(held.tensors[name], some.tensors[name]) for name in held.tensors)
     assert held.record["pictures"] + held.record["held_out"] == 12
-    assert any("1 pictures could not be read" in note for note in held.notes)
+    assert any("1 picture could not be read" in note for note in held.notes)

@@ -124,6 +124,20 @@ def test_tables_and_a_data_set_have_the_same_numbers(swept: Sweep, tmp_path: Pat
     assert (folder / "board.html").read_text() == page_of(made)
     with pytest.raises(ParameterError, match="or a folder"):
         save(made, tmp_path / "b.xlsx")
+    with pytest.raises(ParameterError, match=r"\.html is a file"):
+        save(made, f"{tmp_path}/b.html/")
+    # A folder may have a dot in its name, as versions and models have.
+    assert (save(made, f"{tmp_path}/our-v1.0/") / "README.md").is_file()
+    assert (save(made, tmp_path / "our-v1.0") / "README.md").is_file()
+
+
+def test_nothing_is_written_where_one_of_the_boards_cannot_be(
+    swept: Sweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--out", str(tmp_path / "b.html"), "--out", str(tmp_path / "b.xlsx")]
+    assert main(["board", str(swept.root), *flags]) == 2
+    assert "or a folder" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_sweep_that_is_not_done_has_holes_with_their_reason(tmp_path: Path) -> None:

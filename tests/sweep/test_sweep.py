@@ -22,12 +22,14 @@ import explorer
 from explorer.cli.main import main
 from explorer.errors import BusyError, ParameterError, UnknownNameError
 from explorer.models.sets import matched_set
+from explorer.models.spec import ModelSpec
 from explorer.probes import probe
 from explorer.probes.stimuli import scenes
+from explorer.sweep.board import board
 from explorer.sweep.plan import SweepPlan, probe_of
 from explorer.sweep.run import ATTEMPTS, SweepProgress, estimate, sweep
 from explorer.sweep.store import Store
-from explorer.sweep.summary import Sweep
+from explorer.sweep.summary import Sweep, failures
 from explorer.sweep.units import units
 from tests.sweep.killing import LIMIT, begin, command, count, files, kill_at, killed_and_resumed
 
@@ -215,6 +217,8 @@ def test_files_that_are_not_whole_are_made_again(undisturbed: Sweep, tmp_path: P
     rows[5].unlink()
     (rows[0].parent / ".explorer-1-abcd.part").write_bytes(b"PAR1")
     told: list[SweepProgress] = []
+    spoilt = {rows[number].stem for number in (0, 1, 2, 3, 5)}
+    assert set(Sweep(tmp_path / "out").done) == set(undisturbed.done) - spoilt
     sweep(SMALL, tmp_path / "out", progress=told.append)
     assert len(told) == 5
     assert [one.read_bytes() for one in rows] == good
@@ -224,22 +228,28 @@ def test_files_that_are_not_whole_are_made_again(undisturbed: Sweep, tmp_path: P
 def test_a_unit_that_fails_is_tried_again_and_recorded_and_the_rest_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = {**SMALL, "models": ["lab/none", "local-dir:/nowhere/at/all"], "probes": ["edges"]}
+    empty = tmp_path / "private" / "empty"
+    empty.mkdir(parents=True)
+    plan = {**SMALL, "models": ["lab/none", f"local-dir:{empty}"], "probes": ["edges"]}
     tries: list[str] = []
     import explorer.sweep.work as work
 
     real = work.load
     monkeypatch.setattr(work, "load", lambda spec, device: (tries.append(str(spec)), real(spec, device))[1])
     told: list[SweepProgress] = []
-    found = sweep(plan, tmp_path, progress=told.append)
-    assert tries.count("local-dir:/nowhere/at/all") == 3 * ATTEMPTS
+    found = sweep(plan, tmp_path / "out", progress=told.append)
+    assert tries.count(f"local-dir:{empty}") == 3 * ATTEMPTS
     assert (told[-1].done, told[-1].failed) == (3, 3)
     failed = found.failed
     assert len(failed) == 3
     for one in failed.values():
         assert one["attempts"] == ATTEMPTS
         assert "ModelError: " in one["error"] or "WeightsError: " in one["error"]
-        assert "/nowhere" not in json.dumps(one)
+        assert "private" not in json.dumps(one)
+    # Three units, one reason: it is said once.
+    (line,) = failures(failed)
+    assert line.startswith("failed: local-dir:empty, edges (3 units): ")
+    assert [note for note in board(found).notes if "empty" in note] == [line]
     (result,) = found.results()
     assert {row["model"] for row in result.rows} == {"lab/none"}
     assert any("3 of 3 units are missing" in note for note in result.notes)
@@ -254,8 +264,8 @@ def test_a_unit_that_fails_is_tried_again_and_recorded_and_the_rest_goes_on(
         return real(spec, device)
 
     monkeypatch.setattr(work, "load", mended)
-    assert not sweep(plan, tmp_path).failed
-    assert not list((tmp_path / "failed").iterdir())
+    assert not sweep(plan, tmp_path / "out").failed
+    assert not list((tmp_path / "out" / "failed").iterdir())
 
 
 def test_two_sweeps_do_not_write_into_one_folder(tmp_path: Path) -> None:
@@ -341,11 +351,22 @@ def test_nothing_private_is_written(
         assert secret not in table
 
 
+def test_an_error_does_not_say_whose_machine_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    import explorer.sweep.work as work
+
+    (unit,) = units(SweepPlan.of({**SMALL, "models": ["lab/none"], "probes": ["edges"], "data": [4], "shard": 16}))
+    monkeypatch.setattr(work, "HF_HUB_CACHE", "/srv/somebody/hub")
+    monkeypatch.setenv("HOME", "/home/somebody")
+    said = work.without_paths(unit, "not in /srv/somebody/hub, nor in /home/somebody/weights")
+    assert said == "not in HF_HUB_CACHE, nor in ~/weights"
+
+
 # ---- pictures -------------------------------------------------------------------------------------------------------
 
 
 def test_a_picture_that_cannot_be_read_changes_no_others_numbers(pictures: Path, tmp_path: Path) -> None:
     (pictures / "n00" / "1broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    (pictures / "n00" / "2empty.png").touch()
     plan = {"models": ["random/test_vit"], "probes": ["consistency"], "data": [str(pictures)], "device": "cpu"}
     found = sweep({**plan, "shard": 4, "batch": 4}, tmp_path / "parts")
     whole = sweep({**plan, "shard": 16, "batch": 4}, tmp_path / "whole")
@@ -354,7 +375,10 @@ def test_a_picture_that_cannot_be_read_changes_no_others_numbers(pictures: Path,
     for name, score in other.summary.items():
         own = one.summary[name]
         assert (own.n, own.value) == (score.n, pytest.approx(score.value, abs=1e-6))
-    assert any("1 pictures could not be read" in note for note in one.notes)
+    # What is no picture at all is named as well as what cannot be decoded.
+    for name in ("1broken.png", "2empty.png"):
+        assert [note for note in one.notes if name in note]
+        assert not [note for note in one.notes if str(pictures) in note]
 
 
 def test_cue_conflicts_are_found_among_other_pictures(data: Path, tmp_path: Path) -> None:
@@ -401,6 +425,15 @@ def test_own_modules_are_measured_in_this_process(tmp_path: Path) -> None:
         ({"models": [3]}, "an entry of models"),
         ({"models": [{"set": "nonesuch"}]}, "unknown matched set 'nonesuch'"),
         ({"models": [{"set": "resnet33ts", "name": "x"}]}, "field of models 'name'"),
+        ({"models": [{"model": "lab/none", "input_size": "big"}]}, "input_size is a number of pixels"),
+        ({"models": [{"model": "lab/none", "input_size": [48]}]}, "input_size is a number of pixels"),
+        ({"models": [{"model": "lab/none", "head": "sigmod"}]}, "head is one of softmax"),
+        ({"models": [{"model": "lab/none", "options": 3}]}, "options has names and values"),
+        ({"models": [{"model": "lab/none", "block_options": ["a"]}]}, "block_options has names and values"),
+        ({"models": [{"model": "lab/none", "preprocessing": [["a"]]}]}, "preprocessing has names and values"),
+        ({"models": [{"model": "lab/none", "weights_file": "/nowhere"}]}, "no file '/nowhere'"),
+        ({"models": [ModelSpec("lab", weights_file="/nowhere")]}, "no file '/nowhere'"),
+        ({"models": [{"model": "local-dir:/nowhere", "name": "our ViT"}]}, "our ViT: there is no folder '/nowhere'"),
         ({"probes": ["edge"]}, "edges"),
         ({"probes": ["edges", "edges"]}, "called 'edges'"),
         ({"probes": [{"probe": "edges", "grid": 99}]}, "grid"),
@@ -415,8 +448,11 @@ def test_own_modules_are_measured_in_this_process(tmp_path: Path) -> None:
         ({"batch": 0}, "batch is a whole number from 1"),
         ({"threads": "two"}, "threads is a whole number"),
         ({"seed": -1}, "seed is a whole number from 0"),
+        ({"data": [{"scenes": 24, "seed": 3}, {"scenes": 24, "seed": 3}]}, "called '24 scenes, seed 3'"),
         ({"device": "gpu9"}, "device"),
+        ({"device": "cuda:99"}, "device 'cuda:99' is not there"),
         ({"precision": "float16"}, "precision is one of"),
+        ({"precision": ["float32"]}, "precision is one of"),
     ],
 )
 def test_what_is_wrong_with_a_plan_is_said_before_anything_is_loaded(
@@ -497,6 +533,12 @@ def test_an_estimate_is_of_the_right_size(tmp_path: Path) -> None:
     assert spent / 20 < expected.seconds < 20 * spent
     assert size / 10 < expected.nbytes < 10 * size
     assert len(found.done) == expected.units == 6
+
+
+def test_an_estimate_names_what_is_not_divided(tmp_path: Path) -> None:
+    """Of scenes fewer probes can be measured in parts than of pictures; of no picture there are no parts."""
+    plan = SweepPlan.of({**SMALL, "models": ["lab/none"], "probes": ["edges", "patch-shuffle", "cost"], "data": [4]})
+    assert estimate(plan, tmp_path, pictures=1).whole == ("patch-shuffle",)
 
 
 def test_a_store_of_another_version_is_refused(undisturbed: Sweep, tmp_path: Path) -> None:

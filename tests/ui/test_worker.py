@@ -16,8 +16,9 @@ import pytest
 from starlette.middleware import Middleware
 
 from explorer.errors import Cancelled, ParameterError
+from explorer.messages import Message, listed
 from explorer.ui.listening import Listening
-from explorer.ui.worker import AT_ONCE, BUSY, Lane, Worker, task, told
+from explorer.ui.worker import AT_ONCE, BUSY, Lane, Worker, sentence, task, told
 
 from .conftest import free_port
 
@@ -224,3 +225,13 @@ def test_an_answer_that_nobody_hears_is_not_kept(site: Site, monkeypatch: pytest
     time.sleep(1.5)
     (end,) = (one for one in site.listen(session) if one["msg"] == "process_completed")
     assert end["output"]["error"] == "Nobody waited for this any more."
+
+
+def test_a_sentence_begins_with_a_capital_but_a_file_stays_as_it_is() -> None:
+    assert sentence("at most six fit", "en") == "At most six fit"
+    assert sentence(Message("at most {n} fit", n=6), "en") == "At most 6 fit"
+    assert sentence(Message("{file} is empty", file="cut.png"), "en") == "cut.png is empty"
+    assert sentence(Message("{what} is empty", what=Message("no picture")), "en") == "No picture is empty"
+    assert sentence(Message("{field} is 3", field="noise"), "en") == "Noise is 3"
+    named = listed([Message("{model} is unknown", model="lab/b"), "choose another"], "{first}; {rest}")
+    assert sentence(named, "en") == "lab/b is unknown; choose another"
