@@ -63,7 +63,8 @@ def save(made: Board, out: str | Path, sweep: Sweep | None = None) -> Path:
 def size_of(made: Board) -> str:
     """How large a board is, in words."""
     models = counted("{n} model", "{n} models", len(made.models))
-    return f"{models}, {counted('{n} measure', '{n} measures', len(made.columns))}"
+    measures = counted("{n} measure", "{n} measures", len(made.columns))
+    return f"{models}, {measures}"
 
 
 def _card(made: Board, rows: bool) -> str:

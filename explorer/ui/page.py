@@ -76,7 +76,7 @@ class Page(gr.Blocks):
     #: Tells who still waits for an answer.
     listening: Listening
     #: Files that are served for this page alone: its lessons, and what its first view is drawn from.
-    files: Mapping[str, web.File]
+    files: Mapping[str, web.File | web.LateFile]
     #: The name of the last.
     opening: str
     #: Class votes on its lessons, or None.

@@ -11,7 +11,7 @@ import gzip
 import hashlib
 import json
 import re
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -56,6 +56,15 @@ class File:
     kind: str
     plain: bytes
     packed: bytes
+
+
+#: A file that is written when it is first asked for.
+LateFile = Callable[[], File]
+
+
+def late(write: LateFile) -> LateFile:
+    """Have a file written once, by whoever asks for it first."""
+    return lru_cache(maxsize=1)(write)
 
 
 @lru_cache(maxsize=1)
@@ -115,7 +124,7 @@ def links(opening: str) -> str:
     return ",".join([f"<{folder()}/{STYLES}>;rel=preload;as=style", *modules])
 
 
-def routes(build: str, own: Mapping[str, File]) -> list[Route]:
+def routes(build: str, own: Mapping[str, File | LateFile]) -> list[Route]:
     """The routes that serve them.
 
     Args:
@@ -130,6 +139,7 @@ def routes(build: str, own: Mapping[str, File]) -> list[Route]:
         one = files().get(name) or own.get(name)
         if one is None:
             return PlainTextResponse("There is no such file.\n", 404, headers=_NEVER_KEPT)
+        one = one if isinstance(one, File) else one()
         if "gzip" in Headers(scope=request.scope).get("accept-encoding", ""):
             return Response(one.packed, media_type=one.kind, headers={**_KEPT, "content-encoding": "gzip"})
         return Response(one.plain, media_type=one.kind, headers=_KEPT)

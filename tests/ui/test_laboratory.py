@@ -70,7 +70,7 @@ def test_boxes_are_those_that_the_models_draw():
 
 
 def test_without_weights_that_is_said(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(boxes_of_page, "specs", dict)
+    monkeypatch.setattr(boxes_of_page, "specs", lambda *_: {})
     drawn = read(boxes_of_page.drawing(Answers(folders=False)))
     assert drawn["scenes"] == []
     assert "No weights of models that find objects" in drawn["note"]

@@ -16,12 +16,14 @@ from explorer.blocks.cost import MeasuredCost
 from explorer.comparison.result import Comparison
 from explorer.errors import ModelError, ParameterError
 from explorer.figures.looks import look_of
+from explorer.lab.table import FILE
 from explorer.lessons import Lesson, as_json, course
 from explorer.lessons.handout import handout as written
 from explorer.messages import ENGLISH, Message, codes, language_of, listed
 from explorer.models.backbone import resolve
 from explorer.models.model import Model
 from explorer.models.spec import ModelSpec
+from explorer.resources import asset
 from explorer.ui import web
 from explorer.ui.answers import Answers
 from explorer.ui.boxes import drawing
@@ -145,13 +147,23 @@ def _compared(answers: Answers, view: View) -> Comparison:
         return view.compare([one for one in found if isinstance(one, Model)])
 
 
-def served(lessons: Sequence[Lesson]) -> dict[str, web.File]:
-    """Name -> file of the lessons for the browser, one for each language; the names change with their content."""
-    found = {}
-    for code in codes():
-        content = json.dumps([as_json(one, code) for one in lessons], ensure_ascii=False).encode()
-        found[f"lessons-{code}-{hashlib.sha256(content).hexdigest()[:16]}.json"] = web.packed(".json", content)
-    return found
+def served(lessons: Sequence[Lesson]) -> dict[str, web.LateFile]:
+    """Name -> file of the lessons for the browser, one for each language; the names change with their content.
+
+    They are written when somebody opens them: numbers in their texts are read from the laboratory's table.
+    """
+    rests_on = hashlib.sha256(repr(lessons).encode())
+    for file in (asset("lab", FILE), *sorted(asset("locales").glob("*.po"))):
+        rests_on.update(file.read_bytes() if file.is_file() else b"")
+    return {
+        f"lessons-{code}-{rests_on.hexdigest()[:16]}.json": web.late(partial(_written, lessons, code))
+        for code in codes()
+    }
+
+
+def _written(lessons: Sequence[Lesson], code: str) -> web.File:
+    content = json.dumps([as_json(one, code) for one in lessons], ensure_ascii=False).encode()
+    return web.packed(".json", content)
 
 
 def charted(lessons: Sequence[Lesson]) -> list[str]:
