@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 import webbrowser
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
+
+from explorer.writing import make_temporary_folder, temporary_folder
 
 
 class Drawn:
@@ -36,7 +37,8 @@ class Drawn:
             import_module("IPython.display").display(self)
             return
         # The browser reads it after this program has gone on, so that it stays.
-        webbrowser.open(self.save(Path(tempfile.mkdtemp(prefix="explorer-")) / "figure.html").as_uri())
+        folder = make_temporary_folder("figure-", temporary_folder())
+        webbrowser.open(self.save(folder / "figure.html").as_uri())
 
     def save(self, path: str | Path) -> Path:
         """Write its figure to ``path``: .png, .svg or .html, as `explorer.figures.saving.save` does."""

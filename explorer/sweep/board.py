@@ -125,7 +125,8 @@ class Board:
 
         kinds = {"value": pa.float64(), "low": pa.float64(), "high": pa.float64(), "n": pa.int64()}
         schema = pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
-        rows, buffer = self.rows(), io.BytesIO()
+        rows = self.rows()
+        buffer = io.BytesIO()
         columns = {name: [row[name] for row in rows] for name in COLUMNS}
         pq.write_table(pa.Table.from_pydict(columns, schema=schema), buffer, compression="zstd")
         return buffer.getvalue()

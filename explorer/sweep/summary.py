@@ -25,8 +25,7 @@ def failures(failed: Mapping[str, Mapping[str, Any]]) -> list[str]:
     for one in failed.values():
         groups.setdefault((one["model"], one["error"]), []).append(one["probe"])
     return [
-        f"failed: {model}, {', '.join(dict.fromkeys(probes))} "
-        f"({counted('{n} unit', '{n} units', len(probes))}): {error}"
+        f"failed: {model}, {', '.join(dict.fromkeys(probes))} ({len(probes)} unit{'s' * (len(probes) > 1)}): {error}"
         for (model, error), probes in groups.items()
     ]
 
