@@ -73,6 +73,16 @@ class Store:
 
     def has(self, key: str) -> bool:
         """Whether a unit is done: its file is there, whole, and of this version; any other file is as none."""
+        return self._table(key) is not None
+
+    def rows_of(self, key: str) -> tuple[list[Made], dict[str, Any]] | None:
+        """A unit's rows, which know what they are made of, and what its file says of them; None if it is not done."""
+        table = self._table(key)
+        if table is None:
+            return None
+        return [_row_of(one) for one in table.to_pylist()], json.loads(table.schema.metadata[b"unit"])
+
+    def _table(self, key: str) -> pa.Table | None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -81,16 +91,10 @@ class Store:
             table = pq.read_table(data, page_checksum_verification=True)
             about = json.loads(table.schema.metadata[b"unit"])
         except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
-            return False
-        return bool(about.get("key") == key and about.get("schema") == SCHEMA and about.get("rows") == len(table))
-
-    def read_rows(self, key: str) -> tuple[list[Made], dict[str, Any]]:
-        """A unit's rows, which know what they are made of, and what the file says of them."""
-        import pyarrow.parquet as pq
-
-        table = pq.read_table(io.BytesIO(self.place.read(name_of(key))))
-        about = json.loads(table.schema.metadata[b"unit"])
-        return [_row_of(one) for one in table.to_pylist()], about
+            return None
+        return (
+            table if (about.get("key"), about.get("schema"), about.get("rows")) == (key, SCHEMA, len(table)) else None
+        )
 
     # ---- what is kept beside them -------------------------------------------------------------------------------
 

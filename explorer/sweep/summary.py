@@ -115,17 +115,18 @@ class Sweep:
         models = list(dict.fromkeys(one["model"] for one in some))
         for model in models:
             shards = sorted((one for one in some if one["model"] == model), key=lambda one: int(one["shard"]))
-            missing = [one for one in shards if not self._store.has(one["key"])]
+            found = [self._store.rows_of(one["key"]) for one in shards]
+            missing = [one for one, its in zip(shards, found) if its is None]
             if missing:
                 failed = self._store.failed([one["key"] for one in missing])
                 why = next((str(one["error"]) for one in failed.values()), "")
                 said = Message("{missing} of {count} units are missing", missing=len(missing), count=len(shards))
                 notes[listed([model, said, *([why] if why else [])], "{first}: {rest}")] = None
                 continue
-            read = [self._store.read_rows(one["key"]) for one in shards]
+            read = [its for its in found if its is not None]
             for _, about in read:
                 notes |= dict.fromkeys(about["notes"])
-            parts = [found for found, _ in read]
+            parts = [its for its, _ in read]
             own: list[Row] = parts[0] if len(parts) == 1 else whole(kind, parts)  # type: ignore[assignment]
             count = sum(one["images"] for one in shards)
             shown = next((part[0]["stimuli"] for part in parts if part), "")
