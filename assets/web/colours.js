@@ -24,16 +24,25 @@ export const learnPalettes = (maps) => {
   }
 };
 
-/** A picture of rows x columns values, one pixel a cell; `valid` 0 and not-a-number are left transparent. */
+// Every answer has a few dozen maps: a canvas for each would be made, drawn once and thrown away.
+/** @type {HTMLCanvasElement | null} */
+let cells = null;
+
+/**
+ * A picture of rows x columns values, one pixel a cell; `valid` 0 and not-a-number are left transparent. The canvas is
+ * the same each time: draw it before the next map is coloured.
+ */
 /**
  * @param {ArrayLike<number>} values @param {number} rows @param {number} columns @param {Range} range
  * @param {ArrayLike<number> | null} valid
  */
 export const coloured = (values, rows, columns, { map, low, high }, valid = null) => {
-  const canvas = document.createElement("canvas");
-  canvas.width = columns;
-  canvas.height = rows;
-  const context = penOf(canvas);
+  cells ??= document.createElement("canvas");
+  if (cells.width !== columns || cells.height !== rows) {
+    cells.width = columns;
+    cells.height = rows;
+  }
+  const context = penOf(cells);
   const image = context.createImageData(columns, rows);
   const table = tableOf(map);
   const scale = high > low ? 255 / (high - low) : 0;
@@ -47,7 +56,7 @@ export const coloured = (values, rows, columns, { map, low, high }, valid = null
     image.data[4 * i + 3] = 255;
   }
   context.putImageData(image, 0, 0);
-  return canvas;
+  return cells;
 };
 
 /** A map's colours at 17 places from its low end, 0, to its high one, 1: [{at, colour}]. */

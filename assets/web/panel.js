@@ -28,7 +28,7 @@ export const picture = (image, blob) => {
   for (let i = 0; i < width * height; i++) pixels.data.set([rgb[3 * i], rgb[3 * i + 1], rgb[3 * i + 2], 255], 4 * i);
   const colour = make("canvas", { width, height });
   penOf(colour).putImageData(pixels, 0, 0);
-  return { colour, grey: inGrey(pixels) };
+  return withGrey(colour, () => pixels);
 };
 
 /** @param {string} uri @returns {Promise<Decoded>} */
@@ -39,10 +39,22 @@ const decoded = async (uri) => {
   const { naturalWidth: width, naturalHeight: height } = colour;
   const context = penOf(make("canvas", { width, height }), { willReadFrequently: true });
   context.drawImage(colour, 0, 0);
-  const found = { colour, grey: inGrey(context.getImageData(0, 0, width, height)) };
+  const found = withGrey(colour, () => context.getImageData(0, 0, width, height));
   pictures.set(uri, found);
   if (pictures.size > 24) pictures.delete([...pictures.keys()][0]);
   return found;
+};
+
+/** A picture whose grey, which lies under maps, is made when a map first asks for it: of most answers one side is shown. */
+/** @param {Decoded["colour"]} colour @param {() => ImageData} pixels @returns {Decoded} */
+const withGrey = (colour, pixels) => {
+  /** @type {HTMLCanvasElement | undefined} */
+  let grey;
+  const made = () => {
+    grey ??= inGrey(pixels());
+    return grey;
+  };
+  return { colour, get grey() { return made(); } };
 };
 
 /** @param {ImageData} pixels changed */
@@ -110,9 +122,19 @@ export const fill = (context, source, side) => {
   context.drawImage(source, 0, 0, width, height);
 };
 
+/** @type {Map<string, CanvasPattern>} by colours and size: a drag draws them with every frame */
+const hatches = new Map();
 /** A pattern of fine diagonal lines: nothing of the picture is here. */
 /** @param {CanvasRenderingContext2D} context @param {string | null} ground @param {string} ink */
 export const hatch = (context, ground = "#8a8d92", ink = "#b9bcc1") => {
+  const key = `${ground} ${ink} ${ratio()}`;
+  const pattern = hatches.get(key) ?? hatched(context, ground, ink);
+  hatches.set(key, pattern);
+  return pattern;
+};
+
+/** @param {CanvasRenderingContext2D} context @param {string | null} ground @param {string} ink */
+const hatched = (context, ground, ink) => {
   const scale = ratio();
   const tile = document.createElement("canvas");
   tile.width = tile.height = 8 * scale;

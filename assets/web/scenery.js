@@ -73,6 +73,7 @@ export const drawPicture = (context, question) => {
 };
 
 const small = document.createElement("canvas");
+const shrunk = document.createElement("canvas");
 /** The same as a model of this input size would see it, nearly; the answer brings what it does see. Null: not known yet. */
 /** @param {Asked} question @param {Size} size */
 export const preview = (question, [height, width]) => {
@@ -82,13 +83,12 @@ export const preview = (question, [height, width]) => {
   const context = penOf(small);
   if (!(question.scene ? draw(context, question) : drawPicture(context, question))) return null;
   if (scale === 1) return small;
-  const out = document.createElement("canvas");
-  out.width = width;
-  out.height = height;
-  const shrunk = penOf(out);
-  shrunk.imageSmoothingQuality = "high";
-  shrunk.drawImage(small, 0, 0, width, height);
-  return out;
+  shrunk.width = width;
+  shrunk.height = height;
+  const pen = penOf(shrunk);
+  pen.imageSmoothingQuality = "high";
+  pen.drawImage(small, 0, 0, width, height);
+  return shrunk;
 };
 
 /** What becomes of places by the move as it is now. */
