@@ -46,6 +46,11 @@ _ARROWS = {
     "lower": Message("lower is better"),
     "none": Message("neither is better"),
 }
+#: How pictures were brought to a model's input, by a result's mode.
+_PREPARED = {
+    "model": Message("pictures prepared as the model expects them"),
+    "paper": Message("pictures prepared as in the paper"),
+}
 
 
 def of(result: ProbeResult) -> Probe:
@@ -89,12 +94,17 @@ def provenance(result: ProbeResult) -> str:
     alike = len(set(result.stimuli.values())) == 1
     each = [listed([model, what], "{first}: {rest}") for model, what in result.stimuli.items()]
     shown = next(iter(result.stimuli.values())) if alike else listed(each, "{first}; {rest}")
-    parts = [f"{name} {value}" for name, value in result.parameters.items() if value not in (None, "")]
+    # Names and values are said as the page's controls say them; how pictures are prepared has its own place.
+    parts = [
+        Message("{name} {value}", name=Message(name), value=Message(value) if isinstance(value, str) else value)
+        for name, value in result.parameters.items()
+        if value not in (None, "") and name != "mode"
+    ]
     packages = ", ".join(f"{name} {version}" for name, version in result.versions.items())
     said = [
         shown,
-        ", ".join(parts),
-        Message("evaluation mode {mode}", mode=result.mode),
+        listed(parts),
+        _PREPARED[result.mode],
         Message("seed {seed}", seed=result.seed),
         # What ships does not say where it ran.
         result.origin or Message("{dtype} on {device}", dtype=result.dtype, device=result.device),

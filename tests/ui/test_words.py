@@ -345,8 +345,8 @@ _SAME = {"Attention", "Explorer", "English", "Enter", "Grad-CAM", "BG-gap", "att
 _SAME |= {"Python", "timm", "captum", "cpu", "cuda", "NVIDIA"}
 #: Of registries: names of blocks, as a command takes them, and of their classes; methods, probes, states of weights.
 _SAME |= {*BLOCKS, *METHODS, *PROBES, *WEIGHTS_STATES, *(one.__name__ for one in BLOCKS.values())}
-#: Values of parameters, as a command takes them, where they stand beside the parameter that they are of.
-_VALUES = ("variant raw", f"{pseudo('evaluation mode')[1:-1]} model", "(sum)")
+#: Values of parameters, as a command takes them.
+_VALUES = ("(sum)",)
 #: Paths of layers, with the part of the map; models, versions and identifiers of code.
 _CODE = re.compile(r"\w+(\.\w+)+( \([a-z x]+\))?|\S*/\S+|\w*\d\w*|\w*[a-z][A-Z]\w*|\w+_\w+")
 #: Letters that have signs in the invented language: who writes one without was not translated.
