@@ -94,6 +94,9 @@ const reason = async () => {
   } catch { return "away"; }
 };
 
+/** Whether the server that made this page can be asked now. */
+export const isThere = async () => (await reason()) === "full";
+
 /** @param {string} kind @returns {Promise<void>} */
 const countDown = (kind) => new Promise((done) => {
   const seconds = pauseAfter(tries++);

@@ -2,6 +2,7 @@
 /** @import { Trigger } from "./modules" */
 /** @import { WaysOptions } from "./wire" */
 import { tell } from "./bus.js";
+import { isThere } from "./live.js";
 import * as state from "./state.js";
 import { say } from "./words.js";
 
@@ -116,14 +117,33 @@ export const begin = (options) => {
   });
 };
 
-/** Who goes for a tab will see figures: what draws them takes longer to come than a hand to press. */
-/** @param {Event} event */
-const near = ({ target }) => {
-  if (!(target instanceof Element && target.closest("[role=tab]"))) return;
+//: So long nobody has touched the page, then what draws figures is brought: evaluating it takes a while.
+const REST_MS = 4000;
+//: Who goes for a tab will see figures: what draws them takes longer to come than a hand to press.
+const GOING = ["pointerover", "focusin"];
+const TOUCHING = ["pointermove", "pointerdown", "keydown", "wheel", "touchmove"];
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let rest;
+let brought = false;
+const bring = async () => {
+  clearTimeout(rest);
+  // Gradio loads the page anew where it has asked a server that was away: whoever touches the page next tries again.
+  if (!(await isThere()) || brought) return;
+  brought = true;
   for (const act of GOING) removeEventListener(act, near);
+  for (const act of TOUCHING) removeEventListener(act, restAnew, true);
   trigger?.("figures");
 };
-const GOING = ["pointerover", "focusin"];
+/** @param {Event} event */
+const near = ({ target }) => { if (target instanceof Element && target.closest("[role=tab]")) bring(); };
+const restAnew = () => {
+  clearTimeout(rest);
+  rest = setTimeout(bring, REST_MS);
+};
+
+/** Whether the visitor pays for what comes, or is on a phone. */
+const isSparing = () => Boolean(/** @type {Navigator & {connection?: {saveData?: boolean}}} */ (navigator).connection?.saveData)
+  || matchMedia("(pointer: coarse)").matches;
 
 /** Gradio hears its parts from now on. */
 /** @param {Trigger} ways */
@@ -131,4 +151,8 @@ export const heard = (ways) => {
   trigger = ways;
   for (const [event, data] of early.splice(0)) trigger(event, data);
   for (const act of GOING) addEventListener(act, near, { passive: true });
+  // Megabytes that may never be needed are not brought ahead for those who count them.
+  if (isSparing()) return;
+  for (const act of TOUCHING) addEventListener(act, restAnew, { capture: true, passive: true });
+  restAnew();
 };
