@@ -56,7 +56,7 @@ const buttons = (lessons, course, ...further) => {
       const { lesson: at, step: number, revealed } = lesson.here();
       const count = lessons[at].steps.length;
       menu.value = lesson.here().course && !number && !revealed ? COURSE : String(at);
-      write(progress, lesson.isSummary() ? "" : say("{number} of {count}", { number: number + 1, count }));
+      write(progress, lesson.isSummary() ? "" : say("Step {number} of {count}", { number: number + 1, count }));
       write(title, lesson.step().title);
       uncover.disabled = revealed;
       tried.hidden = !lesson.step().after;

@@ -124,7 +124,7 @@ export const toolbar = (palettes, isSide) => {
     share(msg("Opacity"), "opacity", msg("Opacity of the maps over the picture")),
     share(msg("Threshold"), "threshold", msg("Leave out what stays below this share of the scale")),
     colourMap(palettes),
-    chooser(msg("Scale"), "steps", { linear: msg("linear"), percentile: msg("percentile") }, {
+    chooser(msg("Colour scale"), "steps", { linear: msg("by value"), percentile: msg("percentile") }, {
       percentile: msg("colours by the rank of a value within its map: small differences among many cells show; pointing tells the value"),
     }),
     chooser(msg("Shared scale"), "scale", { kind: msg("one for attention of a kind"), all: msg("one for all of a kind"), own: msg("each its own") }, {

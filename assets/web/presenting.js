@@ -18,7 +18,7 @@ const presented = () => {
   const next = lesson.upcoming();
   return {
     lesson: lessons[at].title, title, question, explanation, notes, revealed, target: lesson.target(),
-    right: right ? `${right}: ${choices[right - 1]}` : "", place: lesson.isSummary() ? "" : say("{number} of {count}", { number: number + 1, count: lessons[at].steps.length }),
+    right: right ? `${right}: ${choices[right - 1]}` : "", place: lesson.isSummary() ? "" : say("Step {number} of {count}", { number: number + 1, count: lessons[at].steps.length }),
     next: next && { title: next.title, question: next.question },
   };
 };
