@@ -11,7 +11,7 @@ from __future__ import annotations
 from explorer.attribution.base import METHODS, Method, PassCount, Progress
 
 # The registry's order is that of these imports: the fast and general first.
-from explorer.attribution import gradcam, gradients, legrad, logit_lens, occlusion, relu, rollouts  # noqa: F401
+from explorer.attribution import gradcam, gradients, legrad, logit_lens, occlusion, relu, rollouts, attnlrp  # noqa: F401
 
 # isort: on
 from explorer.attribution.explain import Answer, answer, attribute, method_of

@@ -146,7 +146,12 @@ class Scores(nn.Module):
 def scores_of(model: Model, x01: Tensor) -> tuple[Tensor, Tensor]:
     """The model's output (logits, or pooled features where it has no head) and what is explained of it, (B, K)."""
     output = model.module(model.normalise(x01))
-    return output, output.norm(dim=1, keepdim=True) if model.headless else output
+    return output, explained(model, output)
+
+
+def explained(model: Model, output: Tensor) -> Tensor:
+    """What is explained of a model's output, (B, K): its logits, or the norm of the feature where it has no head."""
+    return output.norm(dim=1, keepdim=True) if model.headless else output
 
 
 BASELINES = {
