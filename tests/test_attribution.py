@@ -115,6 +115,7 @@ def test_the_registry_holds_the_promised_methods() -> None:
         "logit_lens",
         "legrad",
         "attnlrp",
+        "daam",
     }
 
 
@@ -244,6 +245,7 @@ def test_who_is_served(models: dict[str, Model]) -> None:
             "logit_lens",
             "legrad",
             "attnlrp",
+            "daam",
         }
     )
 

@@ -33,6 +33,7 @@ class AttnLrp(InputMethod):
     softmax keep for themselves is missing in the map's sum; without them it is the target's value.
     """
 
+    title: ClassVar[str] = "AttnLRP"
     unit: ClassVar[str] = "share of the target's value"
 
     gamma: float = parameter(

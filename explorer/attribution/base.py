@@ -59,6 +59,8 @@ class Explanation:
 class Method:
     """An attribution method; its fields are its parameters, its docstring says what it answers."""
 
+    #: The name for people, as the field writes it; the registry's name with spaces where it is left out.
+    title: ClassVar[str] = ""
     #: Cheap enough to follow a drag.
     live: ClassVar[bool] = False
     #: What a value means.
@@ -202,3 +204,9 @@ def untouched(module: nn.Module) -> Iterator[None]:
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 METHODS: Registry[type[Method]] = Registry("attribution method")
+
+
+def method_title(name: str) -> str:
+    """A method's name for people: "Grad-CAM" of "gradcam"; what is no method's name stays as it is."""
+    entry = METHODS.get(name)
+    return name if entry is None else Message(entry.title or name.replace("_", " "))

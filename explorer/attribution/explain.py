@@ -21,6 +21,7 @@ from explorer.attribution.base import (
     Method,
     PassMethod,
     Progress,
+    method_title,
     scores_of,
 )
 from explorer.attribution.result import Attribution
@@ -99,7 +100,12 @@ def answer(
     with model.lock, torch.inference_mode(False):
         if chosen is not None and (reason := chosen.unavailable(model)) is not None:
             raise MethodError(
-                Message("{method} cannot serve {spec}: {reason}", method=method, spec=model.spec, reason=reason)
+                Message(
+                    "{method} cannot serve {spec}: {reason}",
+                    method=method_title(str(method)),
+                    spec=model.spec,
+                    reason=reason,
+                )
             )
         _check(model, x01, target)
         # A tensor made under inference_mode cannot take part in a graph, its copy can.

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from explorer.attention import layouts
 from explorer.attention.maps import AttentionMap, Weights
-from explorer.attribution import METHODS, answer
+from explorer.attribution import METHODS, answer, method_title
 from explorer.attribution.result import Attribution
 from explorer.comparison.result import ClassScore, Comparison, ModelView, Prediction
 from explorer.errors import ParameterError
@@ -179,7 +179,7 @@ def look(
     notes: list[str] = []
     refused = METHODS[method].unavailable(model) if method else None
     if refused:
-        notes.append(Message(REFUSED, method=method, why=refused))
+        notes.append(Message(REFUSED, method=method_title(str(method)), why=refused))
     chosen = None if refused else method
     batch = seen(model, image, transform)
     given = parameters if chosen else {}

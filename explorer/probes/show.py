@@ -119,6 +119,10 @@ def with_arrow(measure: str, better: Better) -> str:
     return Message("{measure} ({better})", measure=Message(measure), better=_ARROWS[better])
 
 
+#: Units as the field writes them, where rows have them in plain letters.
+_WRITTEN = {"R2": "R²"}
+
+
 def number(score: Score) -> str:
     """A score with its unit and interval."""
     named = {
@@ -128,7 +132,7 @@ def number(score: Score) -> str:
         "difference of shares": Message("percentage points"),
     }.get(score.unit)
     percent = named is not None
-    factor, unit = (1.0, score.unit) if named is None else (100.0, named)
+    factor, unit = (1.0, _WRITTEN.get(score.unit, score.unit)) if named is None else (100.0, named)
 
     def short(value: float) -> str:
         return f"{factor * value:.1f}" if percent else f"{value:.3g}"
