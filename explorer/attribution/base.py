@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from explorer.attribution.labels import with_score
 from explorer.messages import Message, listed
 from explorer.registry import Registry, check_fields
 
@@ -152,8 +153,11 @@ def scores_of(model: Model, x01: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def explained(model: Model, output: Tensor) -> Tensor:
-    """What is explained of a model's output, (B, K): its logits, or the norm of the feature where it has no head."""
-    return output.norm(dim=1, keepdim=True) if model.headless else output
+    """What is explained of a model's output, (B, K): its logits, or the norm of the feature where it has no head.
+
+    Where several classes are asked about as one, the last column is their score.
+    """
+    return output.norm(dim=1, keepdim=True) if model.headless else with_score(model, output)
 
 
 BASELINES = {

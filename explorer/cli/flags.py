@@ -226,10 +226,14 @@ def add_probe(parser: Parser, arguments: Sequence[str] | None) -> None:
             return
 
 
+def _target(text: str) -> int | str:
+    return int(text) if text.isdecimal() else text
+
+
 def add_method(parser: Parser, arguments: Sequence[str] | None, optional: bool = True) -> None:
     """The class, the attribution method, and the parameters of the one that is asked for; others are refused later."""
-    text = "index of the class; the model's own first choice"
-    parser.add_argument("--target", type=int, metavar="CLASS", help=text)
+    text = "index of the class, or several as one, as in 151..268; the model's own first choice"
+    parser.add_argument("--target", type=_target, metavar="CLASS", help=text)
     text = "see explorer methods" + ", or none" * optional
     parser.add_argument("--method", default=DEFAULT_METHOD, help=f"{text} (%(default)s)")
     if arguments is None:

@@ -264,6 +264,7 @@ class MapEquivariance(Probe):
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
         method = str(result.parameters["method"])
+        called = method_title(method)
         maps = (_ATTENTION, method, _RANDOM)
         ranks = Axis(Message("rank correlation (Spearman)"), high=1.0)
         said = Message("Bars: 95 % over images. No point: the model has no such map, or it is the same everywhere.")
@@ -292,19 +293,10 @@ class MapEquivariance(Probe):
             ),
         ]
         by_move = [
+            points(result, Message("{method}, by move", method=called), RANKS, "move", KINDS, ranks, said, map=method),
             points(
                 result,
-                Message("{method}, by move", method=method_title(method)),
-                RANKS,
-                "move",
-                KINDS,
-                ranks,
-                said,
-                map=method,
-            ),
-            points(
-                result,
-                Message("{method}, not brought back", method=method_title(method)),
+                Message("{method}, not brought back", method=called),
                 STILL,
                 "move",
                 KINDS,

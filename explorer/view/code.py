@@ -46,7 +46,7 @@ def statements(view: View, picture: str | None = None) -> list[str]:
         places = [_literal(one) for one in view.queries]
         arguments.append(f"query={places[0]}" if len(places) == 1 else f"query=[{', '.join(places)}]")
     if view.target is not None:
-        arguments.append(f"target={view.target}")
+        arguments.append(f"target={_literal(view.target)}")
     if view.pin != "image":
         arguments.append(f"pin={_literal(view.pin)}")
     arguments += [f"{name}={_literal(value)}" for name, value in view.given().items()]
