@@ -183,6 +183,10 @@ def add_models(parser: Parser) -> None:
     add_device(parser)
     parser.add_argument("--seed", type=int, help="of random weights, inserted blocks, noise and random choices (0)")
     parser.add_argument("--input-size", metavar="PX|HxW", help="the models' input; their own if left out")
+    text = "channels that the models read: 1 (grey), 3 or 4; of timm's models, their own if left out"
+    parser.add_argument("--in-chans", type=int, metavar="N", help=text)
+    text = "outputs of the models, of timm's models with random weights; 0 for none, their own if left out"
+    parser.add_argument("--num-classes", type=int, metavar="N", help=text)
     text = "a safetensors file to lay over the model; of several models over the Nth, from 1; repeatable"
     parser.add_argument("--weights", action="append", metavar="[N=]FILE", help=text)
     add_head(parser)

@@ -29,11 +29,11 @@ def curve(name: str, colour: str, rows: Sequence[Row], x: str, dash: Dash = "sol
 
     some = any(one["low"] is not None for one in rows)
     low, high = (column("low"), column("high")) if some else (None, None)
-    return Line(name, tuple(_said(one[x]) for one in rows), column("value"), low, high, colour, dash, joined)
+    return Line(name, tuple(in_words(one[x]) for one in rows), column("value"), low, high, colour, dash, joined)
 
 
-def _said(value: Any) -> Any:
-    """A condition as it is shown: a method under its name."""
+def in_words(value: Any) -> Any:
+    """A condition or a parameter as it is shown: a method under its name."""
     return method_title(value) if isinstance(value, str) else value
 
 

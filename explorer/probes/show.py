@@ -9,6 +9,7 @@ from explorer.figures.looks import colours_of
 from explorer.figures.sheet import Line, Radar, Section, Sheet, Table
 from explorer.messages import Message, listed, ranged
 from explorer.probes.base import BIASES, PROBES, Bias, Probe
+from explorer.probes.charting import in_words
 from explorer.probes.reach import on_one_axis
 from explorer.probes.result import Better, ProbeResult, Score
 from explorer.registry import question
@@ -89,7 +90,7 @@ def provenance(result: ProbeResult) -> str:
     alike = len(set(result.stimuli.values())) == 1
     each = [listed([model, what], "{first}: {rest}") for model, what in result.stimuli.items()]
     shown = next(iter(result.stimuli.values())) if alike else listed(each, "{first}; {rest}")
-    parts = [f"{name} {value}" for name, value in result.parameters.items() if value not in (None, "")]
+    parts = [f"{name} {in_words(value)}" for name, value in result.parameters.items() if value not in (None, "")]
     packages = ", ".join(f"{name} {version}" for name, version in result.versions.items())
     said = [
         shown,
@@ -119,10 +120,6 @@ def with_arrow(measure: str, better: Better) -> str:
     return Message("{measure} ({better})", measure=Message(measure), better=_ARROWS[better])
 
 
-#: Units as the field writes them, where rows have them in plain letters.
-_WRITTEN = {"R2": "R²"}
-
-
 def number(score: Score) -> str:
     """A score with its unit and interval."""
     named = {
@@ -132,7 +129,7 @@ def number(score: Score) -> str:
         "difference of shares": Message("percentage points"),
     }.get(score.unit)
     percent = named is not None
-    factor, unit = (1.0, _WRITTEN.get(score.unit, score.unit)) if named is None else (100.0, named)
+    factor, unit = (1.0, score.unit_in_words) if named is None else (100.0, named)
 
     def short(value: float) -> str:
         return f"{factor * value:.1f}" if percent else f"{value:.3g}"
