@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from explorer.attention import rollout
 from explorer.attention.watch import recording
+from explorer.attribution import facts
 from explorer.attribution.base import METHODS, Explanation, PassCount
-from explorer.attribution.facts import grey
 from explorer.attribution.rollouts import RolloutMethod, answering_token
 from explorer.errors import ParameterError
 from explorer.messages import Message
@@ -46,12 +46,14 @@ class AccumulatedMap(RolloutMethod):
 
     @classmethod
     def unavailable(cls, model: Model) -> str | None:
-        if (reason := super().unavailable(model)) is not None:
-            return reason
+        if any(stage.layout != "tokens" for stage in model.stages):
+            return Message("it follows the class token of a transformer through blocks that all have the same tokens")
+        if (reason := facts.rollouts(model)[1]) is not None:
+            return Message("what its class token takes from each patch cannot be read: {reason}", reason=reason)
         with model.lock:
             if model.module not in _reasons:
                 with recording(model, values=True) as recorder:
-                    grey(model)
+                    facts.grey(model)
                 _reasons[model.module] = _why_not(model, recorder.placed())
             return _reasons[model.module]
 
