@@ -114,6 +114,8 @@ def test_the_registry_holds_the_promised_methods() -> None:
         "gradient_rollout",
         "logit_lens",
         "legrad",
+        "attnlrp",
+        "daam",
     }
 
 
@@ -231,7 +233,7 @@ def test_who_is_served(models: dict[str, Model]) -> None:
     served = {name: {m for m in METHODS if METHODS[m].unavailable(model) is None} for name, model in models.items()}
     always = {"saliency", "input_x_gradient", "integrated_gradients", "smoothgrad", "occlusion", "gradcam"}
     assert served["cnn"] == always | {"guided_backprop", "guided_gradcam", "logit_lens"}
-    assert served["swin"] == always | {"logit_lens"}
+    assert served["swin"] == always | {"logit_lens", "attnlrp"}
     assert served["plain"] == always - {"gradcam"} | {"deeplift"}
     assert (
         served["vit"]
@@ -242,6 +244,8 @@ def test_who_is_served(models: dict[str, Model]) -> None:
             "gradient_rollout",
             "logit_lens",
             "legrad",
+            "attnlrp",
+            "daam",
         }
     )
 

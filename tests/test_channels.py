@@ -19,6 +19,7 @@ from wrapped import wrapped
 import explorer
 from explorer.cli.main import main
 from explorer.errors import ModelError, WeightsError
+from explorer.view.code import command
 
 CAT = explorer.samples()["cat"]
 
@@ -136,3 +137,21 @@ def test_what_does_not_fit_says_what_came_and_what_was_expected(tmp_path: Path) 
     spec = explorer.ModelSpec.parse("random/test_vit", weights_file=str(tmp_path / "own.safetensors"))
     with pytest.raises(WeightsError, match=r"of another shape, first 'norm.weight' \(5,\) for \(64,\)"):
         explorer.load(spec, device="cpu")
+
+
+def test_the_command_says_channels_and_outputs(capsys: pytest.CaptureFixture[str]) -> None:
+    model = ["--model", "random/test_vit", "--device", "cpu"]
+    assert main(["predict", "--image", "cat", *model, "--in-chans", "1", "--num-classes", "7", "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)["models"]
+    spec = explorer.ModelSpec("test_vit", "random", options=(("in_chans", 1), ("num_classes", 7)))
+    expected = explorer.predict(explorer.load(spec, device="cpu"), CAT)
+    assert [one["index"] for one in told["prediction"]] == [one.index for one in expected.top]
+    assert told["prediction"][0]["probability"] == pytest.approx(expected.top[0].probability, rel=1e-5)
+    assert main(["predict", "--image", "cat", "--model", "test_vit.r160_in1k", "--num-classes", "7"]) != 0
+    assert "leave the classifier untrained" in capsys.readouterr().err
+    assert main(["predict", "--image", "cat", *model, "--in-chans", "2"]) != 0
+    assert "reads 2 channels; models of 1" in capsys.readouterr().err
+    assert main(["predict", "--image", "cat", "--model", "lab/mhsa", "--in-chans", "1"]) != 0
+    assert "option" in capsys.readouterr().err
+    view = explorer.View((spec,), "cat")
+    assert "--in-chans 1 --num-classes 7" in command(view)

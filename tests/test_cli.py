@@ -415,7 +415,7 @@ WRONG = {
     f"attend --image cup --model {VIT} --layer 99": "layers 0 to 5",
     f"attend --image cup --model {VIT} --layer blocks.6.attn": "blocks.5.attn",
     f"attribute --image cup --model {VIT} --method gradcan": "gradcam",
-    f"attribute --image cup --model {RESNET} --method attention_rollout": "attention_rollout cannot serve",
+    f"attribute --image cup --model {RESNET} --method attention_rollout": "attention rollout cannot serve",
     f"attribute --image cup --model {VIT} --method occlusion --window 0": "window",
     f"attribute --image cup --model {VIT} --window 8": "--window",
     f"attribute --image cup --model {VIT} --target 5000": "5000",

@@ -101,7 +101,7 @@ def test_what_cannot_be_shown_is_said(picture: Image.Image) -> None:
     assert result.rows[0].maps == ()
     assert result.rows[0].attributions is None
     assert any("explorer knows: convolutions" in note for note in result.rows[0].notes)
-    assert any(note.startswith("attention_rollout: ") for note in result.rows[0].notes)
+    assert any(note.startswith("attention rollout: ") for note in result.rows[0].notes)
     assert METHODS["attention_rollout"].unavailable(plain) in result.rows[0].notes[0]
     assert result.rows[1].predictions[0].top == ()
     assert result.rows[1].predictions[0].reason in result.rows[1].notes

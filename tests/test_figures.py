@@ -291,7 +291,7 @@ def test_signed_attributions_are_symmetric_about_zero() -> None:
     trace = next(trace for trace in interactive.figure(sheet).data if trace.type == "heatmap")
     assert trace.colorscale[5] == (0.5, "#F7F7F7")
     text = words(sheet)
-    for said in ("vit: gradcam of cup (968)", "layer4", "weighted activation", "convergence delta -0.125", "a note"):
+    for said in ("vit: Grad-CAM of cup (968)", "layer4", "weighted activation", "convergence delta -0.125", "a note"):
         assert said in text
     unsigned = panels(attribution_sheet(attribution(values.abs()), random(3, *FRAME)))[0][1]
     assert isinstance(unsigned, Map)

@@ -133,7 +133,7 @@ class Drawn:
             parameters=given,
             layers={place: layer() for place in range(len(models)) if self.random.random() < 0.5},
             head=self.maybe(lambda: self.random.randint(-3, 12), None),
-            target=self.maybe(lambda: self.random.randint(0, 999), None),
+            target=self.maybe(lambda: self.random.choice([self.random.randint(0, 999), "151..268,7"]), None),
             bands=self.maybe(lambda: self.random.choice([(4,), (3, 2, 1)]), None) if scene is None else None,
         )
 
@@ -255,7 +255,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "method": (lambda: shown("cup", method=3), "method is the name of an attribution method; got 3"),
     "parameter": (lambda: shown("cup", method="occlusion", parameters={"window": 0}), "window lies from 1"),
     "head": (lambda: shown("cup", head="2"), "head is a whole number, from 0; got 2"),
-    "true": (lambda: shown("cup", target=True), "target is a whole number: the index of a class; got True"),
+    "true": (lambda: shown("cup", target=True), "target is the index of a class, or several as '151..268'; got True"),
     "layer": (lambda: shown("cup", layers={0: 1.5}), "layers is an object: a model's place"),
     "bands": (lambda: shown(Scene(), bands=(1,)), "bands are chosen of a picture"),
     "record": (lambda: of_record([]), "a view is an object with the names of its fields, got list"),

@@ -81,5 +81,5 @@ def test_a_batch_is_its_pictures_one_by_one() -> None:
 def test_networks_of_other_kinds_are_refused(spec: str) -> None:
     model = load(spec, "cpu")
     assert METHODS["legrad"].unavailable(model)
-    with pytest.raises(MethodError, match="legrad cannot serve"):
+    with pytest.raises(MethodError, match="LeGrad cannot serve"):
         attribute(model, explorer.samples()["cat"], "legrad")

@@ -242,3 +242,114 @@ def test_another_size_than_its_own() -> None:
     model = explorer.load(explorer.ModelSpec.parse("hf:org/ViT", input_size=(96, 96)), device="cpu")
     assert model.input_size == (96, 96)
     assert explorer.capture(model, explorer.samples()["cat"])[0].grid == (12, 12)
+
+
+# ------------------------------------------------------------------------------------------ one channel, many files
+
+
+def _grey(repositories: Path, **told: Any) -> tuple[str, Any]:
+    """A repository of a network that reads grey pictures, as the library writes it, and the network."""
+    folder = repositories / "org" / "-".join(("grey", *told))
+    config = transformers.ViTConfig(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, image_size=32, patch_size=8,
+        num_channels=1, id2label=LABELS, label2id={text: at for at, text in LABELS.items()},
+    )  # fmt: skip
+    torch.manual_seed(0)
+    network = transformers.ViTForImageClassification(config).eval()
+    network.save_pretrained(folder)
+    side = {"height": 32, "width": 32}
+    transformers.ViTImageProcessor(**{"size": side, "image_mean": [0.4], "image_std": [0.3], **told}).save_pretrained(
+        folder
+    )
+    return f"hf:org/{folder.name}", network
+
+
+@pytest.mark.usefixtures("hub")
+def test_a_network_of_one_channel_is_given_grey_pictures(repositories: Path) -> None:
+    spec, network = _grey(repositories)
+    model = explorer.load(spec, device="cpu")
+    assert (model.channels, model.mean, model.std) == (1, (0.4,), (0.3,))
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32), dtype=np.uint8))
+    pixels = (torch.from_numpy(np.array(picture))[None, None].float() / 255 - 0.4) / 0.3
+    with torch.inference_mode():
+        found = model.logits(model.preprocess(explorer.read_image(picture).image))
+        torch.testing.assert_close(found, network(pixels).logits, rtol=1e-3, atol=1e-4)
+    assert size_of(explorer.ModelSpec.parse(spec)).nbytes == model.nbytes
+    assert (size_of(explorer.ModelSpec.parse(spec)).multiply_adds or 0) > 0
+    assert explorer.capture(model, picture)
+    for method in ("gradcam", "saliency", "attnlrp", "daam"):
+        assert explorer.attribute(model, picture, method).values.any(), method
+
+
+@pytest.mark.usefixtures("hub")
+def test_pictures_prepared_for_other_channels_are_refused(repositories: Path) -> None:
+    spec, _ = _grey(repositories, image_mean=[0.5, 0.5, 0.5])
+    with pytest.raises(ModelError, match=r"reads 1 channels, and its preprocessor_config\.json has 3 means and 1"):
+        explorer.load(spec, device="cpu")
+    two = _changed(repositories, "two-channels", num_channels=2)
+    with pytest.raises(ModelError, match="reads 2 channels; models of 1"):
+        explorer.load(two, device="cpu")
+
+
+def _in_parts(repositories: Path, name: str, parts: int = 3) -> Path:
+    """The repository of ViT with its weights in several files, as the library writes large ones."""
+    _changed(repositories, name)
+    folder = repositories / "org" / name
+    tensors = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    weight_map = {}
+    for number in range(parts):
+        file = f"model-{number + 1:05}-of-{parts:05}.safetensors"
+        own = {key: one for at, (key, one) in enumerate(sorted(tensors.items())) if at % parts == number}
+        save_file(own, folder / file)
+        weight_map |= dict.fromkeys(own, file)
+    index = {"metadata": {"total_size": sum(one.nbytes for one in tensors.values())}, "weight_map": weight_map}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
+    return folder
+
+
+def test_weights_in_several_files_are_one_models(hub: list[str], repositories: Path) -> None:
+    _in_parts(repositories, "parts")
+    model, whole = explorer.load("hf:org/parts", device="cpu"), explorer.load("hf:org/ViT", device="cpu")
+    x = torch.rand(1, 3, SIDE, SIDE)
+    with torch.inference_mode():
+        torch.testing.assert_close(model.logits(x), whole.logits(x))
+    own, other = model.module.state_dict(), whole.module.state_dict()
+    assert own.keys() == other.keys()
+    assert all(torch.equal(own[name], other[name]) for name in own)
+    assert model.state == "pretrained"
+    assert len({path for path in hub if "org/parts" in path and "-of-00003" in path}) == 3
+
+
+@pytest.mark.usefixtures("hub")
+@pytest.mark.parametrize(
+    ("what", "says"),
+    [
+        ("absent", "has no model-00002-of-00003.safetensors, which its model.safetensors.index.json names"),
+        ("outside", "weight_map of model.safetensors.index.json has to name"),
+        ("pickle", "weight_map of model.safetensors.index.json has to name"),
+        ("empty", "weight_map of model.safetensors.index.json has to name"),
+        ("twice", "is in model-00002-of-00003.safetensors and in a file before it"),
+        ("less", "tensors of the network are missing, first"),
+        ("no JSON", "not readable JSON"),
+    ],
+)
+def test_parts_that_do_not_make_a_whole_say_so(repositories: Path, what: str, says: str) -> None:
+    folder = _in_parts(repositories, f"parts-{what.replace(' ', '-')}")
+    index = folder / "model.safetensors.index.json"
+    stored = json.loads(index.read_text(encoding="utf-8"))
+    second = folder / "model-00002-of-00003.safetensors"
+    first = folder / "model-00001-of-00003.safetensors"
+    if what == "absent":
+        second.unlink()
+    elif what in ("outside", "pickle"):
+        stored["weight_map"]["bias"] = "../../ViT/model.safetensors" if what == "outside" else "pytorch_model.bin"
+    elif what == "empty":
+        stored["weight_map"] = {}
+    elif what == "twice":
+        save_file({**load_file(second), **load_file(first)}, second)
+    elif what == "less":
+        stored["weight_map"] = {key: name for key, name in stored["weight_map"].items() if name != second.name}
+    index.write_text("{" if what == "no JSON" else json.dumps(stored), encoding="utf-8")
+    with pytest.raises((WeightsError, ModelError), match=says):
+        explorer.load(f"hf:org/{folder.name}", device="cpu")

@@ -2,7 +2,6 @@
 /** @import { Decoded, Drawing, Row, View } from "./modules" */
 /** @import { Answered } from "./wire" */
 import { write } from "./dom.js";
-import { methodName } from "./method-fields.js";
 import { digits, numbers } from "./numbers.js";
 import { badge, blank, note, paint } from "./panel.js";
 import { now } from "./shown.js";
@@ -35,8 +34,8 @@ export const attribution = (row, data, images) => {
   badge(part.badge, MARKED.includes(found.state) ? found.state : "", found.state_title);
   const where = found.layer || say("input");
   write(part.where, where);
-  part.where.title = `${found.method}, ${where}, ${say("{rows} × {columns} cells", { rows, columns })}`;
-  write(part.about, say("{method} for {target}", { method: methodName(found.method), target: say(found.target) }));
+  part.where.title = `${say(found.called)}, ${where}, ${say("{rows} × {columns} cells", { rows, columns })}`;
+  write(part.about, say("{method} for {target}", { method: say(found.called), target: say(found.target) }));
   const lines = [say(found.note)];
   const delta = found.delta[view === "before" ? 0 : 1];
   if (delta !== null) lines.push(say("Convergence delta {delta}.", { delta: digits(delta) }));
@@ -50,7 +49,7 @@ export const attribution = (row, data, images) => {
       data.size, under(data, images), {
         hatched: Boolean(valid),
         unit: say(found.unit || "attribution"),
-        words: say("Attribution by {method} for {target}", { method: found.method, target: say(found.target) }),
+        words: say("Attribution by {method} for {target}", { method: say(found.called), target: say(found.target) }),
       }),
   };
 };

@@ -12,7 +12,7 @@ import { msg, say } from "./words.js";
 
 /** @type {Maker} */
 const choiceOf = (one, id, change) => {
-  const input = make("select", { id }, ...one.choices.map((choice) => make("option", { value: choice, text: say(choice), selected: choice === one.default })));
+  const input = make("select", { id }, ...one.choices.map((choice, at) => make("option", { value: choice, text: say(one.called[at]), selected: choice === one.default })));
   input.addEventListener("change", () => change(input.value));
   return input;
 };

@@ -7,23 +7,13 @@ import { make, write } from "./dom.js";
 import * as questions from "./question.js";
 import { say } from "./words.js";
 
-// Names of methods as the field writes them, where that is not the name with spaces.
-/** @type {Record<string, string>} */
-const NAMES = {
-  gradcam: "Grad-CAM", smoothgrad: "SmoothGrad", deeplift: "DeepLIFT", guided_gradcam: "guided Grad-CAM", input_x_gradient: "input × gradient",
-};
-
-/** A method's name for people. */
-/** @param {string} name */
-export const methodName = (name) => NAMES[name] || name.replaceAll("_", " ");
-
 /** @param {EntryParameter} one */
 const parameterField = (one) => {
   const { parameters } = questions.get();
   const id = `parameter-${one.name}`;
   const current = parameters[one.name] ?? one.default;
   const input = one.choices.length
-    ? make("select", { id }, ...one.choices.map((choice) => make("option", { value: choice, text: say(choice), selected: choice === current })))
+    ? make("select", { id }, ...one.choices.map((choice, at) => make("option", { value: choice, text: say(one.called[at]), selected: choice === current })))
     : make("input", { id, type: "number", min: one.low, max: one.high, step: one.whole ? 1 : "any", value: current, placeholder: say("own choice") });
   input.addEventListener("change", () => {
     const own = { ...questions.get().parameters };
@@ -81,7 +71,7 @@ export const methodFields = (methods, trigger) => {
   const parameters = make("details", {}, summary);
   const costly = computing(trigger);
   const select = make("select", { id: "method", "aria-label": say("Attribution method"), onchange: () => questions.set({ method: select.value, parameters: {} }) },
-    ...methods.map(({ name, live }) => make("option", { value: name, text: live ? methodName(name) : say("{method} (on demand)", { method: methodName(name) }) })));
+    ...methods.map(({ name, called, live }) => make("option", { value: name, text: live ? say(called) : say("{method} (on demand)", { method: say(called) }) })));
   let shown = "";
   const show = () => {
     const question = questions.get();

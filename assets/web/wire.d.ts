@@ -63,6 +63,7 @@ export type AttentionMap = MapOnPicture | MatrixMap;
 
 export interface Attribution {
   method: string;
+  called: Text;
   layer: string;
   target: Text;
   delta: [number | null, number | null];
@@ -301,7 +302,7 @@ export interface Parameter {
   unit: string;
   choices: string[];
 }
-export interface EntryParameter extends Parameter { whole: boolean; words: boolean; yes: boolean }
+export interface EntryParameter extends Parameter { called: string[]; whole: boolean; words: boolean; yes: boolean }
 export interface SceneParameter extends Parameter { name: keyof Scene; whole: boolean; step: number | null; arrangements: boolean }
 /** The fields of a move that the page has. */
 export type MoveName = "dx" | "dy" | "zoom" | "angle" | "flip" | "border";
@@ -314,7 +315,7 @@ export interface MoveParameter extends Parameter {
   advanced?: boolean;
   picture?: boolean;
 }
-export interface Method { name: string; title: string; live: boolean; unit: string; parameters: EntryParameter[] }
+export interface Method { name: string; called: string; title: string; live: boolean; unit: string; parameters: EntryParameter[] }
 export interface Probe {
   name: string;
   title: string;

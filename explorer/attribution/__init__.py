@@ -8,15 +8,15 @@ its parameters. `METHODS[name].unavailable(model)` says beforehand why a method 
 from __future__ import annotations
 
 # isort: off
-from explorer.attribution.base import METHODS, Method, PassCount, Progress
+from explorer.attribution.base import METHODS, Method, PassCount, Progress, method_title
 
 # The registry's order is that of these imports: the fast and general first.
-from explorer.attribution import gradcam, gradients, legrad, logit_lens, occlusion, relu, rollouts  # noqa: F401
+from explorer.attribution import gradcam, gradients, legrad, logit_lens, occlusion, relu, rollouts, attnlrp, daam  # noqa: F401
 
 # isort: on
 from explorer.attribution.explain import Answer, answer, attribute, method_of
 from explorer.guests import invite
 
-__all__ = ["METHODS", "Answer", "Method", "PassCount", "Progress", "answer", "attribute", "method_of"]
+__all__ = ["METHODS", "Answer", "Method", "PassCount", "Progress", "answer", "attribute", "method_of", "method_title"]
 
 invite("explorer.methods")

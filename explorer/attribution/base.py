@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from explorer.attribution.labels import with_score
 from explorer.messages import Message, listed
 from explorer.registry import Registry, check_fields
 
@@ -59,6 +60,8 @@ class Explanation:
 class Method:
     """An attribution method; its fields are its parameters, its docstring says what it answers."""
 
+    #: The name for people, as the field writes it; the registry's name with spaces where it is left out.
+    title: ClassVar[str] = ""
     #: Cheap enough to follow a drag.
     live: ClassVar[bool] = False
     #: What a value means.
@@ -146,7 +149,15 @@ class Scores(nn.Module):
 def scores_of(model: Model, x01: Tensor) -> tuple[Tensor, Tensor]:
     """The model's output (logits, or pooled features where it has no head) and what is explained of it, (B, K)."""
     output = model.module(model.normalise(x01))
-    return output, output.norm(dim=1, keepdim=True) if model.headless else output
+    return output, explained(model, output)
+
+
+def explained(model: Model, output: Tensor) -> Tensor:
+    """What is explained of a model's output, (B, K): its logits, or the norm of the feature where it has no head.
+
+    Where several classes are asked about as one, the last column is their score.
+    """
+    return output.norm(dim=1, keepdim=True) if model.headless else with_score(model, output)
 
 
 BASELINES = {
@@ -197,3 +208,9 @@ def untouched(module: nn.Module) -> Iterator[None]:
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 METHODS: Registry[type[Method]] = Registry("attribution method")
+
+
+def method_title(name: str) -> str:
+    """A method's name for people: "Grad-CAM" of "gradcam"; what is no method's name stays as it is."""
+    entry = METHODS.get(name)
+    return name if entry is None else Message(entry.title or name.replace("_", " "))

@@ -21,8 +21,10 @@ from explorer.attribution.base import (
     Method,
     PassMethod,
     Progress,
+    method_title,
     scores_of,
 )
+from explorer.attribution.labels import in_words, together
 from explorer.attribution.result import Attribution
 from explorer.errors import MethodError, ParameterError
 from explorer.images import read_image
@@ -62,7 +64,7 @@ def answer(
     model: Model,
     x01: Tensor,
     *,
-    target: int | Sequence[int] | None = None,
+    target: int | str | Sequence[int] | None = None,
     maps: bool = True,
     method: str | None = "gradcam",
     progress: Progress | None = None,
@@ -78,8 +80,9 @@ def answer(
         model: a live model; its lock is held meanwhile.
         x01: (B, 3, H, W) in 0..1 at the model's input size.
         target: the class to explain, one for all images or one for each; None for the largest logit of image 0,
-            shared by all, so that a moved picture is asked about the class of the unmoved one. A model without a head
-            has no classes: the L2 norm of its pooled feature is explained.
+            shared by all, so that a moved picture is asked about the class of the unmoved one. A text names several
+            classes that are asked about as one, "151..268" for any dog of ImageNet: see `labels.with_score`. A model
+            without a head has no classes: the L2 norm of its pooled feature is explained.
         maps: whether attention maps are wanted.
         method: name in METHODS, or None for no attribution.
         progress: told the share done, 0 to 1, between passes; what it raises ends the work.
@@ -96,17 +99,25 @@ def answer(
         raise ParameterError(
             Message("no method is asked for, so '{parameters}' means nothing", parameters=next(iter(parameters)))
         )
-    with model.lock, torch.inference_mode(False):
+    with ExitStack() as stack:
+        stack.enter_context(model.lock)
+        stack.enter_context(torch.inference_mode(False))
         if chosen is not None and (reason := chosen.unavailable(model)) is not None:
             raise MethodError(
-                Message("{method} cannot serve {spec}: {reason}", method=method, spec=model.spec, reason=reason)
+                Message(
+                    "{method} cannot serve {spec}: {reason}",
+                    method=method_title(str(method)),
+                    spec=model.spec,
+                    reason=reason,
+                )
             )
         _check(model, x01, target)
+        column = stack.enter_context(together(model, target)) if isinstance(target, str) else target
         # A tensor made under inference_mode cannot take part in a graph, its copy can.
         x01 = (x01.clone() if x01.is_inference() else x01.detach()).to(model.device, torch.float32)
         tell(0.0)
         one_pass = chosen if isinstance(chosen, PassMethod) else None
-        output, seen, columns, explanation = _pass(model, x01, target, maps, one_pass)
+        output, seen, columns, explanation = _pass(model, x01, column, maps, one_pass)
         if isinstance(chosen, InputMethod):
             with torch.enable_grad():
                 explanation = chosen.explain(model, x01.clone(), columns, tell)
@@ -123,7 +134,7 @@ def answer(
             tensors = iter(held)
             seen = tuple(replace(one, weights=with_tensors(one.weights, tensors)) for one in seen)
         if method is not None and chosen is not None and explanation is not None:
-            attributions = _labelled(model, method, chosen, explanation, known)
+            attributions = _labelled(model, method, chosen, explanation, known, target)
         tell(1.0)
     return Answer(output, seen, attributions, x01)
 
@@ -132,7 +143,7 @@ def attribute(
     model: Model,
     image: Any,
     method: str = "gradcam",
-    target: int | None = None,
+    target: int | str | None = None,
     *,
     progress: Progress | None = None,
     **parameters: Any,
@@ -143,7 +154,7 @@ def attribute(
         model: a live model.
         image: a picture in any form that `read_image` takes, or a tensor (3, H, W) or (1, 3, H, W) in 0..1
         method: name in METHODS.
-        target: the class to explain; None for the model's first choice. See `answer`.
+        target: the class to explain, or several as one ("151..268"); None for the model's first choice. See `answer`.
         progress: told the share done, 0 to 1, between passes; what it raises ends the work.
         parameters: of the method.
 
@@ -200,14 +211,14 @@ def _columns(scores: Tensor, target: int | Sequence[int] | None) -> Tensor:
     return torch.tensor(chosen, device=scores.device)
 
 
-def _check(model: Model, x01: Tensor, target: int | Sequence[int] | None) -> None:
+def _check(model: Model, x01: Tensor, target: int | str | Sequence[int] | None) -> None:
     if x01.dim() != 4 or x01.shape[1] != 3 or len(x01) == 0 or not x01.is_floating_point():
         raise ParameterError(
             f"a float batch (B, 3, height, width) in 0..1 is expected, got {tuple(x01.shape)} {x01.dtype}"
         )
     if target is None:
         return
-    chosen = [target] if isinstance(target, int) else list(target)
+    chosen = [target] if isinstance(target, (int, str)) else list(target)
     if model.headless:
         raise ParameterError(
             Message(
@@ -217,9 +228,11 @@ def _check(model: Model, x01: Tensor, target: int | Sequence[int] | None) -> Non
                 chosen=chosen[0],
             )
         )
+    if isinstance(target, str):
+        return
     if not isinstance(target, int) and len(chosen) != len(x01):
         raise ParameterError(f"{len(chosen)} targets for {len(x01)} images; give one for all or one for each")
-    for one in chosen:
+    for one in map(int, chosen):
         if not 0 <= one < model.num_classes:
             raise ParameterError(
                 Message(
@@ -232,7 +245,12 @@ def _check(model: Model, x01: Tensor, target: int | Sequence[int] | None) -> Non
 
 
 def _labelled(
-    model: Model, name: str, method: Method, explanation: Explanation, known: Sequence[Tensor]
+    model: Model,
+    name: str,
+    method: Method,
+    explanation: Explanation,
+    known: Sequence[Tensor],
+    target: int | str | Sequence[int] | None,
 ) -> tuple[Attribution, ...]:
     """An explanation with its labels; ``known`` on the CPU are its values, columns, and whether its note holds."""
     values, columns, *noted = known
@@ -243,7 +261,7 @@ def _labelled(
             Attribution(
                 values=values[item].clone(),
                 method=name,
-                target=_target(model, column),
+                target=in_words(model, target) if isinstance(target, str) else _target(model, column),
                 layer=explanation.layer,
                 delta=None if explanation.delta is None else explanation.delta[item],
                 unit=method.unit,

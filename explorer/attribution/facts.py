@@ -83,7 +83,7 @@ def rollouts(model: Model) -> tuple[str | None, str | None]:
     with model.lock:
         if model.module not in _rollouts:
             with recording(model, values=True) as recorder:
-                _grey(model)
+                grey(model)
             placed = [pair for pair in recorder.placed() if pair[1].kind == "pairwise"]
             plain = rollout.why_not([one for _, one in placed])
             closed = (one.layer for operations, one in placed if rollout.differentiable(operations, one) is None)
@@ -97,7 +97,8 @@ def rollouts(model: Model) -> tuple[str | None, str | None]:
         return _rollouts[model.module]
 
 
-def _grey(model: Model) -> None:
+def grey(model: Model) -> None:
+    """Run a model once on a grey picture."""
     with torch.inference_mode():
         picture = torch.full((1, 3, *model.input_size), 0.5, device=model.device)
         model.module(model.normalise(picture))
@@ -119,6 +120,6 @@ def _watched(model: Model) -> tuple[Nonlinearity, ...]:
             hooks.callback(module.register_forward_pre_hook(enter).remove)
             hooks.callback(module.register_forward_hook(leave).remove)
         with watch:
-            _grey(model)
+            grey(model)
     entries = dict.fromkeys(watch.seen)
     return tuple(Nonlinearity(name, path, module, calls[path]) for name, path, module in entries)

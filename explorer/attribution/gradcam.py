@@ -122,6 +122,7 @@ class GradCam(PassMethod):
     Of tokens only those on patches count.
     """
 
+    title: ClassVar[str] = "Grad-CAM"
     live: ClassVar[bool] = True
     unit: ClassVar[str] = "weighted activation, raises (+) or lowers (-) the target"
 

@@ -69,6 +69,7 @@ class InputTimesGradient(_Gradient):
     linear network only.
     """
 
+    title: ClassVar[str] = "input × gradient"
     live: ClassVar[bool] = True
     unit: ClassVar[str] = "share of the target's value"
 
@@ -131,6 +132,7 @@ class SmoothGrad(_Gradient):
     magnitude with its sign. The same seed gives the same map.
     """
 
+    title: ClassVar[str] = "SmoothGrad"
     unit: ClassVar[str] = "target per unit of pixel value (0 to 1)"
 
     samples: int = parameter(16, "noisy copies", low=1, high=200)

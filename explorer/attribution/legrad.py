@@ -36,6 +36,7 @@ class LeGrad(InputMethod):
     to 0..1 is a matter of display. Never negative.
     """
 
+    title: ClassVar[str] = "LeGrad"
     unit: ClassVar[str] = "slope of the target's logit by attention, from 0"
 
     @classmethod

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from explorer.attribution.base import METHODS, Explanation, InputMethod, PassCount, Progress
+from explorer.attribution.base import METHODS, Explanation, InputMethod, PassCount, Progress, explained
 from explorer.attribution.gradcam import unplaceable
 from explorer.messages import Message
 
@@ -79,7 +79,7 @@ def answers(model: Model, cells: Tensor, stage: Stage) -> Tensor:
     else:
         whole = cells[:, None, None] if stage.layout == "NHWC" else cells[:, :, None, None]
     output: Tensor = model.module.forward_head(whole.contiguous())  # type: ignore[operator]
-    return output.norm(dim=1, keepdim=True) if model.headless else output
+    return explained(model, output)
 
 
 def _last(model: Model) -> Stage:

@@ -113,6 +113,7 @@ class GuidedBackpropagation(InputMethod):
     edges more than reasons.
     """
 
+    title: ClassVar[str] = "guided backpropagation"
     unit: ClassVar[str] = "guided gradient per unit of pixel value (0 to 1)"
 
     @classmethod
@@ -137,6 +138,7 @@ class DeepLiftRescale(InputMethod):
     target(reference); the convergence delta is what is missing.
     """
 
+    title: ClassVar[str] = "DeepLIFT"
     unit: ClassVar[str] = "share of the target's change from the reference"
 
     baseline: Literal["mean", "black", "white"] = parameter("mean", REFERENCE)
@@ -175,6 +177,7 @@ class GuidedGradientCam(InputMethod):
     3.2).
     """
 
+    title: ClassVar[str] = "guided Grad-CAM"
     unit: ClassVar[str] = "guided gradient x weighted activation"
 
     stage: int | None = parameter(

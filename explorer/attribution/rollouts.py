@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class _Rollout(PassMethod):
+class RolloutMethod(PassMethod):
     """Attention over one set of tokens in all layers can be served."""
 
     live: ClassVar[bool] = True
@@ -48,7 +48,7 @@ class _Rollout(PassMethod):
         return nullcontext()
 
 
-def _query(model: Model, maps: Sequence[AttentionMap]) -> tuple[str | None, str]:
+def answering_token(model: Model, maps: Sequence[AttentionMap]) -> tuple[str | None, str]:
     """What the answer is read from (the class token, or None: the pool or the mean over patches), and in words."""
     body, pool = rollout.split(maps)
     layout = body[-1].layout
@@ -65,7 +65,7 @@ def _query(model: Model, maps: Sequence[AttentionMap]) -> tuple[str | None, str]
 
 @METHODS.register("attention_rollout")
 @dataclass(frozen=True)
-class AttentionRollout(_Rollout):
+class AttentionRollout(RolloutMethod):
     """Through all layers, how much of each patch flows into the token that answers?
 
     Row of the product of residual I + (1 - residual) A over layers, A reduced over heads (Abnar & Zuidema 2020, section
@@ -83,7 +83,7 @@ class AttentionRollout(_Rollout):
 
     def read(self, model: Model, watched: Any, placed: Sequence[Placed], scores: Tensor | None) -> Explanation:  # noqa: ARG002 - the contract
         maps = [one for _, one in placed if one.kind == "pairwise"]
-        query, note = _query(model, maps)
+        query, note = answering_token(model, maps)
         rows = [
             rollout.rollout(maps, query, item=item, heads=self.heads, residual=self.residual)
             for item in range(maps[0].weights.shape[0])
@@ -93,7 +93,7 @@ class AttentionRollout(_Rollout):
 
 @METHODS.register("gradient_rollout")
 @dataclass(frozen=True)
-class GradientRollout(_Rollout):
+class GradientRollout(RolloutMethod):
     """Through all layers, which patches flow into the answering token along attention that raises the target?
 
     Row of the product of I + mean over heads of (A * d target / d A)^+ over layers, without the query itself (Chefer,
@@ -121,7 +121,7 @@ class GradientRollout(_Rollout):
             wanted.append(tensor)
         gradients = torch.autograd.grad(scores.sum(), wanted, allow_unused=True)
         filled = [torch.zeros_like(t) if g is None else g for g, t in zip(gradients, wanted)]
-        query, note = _query(model, [one for _, one in pairs])
+        query, note = answering_token(model, [one for _, one in pairs])
         with torch.no_grad():
             rows = [
                 rollout.gradient_rollout(pairs, filled, query, item=item)

@@ -183,6 +183,10 @@ def add_models(parser: Parser) -> None:
     add_device(parser)
     parser.add_argument("--seed", type=int, help="of random weights, inserted blocks, noise and random choices (0)")
     parser.add_argument("--input-size", metavar="PX|HxW", help="the models' input; their own if left out")
+    text = "channels that the models read: 1 (grey), 3 or 4; of timm's models, their own if left out"
+    parser.add_argument("--in-chans", type=int, metavar="N", help=text)
+    text = "outputs of the models, of timm's models with random weights; 0 for none, their own if left out"
+    parser.add_argument("--num-classes", type=int, metavar="N", help=text)
     text = "a safetensors file to lay over the model; of several models over the Nth, from 1; repeatable"
     parser.add_argument("--weights", action="append", metavar="[N=]FILE", help=text)
     add_head(parser)
@@ -226,10 +230,14 @@ def add_probe(parser: Parser, arguments: Sequence[str] | None) -> None:
             return
 
 
+def _target(text: str) -> int | str:
+    return int(text) if text.isdecimal() else text
+
+
 def add_method(parser: Parser, arguments: Sequence[str] | None, optional: bool = True) -> None:
     """The class, the attribution method, and the parameters of the one that is asked for; others are refused later."""
-    text = "index of the class; the model's own first choice"
-    parser.add_argument("--target", type=int, metavar="CLASS", help=text)
+    text = "index of the class, or several as one, as in 151..268; the model's own first choice"
+    parser.add_argument("--target", type=_target, metavar="CLASS", help=text)
     text = "see explorer methods" + ", or none" * optional
     parser.add_argument("--method", default=DEFAULT_METHOD, help=f"{text} (%(default)s)")
     if arguments is None:

@@ -169,7 +169,7 @@ def _attend(options: argparse.Namespace) -> Result:
 
 
 def _attribute(options: argparse.Namespace) -> Result:
-    from explorer.attribution import METHODS
+    from explorer.attribution import METHODS, method_title
     from explorer.errors import MethodError
     from explorer.figures.results import attribution_sheet, joined
 
@@ -178,7 +178,7 @@ def _attribute(options: argparse.Namespace) -> Result:
     for model, view in zip(models, found.rows):
         if view.attributions is None:
             reason = METHODS[options.method].unavailable(model)
-            raise MethodError(f"{options.method} cannot serve {view.spec}: {reason}")
+            raise MethodError(f"{method_title(options.method)} cannot serve {view.spec}: {reason}")
         one = view.attributions[1]
         head = head_of(view.spec, view.state, view.device, model.input_size)
         rows.append({**head, **attribution_of(one), "notes": view.notes})
@@ -186,7 +186,10 @@ def _attribute(options: argparse.Namespace) -> Result:
         largest = f"largest at ({x:.0f}, {y:.0f}) px: {float(one.values.max()):.3g}"
         delta = "" if one.delta is None else f"; convergence delta {one.delta:.3g}"
         where = f" at {one.layer}" if one.layer else ""
-        lines += [title_of(head), f"  {one.method}{where}, of {one.target}: {largest} ({one.unit}){delta}"]
+        lines += [
+            title_of(head),
+            f"  {method_title(one.method)}{where}, of {one.target}: {largest} ({one.unit}){delta}",
+        ]
         lines += [f"  {note}" for note in (*view.notes, one.note) if note]
         sheets.append((one, view.images[1], view.spec))
 

@@ -60,9 +60,11 @@ def named_by(options: argparse.Namespace) -> list[str]:
 
 
 def specs_of(options: argparse.Namespace) -> list[ModelSpec]:
-    from explorer.models.spec import ModelSpec
+    from explorer.models.spec import BUILT_WITH, ModelSpec
 
-    fields: dict[str, Any] = {"input_size": input_size_of(options)}
+    built = {name: getattr(options, name, None) for name in BUILT_WITH}
+    given = tuple((name, value) for name, value in sorted(built.items()) if value is not None)
+    fields: dict[str, Any] = {"input_size": input_size_of(options), "options": given}
     own = [_wrapped(text) for text in options.module or ()]
     # A wrapped model is found by its spec as long as somebody holds it.
     options.wrapped = own

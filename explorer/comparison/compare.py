@@ -15,7 +15,7 @@ from torch import Tensor
 
 from explorer.attention import layouts
 from explorer.attention.maps import AttentionMap, Weights
-from explorer.attribution import METHODS, answer
+from explorer.attribution import METHODS, answer, method_title
 from explorer.attribution.result import Attribution
 from explorer.comparison.result import ClassScore, Comparison, ModelView, Prediction
 from explorer.errors import ParameterError
@@ -161,7 +161,7 @@ def look(
     image: Any,
     transform: Transform = Transform(),  # noqa: B008 - frozen
     method: str | None = "gradcam",
-    target: int | None = None,
+    target: int | str | None = None,
     progress: Callable[[float], None] | None = None,
     **parameters: Any,
 ) -> Side:
@@ -172,14 +172,14 @@ def look(
         image: as for `seen`, and ``transform`` too.
         transform: the move, in pixels of this model's input.
         method: an attribution method, or None for none. Where it cannot serve the model, the notes say why.
-        target: class to explain, or None for the first.
+        target: class to explain, or several as one ("151..268"), or None for the first.
         progress: told the share done, from 0 to 1; what it raises cancels.
         parameters: the method's parameters.
     """
     notes: list[str] = []
     refused = METHODS[method].unavailable(model) if method else None
     if refused:
-        notes.append(Message(REFUSED, method=method, why=refused))
+        notes.append(Message(REFUSED, method=method_title(str(method)), why=refused))
     chosen = None if refused else method
     batch = seen(model, image, transform)
     given = parameters if chosen else {}
@@ -199,7 +199,7 @@ def compare(
     transform: Transform = Transform(),  # noqa: B008 - frozen
     method: str | None = "gradcam",
     query: Point | Sequence[Point] | None = None,
-    target: int | None = None,
+    target: int | str | None = None,
     progress: Callable[[float], None] | None = None,
     pin: Pin = "image",
     **parameters: Any,
@@ -218,7 +218,8 @@ def compare(
         method: an attribution method, or None for none. Where it cannot serve a model, the view's notes say why.
         query: the place whose attention is asked for, in pixels of the first model's input and of the picture before
             it is moved; or several such places. The centre if None.
-        target: class to explain; by default each model's own top class of the picture before it is moved, for both.
+        target: class to explain, or several as one ("151..268"); by default each model's own top class of the picture
+            before it is moved, for both.
         progress: told the share done, from 0 to 1; what it raises cancels.
         pin: what the query stays on when the picture is moved, see PINS.
         parameters: the method's parameters.
@@ -245,7 +246,7 @@ def compare(
         own = transform.scaled(columns_factor, rows_factor)
         shown = picture if isinstance(picture, Scene) else seen(model, picture)
 
-        def side(move: Transform, target: int | None, model: Model = model, shown: Any = shown) -> Side:
+        def side(move: Transform, target: int | str | None, model: Model = model, shown: Any = shown) -> Side:
             nonlocal done
             before = done
 
@@ -273,7 +274,7 @@ def _places(query: Point | Sequence[Point] | None) -> list[Point]:
     return [Point(*one) for one in several]
 
 
-def target_of(before: Side, target: int | None = None) -> int | None:
+def target_of(before: Side, target: int | str | None = None) -> int | str | None:
     """The class that is explained after a move: that of the picture before, so that both maps are of one answer."""
     return before.prediction.top[0].index if target is None and before.prediction.top else target
 

@@ -7,6 +7,7 @@ import html
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from explorer.attribution import method_title
 from explorer.comparison.compare import PINS
 from explorer.comparison.result import Comparison
 from explorer.errors import ParameterError
@@ -95,7 +96,7 @@ def _facts(view: View, picture: Scene | Picture, found: Comparison) -> list[tupl
         ("Shown", shown_as(view, picture)),
         ("Move", f"{found.transform} (px of the first model's input)"),
         ("Queries", f"{places} px, before the move; {PINS[view.pin]}"),
-        ("Attribution", found.method + (f" ({given})" if given else "")),
+        ("Attribution", method_title(found.method) + (f" ({given})" if given else "")),
     ]
     return facts + [("Note", note) for note in getattr(picture, "notes", ())]
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from explorer.attention.maps import AttentionMap
+from explorer.attribution.base import method_title
 from explorer.attribution.result import Attribution
 from explorer.comparison.result import Comparison, ModelView, Prediction
 from explorer.errors import ParameterError
@@ -77,7 +78,7 @@ def attribution_sheet(attribution: Attribution, image: Tensor | None = None, spe
     section = Section(
         _state_in_words(attribution.state), ((*seen, _attribution_panel(attribution, frame)),), notes=notes
     )
-    title = f"{attribution.method} of {attribution.target}"
+    title = f"{method_title(attribution.method)} of {attribution.target}"
     return Sheet(f"{spec}: {title}" if spec else title, (section,))
 
 
@@ -123,7 +124,7 @@ def comparison_sheet(
         for row, layer, colour in zip(comparison.rows, one_each, colours)
     )
     footer = ", ".join(f"{name} {version}" for name, version in comparison.versions.items())
-    return Sheet(f"Picture: {comparison.transform}. Attribution: {comparison.method}", sections, footer)
+    return Sheet(f"Picture: {comparison.transform}. Attribution: {method_title(comparison.method)}", sections, footer)
 
 
 def _section(
@@ -228,11 +229,13 @@ def _attention_panel(one: AttentionMap, query: Point | str | None, head: int | N
 def _attribution_panel(one: Attribution, frame: tuple[int, int], limits: tuple[float, float] | None = None) -> Map:
     where = f" at {one.layer}" if one.layer else ""
     low, high = limits or _limits([one.values])
-    return Map(f"{one.method}{where}, of {one.target}", one.values, frame, low, high, f"{one.state}; {one.unit}")
+    return Map(
+        f"{method_title(one.method)}{where}, of {one.target}", one.values, frame, low, high, f"{one.state}; {one.unit}"
+    )
 
 
 def _delta(one: Attribution) -> str:
-    return "" if one.delta is None else f"{one.method}: convergence delta {one.delta:.3g}."
+    return "" if one.delta is None else f"{method_title(one.method)}: convergence delta {one.delta:.3g}."
 
 
 def _bars(prediction: Prediction, colour: str) -> Panel:

@@ -25,7 +25,7 @@ UNITS: Mapping[str, tuple[str, float, int]] = {
     "points": (Message("points"), 100, 1),
     "px": ("px", 1, 1),
     "x": (Message("x an even map"), 1, 2),
-    "R2": ("R2", 1, 2),
+    "R2": ("R²", 1, 2),
 }
 
 
@@ -302,7 +302,7 @@ CLAIMS: Sequence[BlockClaim] = (
         Message("Coordinate attention knows where things are."),
         (
             _more(
-                Message("R2 of a place decoded from its features, coord minus none"), "coord", "none", _R2, 0.05, "R2"
+                Message("R² of a place decoded from its features, coord minus none"), "coord", "none", _R2, 0.05, "R2"
             ),
         ),
     ),

@@ -16,6 +16,8 @@ from explorer.messages import Message
 WeightsState = Literal["pretrained", "lab", "identity-init", "random", "file", "own"]
 Origin = Literal["pretrained", "random", "lab"]
 Scheme = Literal["timm", "hf-hub", "local-dir", "tv", "hf", "module"]
+#: Options of timm's that the command has flags for: --in-chans and --num-classes.
+BUILT_WITH = ("in_chans", "num_classes")
 HeadKind = Literal["softmax", "sigmoid", "none"]
 WEIGHTS_STATES: Mapping[WeightsState, str] = {
     "pretrained": "weights as published for this model",

@@ -7,7 +7,8 @@ nothing else: none of its own ways to a ``.bin`` or ``.pth`` is ever taken.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,10 @@ RECORD, FITTED = "record", "fitted"
 
 #: The file a repository or folder should have, in the order timm looks for it.
 SAFE_NAMES = ("model.safetensors", "open_clip_model.safetensors", "open_clip_pytorch_model.safetensors")
+#: Where large weights lie in several files: which tensor is in which.
+_INDEX = "model.safetensors.index.json"
+_PART = re.compile(r"\w[\w.-]*\.safetensors")
+_MOST_PARTS = 1000
 PICKLES = (".bin", ".pth", ".pt", ".tar", ".ckpt", ".pkl", ".npz")
 
 
@@ -44,6 +49,41 @@ def hub_weights(repository: str, filename: str | None = None, token: bool | None
             filename=listed(names, "{first} or {rest}") or filename,
         )
     )
+
+
+def hub_parts(repository: str, token: bool | None = None, cached: bool = True) -> tuple[Path, ...]:
+    """Return the safetensors files of a repository of transformers': one, or the parts that its index names.
+
+    Raises WeightsError where there are none, or where the index names what is no file of the repository.
+    """
+    index = None
+    if (whole := hub_file(repository, SAFE_NAMES[0], token, cached)) is None:
+        index = hub_file(repository, _INDEX, token, cached)
+    if index is None:
+        return (whole or hub_weights(repository, None, token, cached),)
+    named = read_json(index).get("weight_map")
+    names = sorted(set(map(str, named.values()))) if isinstance(named, dict) else []
+    if not 1 <= len(names) <= _MOST_PARTS or not all(map(_PART.fullmatch, names)):
+        raise WeightsError(
+            Message(
+                "the hub's '{repository}': the weight_map of {file} has to name for each tensor one of up to {most} "
+                "safetensors files beside it",
+                repository=repository,
+                file=_INDEX,
+                most=_MOST_PARTS,
+            )
+        )
+    parts = [(name, hub_file(repository, name, token, cached)) for name in names]
+    if absent := [name for name, path in parts if path is None]:
+        raise WeightsError(
+            Message(
+                "the hub's '{repository}' has no {part}, which its {file} names",
+                repository=repository,
+                part=absent[0],
+                file=_INDEX,
+            )
+        )
+    return tuple(path for _, path in parts if path is not None)
 
 
 def in_cache(repository: str, filename: str | None = None) -> bool:
@@ -131,6 +171,19 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     file = Path(path)
     check_readable(file)
     return safetensors.torch.load_file(file, device="cpu")
+
+
+def read_parts(paths: Sequence[str | Path]) -> dict[str, Tensor]:
+    """Read safetensors files that make up one model; a WeightsError where one tensor is in two of them."""
+    found: dict[str, Tensor] = {}
+    for path in paths:
+        for name, tensor in read_tensors(path).items():
+            if name in found:
+                raise WeightsError(
+                    Message("tensor '{tensor}' is in {file} and in a file before it", tensor=name, file=Path(path).name)
+                )
+            found[name] = tensor
+    return found
 
 
 def read_note(path: str | Path, name: str) -> dict[str, Any] | None:

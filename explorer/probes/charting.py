@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from explorer.attribution import method_title
 from explorer.figures.sheet import Axis, Chart, Dash, Line
 from explorer.messages import Message
 from explorer.models.model import Model
@@ -28,7 +29,12 @@ def curve(name: str, colour: str, rows: Sequence[Row], x: str, dash: Dash = "sol
 
     some = any(one["low"] is not None for one in rows)
     low, high = (column("low"), column("high")) if some else (None, None)
-    return Line(name, tuple(one[x] for one in rows), column("value"), low, high, colour, dash, joined)
+    return Line(name, tuple(in_words(one[x]) for one in rows), column("value"), low, high, colour, dash, joined)
+
+
+def in_words(value: Any) -> Any:
+    """A condition or a parameter as it is shown: a method under its name."""
+    return method_title(value) if isinstance(value, str) else value
 
 
 def lines(result: ProbeResult, over: str, measure: str, **conditions: Any) -> tuple[Line, ...]:

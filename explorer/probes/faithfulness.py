@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from explorer.attention.mass import mass_ratio, placed, received
-from explorer.attribution import METHODS, answer
+from explorer.attribution import METHODS, answer, method_title
 from explorer.attribution.base import baseline_like
 from explorer.errors import MethodError
 from explorer.figures.sheet import Axis, Chart, Dash, Section
@@ -107,7 +107,7 @@ class Faithfulness(Probe):
         need_classes(model)
         refused = METHODS[self.method].unavailable(model)
         if refused:
-            raise MethodError(Message("{method}: {why}", method=self.method, why=refused))
+            raise MethodError(Message("{method}: {why}", method=method_title(self.method), why=refused))
         found: _Found = {}
         for image, mask in enumerate(shown.masks):
             x01 = shown.images[image : image + 1]
@@ -142,7 +142,7 @@ class Faithfulness(Probe):
             yield Step(0.99 * end)
         rows = [one for name in found for one in _rows(name, found, model.head.p_unit, len(shown))]
         if self.method not in found:
-            raise MethodError(Message("its maps by {method} are the same everywhere", method=self.method))
+            raise MethodError(Message("its maps by {method} are the same everywhere", method=method_title(self.method)))
         yield Step(1.0, rows)
 
     def examples(self, model: Model, shown: Shown, seed: int) -> Sequence[Example]:  # noqa: ARG002 - the contract
@@ -354,5 +354,7 @@ def _curves(result: ProbeResult, method: str, measure: str, title: str, y: Axis)
             if rows:
                 line = curve(model, result.colours[number], rows, "share", dash)
                 lines.append(line if name == method else replace(line, low=None, high=None))
-    said = Message("Solid: {method}, with its 95 % over images; dashed: edges; dotted: a random map.", method=method)
+    said = Message(
+        "Solid: {method}, with its 95 % over images; dashed: edges; dotted: a random map.", method=method_title(method)
+    )
     return Chart(title, tuple(lines), Axis(Message("share of the pixels"), low=0.0, high=1.0), y, unit=said)

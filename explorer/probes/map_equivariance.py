@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from explorer.attention.mass import by_area, placed, received
-from explorer.attribution import METHODS, answer
+from explorer.attribution import METHODS, answer, method_title
 from explorer.attribution.base import PassMethod
 from explorer.errors import MethodError, ParameterError
 from explorer.figures.sheet import Axis, Chart, Line, Section
@@ -195,7 +195,7 @@ class MapEquivariance(Probe):
                 for head, values in heads:
                     parts.setdefault(_Of(*where, head), []).append(values)
             for found in said.attributions or ():
-                of = _Of(Message(self.method), _EVERY, found.layer or "", 1.0, _MEAN)
+                of = _Of(self.method, _EVERY, found.layer or "", 1.0, _MEAN)
                 parts.setdefault(of, []).append(found.values[None].double())
         maps = {of: torch.cat(several) for of, several in parts.items()}
         if model.headless:
@@ -263,7 +263,8 @@ class MapEquivariance(Probe):
         )
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
-        method = Message(str(result.parameters["method"]))
+        method = str(result.parameters["method"])
+        called = method_title(method)
         maps = (_ATTENTION, method, _RANDOM)
         ranks = Axis(Message("rank correlation (Spearman)"), high=1.0)
         said = Message("Bars: 95 % over images. No point: the model has no such map, or it is the same everywhere.")
@@ -292,10 +293,10 @@ class MapEquivariance(Probe):
             ),
         ]
         by_move = [
-            points(result, Message("{method}, by move", method=method), RANKS, "move", KINDS, ranks, said, map=method),
+            points(result, Message("{method}, by move", method=called), RANKS, "move", KINDS, ranks, said, map=method),
             points(
                 result,
-                Message("{method}, not brought back", method=method),
+                Message("{method}, not brought back", method=called),
                 STILL,
                 "move",
                 KINDS,

@@ -53,13 +53,13 @@ class Position(Probe):
     position bias (zeroed alone, as it has no places) and the rotary embedding of EVA's kin are told apart. (b) The
     place of every cell of a stage's grid, -1 to 1 along x and y, is read off its features by ridge regression, on
     pictures of noise (each pixel even between 0 and 1) and of one colour each: what it can read is no content of the
-    picture. Half of the pictures are fitted, the penalty is chosen on a quarter, R2 is that of the last quarter, in
+    picture. Half of the pictures are fitted, the penalty is chosen on a quarter, R² is that of the last quarter, in
     turn.
     """
 
     bias: ClassVar = "relations"
     formula: ClassVar[str] = (
-        "R2 = 1 - sum |place - ridge(features)|^2 / sum |place - mean place|^2 over pictures not fitted, mean of x and "
+        "R² = 1 - sum |place - ridge(features)|^2 / sum |place - mean place|^2 over pictures not fitted, mean of x and "
         "y; agreement = mean of [argmax f'(x) = argmax f(x)], f' with its positions changed"
     )
     source: ClassVar[str] = (
@@ -70,7 +70,7 @@ class Position(Probe):
         "Zeroed or moved positions are off the training distribution, so a changed answer is no proof that a model "
         "trained without them would be worse; and what can be read need not be used."
     )
-    headline: ClassVar[str] = "R2 of noise images, last stage"
+    headline: ClassVar[str] = "R² of noise images, last stage"
 
     input: str = parameter("both", "pictures that places are read from", choices=("noise", "constant", "both"))
     count: int = parameter(16, "pictures of each kind that places are read from", 4, 256)
@@ -155,7 +155,7 @@ class Position(Probe):
         for name in ("noise", "constant"):
             stages = [one["stage"] for one in rows if one.get("input") == name]
             if stages:
-                called = Message("R2 of {name} images, last stage", name=name)
+                called = Message("R² of {name} images, last stage", name=name)
                 found += score(rows, Message("R2 of position"), "none", called, input=name, stage=max(stages))
         for kind in KINDS:
             for how in ("zeroed", "moved"):
@@ -166,7 +166,7 @@ class Position(Probe):
     def finding(self, found: Extremes) -> str:
         return found.say(
             Message(
-                "From noise, places can be read off the features of {most} with an R2 of {high}, of {least} with {low}."
+                "From noise, places can be read off the features of {most} with an R² of {high}, of {least} with {low}."
             ),
         )
 
@@ -187,7 +187,7 @@ class Position(Probe):
                         title,
                         curves,
                         Axis(Message("depth (stage over stages)"), low=0, high=1),
-                        Axis(Message("R2 of position"), high=1),
+                        Axis(Message("R² of the position"), high=1),
                         unit=unit,
                     )
                 )

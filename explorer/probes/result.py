@@ -19,6 +19,9 @@ from explorer.writing import write
 #: Which way a score is better; "none" where more is neither.
 Better = Literal["higher", "lower", "none"]
 
+#: Units that rows have in plain letters.
+_WRITTEN = {"R2": "R²"}
+
 
 @dataclass(frozen=True)
 class Score:
@@ -45,6 +48,11 @@ class Score:
     n: int = 1
     better: Better = "none"
     interval: str = ""
+
+    @property
+    def unit_in_words(self) -> str:
+        """The unit as the field writes it, where rows have it in plain letters."""
+        return _WRITTEN.get(self.unit, self.unit)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from explorer.attention.mass import placed, received
-from explorer.attribution import METHODS, answer
+from explorer.attribution import METHODS, answer, method_title
 from explorer.attribution.base import PassMethod
 from explorer.errors import MethodError
 from explorer.figures.sheet import Axis, Chart, Dash, Section
@@ -74,7 +74,7 @@ class Sanity(Probe):
         need_classes(model)
         refused = METHODS[self.method].unavailable(model)
         if refused:
-            raise MethodError(Message("{method}: {why}", method=self.method, why=refused))
+            raise MethodError(Message("{method}: {why}", method=method_title(self.method), why=refused))
         layers = layers_of(model.module)
         counts = _counts(layers, classifier_of(model, layers), self.steps)
         whole = yield from self._seen(model, shown, run, None, 0.0, 1 / (len(counts) + 1))
@@ -182,7 +182,7 @@ class Sanity(Probe):
         said = Message(
             "From the classifier alone, on the left, to every layer. Solid: {method}; dashed: attention. Bands: 95 % "
             "over images.",
-            method=method,
+            method=method_title(method),
         )
         charts = (
             _cascade(result, RANKS, method, Message("The map against the one of the whole network"), ranks, said),

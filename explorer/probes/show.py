@@ -9,6 +9,7 @@ from explorer.figures.looks import colours_of
 from explorer.figures.sheet import Line, Radar, Section, Sheet, Table
 from explorer.messages import Message, listed, ranged
 from explorer.probes.base import BIASES, PROBES, Bias, Probe
+from explorer.probes.charting import in_words
 from explorer.probes.reach import on_one_axis
 from explorer.probes.result import Better, ProbeResult, Score
 from explorer.registry import question
@@ -96,7 +97,9 @@ def provenance(result: ProbeResult) -> str:
     shown = next(iter(result.stimuli.values())) if alike else listed(each, "{first}; {rest}")
     # Names and values are said as the page's controls say them; how pictures are prepared has its own place.
     parts = [
-        Message("{name} {value}", name=Message(name), value=Message(value) if isinstance(value, str) else value)
+        Message(
+            "{name} {value}", name=Message(name), value=Message(in_words(value)) if isinstance(value, str) else value
+        )
         for name, value in result.parameters.items()
         if value not in (None, "") and name != "mode"
     ]
@@ -138,7 +141,7 @@ def number(score: Score) -> str:
         "difference of shares": Message("percentage points"),
     }.get(score.unit)
     percent = named is not None
-    factor, unit = (1.0, score.unit) if named is None else (100.0, named)
+    factor, unit = (1.0, score.unit_in_words) if named is None else (100.0, named)
 
     def short(value: float) -> str:
         return f"{factor * value:.1f}" if percent else f"{value:.3g}"

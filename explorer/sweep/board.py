@@ -15,6 +15,7 @@ from explorer.figures.looks import colours_of
 from explorer.images import samples
 from explorer.lab.table import packed
 from explorer.probes import PROBES
+from explorer.probes.charting import in_words
 from explorer.probes.result import ProbeResult, Score
 from explorer.probes.stimuli import scenes
 from explorer.registry import differing, question
@@ -189,9 +190,9 @@ def _add(
                 id=f"{number}.{len(columns)}",
                 data=data,
                 probe=result.probe,
-                parameters=", ".join(f"{name} {value}" for name, value in told.items()),
+                parameters=", ".join(f"{name} {in_words(value)}" for name, value in told.items()),
                 measure=str(score.measure),
-                unit=str(score.unit),
+                unit=score.unit_in_words,
                 better=score.better,
                 headline=score.measure == kind.headline,
                 question=question(kind),

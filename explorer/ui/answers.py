@@ -186,7 +186,7 @@ class Answers:
         request: Request,
         move: Transform,
         method: str | None,
-        target: int | None,
+        target: int | str | None,
         progress: Callable[[float], None] | None,
     ) -> Side:
         def make() -> Side:

@@ -19,7 +19,7 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po, write_po
 
-from explorer.attribution import METHODS
+from explorer.attribution import METHODS, method_title
 from explorer.blocks import BLOCKS, short_name
 from explorer.blocks.explain import BlockExplanation, explain
 from explorer.images import alt_text, samples
@@ -86,8 +86,9 @@ def declared(without: Collection[Path] = ()) -> Iterator[str]:
         yield from _parameters(kind)
     for lesson in shipped():
         yield from lesson_texts(lesson)
-    for method in filter(ours, METHODS.values()):
-        yield from (question(method), method.unit, *_parameters(method))
+    for name, method in METHODS.items():
+        if ours(method):
+            yield from (method_title(name), question(method), method.unit, *_parameters(method))
     for name, probe in PROBES.items():
         if ours(probe):
             yield from (question(probe), probe.limits, probe.headline, name.replace("-", " "), *_parameters(probe))
@@ -110,7 +111,7 @@ def lesson_texts(lesson: Lesson) -> Iterator[str]:
 def _parameters(entry: type) -> Iterator[str]:
     for name, one in parameters(entry).items():
         yield from (name.replace("_", " "), one.text, one.unit)
-        # Methods and blocks are names.
+        # Methods have their titles, blocks are names.
         yield from (str(choice) for choice in one.choices if choice not in METHODS and choice not in BLOCKS)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from explorer.attribution import METHODS
+from explorer.attribution import METHODS, method_title
 from explorer.errors import ParameterError
 from explorer.messages import Message
 from explorer.models.spec import ModelSpec
@@ -41,6 +41,7 @@ def methods() -> list[dict[str, Any]]:
     return [
         {
             "name": name,
+            "called": method_title(name),
             "title": question(method) or name,
             "live": method.live,
             "unit": method.unit,
@@ -56,6 +57,7 @@ def parameters_of(entry: Any) -> list[dict[str, Any]]:
         {
             "name": name,
             **one.record(),
+            "called": [method_title(choice) if isinstance(choice, str) else choice for choice in one.choices],
             "whole": one.kind is int,
             "words": one.kind is str,
             "yes": one.kind is bool,

@@ -27,6 +27,7 @@ from torch import Tensor
 from explorer.attention.dependence import opening_map
 from explorer.attention.maps import AttentionMap, Weights
 from explorer.attention.mass import by_area
+from explorer.attribution import method_title
 from explorer.comparison.compare import NO_MAP, REFUSED, Pair
 from explorer.comparison.result import ModelView, Prediction
 from explorer.figures.looks import colours_of
@@ -317,6 +318,7 @@ def _attribution(view: ModelView, blob: Blob, pending: str) -> dict[str, Any]:
     before, after = view.attributions
     return {
         "method": after.method,
+        "called": method_title(after.method),
         "layer": after.layer,
         "target": after.target,
         "delta": [before.delta, after.delta],

@@ -15,7 +15,7 @@ from explorer.errors import ParameterError
 from explorer.geometry import Point
 from explorer.images import Bands, Picture, samples
 from explorer.messages import Message
-from explorer.models.spec import ModelSpec
+from explorer.models.spec import BUILT_WITH, ModelSpec
 from explorer.probes import PROBES
 from explorer.probes.result import ProbeResult
 from explorer.registry import differing
@@ -46,7 +46,7 @@ def statements(view: View, picture: str | None = None) -> list[str]:
         places = [_literal(one) for one in view.queries]
         arguments.append(f"query={places[0]}" if len(places) == 1 else f"query=[{', '.join(places)}]")
     if view.target is not None:
-        arguments.append(f"target={view.target}")
+        arguments.append(f"target={_literal(view.target)}")
     if view.pin != "image":
         arguments.append(f"pin={_literal(view.pin)}")
     arguments += [f"{name}={_literal(value)}" for name, value in view.given().items()]
@@ -344,7 +344,7 @@ def _model_flags(specs: Sequence[ModelSpec], seeded: bool) -> list[str]:
     """``seeded``: whether --seed is given too, which is then also the seed of models that name none."""
     parts: list[str] = []
     for number, spec in enumerate(specs, 1):
-        if spec.options or spec.block_options or spec.preprocessing:
+        if not dict(spec.options).keys() <= set(BUILT_WITH) or spec.block_options or spec.preprocessing:
             raise ParameterError(
                 Message("'{spec}' has options that no command line can say; use the Python", spec=spec)
             )
@@ -355,11 +355,16 @@ def _model_flags(specs: Sequence[ModelSpec], seeded: bool) -> list[str]:
             parts += _flag("weights", file if len(specs) == 1 else f"{number}={file}")
         if spec.head is not None:
             parts += _flag("head", spec.head if len(specs) == 1 else f"{number}={spec.head}")
-    sizes = {spec.input_size for spec in specs}
-    if len(sizes) > 1:
+    sizes, built = ({getattr(spec, name) for spec in specs} for name in ("input_size", "options"))
+    if len(sizes) > 1 or len(built) > 1:
         raise ParameterError(
-            Message("models with input sizes of their own cannot be said on one command line; use the Python")
+            Message(
+                "models with input sizes, channels or outputs of their own cannot be said on one command line; use the "
+                "Python"
+            )
         )
+    for name, value in built.pop():
+        parts += _flag(name.replace("_", "-"), str(value))
     size = sizes.pop()
     return parts if size is None else [*parts, *_flag("input-size", f"{size[0]}x{size[1]}")]
 

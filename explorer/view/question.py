@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from explorer.attribution import METHODS, method_of
+from explorer.attribution.labels import labels_of
 from explorer.comparison.compare import MAX_MODELS as MAX_MODELS
 from explorer.comparison.compare import Pin, compare
 from explorer.comparison.result import Comparison
@@ -114,7 +115,8 @@ class View(BaseModel):
         layers: place of a model in ``models`` -> which of its layers is displayed, by number (negative from the end)
             or dotted path; by default the last that lies on the image.
         head: which head is displayed, or None for the mean over heads.
-        target: class to explain, or None for each model's own first choice before the move.
+        target: class to explain, several as one ("151..268"), or None for each model's own first choice before the
+            move.
         bands: which bands of the picture are shown, see `explorer.read_image`; None for the usual ones.
         heads: place of a model in ``models`` -> which of its heads is displayed, where that is not ``head``.
         unit: what the queries are in: pixels of the first model's input, or shares of the frame.
@@ -133,7 +135,7 @@ class View(BaseModel):
     parameters: Mapping[str, Any] = Field(default_factory=dict)
     layers: Mapping[int, _Whole | str] = Field(default_factory=dict)
     head: _Whole | None = None
-    target: _Whole | None = None
+    target: _Whole | str | None = None
     bands: Annotated[tuple[_Whole, ...], Field(min_length=1, max_length=3)] | None = None
     heads: Mapping[int, _Whole] = Field(default_factory=dict)
     unit: Unit = "px"
@@ -155,6 +157,8 @@ class View(BaseModel):
     def _check(self) -> View:
         if self.bands is not None and isinstance(self.source, Scene):
             raise ParameterError(Message("bands are chosen of a picture; a scene has red, green and blue alone"))
+        if isinstance(self.target, str):
+            labels_of(self.target)  # raises for what names no classes
         if self.method is not None:
             method_of(self.method, self.parameters)  # raises for names and values that it does not take
         for what, chosen in (("layers", self.layers), ("heads", self.heads)):
@@ -278,7 +282,7 @@ _EXPECTED: Mapping[str, str] = {
     "layers": "an object: a model's place, from 0, and the number or dotted path of its layer",
     "heads": "an object: a model's place, from 0, and the number of its head",
     "head": Message("a whole number, from 0"),
-    "target": Message("a whole number: the index of a class"),
+    "target": Message("the index of a class, or several as '151..268'"),
     "bands": Message("one number or three, counted from 1"),
 }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -27,7 +27,7 @@ from explorer.models.labels import NAME_KEYS, class_names
 from explorer.models.model import Model
 from explorer.models.sizes import Limits, Size, check_numbers, counted, size_on_meta
 from explorer.models.spec import ModelSpec, WeightsState
-from explorer.models.weights import check_finite, hub_weights, read_json, read_tensors
+from explorer.models.weights import check_finite, hub_parts, read_json, read_parts
 from explorer.seeding import Seeded
 from explorer.wrapping.preparation import prepared
 from explorer.wrapping.wrap import wrapped
@@ -78,7 +78,7 @@ def size_of(spec: ModelSpec, token: bool | None = None, limits: Limits = Limits(
     found = _published(spec, token)
     with torch.device("meta"), counted(spec, limits):
         skeleton = _built(spec, found)
-    return size_on_meta(_Answer(skeleton), spec.input_size or _side(found), spec)
+    return size_on_meta(_Answer(skeleton), spec.input_size or _side(found), spec, _channels(found, spec))
 
 
 def load(
@@ -102,13 +102,13 @@ def load(
     limits.check(spec, size_of(spec, token, limits))
     processor, notes = _processor(found, spec, token)
     state: WeightsState = "random" if spec.origin == "random" else "pretrained"
-    file = spec.weights_file
-    if file is not None:
-        state = "file"
+    files: tuple[str | Path, ...] = ()
+    if spec.weights_file is not None:
+        state, files = "file", (spec.weights_file,)
     elif state == "pretrained":
-        file = str(hub_weights(spec.source.name, None, token, token is not False))
-    module = _built(spec, found, file)
-    told = prepared(processor, _side(found))
+        files = hub_parts(spec.source.name, token, token is not False)
+    module = _built(spec, found, files)
+    told = prepared(processor, _side(found), _channels(found, spec))
     size = told["input_size"] = spec.input_size or told["input_size"]
     own = _side(found)
     if size != own and "interpolate_pos_encoding" in inspect.signature(module.forward).parameters:
@@ -271,9 +271,9 @@ class _Answer(nn.Module):
         return self.network(x)
 
 
-def _built(spec: ModelSpec, found: _Published, file: str | None = None) -> nn.Module:
-    """The network, with the weights of a file or random ones; raises ModelError and WeightsError."""
-    tensors = None if file is None else read_tensors(file)
+def _built(spec: ModelSpec, found: _Published, files: Sequence[str | Path] = ()) -> nn.Module:
+    """The network, with the weights of files or random ones; raises ModelError and WeightsError."""
+    tensors = read_parts(files) if files else None
     if tensors is not None:
         check_finite(tensors, str(spec.source if spec.weights_file is None else Path(spec.weights_file).name))
     network: Any = found.network
@@ -338,6 +338,20 @@ def _side(found: _Published) -> tuple[int, int]:
     """(height, width) of the input that the network's own configuration says, px; 224 where it says none."""
     size = getattr(found.config, "image_size", None) or 224
     return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+
+
+def _channels(found: _Published, spec: ModelSpec) -> int:
+    """How many channels the network reads; raises ModelError for a number that no picture is made into."""
+    channels = getattr(found.config, "num_channels", 3)
+    if channels not in (1, 3, 4):
+        raise ModelError(
+            Message(
+                "'{name}' reads {channels} channels; models of 1 (grey), 3 (red, green, blue) or 4 are served",
+                name=spec,
+                channels=channels,
+            )
+        )
+    return int(channels)
 
 
 def _processor(found: _Published, spec: ModelSpec, token: bool | None) -> tuple[Any, list[str]]:

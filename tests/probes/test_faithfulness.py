@@ -134,7 +134,7 @@ def test_curves_begin_and_end_where_nothing_and_all_is_replaced(of_linear: tuple
 def test_a_map_without_order_gives_no_number() -> None:
     with pytest.raises(MethodError, match="same everywhere"):
         explorer.probe("faithfulness", linear(0.0), GREY, method="input_x_gradient")
-    with pytest.raises(MethodError, match="gradcam"):
+    with pytest.raises(MethodError, match="Grad-CAM"):
         explorer.probe("faithfulness", linear(), GREY)
 
 

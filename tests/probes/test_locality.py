@@ -475,7 +475,7 @@ def test_one_cell_of_evidence_has_the_radius_of_a_cell(lab: list[Model], monkeyp
 def test_attribution_method_is_a_choice(lab: list[Model]) -> None:
     with pytest.raises(ParameterError, match="method is one of"):
         probe("attribution-radius", lab[0], 1, method="occlusion")
-    with pytest.raises(MethodError, match="gradient_rollout cannot serve"):
+    with pytest.raises(MethodError, match="gradient rollout cannot serve"):
         probe("attribution-radius", lab[0], 1, method="gradient_rollout")
 
 

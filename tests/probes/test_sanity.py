@@ -111,5 +111,5 @@ def test_every_weight_is_in_one_layer_and_the_classifier_is_the_last(spec: str) 
 
 
 def test_what_cannot_be_explained_is_refused() -> None:
-    with pytest.raises(MethodError, match="gradcam"):
+    with pytest.raises(MethodError, match="Grad-CAM"):
         explorer.probe("sanity", linear(), GREY)
