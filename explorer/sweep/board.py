@@ -6,6 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,7 @@ def _add(
     kind = PROBES[result.probe]
     told = differing(kind, result.parameters)
     columns: dict[str, BoardColumn] = {}
+    source, move = _shown(about), _move(result)
     for score in result.summary.values():
         if score.value is None or not math.isfinite(score.value):
             continue
@@ -198,9 +200,9 @@ def _add(
             )
         one = columns[score.measure]
         made.scores[score.model, one.id] = score
-        address = _link(result, specs[score.model], about, page)
-        if address:
-            made.links[score.model, one.id] = address
+        if spec := specs[score.model]:
+            with suppress(ExplorerError):  # a link cannot say every model
+                made.links[score.model, one.id] = f"{page}#{link(View(models=(spec,), source=source, transform=move))}"
     if columns and not any(one.headline for one in columns.values()):
         first = next(iter(columns))
         columns[first] = BoardColumn(**{**vars(columns[first]), "headline": True})
@@ -216,21 +218,13 @@ def _add(
     made.notes += [f"{result.probe}, {data}: {note}" for note in result.notes]
 
 
-def _link(result: ProbeResult, spec: str, data: Mapping[str, Any], page: str) -> str:
-    """Address of a view of one model that shows what a probe measures, or "" where a link cannot say it.
-
-    A scene of the set, or a photograph that ships where the set is a folder of somebody's own, moved as the probe does.
-    """
-    if not spec:
-        return ""
-    source: Scene | str = scenes(1, data.get("seed", 0))[0] if data.get("scenes") else next(iter(samples()))
-    try:
-        return f"{page}#{link(View(models=(spec,), source=source, transform=_move(result)))}"
-    except ExplorerError:
-        return ""
+def _shown(data: Mapping[str, Any]) -> Scene | str:
+    """A scene of a set, or a photograph that ships where the set is a folder of somebody's own."""
+    return scenes(1, data.get("seed", 0))[0] if data.get("scenes") else next(iter(samples()))
 
 
 def _move(result: ProbeResult) -> Transform:
+    """A move as the probe makes it."""
     given = result.parameters
     if PROBES[result.probe].link == "shift" and "side" in given:
         return Transform(dx=min(_SHIFT, int(given["step"]) * (int(given["side"]) // 2)))

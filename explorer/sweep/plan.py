@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import torch
-import yaml
 
 from explorer.errors import ParameterError, UnknownNameError
 from explorer.images.packed import shards_of
@@ -18,6 +17,7 @@ from explorer.models.device import choose_device
 from explorer.models.model import Model
 from explorer.models.sets import matched_set
 from explorer.models.spec import HeadKind, ModelSpec
+from explorer.plain import read_yaml
 from explorer.probes import PROBES
 from explorer.probes.base import Probe
 from explorer.probes.run import PRECISIONS
@@ -135,15 +135,14 @@ class SweepPlan:
         """Read a plan from a YAML file; paths in it are relative to the file. Raises ParameterError."""
         path = Path(file)
         try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
         except OSError as error:
             raise ParameterError(
                 Message("'{path}' cannot be read: {error}", path=path, error=error.strerror or error)
             ) from error
-        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-            said = " ".join(str(error).split())
-            raise ParameterError(Message("'{path}' is no YAML: {error}", path=path, error=said)) from error
-        return cls.of(values, path.parent)
+        except UnicodeDecodeError as error:
+            raise ParameterError(Message("'{path}' is no YAML: {error}", path=path, error=error)) from error
+        return cls.of(read_yaml(text, str(path)), path.parent)
 
     def record(self) -> dict[str, Any]:
         """The plan as plain values that tell what was measured; of a person's own files the name alone is held."""
@@ -205,7 +204,7 @@ def probe_of(text: str) -> dict[str, Any]:
             raise ParameterError(
                 Message("a probe is NAME or NAME:KEY=VALUE,..., as in translation:side=9; got '{text}'", text=text)
             )
-        given[key.replace("-", "_")] = yaml.safe_load(value)
+        given[key.replace("-", "_")] = read_yaml(value, text)
     return given
 
 
