@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from explorer.images import Bands
-    from explorer.images.folders import FolderPicture
+    from explorer.images.folders import FoundPicture
     from explorer.models.model import Model
     from explorer.probes.passes import Passes
     from explorer.probes.stimuli import Shown, Stimuli
@@ -124,7 +124,7 @@ class Probe:
         """What all models are shown where the probe has a layout of its own; None for the usual reading of images."""
         return None
 
-    def label(self, found: FolderPicture) -> str | None:
+    def label(self, found: FoundPicture) -> str | None:
         """What a folder's picture is shown as: its class, as a rule; None for one that the probe does not show."""
         return found.label
 

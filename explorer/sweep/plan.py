@@ -12,6 +12,7 @@ import torch
 
 from explorer.errors import ParameterError, UnknownNameError
 from explorer.images.packed import shards_of
+from explorer.images.storage import StoredFile, picture_place
 from explorer.messages import Message, counted
 from explorer.models.device import choose_device
 from explorer.models.model import Model
@@ -55,8 +56,9 @@ class PlannedData:
 
     Attributes:
         name: what rows and boards call it.
-        images: a folder of pictures, see `explorer.images.folders`, or shards, see `explorer.images.packed`; "" for
-            scenes.
+        images: a folder of pictures, see `explorer.images.folders`, or shards, see `explorer.images.packed`, here or
+            by an address on storage; "" for scenes. What gives access may be in it: rows, hashes and boards have the
+            name alone.
         scenes: how many procedural scenes, classes in turn; 0 for a folder.
         seed: of the scenes.
     """
@@ -335,11 +337,18 @@ def _data(given: Any, folder: Path | None) -> PlannedData:
         )
     if "images" in fields:
         path = _path(folder, _text(fields, "images"))
-        if not Path(path).is_dir() and not shards_of(Path(path)):
+        place = picture_place(path)
+        if isinstance(place, StoredFile):
+            if not place.name:
+                raise ParameterError(Message("'{path}' names no folder in its bucket", path=place))
+            if not shards_of(place) and not place.files(deep=False) and not place.files():
+                raise ParameterError(Message("there is nothing at '{path}', or no one may list it", path=place))
+            return PlannedData(str(fields.get("name", place.name)), images=path)
+        if not place.is_dir() and not shards_of(place):
             raise ParameterError(
                 Message("there is no folder '{path}' of pictures, and no .tar or .parquet file of them", path=path)
             )
-        return PlannedData(str(fields.get("name", Path(path).resolve().name)), images=path)
+        return PlannedData(str(fields.get("name", place.resolve().name)), images=str(place))
     count, seed = fields["scenes"], fields.get("seed", 0)
     for name, value, least in (("scenes", count, 1), ("seed", seed, 0)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -371,6 +380,8 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
 
 
 def _path(folder: Path | None, text: str) -> str:
+    if "://" in text:
+        return text
     path = Path(text).expanduser()
     return str(path if folder is None or path.is_absolute() else folder / path)
 

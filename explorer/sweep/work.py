@@ -16,6 +16,7 @@ from huggingface_hub.constants import HF_HUB_CACHE
 from explorer.errors import ImageError, MethodError, ParameterError
 from explorer.images.folders import unread
 from explorer.images.on_disk import OnDisk
+from explorer.images.storage import public
 from explorer.messages import Message, counted
 from explorer.models.loading import load
 from explorer.models.model import Model
@@ -128,7 +129,10 @@ def measure(unit: Unit, model: Model, alive: Callable[[], None] = lambda: None) 
 def without_paths(unit: Unit, text: str) -> str:
     """What is said of a unit, with names in place of paths: where things lie is a person's own."""
     spec = unit.model.spec
-    named = {str(spec): unit.model.name, unit.data.images: unit.data.name}
+    images = unit.data.images
+    named = {str(spec): unit.model.name, images: unit.data.name}
+    if "://" in images:
+        named[public(images)] = unit.data.name
     if spec.source.scheme == "local-dir":
         named |= {spec.source.name: spec.source.folder.name, str(spec.source.folder): spec.source.folder.name}
     if spec.weights_file is not None:
