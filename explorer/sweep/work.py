@@ -22,6 +22,7 @@ from explorer.models.loading import load
 from explorer.models.model import Model
 from explorer.models.spec import ModelSpec
 from explorer.models.weights import fingerprint
+from explorer.probes import PROBES
 from explorer.probes.rows import Row
 from explorer.probes.run import steps
 from explorer.probes.stimuli import Stimuli, Stimulus, mask_of, of_scene, rendered_anew, scenes
@@ -153,7 +154,7 @@ def _scenes(count: int, seed: int) -> tuple[Scene, ...]:
 
 def _stimuli(unit: Unit) -> tuple[Any, list[str]]:
     """What the probe is shown, and what could not be read."""
-    shard, data = unit.shard, unit.data
+    shard, data, streams = unit.shard, unit.data, PROBES[unit.probe.probe].streams
     if not shard.count:
         return None, []
     if data.scenes:
@@ -166,7 +167,8 @@ def _stimuli(unit: Unit) -> tuple[Any, list[str]]:
     for place, one in enumerate(shard.files):
         picture = OnDisk(one)
         try:
-            picture.image  # noqa: B018 - decoded, to know that it can be
+            if not streams:
+                picture.image  # noqa: B018 - decoded, to know that it can be
         except ImageError:
             left_out.append(one.file_name)
             continue
