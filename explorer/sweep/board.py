@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from explorer.errors import ExplorerError, ParameterError
-from explorer.figures.looks import colours_of
+from explorer.figures.looks import colours_of, names_of
 from explorer.images import samples
 from explorer.lab.table import packed
 from explorer.probes import PROBES
@@ -77,6 +77,7 @@ class Board:
         parameters: id of a column -> every parameter of its probe, as JSON.
         notes: what has to be said.
         about: what it was measured with, in words.
+        specs: name of a model -> its spec, "" of a person's own.
     """
 
     name: str
@@ -88,11 +89,17 @@ class Board:
     parameters: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     about: dict[str, str] = field(default_factory=dict)
+    specs: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def colours(self) -> dict[str, str]:
-        """The colour of each model."""
-        return dict(zip(self.models, colours_of(list(self.models))))
+        """The colour of each model, that of its block where it has one, as everywhere."""
+        return dict(zip(self.models, colours_of([self.specs.get(name) or name for name in self.models])))
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """What people call each model: one of the laboratory as its block, unless the plan gave it a name."""
+        return {name: str(names_of([name])[name]) if self.specs.get(name) == name else name for name in self.models}
 
     def rows(self) -> list[dict[str, Any]]:
         """The board as tidy records with `COLUMNS`, model by model."""
@@ -145,6 +152,7 @@ def board(sweep: Sweep | str | Path, page: str = PAGE) -> Board:
     found = Sweep(sweep) if isinstance(sweep, (str, Path)) else sweep
     made = Board(Path(found.root).name, dict.fromkeys(found.plan["models"], ""))
     specs = {one["model"]: one["spec"] for one in found.units}
+    made.specs = specs
     sets = {one["name"]: one for one in found.plan["data"]}
     for number, (data, result) in enumerate(found.by_set()):
         _add(made, number, result, data, specs, sets.get(data, {}), page)
@@ -202,7 +210,8 @@ def _add(
         made.scores[score.model, one.id] = score
         if spec := specs[score.model]:
             with suppress(ExplorerError):  # a link cannot say every model
-                made.links[score.model, one.id] = f"{page}#{link(View(models=(spec,), source=source, transform=move))}"
+                shown = View(models=(spec,), source=source, transform=move)
+                made.links[score.model, one.id] = f"{page}#{link(shown)}&tab=compare"
     if columns and not any(one.headline for one in columns.values()):
         first = next(iter(columns))
         columns[first] = BoardColumn(**{**vars(columns[first]), "headline": True})

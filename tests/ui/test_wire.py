@@ -37,6 +37,7 @@ MODELS = ["lab/mhsa", "random/test_resnet+channel@3", "lab/nothing"]
 OPTIONS = {
     "masthead": "MastheadOptions",
     "ways": "WaysOptions",
+    "board": "BoardOptions",
     "models": "ModelsOptions",
     "controls": "ControlsOptions",
     "samples": "SamplesOptions",
