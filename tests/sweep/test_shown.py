@@ -20,13 +20,13 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
 #: One a block, trained alike.
 BLOCKS = ("none", "conv", "mhsa", "axial", "channel", "linear", "c2f", "coord", "ca_c2f", "se", "cbam", "nonlocal")
 PROBES = ["edges", {"probe": "translation", "side": 3, "step": 4}, "consistency", "heads"]
+#: A plan's file, the rows of a run that nobody disturbed, and the seconds that it took.
+Study = tuple[Path, dict[str, bytes], float]
 COMMON: dict[str, Any] = {"device": "cpu", "threads": 1}
 
 
 @pytest.fixture(scope="module", params=["laboratory", "cue conflicts"])
-def study(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, dict[str, bytes], float]:
+def study(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Study:
     """A plan's file, the rows of a run in this process that nobody disturbs, and the seconds that it took."""
     folder = tmp_path_factory.mktemp("study")
     if request.param == "laboratory":
@@ -46,22 +46,21 @@ def study(
 
 @pytest.mark.parametrize("engine", ["one process", "two processes", "Ray"])
 def test_killed_twice_and_resumed_the_rows_are_the_same_to_the_byte(
-    study: tuple[Path, dict[str, bytes], float], engine: str, request: pytest.FixtureRequest, tmp_path: Path
+    study: Study, engine: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     plan, expected, undisturbed = study
     flags = {"one process": ["--workers", "1"], "two processes": ["--workers", "2"]}.get(engine)
     if flags is None:
         flags = ["--ray", request.getfixturevalue("address")]
     begun = time.perf_counter()
-    killed = killed_and_resumed(
-        [str(plan), "--out", str(tmp_path / "out"), *flags], tmp_path / "out", len(expected), 2, 5
-    )
+    out = tmp_path / "out"
+    killed = killed_and_resumed([str(plan), "--out", str(out), *flags], out, len(expected), kills=2, seed=5)
     ratio = (time.perf_counter() - begun) / undisturbed
     assert killed == 2
-    assert files(tmp_path / "out") == expected
+    assert files(out) == expected
     print(
-        f"\n{plan.parent.name}, {engine}: {len(expected)} units, killed twice; {ratio:.2f} times the {undisturbed:.1f} s "
-        "of an undisturbed run, libraries loaded three times"
+        f"\n{plan.parent.name}, {engine}: {len(expected)} units, killed twice; {ratio:.2f} times the "
+        f"{undisturbed:.1f} s of an undisturbed run, libraries loaded three times"
     )
 
 
