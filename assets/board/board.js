@@ -1,12 +1,12 @@
 // The board of a sweep: models in rows, measures in columns, two measures against each other. It stands in one file with
 // its numbers, and asks for nothing.
 
-/** @typedef {{ name: string, colour: string, weights: string }} Model */
+/** @typedef {{ name: string, title: string, colour: string, weights: string }} Model */
 /** @typedef {{ id: string, measure: string, probe: string, parameters: string, data: string, unit: string,
  *   better: "higher" | "lower" | "none", headline: boolean, question: string }} Measure */
 /** @typedef {{ value: number, low: number | null, high: number | null, n: number, interval: string, link: string }} Cell */
 /** @typedef {{ models: Model[], measures: Measure[], cells: Record<string, Record<string, Cell>>, missing: Record<string,
- *   Record<string, string>> }} Board */
+ *   Record<string, string>>, target: string }} Board */
 /** @typedef {{ by: string, down: boolean, text: string, shown: Set<string>, x: string, y: string }} State */
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -15,16 +15,22 @@ const PLOT = { left: 56, right: 16, top: 34, bottom: 48, widest: 900 };
 
 /** @typedef {{ width: number, height: number, x: (value: number) => number, y: (value: number) => number }} Frame */
 
+/** @param {Model} one */
+const byName = (one) => `${one.title} ${one.name}`;
+/** What a model is called where there is one word for it: its title, its name where others have that title too.
+ * @param {Board} board @param {Model} model @returns {string} */
+export const called = (board, model) => (board.models.some((one) => one !== model && one.title === model.title) ? model.name : model.title);
+
 /** Rows in their order: models whose name has the text, those without a number of the measure last.
  * @param {Board} board @param {State} state @returns {Model[]} */
 export const ordered = (board, state) => {
   const wanted = state.text.trim().toLowerCase().split(/\s+/);
-  const some = board.models.filter((one) => wanted.every((word) => one.name.toLowerCase().includes(word)));
+  const some = board.models.filter((one) => wanted.every((word) => `${one.title} ${one.name}`.toLowerCase().includes(word)));
   const turn = state.down ? -1 : 1;
   return some
     .map((model, place) => ({ model, place, value: board.cells[model.name]?.[state.by]?.value }))
     .sort((a, b) => {
-      if (state.by === "model") return turn * a.model.name.localeCompare(b.model.name, "en", { numeric: true });
+      if (state.by === "model") return turn * byName(a.model).localeCompare(byName(b.model), "en", { numeric: true });
       if (a.value === undefined || b.value === undefined) {
         return Number(a.value === undefined) - Number(b.value === undefined) || a.place - b.place;
       }
@@ -101,8 +107,8 @@ const inWords = (cell, measure) => {
 };
 
 /** A number and its interval on the column's own scale.
- * @param {Cell} cell @param {[number, number]} ends @param {Measure} measure @param {Model} model */
-const cellOf = (cell, ends, measure, model) => {
+ * @param {Cell} cell @param {[number, number]} ends @param {Measure} measure @param {Model} model @param {string} target */
+const cellOf = (cell, ends, measure, model, target) => {
   const at = (/** @type {number} */ value) => (100 * (value - ends[0])) / (ends[1] - ends[0]);
   const line = made("span", { class: "interval", "aria-hidden": "true" });
   const bar = made("i");
@@ -114,7 +120,7 @@ const cellOf = (cell, ends, measure, model) => {
   line.append(bar, dot);
   const words = inWords(cell, measure);
   const number = cell.link
-    ? made("a", { href: cell.link, target: "_blank", rel: "noopener", title: `${words}. Open the view that shows it.` }, said(cell.value))
+    ? made("a", { href: cell.link, target, rel: "noopener", title: `${words}. Open the view that shows it.` }, said(cell.value))
     : made("span", { title: words }, said(cell.value));
   if (cell.link) number.setAttribute("aria-label", `${said(cell.value)}, ${model.name}: open the view that shows it`);
   return made("td", {}, number, line);
@@ -158,10 +164,10 @@ const showTable = (board, state, sort) => {
   const rows = models.map((model) => {
     const swatch = made("i", { class: "swatch", "aria-hidden": "true" });
     swatch.style.background = model.colour;
-    const head = made("th", { scope: "row" }, swatch, made("span", {}, model.name), made("small", {}, model.weights));
+    const head = made("th", { scope: "row" }, swatch, made("span", {}, model.title), made("small", {}, model.title === model.name ? model.weights : `${model.name}, ${model.weights}`));
     const cells = measures.map((one) => {
       const cell = board.cells[model.name]?.[one.id];
-      if (cell) return cellOf(cell, /** @type {[number, number]} */ (ends.get(one.id)), one, model);
+      if (cell) return cellOf(cell, /** @type {[number, number]} */ (ends.get(one.id)), one, model, board.target);
       const why = board.missing[model.name]?.[one.id] ?? "This probe has no such number of this model.";
       return made("td", { class: "none", title: why }, made("span", { "aria-label": `no number: ${why}`, role: "img" }, "\u2013"));
     });
@@ -224,7 +230,7 @@ const showScatter = (board, state) => {
     const [a, b] = [board.cells[model.name]?.[state.x], board.cells[model.name]?.[state.y]];
     return a && b ? [{ model, a, b }] : [];
   });
-  svg.replaceChildren(...axesOf(frame, x, y), ...both.map((one) => pointOf(one, x, y, frame)), ...labelled(both, frame));
+  svg.replaceChildren(...axesOf(frame, x, y), ...both.map((one) => pointOf(one, x, y, frame)), ...labelled(both.map((one) => ({ ...one, label: called(board, one.model) })), frame));
   svg.setAttribute("aria-label", `${titled(y)} against ${titled(x)}, ${both.length} models`);
   const hidden = board.models.length - both.length;
   found("without").textContent = hidden ? `Models not shown: ${hidden}, filtered out or without one of the two numbers.` : "";
@@ -247,7 +253,7 @@ const pointOf = ({ model, a, b }, x, y, frame) => {
   const lines = [];
   if (a.low !== null && a.high !== null) lines.push(drawn("line", { x1: px(a.low), x2: px(a.high), y1: py(b.value), y2: py(b.value) }));
   if (b.low !== null && b.high !== null) lines.push(drawn("line", { x1: px(a.value), x2: px(a.value), y1: py(b.low), y2: py(b.high) }));
-  const words = `${model.name}: ${x.measure} ${inWords(a, x)}; ${y.measure} ${inWords(b, y)}`;
+  const words = `${model.title === model.name ? "" : `${model.title}, `}${model.name}: ${x.measure} ${inWords(a, x)}; ${y.measure} ${inWords(b, y)}`;
   const dot = drawn("circle", { cx: px(a.value), cy: py(b.value), r: 6, fill: model.colour, tabindex: 0, role: "img", "aria-label": words });
   dot.append(drawn("title", {}, words));
   // A finger points at nothing: what it touches is said below.
@@ -256,13 +262,13 @@ const pointOf = ({ model, a, b }, x, y, frame) => {
 };
 
 /** Names beside the points, where one has room: others are said when the point is pointed at.
- * @param {{ model: Model, a: Cell, b: Cell }[]} both @param {Frame} frame */
+ * @param {{ label: string, a: Cell, b: Cell }[]} both @param {Frame} frame */
 const labelled = (both, frame) => {
   const [px, py] = [frame.x, frame.y];
   /** @type {{ left: number, right: number, top: number, bottom: number }[]} */
   const taken = both.map(({ a, b }) => ({ left: px(a.value) - 8, right: px(a.value) + 8, top: py(b.value) - 8, bottom: py(b.value) + 8 }));
-  return both.flatMap(({ model, a, b }) => {
-    const [x, y, length] = [px(a.value), py(b.value), 7.2 * model.name.length];
+  return both.flatMap(({ label, a, b }) => {
+    const [x, y, length] = [px(a.value), py(b.value), 7.2 * label.length];
     const places = [
       { left: x + 10, top: y - 16 },
       { left: x + 10, top: y + 2 },
@@ -275,7 +281,7 @@ const labelled = (both, frame) => {
       const free = taken.every((one) => one.right < box.left || one.left > box.right || one.bottom < box.top || one.top > box.bottom);
       if (!inside || !free) continue;
       taken.push(box);
-      return [drawn("text", { class: "label", x: left, y: top + 11 }, model.name)];
+      return [drawn("text", { class: "label", x: left, y: top + 11 }, label)];
     }
     return [];
   });

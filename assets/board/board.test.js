@@ -1,19 +1,20 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { axis, csv, extent, ordered, said, ticks } from "./board.js";
+import { axis, called, csv, extent, ordered, said, ticks } from "./board.js";
 
 /** @typedef {import("./board.js").Board} Board */
 /** @typedef {import("./board.js").State} State */
 
 /** @param {number} value @param {number | null} low @param {number | null} high */
 const cell = (value, low = null, high = null) => ({ value, low, high, n: 3, interval: "", link: "" });
-const models = ["lab/b", "lab/a#10", "lab/a#2", "tv:c"].map((name) => ({ name, colour: "#000", weights: "lab" }));
+const models = ["lab/b", "lab/a#10", "lab/a#2", "tv:c"].map((name) => ({ name, title: name, colour: "#000", weights: "lab" }));
 /** @type {Board} */
 const board = {
   models,
   measures: [],
   cells: { "lab/b": { m: cell(2, 1, 3) }, "lab/a#10": { m: cell(5) }, "lab/a#2": { m: cell(2) }, "tv:c": {} },
   missing: {},
+  target: "_blank",
 };
 /** @type {State} */
 const state = { by: "", down: true, text: "", shown: new Set(["m"]), x: "m", y: "m" };
@@ -58,4 +59,11 @@ test("axes say what tells them apart, and no more", () => {
   assert.equal(axis(one, { ...one, measure: "flips" }), "p kept, share (translation)");
   assert.equal(axis(one, { ...one, parameters: "" }), "p kept, share (translation, side 9)");
   assert.equal(axis({ ...one, unit: "" }, { ...one, parameters: "", data: "test" }), "p kept (translation, side 9, val)");
+});
+
+test("a model is called by its title, where others share it by its name", () => {
+  const [a, b, c] = [["lab/mhsa", "Self-attention"], ["lab/mhsa#1", "Self-attention"], ["lab/conv", "Convolution"]].map(([name, title]) => ({ name, title, colour: "#000", weights: "lab" }));
+  const some = { ...board, models: [a, b, c] };
+  assert.deepEqual(some.models.map((one) => called(some, one)), ["lab/mhsa", "lab/mhsa#1", "Convolution"]);
+  assert.deepEqual(ordered(some, { ...state, text: "self #1" }).map((one) => one.name), ["lab/mhsa#1"]);
 });

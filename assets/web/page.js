@@ -2,6 +2,7 @@
 /** @import { GradiosHandles, Handles, Opening } from "./modules" */
 import { probe, working } from "./biases.js";
 import { explanation } from "./blocks.js";
+import { board } from "./board.js";
 import { boxes } from "./boxes.js";
 import { hear, tell } from "./bus.js";
 import { brought } from "./brought.js";
@@ -59,7 +60,7 @@ const own = (_element, { props, watch }) => watch("value", () => {
 //: Parts that are drawn when they come, by the names that explorer/ui gives them.
 /** @type {Record<string, Draws>} */
 const PARTS = {
-  brought, cards, examples, findings, factors, boxes, claims, lecture, probe, working, sets, sheet, explanation, example, code, written, progress, own,
+  board, brought, cards, examples, findings, factors, boxes, claims, lecture, probe, working, sets, sheet, explanation, example, code, written, progress, own,
   places: everywhere,
 };
 

@@ -330,6 +330,8 @@ export interface Probe {
 }
 
 export interface MastheadOptions { notice: Text; languages: Record<string, string>; build: string }
+/** explorer/ui/tabs/board.py: the file that the frame shows */
+export interface BoardOptions { file: string }
 export interface WaysOptions { tabs: string[]; opens: string; blocks: string[]; biases: number; probes: string[]; folds: string[] }
 export interface ModelsOptions {
   most: number;

@@ -28,6 +28,8 @@ def add_verbs(verbs: Verbs) -> None:
     one.add_argument("--lesson", action="append", default=[], metavar="FILE", help=text)
     text = "a name under which the page may be opened beside its own, as that of a proxy before it; repeatable"
     one.add_argument("--allow-host", action="append", default=[], metavar="NAME", help=text)
+    text = "a sweep's folder, or its address as s3://BUCKET/PATH, whose board stands in a tab"
+    one.add_argument("--board", metavar="DIR", help=text)
     text = "let a class bet on the lessons' questions by phone; phones need --host 0.0.0.0, or a proxy that they reach"
     one.add_argument("--vote", action="store_true", help=text)
     text = "offer what programs may ask as tools of the Model Context Protocol, at /gradio_api/mcp"
@@ -54,6 +56,7 @@ def serve(options: argparse.Namespace) -> int:
 
     given: dict[str, Any] = {"lessons": options.lesson, "allow_hosts": options.allow_host}
     given |= {"allow_hub_token": options.allow_hub_token, "heads": heads, "vote": options.vote, "tools": options.mcp}
+    given["sweep"] = options.board
     where = (options.model, options.host, options.port, options.device, options.open)
     try:
         if not options.json:

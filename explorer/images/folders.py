@@ -1,4 +1,4 @@
-"""Folders of pictures: one reader for everything that reads one.
+"""Folders of pictures on this machine: one reader for everything that reads one. `stored` reads them elsewhere.
 
 What is expected:
 
@@ -26,6 +26,7 @@ from typing import Final
 from explorer.errors import ParameterError
 from explorer.images.first import format_of
 from explorer.images.picture import SUFFIXES
+from explorer.images.storage import StoredFile
 from explorer.messages import Message, counted, listed, message_of
 
 #: Folders whose folders are classes, in any case.
@@ -38,7 +39,7 @@ NAMED: Final = 20
 _MAX_CSV = 64 * 2**20
 _SKIPPED = {"__macosx", "thumbs.db", "desktop.ini"}
 #: Names that say that a file is meant as a picture, whether or not it can be read.
-_MEANT = {*SUFFIXES, ".jfif", ".jpe", ".heic", ".heif", ".avif", ".svg", ".jp2", ".psd"}
+MEANT = {*SUFFIXES, ".jfif", ".jpe", ".heic", ".heif", ".avif", ".svg", ".jp2", ".psd"}
 _SYNSET = re.compile(r"(?<![a-z0-9])(n\d{8})(?!\d)", re.IGNORECASE)
 _FILE_COLUMNS = ("filename", "file_name", "file", "image", "imageid", "image_id", "path", "filepath", "name", "id")
 _LABEL_COLUMNS = ("label", "class", "classname", "class_name", "category", "synset", "target", "predictionstring")
@@ -49,8 +50,8 @@ _EXPECTED = Message(
 
 
 @dataclass(frozen=True)
-class FolderPicture:
-    """A picture in a folder, not read yet.
+class FoundPicture:
+    """A picture that was found somewhere, not read yet.
 
     Attributes:
         path: where it is.
@@ -59,15 +60,23 @@ class FolderPicture:
         mask: file of its object, or None.
     """
 
-    path: Path
+    path: Path | StoredFile
     label: str = ""
     split: str = ""
-    mask: Path | None = None
+    mask: Path | StoredFile | None = None
 
     @property
     def file_name(self) -> str:
         """The name of its file."""
         return self.path.name
+
+
+@dataclass(frozen=True)
+class FolderPicture(FoundPicture):
+    """A picture in a folder of this machine."""
+
+    path: Path
+    mask: Path | None = None
 
 
 @dataclass
@@ -132,7 +141,7 @@ class Folder:
 
     def contents(self) -> str:
         """What lies in the folder itself, in words, for an error."""
-        names = [entry for entry in _entries(self.root) if not _skipped(entry.name)]
+        names = [entry for entry in _entries(self.root) if not skipped(entry.name)]
         folders = [entry.name + "/" for entry in names if entry.is_dir()]
         kinds = Counter(
             Path(entry.name).suffix.lower() or Message("no ending") for entry in names if not entry.is_dir()
@@ -166,7 +175,7 @@ class Folder:
         return splits, []
 
     def _folders(self, folder: Path) -> list[Path]:
-        return [folder / one.name for one in _entries(folder) if not _skipped(one.name) and self._is_folder(one)]
+        return [folder / one.name for one in _entries(folder) if not skipped(one.name) and self._is_folder(one)]
 
     def _is_folder(self, entry: os.DirEntry[str]) -> bool:
         return entry.is_dir() and not (entry.is_symlink() and self._inside(entry.path))
@@ -176,7 +185,7 @@ class Folder:
         real = Path(os.path.realpath(path))
         if not real.is_relative_to(self._real):
             return self._real.is_relative_to(real)  # a folder around this one
-        return not any(_skipped(part) for part in real.relative_to(self._real).parts)
+        return not any(skipped(part) for part in real.relative_to(self._real).parts)
 
     def _pictures(
         self, folder: Path, seen: set[str], deep: bool = True, quiet: bool = False
@@ -196,7 +205,7 @@ class Folder:
         stems = {os.path.splitext(one.name)[0] for one in entries}
         names = {one.name for one in entries}
         for entry in entries:
-            if _skipped(entry.name):
+            if skipped(entry.name):
                 continue
             path = folder / entry.name
             if entry.is_dir():
@@ -219,14 +228,11 @@ class Folder:
 
     def _flat(self, path: Path, labels: dict[str, str]) -> str:
         found = next((labels[one] for one in (self._key(path), path.name, path.stem) if one in labels), None)
-        if found is not None:
-            return found
-        synset = _SYNSET.search(path.stem)
-        return synset[1].lower() if synset else ""
+        return label_of_name(path.stem) if found is None else found
 
     def _csv(self) -> dict[str, str]:
         """Name of a file, as the .csv file of the folder writes it -> label; empty where there is none."""
-        files = [one for one in _entries(self.root) if one.name.lower().endswith(".csv") and not _skipped(one.name)]
+        files = [one for one in _entries(self.root) if one.name.lower().endswith(".csv") and not skipped(one.name)]
         if not files:
             return {}
         if len(files) > 1:
@@ -245,7 +251,7 @@ class Folder:
             )
         try:
             with path.open(newline="", encoding="utf-8-sig") as file:
-                return _labels(csv.reader(file))
+                return labels_of(csv.reader(file))
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise ParameterError(
                 Message(
@@ -257,7 +263,8 @@ class Folder:
             ) from None
 
 
-def _labels(rows: Iterator[list[str]]) -> dict[str, str]:
+def labels_of(rows: Iterator[list[str]]) -> dict[str, str]:
+    """Name of a file -> label, of the rows of a .csv file."""
     out: dict[str, str] = {}
     name, label = 0, 1
     for number, cells in enumerate(rows):
@@ -282,7 +289,14 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         return sorted(found, key=lambda one: (one.is_symlink(), one.name))
 
 
-def _skipped(name: str) -> bool:
+def label_of_name(stem: str) -> str:
+    """ImageNet's synset in a file's name, or ""."""
+    synset = _SYNSET.search(stem)
+    return synset[1].lower() if synset else ""
+
+
+def skipped(name: str) -> bool:
+    """Whether a file or folder of this name is passed over: hidden, or left behind by a system."""
     return name.startswith(".") or name.lower() in _SKIPPED
 
 
@@ -292,10 +306,10 @@ def _problem(path: Path) -> str | None:
         with path.open("rb") as file:
             head = file.read(16)
     except OSError as error:
-        return (error.strerror or Message("cannot be opened")) if path.suffix.lower() in _MEANT else ""
+        return (error.strerror or Message("cannot be opened")) if path.suffix.lower() in MEANT else ""
     if format_of(head) is not None:
         return None
-    return Message("no picture that can be read") if path.suffix.lower() in _MEANT else ""
+    return Message("no picture that can be read") if path.suffix.lower() in MEANT else ""
 
 
 def unread(names: Sequence[str]) -> str:

@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from explorer.errors import ImageError, ParameterError
 from explorer.images.first import format_of
-from explorer.images.folders import FolderPicture
+from explorer.images.folders import FoundPicture
+from explorer.images.storage import StoredFile
 from explorer.messages import Message
 
 #: Endings of shards.
@@ -31,7 +35,7 @@ _IMAGE, _LABEL = "image", "label"
 
 
 @dataclass(frozen=True)
-class PackedPicture(FolderPicture):
+class PackedPicture(FoundPicture):
     """A picture in a shard.
 
     Attributes:
@@ -53,6 +57,8 @@ class PackedPicture(FolderPicture):
         try:
             if self.path.suffix == ".parquet":
                 return _row(self.path, self.start)
+            if isinstance(self.path, StoredFile):
+                return self.path.read(self.start, self.size)
             with self.path.open("rb") as file:
                 file.seek(self.start)
                 return file.read(self.size)
@@ -60,16 +66,18 @@ class PackedPicture(FolderPicture):
             raise ImageError(Message("'{name}' cannot be read: {error}", name=self.path, error=error)) from error
 
 
-def shards_of(path: Path) -> list[Path]:
+def shards_of(path: Path | StoredFile) -> list[Path] | list[StoredFile]:
     """The shards that a path names: itself, or those of a folder by their names; none for a folder of pictures."""
-    if path.is_file():
-        return [path] if path.suffix in ENDINGS else []
+    if path.suffix in ENDINGS and path.is_file():
+        return [path]  # type: ignore[return-value] # one of the two
+    if isinstance(path, StoredFile):
+        return [one for one in path.files(deep=False) if one.suffix in ENDINGS and not one.name.startswith(".")]
     if not path.is_dir():
         return []
     return sorted(one for one in path.iterdir() if one.suffix in ENDINGS and not one.name.startswith("."))
 
 
-def pictures_of(shards: list[Path]) -> Iterator[PackedPicture]:
+def pictures_of(shards: Sequence[Path | StoredFile]) -> Iterator[PackedPicture]:
     """The pictures of shards, in their order. Raises ParameterError for a file that is none."""
     for path in shards:
         try:
@@ -80,8 +88,11 @@ def pictures_of(shards: list[Path]) -> Iterator[PackedPicture]:
             ) from error
 
 
-def _of_tar(path: Path) -> Iterator[PackedPicture]:
-    with tarfile.open(path, "r:") as archive:
+def _of_tar(path: Path | StoredFile) -> Iterator[PackedPicture]:
+    with (
+        path.open() if isinstance(path, StoredFile) else path.open("rb") as file,
+        tarfile.open(fileobj=file, mode="r:") as archive,
+    ):
         key, members = "", list[tarfile.TarInfo]()
         for one in archive:
             if not one.isfile():
@@ -97,7 +108,9 @@ def _of_tar(path: Path) -> Iterator[PackedPicture]:
             yield from _sample(path, archive, members)
 
 
-def _sample(path: Path, archive: tarfile.TarFile, members: list[tarfile.TarInfo]) -> Iterator[PackedPicture]:
+def _sample(
+    path: Path | StoredFile, archive: tarfile.TarFile, members: list[tarfile.TarInfo]
+) -> Iterator[PackedPicture]:
     """The pictures of one sample."""
     ending = {one.name.rpartition("/")[2].partition(".")[2].lower(): one for one in members}
     label = ""
@@ -113,10 +126,20 @@ def _sample(path: Path, archive: tarfile.TarFile, members: list[tarfile.TarInfo]
             yield PackedPicture(path, label, name=one.name, start=one.offset_data, size=one.size)
 
 
-def _of_parquet(path: Path) -> Iterator[PackedPicture]:
+@contextmanager
+def _parquet(path: Path | StoredFile) -> Iterator[Any]:
+    """A Parquet file, open."""
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
+    with (
+        path.native() if isinstance(path, StoredFile) else path.open("rb") as source,
+        pq.ParquetFile(source) as file,
+    ):
+        yield file
+
+
+def _of_parquet(path: Path | StoredFile) -> Iterator[PackedPicture]:
+    with _parquet(path) as file:
         schema = file.schema_arrow
         if _IMAGE not in schema.names:
             raise ValueError(f"it has no column '{_IMAGE}' but {', '.join(schema.names)}")
@@ -141,32 +164,29 @@ def _class_names(told: bytes | None) -> list[str]:
     return [str(one) for one in found] if isinstance(found, list) else []
 
 
-def _row(path: Path, row: int) -> bytes:
+def _row(path: Path | StoredFile, row: int) -> bytes:
     """The bytes of a row's picture; its row group is kept, as the next one is likely to be in it."""
-    first, values = _group(path, path.stat().st_mtime_ns, row)
-    value: Any = values[row - first].as_py()
+    changed = 0 if isinstance(path, StoredFile) else path.stat().st_mtime_ns
+    ends = _ends(path, changed)
+    group = bisect_right(ends, row)
+    if group == len(ends):
+        raise ValueError(f"there is no row {row}")
+    value: Any = _images(path, changed, group)[row - (ends[group - 1] if group else 0)].as_py()
     found = value.get("bytes") if isinstance(value, dict) else value
     if not isinstance(found, bytes):
         raise ValueError(f"row {row} has no bytes of a picture")
     return found
 
 
-def _group(path: Path, changed: int, row: int) -> tuple[int, Any]:
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(path) as file:
-        first = 0
-        for group in range(file.num_row_groups):
-            count = file.metadata.row_group(group).num_rows
-            if row < first + count:
-                return first, _images(path, changed, group)
-            first += count
-    raise ValueError(f"there is no row {row}")
+@lru_cache(maxsize=64)
+def _ends(path: Path | StoredFile, changed: int) -> list[int]:  # noqa: ARG001 - a file that changed is another one
+    """The numbers of the rows at which the row groups of a file end."""
+    with _parquet(path) as file:
+        counts = (file.metadata.row_group(group).num_rows for group in range(file.num_row_groups))
+        return list(accumulate(counts))
 
 
-@lru_cache(maxsize=1)
-def _images(path: Path, changed: int, group: int) -> Any:  # noqa: ARG001 - a file that changed is another one
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(path) as file:
+@lru_cache(maxsize=2)
+def _images(path: Path | StoredFile, changed: int, group: int) -> Any:  # noqa: ARG001
+    with _parquet(path) as file:
         return file.read_row_group(group, columns=[_IMAGE])[_IMAGE]

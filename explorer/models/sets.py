@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-import yaml
 from timm.models import get_pretrained_cfg
 from torch import nn
 
@@ -19,6 +18,7 @@ from explorer.messages import Message
 from explorer.models.catalogue import describe
 from explorer.models.loading import size_of
 from explorer.models.spec import ModelSpec
+from explorer.plain import read_yaml
 from explorer.resources import asset
 
 
@@ -95,7 +95,8 @@ def _billions(number: int | None) -> str:
 @lru_cache(maxsize=1)
 def matched_sets() -> Mapping[str, MatchedSet]:
     """The sets of the catalogue, by their names."""
-    told = yaml.safe_load(asset("sets.yaml").read_text(encoding="utf-8"))
+    file = asset("sets.yaml")
+    told = read_yaml(file.read_text(encoding="utf-8"), str(file))
     return {name: MatchedSet(name, one["title"], tuple(one["models"])) for name, one in told.items()}
 
 

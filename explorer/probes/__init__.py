@@ -27,6 +27,7 @@ from explorer.probes import (  # noqa: F401
     shape_bias,
     edges,
     cost,
+    accuracy,
     map_equivariance,
     faithfulness,
     sanity,

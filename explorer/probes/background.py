@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from explorer.images.folders import Folder
 from explorer.images.on_disk import checked
 from explorer.messages import Message
 from explorer.models.model import Model
+from explorer.plain import read_json
 from explorer.probes.answers import as_it_is, probabilities
 from explorer.probes.base import Run, Step, need_imagenet, need_one_class
 from explorer.probes.cues import others
@@ -114,7 +114,7 @@ def in9_map(folder: Path) -> dict[int, int]:
             )
         )
     try:
-        read = json.loads(file.read_text(encoding="utf-8"))
+        read = read_json(file.read_text(encoding="utf-8"), str(file))
         pairs = read.items() if isinstance(read, dict) else enumerate(read)
         found = {int(index): int(number) for index, number in pairs if number is not None}
     except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:

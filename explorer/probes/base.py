@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from explorer.images import Bands
-    from explorer.images.folders import FolderPicture
+    from explorer.images.folders import FoundPicture
     from explorer.models.model import Model
     from explorer.probes.passes import Passes
     from explorer.probes.stimuli import Shown, Stimuli
@@ -33,7 +33,7 @@ QUESTIONS: dict[Bias, str] = {
     "scale": "Does the answer stay when things get smaller or larger?",
     "context": "How much of the answer comes from what lies around the object?",
     "shape": "Does the answer follow the shape or the texture?",
-    "cost": "What does each kind of attention cost as the image and the width grow?",
+    "cost": "What does each kind of attention cost as the image and the width grow, and how often is the answer right?",
     "maps": "Can a map be believed: does it follow the object, and does the answer rest on what it marks?",
 }
 
@@ -108,6 +108,8 @@ class Probe:
     headline: ClassVar[str] = ""
     #: What can be measured in parts whose rows, put together, are those of the whole: every picture by itself.
     parts: ClassVar[Literal["", "pictures", "pictures and scenes"]] = ""
+    #: Whether it reads pictures while it measures, and leaves out itself those that cannot be read.
+    streams: ClassVar[bool] = False
     #: Conditions of its rows that depend on how much is shown, and how those of parts give that of the whole.
     pooled: ClassVar[Mapping[str, Pooled]] = {}
 
@@ -124,7 +126,7 @@ class Probe:
         """What all models are shown where the probe has a layout of its own; None for the usual reading of images."""
         return None
 
-    def label(self, found: FolderPicture) -> str | None:
+    def label(self, found: FoundPicture) -> str | None:
         """What a folder's picture is shown as: its class, as a rule; None for one that the probe does not show."""
         return found.label
 

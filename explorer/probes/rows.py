@@ -43,10 +43,11 @@ class Made(dict[str, Any]):
 
 
 class Step(NamedTuple):
-    """How far a probe is with one model, 0 to 1, and the rows that are new since the last step."""
+    """How far a probe is with one model, 0 to 1, and the rows and notes that are new since the last step."""
 
     share: float
     rows: Sequence[Row] = ()
+    notes: Sequence[str] = ()
 
 
 def row(

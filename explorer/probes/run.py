@@ -119,6 +119,7 @@ def steps(
                 head = {"model": str(model.spec), "weights": model.state, "stimuli": shows[str(model.spec)]}
                 fresh = [_row(head, found, keep) for found in step.rows]
                 own += fresh
+                notes += [listed([model.spec, note], "{first}: {rest}") for note in step.notes]
                 rows += fresh
                 if fresh:
                     summary |= {f"{found.model}: {found.measure}": found for found in one.scores(own)}

@@ -14,7 +14,7 @@ from torch import Tensor
 from explorer.errors import MethodError, ParameterError
 from explorer.figures.sheet import Axis, Section
 from explorer.images import Bands, Picture
-from explorer.images.folders import Folder, FolderPicture
+from explorer.images.folders import Folder, FoundPicture
 from explorer.images.on_disk import checked
 from explorer.messages import Message, sentences
 from explorer.models.model import Model
@@ -38,7 +38,7 @@ _LAYOUT = Message(
 )
 
 
-def _cues(found: FolderPicture) -> tuple[str, str] | None:
+def _cues(found: FoundPicture) -> tuple[str, str] | None:
     """The categories of shape and texture in a file's name; None for another file."""
     name = Path(found.file_name)
     match = None if name.name.startswith("mask_") else _CONFLICT.match(name.stem)
@@ -154,7 +154,7 @@ class ShapeBias(Probe):
             words = Message("{shown}, {dropped} with shape = texture dropped", shown=words, dropped=dropped)
         return Stimuli(tuple(items), with_bands(words, bands), folder, pictures.notes)
 
-    def label(self, found: FolderPicture) -> str | None:
+    def label(self, found: FoundPicture) -> str | None:
         """Shape and texture of a cue conflict, as in cat/elephant."""
         cues = _cues(found)
         return None if cues is None or cues[0] == cues[1] else "/".join(cues)

@@ -19,6 +19,7 @@ from explorer.errors import ImageError, MethodError, ParameterError
 from explorer.images import Bands, Picture, photographs, read_image
 from explorer.images.folders import MASK, Folder
 from explorer.images.on_disk import checked
+from explorer.images.storage import StoredFile
 from explorer.messages import Message, counted, sentences
 from explorer.models.labels import class_numbers
 from explorer.models.model import Model
@@ -373,9 +374,13 @@ def _folder(folder: Folder, notes: list[str], bands: Bands | None) -> list[Stimu
     return items
 
 
-def mask_of(file: Path) -> np.ndarray[Any, Any]:
+def mask_of(file: Path | StoredFile) -> np.ndarray[Any, Any]:
     """The object that a file draws white on black: (H, W) bool. Raises ImageError."""
-    return np.asarray(read_image(file).image.convert("L")) > 127
+    try:
+        image = read_image(file.read() if isinstance(file, StoredFile) else file).image
+    except OSError as error:
+        raise ImageError(Message("'{name}' cannot be read: {error}", name=file, error=error)) from None
+    return np.asarray(image.convert("L")) > 127
 
 
 def _mask_beside(path: Path) -> np.ndarray[Any, Any] | None:

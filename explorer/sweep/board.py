@@ -6,12 +6,13 @@ import csv
 import io
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from explorer.errors import ExplorerError, ParameterError
-from explorer.figures.looks import colours_of
+from explorer.figures.looks import colours_of, names_of
 from explorer.images import samples
 from explorer.lab.table import packed
 from explorer.probes import PROBES
@@ -77,6 +78,7 @@ class Board:
         parameters: id of a column -> every parameter of its probe, as JSON.
         notes: what has to be said.
         about: what it was measured with, in words.
+        specs: name of a model -> its spec, "" of a person's own.
     """
 
     name: str
@@ -88,11 +90,17 @@ class Board:
     parameters: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     about: dict[str, str] = field(default_factory=dict)
+    specs: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def colours(self) -> dict[str, str]:
-        """The colour of each model."""
-        return dict(zip(self.models, colours_of(list(self.models))))
+        """The colour of each model, that of its block where it has one, as everywhere."""
+        return dict(zip(self.models, colours_of([self.specs.get(name) or name for name in self.models])))
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """What people call each model: one of the laboratory as its block, unless the plan gave it a name."""
+        return {name: str(names_of([name])[name]) if self.specs.get(name) == name else name for name in self.models}
 
     def rows(self) -> list[dict[str, Any]]:
         """The board as tidy records with `COLUMNS`, model by model."""
@@ -145,6 +153,7 @@ def board(sweep: Sweep | str | Path, page: str = PAGE) -> Board:
     found = Sweep(sweep) if isinstance(sweep, (str, Path)) else sweep
     made = Board(Path(found.root).name, dict.fromkeys(found.plan["models"], ""))
     specs = {one["model"]: one["spec"] for one in found.units}
+    made.specs = specs
     sets = {one["name"]: one for one in found.plan["data"]}
     for number, (data, result) in enumerate(found.by_set()):
         _add(made, number, result, data, specs, sets.get(data, {}), page)
@@ -182,6 +191,7 @@ def _add(
     kind = PROBES[result.probe]
     told = differing(kind, result.parameters)
     columns: dict[str, BoardColumn] = {}
+    source, move = _shown(about), _move(result)
     for score in result.summary.values():
         if score.value is None or not math.isfinite(score.value):
             continue
@@ -199,9 +209,10 @@ def _add(
             )
         one = columns[score.measure]
         made.scores[score.model, one.id] = score
-        address = _link(result, specs[score.model], about, page)
-        if address:
-            made.links[score.model, one.id] = address
+        if spec := specs[score.model]:
+            with suppress(ExplorerError):  # a link cannot say every model
+                shown = View(models=(spec,), source=source, transform=move)
+                made.links[score.model, one.id] = f"{page}#{link(shown)}&tab=compare"
     if columns and not any(one.headline for one in columns.values()):
         first = next(iter(columns))
         columns[first] = BoardColumn(**{**vars(columns[first]), "headline": True})
@@ -217,21 +228,13 @@ def _add(
     made.notes += [f"{result.probe}, {data}: {note}" for note in result.notes]
 
 
-def _link(result: ProbeResult, spec: str, data: Mapping[str, Any], page: str) -> str:
-    """Address of a view of one model that shows what a probe measures, or "" where a link cannot say it.
-
-    A scene of the set, or a photograph that ships where the set is a folder of somebody's own, moved as the probe does.
-    """
-    if not spec:
-        return ""
-    source: Scene | str = scenes(1, data.get("seed", 0))[0] if data.get("scenes") else next(iter(samples()))
-    try:
-        return f"{page}#{link(View(models=(spec,), source=source, transform=_move(result)))}"
-    except ExplorerError:
-        return ""
+def _shown(data: Mapping[str, Any]) -> Scene | str:
+    """A scene of a set, or a photograph that ships where the set is a folder of somebody's own."""
+    return scenes(1, data.get("seed", 0))[0] if data.get("scenes") else next(iter(samples()))
 
 
 def _move(result: ProbeResult) -> Transform:
+    """A move as the probe makes it."""
     given = result.parameters
     if PROBES[result.probe].link == "shift" and "side" in given:
         return Transform(dx=min(_SHIFT, int(given["step"]) * (int(given["side"]) // 2)))

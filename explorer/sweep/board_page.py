@@ -12,13 +12,23 @@ from explorer.resources import asset
 from explorer.sweep.board import Board, cells_of, reasons_of
 
 
-def page_of(made: Board) -> str:
-    """The page, the same text for the same board."""
+def page_of(made: Board, framed: bool = False) -> str:
+    """The page, the same text for the same board.
+
+    Args:
+        made: the board.
+        framed: whether it stands in a frame of the explorer's page, which its links lead to a view.
+    """
     script = asset("board", "board.js").read_text(encoding="utf-8")
     style = asset("board", "board.css").read_text(encoding="utf-8")
     weights = {name: f"{state} weights" if state else "not measured" for name, state in made.models.items()}
+    models = [
+        {"name": name, "title": made.titles[name], "colour": colour, "weights": weights[name]}
+        for name, colour in made.colours.items()
+    ]
     values = {
-        "models": [{"name": name, "colour": colour, "weights": weights[name]} for name, colour in made.colours.items()],
+        "models": models,
+        "target": "_top" if framed else "_blank",
         "measures": [asdict(one) for one in made.columns],
         "cells": cells_of(made),
         "missing": reasons_of(made),
@@ -29,10 +39,12 @@ def page_of(made: Board) -> str:
     policy = f"default-src 'none'; script-src 'sha256-{allowed}'; style-src 'unsafe-inline'; base-uri 'none'"
     facts = "".join(f"<dt>{_e(name)}</dt><dd>{_e(value)}</dd>" for name, value in made.about.items())
     notes = "".join(f"<li>{_e(note)}</li>" for note in made.notes)
-    leads = " A number leads to a view of what was measured, where the explorer's page runs." if made.links else ""
+    where = "." if framed else ", where the explorer's page runs."
+    leads = f" A number leads to a view of what was measured{where}" if made.links else ""
     title = _e(f"Sweep: {made.name}")
     return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<html lang="en"{" data-framed" if framed else ""}>
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <title>{title}</title><style>{style}</style></head>
 <body>

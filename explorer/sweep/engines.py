@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -76,9 +77,68 @@ class _Worker:
         self.unit: Unit | None = None
         self.warm: ModelSpec | None = None
 
+    def ended(self) -> str:
+        """How it ended, once it has."""
+        self.process.join(_PATIENCE)
+        return f"the process that measured it ended (exit status {self.process.exitcode})"
+
+    def stop(self) -> None:
+        """Let it end, at once where it measures."""
+        self.pipe.close()
+        if self.unit is not None:
+            self.process.terminate()
+
+    def gone(self) -> None:
+        """Wait until it has ended."""
+        self.process.join(_PATIENCE)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+
+
+class _Stopped(BaseException):
+    """Raised in the thread of a worker that is to end."""
+
+
+class _Own:
+    """This process as one of the workers, by a thread: its libraries are loaded, so that it begins at once."""
+
+    def __init__(self, store: Store) -> None:
+        self.pipe, self._there = multiprocessing.Pipe()
+        self.unit: Unit | None = None
+        self.warm: ModelSpec | None = None
+        self._stopped = threading.Event()
+        self._station = Station(store, self._alive)
+        self._thread = threading.Thread(target=self._live, daemon=True)
+        self._thread.start()
+
+    def _alive(self) -> None:
+        if self._stopped.is_set():
+            raise _Stopped
+
+    def _live(self) -> None:
+        with contextlib.suppress(EOFError, OSError, _Stopped), self._there:
+            while True:
+                self._there.send(self._station.do(self._there.recv()))
+
+    def ended(self) -> str:
+        """How it ended, once it has."""
+        return "the thread that measured it ended"
+
+    def stop(self) -> None:
+        """Let it end after the step that it is at."""
+        self._stopped.set()
+        self.pipe.close()
+
+    def gone(self) -> None:
+        """Wait until it has ended, but not for a step that takes long: what it may still write is whole."""
+        self._thread.join(_PATIENCE)
+
 
 class Processes:
-    """Measures in processes of this machine. One that ends costs the unit it was at, and another takes its place.
+    """Measures in processes of this machine, of which this one is the first: it begins while others load libraries.
+
+    One that ends costs the unit it was at, and another takes its place.
 
     Args:
         store: where rows go.
@@ -87,7 +147,9 @@ class Processes:
 
     def __init__(self, store: Store, workers: int) -> None:
         self._address = str(store.address)
-        self._workers = [_Worker(self._address) for _ in range(workers)]
+        # The others first: a thread that computes would hold up their beginning.
+        others = [_Worker(self._address) for _ in range(workers - 1)]
+        self._workers: list[_Worker | _Own] = [_Own(store), *others]
 
     def idle(self) -> dict[int, ModelSpec | None]:
         return {number: one.warm for number, one in enumerate(self._workers) if one.unit is None}
@@ -108,22 +170,15 @@ class Processes:
             try:
                 outcome = one.pipe.recv()
             except (EOFError, OSError):
-                one.process.join(_PATIENCE)
-                code = one.process.exitcode
+                outcome = Outcome(unit.key, one.ended())
                 self._workers[number] = _Worker(self._address)
-                outcome = Outcome(unit.key, f"the process that measured it ended (exit status {code})")
             yield outcome
 
     def end(self) -> None:
         for one in self._workers:
-            one.pipe.close()
-            if one.unit is not None:
-                one.process.terminate()
+            one.stop()
         for one in self._workers:
-            one.process.join(_PATIENCE)
-            if one.process.is_alive():
-                one.process.kill()
-                one.process.join()
+            one.gone()
 
 
 @contextlib.contextmanager

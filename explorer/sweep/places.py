@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
-from explorer.errors import BusyError, ParameterError
+from explorer.errors import BusyError
+from explorer.images.storage import public, reach
 from explorer.messages import Message
 from explorer.writing import cannot_write, make_folder, write
 
@@ -125,25 +126,8 @@ class RemotePlace:
     """
 
     def __init__(self, address: str) -> None:
-        from pyarrow import ArrowException
-        from pyarrow import fs as storage
-
-        parts = urlsplit(address)
-        self.root: Path | str = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
-        try:
-            try:
-                self._files, path = storage.FileSystem.from_uri(address)
-            except ArrowException:
-                import fsspec
-
-                found, path = fsspec.core.url_to_fs(address)
-                self._files = storage.PyFileSystem(storage.FSSpecHandler(found))
-        except (OSError, ValueError, ImportError, ArrowException) as error:
-            # The address may hold what gives access to it, and so may the error.
-            raise ParameterError(
-                Message("'{root}' cannot be reached: {error}", root=self.root, error=type(error).__name__)
-            ) from None
-        self._path = path.rstrip("/")
+        self.root: Path | str = public(address)
+        self._files, self._path = reach(address)
 
     def make(self, *folders: str) -> None:
         for name in folders:

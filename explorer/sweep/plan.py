@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any, get_args
 
 import torch
-import yaml
 
 from explorer.errors import ParameterError, UnknownNameError
 from explorer.images.packed import shards_of
+from explorer.images.storage import StoredFile, picture_place
 from explorer.messages import Message, counted
 from explorer.models.device import choose_device
 from explorer.models.model import Model
 from explorer.models.sets import matched_set
 from explorer.models.spec import HeadKind, ModelSpec
+from explorer.plain import read_yaml
 from explorer.probes import PROBES
 from explorer.probes.base import Probe
 from explorer.probes.run import PRECISIONS
@@ -55,8 +56,9 @@ class PlannedData:
 
     Attributes:
         name: what rows and boards call it.
-        images: a folder of pictures, see `explorer.images.folders`, or shards, see `explorer.images.packed`; "" for
-            scenes.
+        images: a folder of pictures, see `explorer.images.folders`, or shards, see `explorer.images.packed`, here or
+            by an address on storage; "" for scenes. What gives access may be in it: rows, hashes and boards have the
+            name alone.
         scenes: how many procedural scenes, classes in turn; 0 for a folder.
         seed: of the scenes.
     """
@@ -135,15 +137,14 @@ class SweepPlan:
         """Read a plan from a YAML file; paths in it are relative to the file. Raises ParameterError."""
         path = Path(file)
         try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
         except OSError as error:
             raise ParameterError(
                 Message("'{path}' cannot be read: {error}", path=path, error=error.strerror or error)
             ) from error
-        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-            said = " ".join(str(error).split())
-            raise ParameterError(Message("'{path}' is no YAML: {error}", path=path, error=said)) from error
-        return cls.of(values, path.parent)
+        except UnicodeDecodeError as error:
+            raise ParameterError(Message("'{path}' is no YAML: {error}", path=path, error=error)) from error
+        return cls.of(read_yaml(text, str(path)), path.parent)
 
     def record(self) -> dict[str, Any]:
         """The plan as plain values that tell what was measured; of a person's own files the name alone is held."""
@@ -205,7 +206,7 @@ def probe_of(text: str) -> dict[str, Any]:
             raise ParameterError(
                 Message("a probe is NAME or NAME:KEY=VALUE,..., as in translation:side=9; got '{text}'", text=text)
             )
-        given[key.replace("-", "_")] = yaml.safe_load(value)
+        given[key.replace("-", "_")] = read_yaml(value, text)
     return given
 
 
@@ -336,11 +337,18 @@ def _data(given: Any, folder: Path | None) -> PlannedData:
         )
     if "images" in fields:
         path = _path(folder, _text(fields, "images"))
-        if not Path(path).is_dir() and not shards_of(Path(path)):
+        place = picture_place(path)
+        if isinstance(place, StoredFile):
+            if not place.name:
+                raise ParameterError(Message("'{path}' names no folder in its bucket", path=place))
+            if not shards_of(place) and not place.files(deep=False) and not place.files():
+                raise ParameterError(Message("there is nothing at '{path}', or no one may list it", path=place))
+            return PlannedData(str(fields.get("name", place.name)), images=path)
+        if not place.is_dir() and not shards_of(place):
             raise ParameterError(
                 Message("there is no folder '{path}' of pictures, and no .tar or .parquet file of them", path=path)
             )
-        return PlannedData(str(fields.get("name", Path(path).resolve().name)), images=path)
+        return PlannedData(str(fields.get("name", place.resolve().name)), images=str(place))
     count, seed = fields["scenes"], fields.get("seed", 0)
     for name, value, least in (("scenes", count, 1), ("seed", seed, 0)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -372,6 +380,8 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
 
 
 def _path(folder: Path | None, text: str) -> str:
+    if "://" in text:
+        return text
     path = Path(text).expanduser()
     return str(path if folder is None or path.is_absolute() else folder / path)
 

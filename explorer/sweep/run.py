@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,13 +110,12 @@ def sweep(
         store.tidy()
         about = {"schema": SCHEMA, "plan": made.record(), "versions": {**versions()}, "notes": notes}
         store.write_note(SWEEP, {**about, "units": [one.about() for one in todo]})
-        there = store.there()
-        done = {one.key for one in todo if one.key in there and store.has(one.key)}
+        done = set(store.done([one.key for one in todo]))
         waiting = [one for one in todo if one.key not in done]
         if waiting:
             engine = _engine(store, min(workers, len(waiting)), ray, gpu_share, made)
             try:
-                _work_off(store, engine, waiting, SweepProgress(len(todo), len(done), 0), progress)
+                work_off(store, engine, waiting, SweepProgress(len(todo), len(done), 0), progress)
             finally:
                 engine.end()
         elif progress is not None:
@@ -132,10 +131,10 @@ def _engine(store: Store, workers: int, ray: str | None, share: float, plan: Swe
     return Here(store) if workers == 1 else Processes(store, workers)
 
 
-def _work_off(store: Store, engine: Engine, waiting: Sequence[Unit], begun: SweepProgress, told: Told | None) -> None:
+def work_off(store: Store, engine: Engine, waiting: Sequence[Unit], begun: SweepProgress, told: Told | None) -> None:
     """Measure units until none is left, and tell after each."""
     by_key = {one.key: one for one in waiting}
-    queue, attempts, pace = _Queue(waiting), Counter[str](), Pace(store.read_note(PROGRESS))
+    queue, attempts, pace = _Queue(waiting), Counter[str](), Pace(store.read_note(PROGRESS), waiting)
     start, now, noted = time.monotonic(), begun, 0.0
     under_way: set[str] = set()
     while queue or under_way:
@@ -154,21 +153,23 @@ def _work_off(store: Store, engine: Engine, waiting: Sequence[Unit], begun: Swee
                     queue.again(unit)
                     continue
                 store.fail(unit, outcome.error, attempts[outcome.key])
+                pace.drop(unit)
                 now = dataclasses.replace(now, failed=now.failed + 1)
             else:
+                pace.drop(unit)
                 pace.add(unit, outcome)
                 now = dataclasses.replace(now, done=now.done + 1, images=now.images + unit.weight)
             seconds = time.monotonic() - start
-            rest = [*queue, *(by_key[key] for key in under_way)]
+            last = not queue and not under_way
             now = dataclasses.replace(
                 now,
                 seconds=seconds,
                 rate=now.images / seconds if seconds else 0.0,
-                left=pace.left(rest, seconds, now.images),
+                left=0.0 if last else pace.left(seconds, now.images),
                 model=unit.model.name,
                 probe=unit.probe.probe,
             )
-            if time.monotonic() - noted > _OFTEN or not rest:
+            if time.monotonic() - noted > _OFTEN or last:
                 noted = time.monotonic()
                 store.write_note(PROGRESS, {**dataclasses.asdict(now), "at": time.time(), "pace": pace.record()})
             if told is not None:
@@ -179,52 +180,80 @@ class _Queue:
     """Units that wait, handed out so that a worker keeps its model as long as there is work for it."""
 
     def __init__(self, some: Sequence[Unit]) -> None:
+        #: Of the models that have units left.
         self._by_model: dict[ModelSpec, deque[Unit]] = {}
         for one in some:
-            self._by_model.setdefault(one.model.spec, deque()).append(one)
+            self.again(one)
         self._taken = Counter[ModelSpec]()
 
     def __bool__(self) -> bool:
-        return any(self._by_model.values())
-
-    def __iter__(self) -> Iterator[Unit]:
-        for some in self._by_model.values():
-            yield from some
+        return bool(self._by_model)
 
     def take(self, warm: ModelSpec | None) -> Unit | None:
         """A unit of the model that needs no loading; else of one that fewest have, of these the one with most left."""
-        left = {spec: len(some) for spec, some in self._by_model.items() if some}
+        left = self._by_model
         if not left:
             return None
-        spec = warm if warm in left else min(left, key=lambda one: (self._taken[one], -left[one]))
+        spec = warm if warm in left else min(left, key=lambda one: (self._taken[one], -len(left[one])))
         assert spec is not None
         if spec != warm:
             self._taken[spec] += 1
-        return self._by_model[spec].popleft()
+        unit = left[spec].popleft()
+        if not left[spec]:
+            del left[spec]
+        return unit
 
     def again(self, unit: Unit) -> None:
         """Take one back, to be tried when all others have been."""
-        self._by_model[unit.model.spec].append(unit)
+        self._by_model.setdefault(unit.model.spec, deque()).append(unit)
 
 
 class Pace:
     """How long a picture takes, for each model and probe: what the end is reckoned from.
 
+    Every step of it takes as long however many units there are: sums are kept, of each model and probe and of all.
+
     Args:
         before: a note of an earlier run, or None.
+        waiting: the units that the end waits for.
     """
 
-    def __init__(self, before: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, before: Mapping[str, Any] | None = None, waiting: Sequence[Unit] = ()) -> None:
+        #: Of each model and probe that was measured: pictures, seconds, bytes; and of all of them.
         self._sums: dict[str, list[float]] = {}
+        #: Pictures of each that wait.
+        self._waiting = Counter[str]()
+        for one in waiting:
+            self._waiting[self._name(one)] += one.weight
         known = before.get("pace") if before is not None else None
         if isinstance(known, dict):
             self._sums = {str(name): [float(each) for each in one] for name, one in known.items()}
+        self._every = [sum(one[place] for one in self._sums.values()) for place in range(3)]
+        #: Pictures that wait and whose pace is not known, and the seconds of the others.
+        self._unknown = sum(count for name, count in self._waiting.items() if name not in self._sums)
+        self._seconds = sum(self._of(name) for name in self._waiting if name in self._sums)
 
     def add(self, unit: Unit, outcome: Outcome) -> None:
         """Count a unit that was measured."""
-        one = self._sums.setdefault(self._name(unit), [0.0, 0.0, 0.0])
+        name = self._name(unit)
+        if name in self._sums:
+            self._seconds -= self._of(name)
+        else:
+            self._unknown -= self._waiting[name]
+        one = self._sums.setdefault(name, [0.0, 0.0, 0.0])
         for place, value in enumerate((unit.weight, outcome.seconds, outcome.nbytes)):
             one[place] += value
+            self._every[place] += value
+        self._seconds += self._of(name)
+
+    def drop(self, unit: Unit) -> None:
+        """The end waits for a unit no longer."""
+        name = self._name(unit)
+        self._waiting[name] -= unit.weight
+        if name in self._sums:
+            self._seconds -= self.expected(unit)[0]
+        else:
+            self._unknown -= unit.weight
 
     def knows(self, unit: Unit) -> bool:
         """Whether units of its model and probe were measured."""
@@ -232,27 +261,31 @@ class Pace:
 
     def expected(self, unit: Unit) -> tuple[float, float]:
         """Seconds and bytes of a unit; of a model and probe that were not measured, as of the others on average."""
-        own = self._sums.get(self._name(unit))
-        several = [own] if own is not None else list(self._sums.values())
-        images = sum(one[0] for one in several)
-        if not images:
-            return 0.0, 0.0
-        return tuple(unit.weight * sum(one[place] for one in several) / images for place in (1, 2))  # type: ignore[return-value]
+        images, seconds, nbytes = self._sums.get(self._name(unit), self._every)
+        return (unit.weight * seconds / images, unit.weight * nbytes / images) if images else (0.0, 0.0)
 
-    def left(self, rest: Sequence[Unit], seconds: float, images: int) -> float | None:
-        """Seconds until the end: the work that is left, as fast as the work of this run was done."""
-        if not rest:
-            return 0.0
-        spent = sum(one[1] for one in self._sums.values())
-        every = sum(one[0] for one in self._sums.values())
+    def left(self, seconds: float, images: int) -> float | None:
+        """Seconds until the end: the work that is left, as fast as the work of this run was done.
+
+        Args:
+            seconds: since this run began.
+            images: pictures that it has shown.
+        """
+        every, spent, _ = self._every
         if not images or not spent:
             return None
+        work = self._seconds + self._unknown * spent / every
         # Several workers do more than a second's work in a second; loading models is in it too.
-        return sum(self.expected(one)[0] for one in rest) * seconds / (spent * images / every)
+        return max(0.0, work) * seconds / (spent * images / every)
 
     def record(self) -> dict[str, list[float]]:
         """As plain values."""
         return self._sums
+
+    def _of(self, name: str) -> float:
+        """Seconds that the pictures of a model and probe that was measured wait for."""
+        images, seconds, _ = self._sums[name]
+        return self._waiting[name] * seconds / images if images else 0.0
 
     @staticmethod
     def _name(unit: Unit) -> str:
@@ -299,8 +332,8 @@ def estimate(
     """
     choose_device(plan.device)
     todo, store = units(plan), Store(out)
-    there = store.there()
-    rest = [one for one in todo if one.key not in there or not store.has(one.key)]
+    done = set(store.done([one.key for one in todo]))
+    rest = [one for one in todo if one.key not in done]
     pace, station, refused = Pace(store.read_note(PROGRESS)), Station(None), dict[str, str]()
     first = {(one.model.name, one.probe.probe, one.data.name): one for one in reversed(rest)}
     fresh = [one for one in reversed(first.values()) if not pace.knows(one)]

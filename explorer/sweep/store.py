@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import numpy as np
 
@@ -20,7 +22,12 @@ from explorer.sweep.units import SCHEMA, Unit
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
+#: Files that are read at once: those on storage take their time each.
+_AT_ONCE = 16
+#: What a file's footer calls the checksum of the bytes before it; and the bytes after it, its length and a mark.
+_SUM, _TAIL = b"crc32", 8
 #: Files and folders of a sweep.
 ROWS, FAILED, SWEEP, PROGRESS = "rows", "failed", "sweep.json", "progress.json"
 #: Columns of a probe's rows that have columns of their own here; the rest are conditions.
@@ -71,30 +78,40 @@ class Store:
         """Keys of the units that have a file."""
         return {name.removesuffix(".parquet") for name in self.place.names(ROWS) if name.endswith(".parquet")}
 
-    def has(self, key: str) -> bool:
-        """Whether a unit is done: its file is there, whole, and of this version; any other file is as none."""
-        return self._table(key) is not None
+    def done(self, keys: Sequence[str]) -> list[str]:
+        """Of some units, those whose file is there, whole, and of this version; any other file is as none."""
+        there = self.there()
+        some = [key for key in keys if key in there]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            return [key for key, found in zip(some, pool.map(lambda key: self._file(key) is not None, some)) if found]
 
     def rows_of(self, key: str) -> tuple[list[Made], dict[str, Any]] | None:
         """A unit's rows, which know what they are made of, and what its file says of them; None if it is not done."""
-        table = self._table(key)
-        if table is None:
+        found = self._file(key)
+        if found is None:
             return None
-        return [_row_of(one) for one in table.to_pylist()], json.loads(table.schema.metadata[b"unit"])
+        file, about = found
+        return [_row_of(one) for one in file.read(use_threads=False).to_pylist()], about
 
-    def _table(self, key: str) -> pa.Table | None:
+    def _file(self, key: str) -> tuple[pq.ParquetFile, dict[str, Any]] | None:
+        """A unit's file and what it says of itself; None where it is not there, not whole or of something else.
+
+        What its rows are is not read for that: their bytes fit the checksum at its end, so thousands take seconds.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         try:
-            data = io.BytesIO(self.place.read(name_of(key)))
-            table = pq.read_table(data, page_checksum_verification=True)
-            about = json.loads(table.schema.metadata[b"unit"])
-        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
+            data = self.place.read(name_of(key))
+            file = pq.ParquetFile(pa.BufferReader(data))
+            told: dict[bytes, bytes] = file.metadata.metadata
+            about = json.loads(told[b"unit"])
+            end = len(data) - _TAIL - int.from_bytes(data[-_TAIL : -_TAIL + 4], "little")
+            whole = told[_SUM] == _sum_of(data[:end])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException):
             return None
-        return (
-            table if (about.get("key"), about.get("schema"), about.get("rows")) == (key, SCHEMA, len(table)) else None
-        )
+        fits = (about.get("key"), about.get("schema"), about.get("rows")) == (key, SCHEMA, file.metadata.num_rows)
+        return (file, about) if whole and fits else None
 
     # ---- what is kept beside them -------------------------------------------------------------------------------
 
@@ -168,8 +185,15 @@ def encoded(unit: Unit, rows: Sequence[Row], fingerprint: str, notes: Sequence[s
     columns = {name: [one[name] for one in records] for name in schema.names}
     buffer = io.BytesIO()
     table = pa.Table.from_pydict(columns, schema=schema)
-    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
+    with pq.ParquetWriter(buffer, schema, compression="zstd", write_page_checksum=True) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({_SUM: _sum_of(buffer.getvalue())})
     return buffer.getvalue()
+
+
+def _sum_of(data: bytes) -> bytes:
+    """The checksum of a file's bytes before its footer, as the footer has it."""
+    return b"%08x" % crc32(data)
 
 
 def _schema() -> pa.Schema:

@@ -75,15 +75,15 @@ class Sweep:
 
     @property
     def done(self) -> list[str]:
-        """Keys of the units whose rows are there and whole; reads all of them."""
-        there = self._store.there()
-        return [one["key"] for one in self._units if one["key"] in there and self._store.has(one["key"])]
+        """Keys of the units whose rows are there and whole; reads every file, not its rows."""
+        return self._store.done([one["key"] for one in self._units])
 
     @property
     def failed(self) -> dict[str, dict[str, Any]]:
         """Key of each unit that could not be measured -> what it is, and its error."""
         found = self._store.failed([one["key"] for one in self._units])
-        return {key: one for key, one in found.items() if not self._store.has(key)}
+        done = set(self._store.done(list(found)))
+        return {key: one for key, one in found.items() if key not in done}
 
     def dataset(self) -> Any:
         """All rows of the folder as a `pyarrow.dataset`; ``.to_table().to_pandas()`` gives a data frame."""
@@ -102,24 +102,27 @@ class Sweep:
         groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
         for one in self._units:
             groups.setdefault((one["data"], repr((one["probe"], one["parameters"]))), []).append(one)
+        failed = self.failed
         for (data, _), some in groups.items():
-            yield data, self._result(some)
+            yield data, self._result(some, failed)
 
-    def _result(self, some: list[dict[str, Any]]) -> ProbeResult:
+    def _result(self, some: list[dict[str, Any]], failed: Mapping[str, Mapping[str, Any]]) -> ProbeResult:
         kind, first = PROBES[some[0]["probe"]], some[0]
         made = PROBES.make(first["probe"], first["parameters"])
         rows: list[Row] = []
         notes: dict[str, None] = dict.fromkeys(self._notes.get(first["data"], []) if kind.looks else [])
         summary: dict[str, Score] = {}
         stimuli: dict[str, str] = {}
+        by_model: dict[str, list[dict[str, Any]]] = {}
+        for one in sorted(some, key=lambda one: int(one["shard"])):
+            by_model.setdefault(one["model"], []).append(one)
         models = list(dict.fromkeys(one["model"] for one in some))
         for model in models:
-            shards = sorted((one for one in some if one["model"] == model), key=lambda one: int(one["shard"]))
+            shards = by_model[model]
             found = [self._store.rows_of(one["key"]) for one in shards]
             missing = [one for one, its in zip(shards, found) if its is None]
             if missing:
-                failed = self._store.failed([one["key"] for one in missing])
-                why = next((str(one["error"]) for one in failed.values()), "")
+                why = next((str(failed[one["key"]]["error"]) for one in missing if one["key"] in failed), "")
                 said = Message("{missing} of {count} units are missing", missing=len(missing), count=len(shards))
                 notes[listed([model, said, *([why] if why else [])], "{first}: {rest}")] = None
                 continue

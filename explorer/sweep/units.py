@@ -5,16 +5,20 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from explorer.comparison.compare import versions
-from explorer.errors import ParameterError, UnknownNameError
-from explorer.images.folders import Folder, FolderPicture, unread
+from explorer.errors import ImageError, ParameterError, UnknownNameError
+from explorer.images.folders import Folder, FoundPicture, unread
 from explorer.images.packed import PackedPicture, pictures_of, shards_of
+from explorer.images.storage import StoredFile, below, picture_place
+from explorer.images.stored import StoredPicture, stored_pictures
 from explorer.lab.networks import LabModel, available, manifest
 from explorer.messages import Message
 from explorer.models.spec import ModelSpec
@@ -26,6 +30,8 @@ from explorer.sweep.plan import PlannedData, PlannedModel, PlannedProbe, SweepPl
 
 #: Raised whenever the same unit would give other rows, or rows other columns.
 SCHEMA = 1
+#: Pictures that are read at once to know what is in them.
+_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ class Shard:
     of: int
     start: int
     count: int
-    files: tuple[FolderPicture, ...] = ()
+    files: tuple[FoundPicture, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,11 +114,11 @@ def divided(plan: SweepPlan) -> tuple[list[Unit], dict[str, list[str]]]:
 
     Raises as `units`.
     """
-    folders: dict[str, dict[FolderPicture, str]] = {}
+    folders: dict[str, dict[FoundPicture, str]] = {}
     notes: dict[str, list[str]] = {}
     for one in plan.data:
         if one.images:
-            folders[one.name], left_out = _contents(Path(one.images))
+            folders[one.name], left_out = _contents(picture_place(one.images))
             notes |= {one.name: [unread(left_out)]} if left_out else {}
     divided = {
         (number, data.name): list(_shards(plan, PROBES[probe.probe], probe, data, folders.get(data.name, {})))
@@ -176,7 +182,7 @@ def divides(kind: type[Probe], data: PlannedData) -> bool:
 
 
 def _shards(
-    plan: SweepPlan, kind: type[Probe], probe: PlannedProbe, data: PlannedData, contents: Mapping[FolderPicture, str]
+    plan: SweepPlan, kind: type[Probe], probe: PlannedProbe, data: PlannedData, contents: Mapping[FoundPicture, str]
 ) -> Iterator[tuple[Shard, Any]]:
     """Each shard of a set for a probe, and what its rows depend on."""
     if not kind.looks:
@@ -192,16 +198,17 @@ def _shards(
             count = min(plan.shard, data.scenes - start)
             yield Shard(number, len(starts), start, count), {**about, "start": start, "count": count}
         return
-    root = Path(data.images)
+    root = picture_place(data.images)
+    folder = isinstance(root, Path) and not shards_of(root)
     if not divides(kind, data):
         every = [_shown(root, one, one.label, digest) for one, digest in contents.items()]
-        packed = tuple(contents) if shards_of(root) else ()
+        packed = () if folder else tuple(contents)
         yield Shard(0, 1, 0, len(every), packed), every
         return
     made = probe.make()
     shown = [(one, label) for one in contents if (label := made.label(one)) is not None]
     if not shown:
-        if not shards_of(root):
+        if folder:
             made.stimuli(str(root), [], plan.seed)  # the probe says itself what it expects
         raise ParameterError(Message("'{root}' has no pictures for {probe}", root=root, probe=probe.probe))
     starts = range(0, len(shown), plan.shard)
@@ -212,18 +219,40 @@ def _shards(
         yield Shard(number, len(starts), start, len(files), files), {"start": start, "pictures": depends}
 
 
-def _shown(root: Path, one: FolderPicture, label: str, digest: str) -> list[str]:
-    name = one.path.name if one.path == root else one.path.relative_to(root).as_posix()
+def _shown(root: Path | StoredFile, one: FoundPicture, label: str, digest: str) -> list[str]:
+    name = below(one.path, root)
     return [f"{name}/{one.name}" if isinstance(one, PackedPicture) else name, label, digest]
 
 
-def _contents(root: Path) -> tuple[dict[FolderPicture, str], list[str]]:
+def _contents(root: Path | StoredFile) -> tuple[dict[FoundPicture, str], list[str]]:
     """The pictures of a folder or of shards, each with the hash of its bytes and of its object's; names of the rest."""
     if shards := shards_of(root):
-        return {one: sha256(one.bytes()).hexdigest() for one in pictures_of(shards)}, []
+        return _hashes(pictures_of(shards)), []
+    if isinstance(root, StoredFile):
+        return _hashes(stored_pictures(root)), []
     folder = Folder(root)
-    hashes = {one: _hash_of_file(one.path) + ("" if one.mask is None else _hash_of_file(one.mask)) for one in folder}
+    hashes: dict[FoundPicture, str] = {
+        one: _hash_of_file(one.path) + ("" if one.mask is None else _hash_of_file(one.mask)) for one in folder
+    }
     return hashes, list(folder.left_out)
+
+
+def _hashes(some: Iterator[PackedPicture] | Iterator[StoredPicture]) -> dict[FoundPicture, str]:
+    """Each picture with the hash of its bytes, several read at once: an answer of storage takes its time."""
+    found: dict[FoundPicture, str] = {}
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        # A few at a time, so that what is read does not pile up.
+        while few := list(islice(some, 4 * _AT_ONCE)):
+            found.update(zip(few, pool.map(_hash_of_picture, few)))
+    return found
+
+
+def _hash_of_picture(one: PackedPicture | StoredPicture) -> str:
+    try:
+        digest = sha256(one.bytes()).hexdigest()
+        return digest + (sha256(one.mask.read()).hexdigest() if isinstance(one.mask, StoredFile) else "")
+    except (ImageError, OSError):
+        return "absent"  # what cannot be read fails where it is needed, with its reason
 
 
 def _hash(values: Any) -> str:

@@ -16,11 +16,13 @@ from huggingface_hub.constants import HF_HUB_CACHE
 from explorer.errors import ImageError, MethodError, ParameterError
 from explorer.images.folders import unread
 from explorer.images.on_disk import OnDisk
+from explorer.images.storage import public
 from explorer.messages import Message, counted
 from explorer.models.loading import load
 from explorer.models.model import Model
 from explorer.models.spec import ModelSpec
 from explorer.models.weights import fingerprint
+from explorer.probes import PROBES
 from explorer.probes.rows import Row
 from explorer.probes.run import steps
 from explorer.probes.stimuli import Stimuli, Stimulus, mask_of, of_scene, rendered_anew, scenes
@@ -128,7 +130,10 @@ def measure(unit: Unit, model: Model, alive: Callable[[], None] = lambda: None) 
 def without_paths(unit: Unit, text: str) -> str:
     """What is said of a unit, with names in place of paths: where things lie is a person's own."""
     spec = unit.model.spec
-    named = {str(spec): unit.model.name, unit.data.images: unit.data.name}
+    images = unit.data.images
+    named = {str(spec): unit.model.name, images: unit.data.name}
+    if "://" in images:
+        named[public(images)] = unit.data.name
     if spec.source.scheme == "local-dir":
         named |= {spec.source.name: spec.source.folder.name, str(spec.source.folder): spec.source.folder.name}
     if spec.weights_file is not None:
@@ -149,7 +154,7 @@ def _scenes(count: int, seed: int) -> tuple[Scene, ...]:
 
 def _stimuli(unit: Unit) -> tuple[Any, list[str]]:
     """What the probe is shown, and what could not be read."""
-    shard, data = unit.shard, unit.data
+    shard, data, streams = unit.shard, unit.data, PROBES[unit.probe.probe].streams
     if not shard.count:
         return None, []
     if data.scenes:
@@ -162,7 +167,8 @@ def _stimuli(unit: Unit) -> tuple[Any, list[str]]:
     for place, one in enumerate(shard.files):
         picture = OnDisk(one)
         try:
-            picture.image  # noqa: B018 - decoded, to know that it can be
+            if not streams:
+                picture.image  # noqa: B018 - decoded, to know that it can be
         except ImageError:
             left_out.append(one.file_name)
             continue

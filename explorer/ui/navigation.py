@@ -12,10 +12,6 @@ from explorer.probes import PROBES
 from explorer.ui import web
 from explorer.ui.stage import Opening, listen, part
 
-#: Names of the tabs of the page, in their order.
-TABS = ("compare", "lecture", "biases", "blocks", "lab")
-
-
 _QUIET: dict[str, Any] = {"api_visibility": "private"}
 
 
@@ -55,6 +51,7 @@ def draw(
     unfolded: gr.Textbox,
     opens: str,
     opening: Opening,
+    names: Sequence[str],
 ) -> gr.HTML:
     """Let the browser's modules open a tab and choose a block.
 
@@ -66,6 +63,7 @@ def draw(
         unfolded: told which of them a link opened, as gradio tells of those that a visitor opens alone.
         opens: the tab that is open at first.
         opening: takes what the first view is drawn from.
+        names: of the page's tabs, in their order.
 
     Returns the part that triggers "tab", "bias", "block" and "fold", each with a name, "language", and "figures" when
     somebody goes for a tab.
@@ -76,7 +74,7 @@ def draw(
         elem_id="ways",
         events=("tab", "bias", "block", "fold", "language", "figures"),
         options={
-            "tabs": list(TABS),
+            "tabs": list(names),
             "opens": opens,
             "blocks": list(BLOCKS),
             "biases": len(each),
@@ -95,7 +93,7 @@ def draw(
         return gr.update(value=Figure(), visible=True)
 
     def open_tab(event: gr.EventData) -> Any:
-        return gr.Tabs(selected=event.name) if event.name in TABS else gr.skip()
+        return gr.Tabs(selected=event.name) if event.name in names else gr.skip()
 
     def open_bias(event: gr.EventData) -> Any:
         ids = [tab.id for tab in each]

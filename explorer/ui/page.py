@@ -38,7 +38,7 @@ from explorer.ui.memory import give_back
 from explorer.ui.navigation import tells_tab
 from explorer.ui.scratch import remove_when_ended, take_uploads
 from explorer.ui.stage import Opening, listen, part
-from explorer.ui.tabs import biases, blocks, compare, lab, lecture
+from explorer.ui.tabs import biases, blocks, board, compare, lab, lecture
 from explorer.ui.vote import Voting, reachable
 from explorer.ui.words import gradio_tables, i18n, text_of
 from explorer.ui.worker import AT_ONCE, Worker
@@ -49,6 +49,8 @@ FIRST_MODELS = ("lab/conv", "lab/mhsa", "lab/axial", "lab/ca_c2f")
 UNTRAINED = ("random/vit_tiny_patch16_224", "random/resnet18+mhsa@3")
 #: Requests in gradio's own queue at most; `worker` bounds each kind by itself, long before.
 WAITING = 1024
+#: Names of the tabs of the page in their order; one of a sweep's board follows where the page has one.
+TABS = ("compare", "lecture", "biases", "blocks", "lab")
 #: Sessions whose measurements are remembered; the one that asked longest ago goes first. Each costs half a megabyte.
 SESSIONS = 128
 
@@ -157,6 +159,7 @@ def build(
     heads: Mapping[str, HeadKind] = MappingProxyType({}),
     vote: bool = False,
     tools: bool = False,
+    sweep: str | None = None,
 ) -> Page:
     """Build the page.
 
@@ -174,6 +177,7 @@ def build(
         vote: whether a class may bet on the lessons' questions by phone.
         tools: whether its endpoints (`explorer.ui.endpoints`) are tools of the Model Context Protocol too, for which
             the package mcp is needed; raises ParameterError without it.
+        sweep: the folder of a sweep, or its address, whose board stands in a tab as it is now.
     """
     if tools and find_spec("mcp") is None:
         raise ParameterError(
@@ -190,7 +194,8 @@ def build(
     listening = Listening()
     answers = Answers(folders, named, device, hub_token, heads)
     handlers, worker = Handlers(answers), Worker(listening)
-    made_of = _digest(web.folder(), version("attention-explorer"), gr.__version__, *first, *map(repr, taught))
+    boards = {} if sweep is None else board.served(sweep)
+    made_of = _digest(web.folder(), version("attention-explorer"), gr.__version__, *first, *map(repr, taught), *boards)
     live = Live(worker, made_of)
     ready = warm and not models and all(text.startswith("lab/") for text in first)
     if warm and not ready:
@@ -227,17 +232,24 @@ def build(
                 block = blocks.draw(worker, live, answers, blocks_tab, language)
             with tells_tab(gr.Tab(i18n("Laboratory"), id="lab"), "lab") as lab_tab:
                 folds = lab.draw(worker, live, answers, lab_tab, language, unfolded)
+            board_tabs = []
+            for name in boards:
+                with tells_tab(gr.Tab(i18n("Board"), id="board"), "board") as board_tab:
+                    board.draw(name)
+                board_tabs.append(board_tab)
         asked = compare.draw(
             worker, live, handlers, language, shown_first, first, timm.list_models() + timm.list_pretrained(), ready
         )
         with biases_tab:
-            inner, kept = biases.draw(live, Measuring(handlers), asked, [compare_tab, lecture_tab, blocks_tab, lab_tab])
+            others = [compare_tab, lecture_tab, blocks_tab, lab_tab, *board_tabs]
+            inner, kept = biases.draw(live, Measuring(handlers), asked, others)
         share.draw(worker, handlers, masthead, asked, kept)
-        ways = navigation.draw(tabs, inner, block, folds, unfolded, opens, shown_first)
+        names = (*TABS, *(["board"] if boards else []))
+        ways = navigation.draw(tabs, inner, block, folds, unfolded, opens, shown_first, names)
         _relabelled(page, ways)
         endpoints.draw(worker, handlers)
     page.opening, opened = shown_first.file()
-    page.files = {**taught_files, page.opening: opened}
+    page.files = {**taught_files, **boards, page.opening: opened}
     page.queue(max_size=WAITING, default_concurrency_limit=None)
     return page
 
@@ -284,6 +296,7 @@ def serve(
     heads: Mapping[str, HeadKind] = MappingProxyType({}),
     vote: bool = False,
     tools: bool = False,
+    sweep: str | None = None,
 ) -> Any:
     """Serve the page until it is interrupted.
 
@@ -299,6 +312,7 @@ def serve(
         allow_hub_token: look visitors' models up on the hub with this machine's token; on a loopback address they are.
         heads: as for `build`.
         tools: as for `build`.
+        sweep: as for `build`.
         vote: as for `build`; where phones find the page, or why they cannot, is written to stderr.
     """
     give_back()
@@ -306,7 +320,8 @@ def serve(
     # All that is imported stays: looking through it for what may go, a third of a second, would hold up every answer.
     gc.freeze()
     hosts = Hosts(host, allow_hosts)
-    page = build(models, hosts.loopback, device, True, lessons, hosts.loopback or allow_hub_token, heads, vote, tools)
+    token = hosts.loopback or allow_hub_token
+    page = build(models, hosts.loopback, device, True, lessons, token, heads, vote, tools, sweep)
     if vote:
         print(_said_of_votes(hosts, port), file=sys.stderr, flush=True)
     return page.launch(

@@ -69,6 +69,7 @@ def test_a_number_leads_to_a_view_that_shows_it(swept: Sweep) -> None:
         assert len(view.models) == 1
         assert isinstance(view.source, Scene)
         probe = next(one.probe for one in made.columns if one.id == column)
+        assert after.endswith("&tab=compare")
         assert view.transform.dx == (4 if probe == "translation" else 0)
     assert {of_link(one).models for one in made.links.values()} == {("lab/none",), ("lab/mhsa",)}
 

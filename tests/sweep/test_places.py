@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -85,23 +82,6 @@ def test_what_an_address_is_called_gives_no_access() -> None:
     assert "secret" not in str(error.value)
     assert isinstance(place_of("file:///tmp/x"), LocalPlace)
     assert Store("file:///tmp/x").root == Path("/tmp/x")
-
-
-@pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    server = pytest.importorskip("moto.server", reason="moto is not installed: uv pip install 'moto[server,s3]'")
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setitem(os.environ, name, "testing")
-    made = server.ThreadedMotoServer("127.0.0.1", port, verbose=False)
-    made.start()
-    try:
-        query = f"endpoint_override=127.0.0.1:{port}&scheme=http&region=us-east-1&allow_bucket_creation=true"
-        yield f"s3://swept/{{}}?{query}"
-    finally:
-        made.stop()
 
 
 def test_s3(s3: str, tmp_path: Path) -> None:

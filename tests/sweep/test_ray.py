@@ -14,6 +14,8 @@ from explorer.errors import ParameterError
 from explorer.sweep.plan import SweepPlan
 from explorer.sweep.run import SweepProgress, sweep
 from tests.sweep.killing import files
+from tests.sweep.test_packed import sets  # noqa: F401 - a fixture
+from tests.sweep.test_stored_pictures import uploaded
 
 PLAN: dict[str, Any] = {
     "models": ["lab/none", "lab/mhsa", "lab/conv"],
@@ -69,6 +71,21 @@ def test_a_machine_that_is_lost_costs_no_row(cluster: Any, tmp_path: Path) -> No
     before = {one.name: one.stat().st_mtime_ns for one in (found.root / "rows").iterdir()}
     sweep(PLAN, tmp_path / "ray", ray=cluster.address)
     assert before == {one.name: one.stat().st_mtime_ns for one in (found.root / "rows").iterdir()}
+
+
+def test_its_machines_read_pictures_from_storage(
+    s3: str,
+    cluster: Any,
+    sets: dict[str, Path],  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    plan = {**PLAN, "models": ["random/test_vit"], "probes": ["consistency"], "shard": 4, "batch": 4}
+    address = uploaded(sets["parquet"], s3.format("parquet"))
+    expected = files(sweep({**plan, "data": [{"images": str(sets["parquet"]), "name": "set"}]}, tmp_path / "here").root)
+    found = sweep({**plan, "data": [{"images": address, "name": "set"}]}, tmp_path / "ray", ray=cluster.address)
+    assert not found.failed
+    assert files(tmp_path / "ray") == expected
+    assert len(expected) == 3
 
 
 def test_what_the_cluster_cannot_do_is_said(cluster: Any, tmp_path: Path) -> None:

@@ -1,111 +1,102 @@
-"""The board in a browser: it sorts, filters, draws and is usable by everybody, from a file and without a network."""
+"""The tab of a sweep's board: the same numbers as its page, and each leads to a view on this page."""
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from explorer.errors import ParameterError
 from explorer.sweep.board import board
-from explorer.sweep.publishing import save
 from explorer.sweep.run import sweep
+from explorer.sweep.summary import Sweep
+from explorer.ui.page import build
 
-PLAN = {
-    "models": ["lab/none", "lab/mhsa", "lab/c2f"],
-    "probes": ["edges", "consistency", "attention-distance"],
+from .conftest import running
+
+pytestmark = pytest.mark.browser
+PLAN: dict[str, Any] = {
+    "models": ["lab/mhsa", {"model": "lab/c2f", "name": "</iframe><b>ours"}],
+    "probes": ["edges", "accuracy"],
     "data": [24],
     "device": "cpu",
 }
 
 
 @pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("board")
-    return save(board(sweep(PLAN, folder / "swept")), folder / "board.html")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
+    return sweep(PLAN, tmp_path_factory.mktemp("swept") / "study")
 
 
-@pytest.fixture(params=[(1280, 720), (390, 844)], ids=["screen", "telephone"])
-def opened(request: pytest.FixtureRequest, chromium: Any, file: Path) -> Iterator[Any]:
-    width, height = request.param
-    context = chromium.new_context(viewport={"width": width, "height": height}, offline=True, accept_downloads=True)
-    page = context.new_page()
-    told: list[str] = []
-    page.on("console", lambda one: told.append(one.text))
-    page.on("pageerror", lambda one: told.append(str(one)))
-    page.goto(file.as_uri())
-    page.locator("#body tr").first.wait_for()
-    yield page
-    assert not told
-    context.close()
+@pytest.fixture(scope="module")
+def served(swept: Sweep, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    code = "from explorer.ui.page import serve; serve(port={port}, sweep={sweep!r})"
+    with running(code, tmp_path_factory.mktemp("board"), sweep=str(swept.root)) as address:
+        yield address
 
 
-def _names(page: Any) -> list[str]:
-    return page.locator("#body th span").all_inner_texts()
+def test_a_tab_shows_the_board_and_its_numbers_lead_to_views(served: str, swept: Sweep, chromium: Any) -> None:
+    made = board(swept)
+    page = chromium.new_page(viewport={"width": 1280, "height": 720})
+    wrong: list[str] = []
+    page.on("console", lambda one: wrong.append(one.text) if one.type == "error" else None)
+    page.goto(served)
+    page.get_by_role("tab", name="Board").click()
+    inside = page.frame_locator("#board iframe")
+    rows = inside.locator("#body tr")
+    rows.first.wait_for()
+    assert rows.count() == 2
+    assert rows.nth(0).locator("th span").text_content() == "Self-attention"
+    assert rows.nth(0).locator("th small").text_content() == "lab/mhsa, lab weights"
+    assert rows.nth(1).locator("th span").text_content() == "</iframe><b>ours"
+    headlines = [one.id for one in made.columns if one.headline]
+    for place, name in enumerate(made.models):
+        said = rows.nth(place).locator("td a").all_text_contents()
+        assert [float(one) for one in said] == [float(f"{made.scores[name, one].value:.3g}") for one in headlines]
+    # What belongs to the views is not beside it.
+    assert not page.locator("#workbench").is_visible()
+    assert not page.locator("#sets").is_visible()
+    rows.nth(1).locator("td a").first.click()
+    page.wait_for_function("document.documentElement.dataset.tab === 'compare'")
+    page.wait_for_function("document.querySelectorAll('.model').length === 1")
+    assert "models=lab/c2f" in page.url
+    assert page.url.startswith(f"{served}#")
+    page.go_back()
+    page.wait_for_function("document.documentElement.dataset.tab === 'board'")
+    rows.first.wait_for()
+    assert not wrong
+    page.close()
 
 
-@pytest.mark.browser
-def test_it_sorts_and_filters_by_keyboard(opened: Any) -> None:
-    assert _names(opened) == ["lab/none", "lab/mhsa", "lab/c2f"]
-    heads = opened.locator("#head th")
-    assert heads.count() == 4
-    heads.nth(2).locator("button").focus()
-    opened.keyboard.press("Enter")
-    assert heads.nth(2).get_attribute("aria-sort") == "descending"
-    values = [float(one) for one in opened.locator("#body td:nth-child(3) a").all_inner_texts()]
-    assert len(values) == 3
-    assert values == sorted(values, reverse=True)
-    opened.keyboard.press("Enter")  # the focus stays on the column
-    assert heads.nth(2).get_attribute("aria-sort") == "ascending"
-    assert [float(one) for one in opened.locator("#body td:nth-child(3) a").all_inner_texts()] == values[::-1]
-    opened.locator("#filter").fill("c2f")
-    assert _names(opened) == ["lab/c2f"]
-    assert opened.locator("#count").inner_text().startswith("1 of 3 models")
-    assert opened.locator("#scatter circle").count() == 1
+def test_a_link_leads_to_the_tab(served: str, chromium: Any) -> None:
+    page = chromium.new_page(viewport={"width": 390, "height": 844})
+    page.goto(f"{served}#tab=board")
+    page.frame_locator("#board iframe").locator("#body tr").first.wait_for()
+    wide = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert wide[0] <= wide[1]
+    page.close()
 
 
-@pytest.mark.browser
-def test_measures_are_chosen_and_drawn_against_each_other(opened: Any) -> None:
-    opened.locator("summary", has_text="Measures in the table").click()
-    boxes = opened.locator("#choice input")
-    shown = boxes.evaluate_all("all => all.filter((one) => one.checked).length")
-    assert 0 < shown < boxes.count()
-    boxes.locator("visible=true").nth(shown).check()
-    assert (
-        opened.locator("#head th").count() == boxes.evaluate_all("all => all.filter((one) => one.checked).length") + 1
-    )
-    assert opened.locator("#scatter circle").count() == 3
-    point = opened.locator("#scatter circle").first
-    point.focus()
-    assert "lab/none" in opened.locator("#point").inner_text()
-    options = opened.locator("#x option")
-    distance = next(one for one in options.all_inner_texts() if "mean attention distance" in one)
-    opened.locator("#x").select_option(label=distance)
-    assert opened.locator("#scatter circle").count() == 1
-    assert opened.locator("#without").inner_text().startswith("Models not shown: 2")
+def test_the_folder_is_named_by_who_starts_the_page(swept: Sweep, tmp_path: Path) -> None:
+    page = build(sweep=str(swept.root))
+    (name,) = (one for one in page.files if one.startswith("board-"))
+    assert re.fullmatch(r"board-[0-9a-f]{16}\.html", name)
+    content = page.files[name].plain.decode()  # type: ignore[union-attr]
+    assert str(swept.root) not in content
+    assert str(swept.root) not in repr(page.config)
+    assert not any(one.startswith("board-") for one in build().files)
+    with pytest.raises(ParameterError, match="has no sweep"):
+        build(sweep=str(tmp_path))
 
 
-@pytest.mark.browser
-def test_what_the_table_shows_is_saved(opened: Any) -> None:
-    with opened.expect_download() as download:
-        opened.locator("#csv").click()
-    lines = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
-    assert lines[0].startswith("model,weights,data,probe")
-    assert len(lines) == 1 + opened.locator("#body td a").count()
-
-
-@pytest.mark.browser
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_shuts_nobody_out_and_fits(opened: Any, scheme: str) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
-    opened.emulate_media(color_scheme=scheme)
-    opened.locator("summary").first.click()
-    found = Axe().run(opened).response["violations"]
-    assert not [(one["id"], [node["target"] for node in one["nodes"][:3]]) for one in found]
-    assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    for label in opened.locator("#scatter text").all():
-        box, frame = label.bounding_box(), opened.locator("#scatter").bounding_box()
-        assert box["x"] >= frame["x"]
-        assert box["x"] + box["width"] <= frame["x"] + frame["width"] + 1, label.inner_text()
+def test_a_folder_without_a_sweep_is_said_at_once(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "explorer", "serve", "--board", str(tmp_path), "--port", "1"]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert found.returncode == 2
+    assert "has no sweep" in found.stderr
+    assert "Traceback" not in found.stderr

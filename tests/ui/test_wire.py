@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 from explorer.resources import asset
 from explorer.scenes import Scene
+from explorer.sweep.run import sweep
 from explorer.ui.answers import Answers
 from explorer.ui.boxes import drawing
 from explorer.ui.cards import cards, large, tables
@@ -37,6 +39,7 @@ MODELS = ["lab/mhsa", "random/test_resnet+channel@3", "lab/nothing"]
 OPTIONS = {
     "masthead": "MastheadOptions",
     "ways": "WaysOptions",
+    "board": "BoardOptions",
     "models": "ModelsOptions",
     "controls": "ControlsOptions",
     "samples": "SamplesOptions",
@@ -84,7 +87,9 @@ def told(tsc: Path, folder: Path, found: list[tuple[str, Any]]) -> list[str]:
 
 def parts() -> list[tuple[str, Any]]:
     """The options of every part of a page, by their types."""
-    page = build(["lab/conv"])
+    with tempfile.TemporaryDirectory() as folder:
+        sweep({"models": ["lab/none"], "probes": ["edges"], "data": [12], "device": "cpu"}, folder)
+        page = build(["lab/conv"], sweep=folder)
     given = [
         (name, part["options"])
         for name, part in opening_of(page.files[page.opening].plain.decode()).items()
