@@ -105,6 +105,11 @@ def bias_rows(
 _CUES, _FEW = Message("shape {shape}, texture {texture}"), 6
 
 
+def _spread(items: Sequence[Stimulus]) -> Sequence[Stimulus]:
+    """A few from begin to end: files stand by their shapes, and the first ones would all be of one."""
+    return [items[place * len(items) // _FEW] for place in range(_FEW)] if len(items) > _FEW else items
+
+
 @PROBES.register("shape-bias")
 @dataclass(frozen=True)
 class ShapeBias(Probe):
@@ -212,7 +217,7 @@ class ShapeBias(Probe):
         if not shown.rendered:
             return [
                 Example(Message(_CUES, shape=shape, texture=texture), self._as_shown(model, one.source)[0])
-                for one in shown.stimuli.items[:_FEW]
+                for one in _spread(shown.stimuli.items)
                 if isinstance(one.source, Picture)
                 for shape, _, texture in [one.label.partition("/")]
             ]
