@@ -17,6 +17,7 @@ WEIGHTS = Path(__file__).parents[2] / "shared" / "data" / "weights"
 PUBLISHED = {
     "timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k": "vit_tiny_patch16_224",
     "timm/deit_tiny_patch16_224.fb_in1k": "deit_tiny_patch16_224",
+    "timm/mobilenetv2_100.ra_in1k": "mobilenetv2_100",
 }
 
 

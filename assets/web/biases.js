@@ -70,7 +70,7 @@ export const probe = (element, { options, trigger, props }) => {
   const parameters = make("div", { class: "probe-parameters" });
   const choice = make("div", { class: "probe-choice", role: "radiogroup", "aria-label": say("Probe") });
   const shown = make("select", { id: `shown-${bias}`, onchange: () => { wanted.shown = shown.value; publish(); } },
-    make("option", { value: "several", text: say("24 scenes, or the sample photographs") }),
+    make("option", { value: "several" }),
     make("option", { value: "stage", text: say("what is shown under Compare") }));
   hear(`brought-${bias}`, (set) => {
     shown.querySelector("[data-brought]")?.remove();
@@ -120,6 +120,7 @@ export const probe = (element, { options, trigger, props }) => {
     write(link, say(linked[one.link] || ""));
     about.replaceChildren(make("p", { class: "formula", text: one.formula }), make("p", { translate: "no", text: one.source }));
     looks.hidden = !one.looks;
+    write(need(shown, "[value=several]"), say(one.by_itself));
     folded.hidden = !one.parameters.length;
     parameters.replaceChildren(...one.parameters.map((each) => control(each, `${bias}-${one.name}-${each.name}`, (value) => {
       if (value === undefined) delete wanted.parameters[each.name];

@@ -323,6 +323,7 @@ export interface Probe {
   source: string;
   limits: string;
   looks: boolean;
+  by_itself: string;
   link: "" | "shift" | "zoom" | "layer";
   /** whether results of laboratory models ship */
   shipped: boolean;

@@ -12,6 +12,7 @@ from explorer.messages import Message
 from explorer.probes.result import ProbeResult, Score
 from explorer.probes.rows import Pooled, Row
 from explorer.probes.rows import Step as Step
+from explorer.probes.stimuli import default
 from explorer.registry import Registry, check_fields
 
 if TYPE_CHECKING:
@@ -100,6 +101,8 @@ class Probe:
     looks: ClassVar[bool] = True
     #: What stands in the result for what it shows, where it does not look at what is given.
     shows: ClassVar[str] = Message("no picture")
+    #: What `default` shows, in words.
+    by_itself: ClassVar[str] = Message("24 scenes, or the sample photographs")
     #: Whether its answer does not depend on the precision of the forward passes (shown by a test): bf16 may be used.
     half: ClassVar[bool] = False
     #: What a place in its figures is, which a click on the page goes to: a shift, a zoom or a layer.
@@ -125,6 +128,10 @@ class Probe:
     ) -> Stimuli | None:
         """What all models are shown where the probe has a layout of its own; None for the usual reading of images."""
         return None
+
+    def default(self, model: Model, seed: int) -> Stimuli:
+        """What a model is shown where nothing is asked for; ``by_itself`` says it."""
+        return default(model, seed)
 
     def label(self, found: FoundPicture) -> str | None:
         """What a folder's picture is shown as: its class, as a rule; None for one that the probe does not show."""

@@ -102,7 +102,9 @@ def steps(
         own: list[Row] = []
         try:
             if one.looks:
-                seen = shown_by.Shown(model, given or shown_by.default(model, seed))
+                seen = shown_by.Shown(model, given or one.default(model, seed))
+                if given is None:
+                    notes += [note for note in seen.stimuli.notes if note not in notes]
                 shows[str(model.spec)] = (
                     Message("{shown}, border {border}", shown=seen.stimuli.origin, border=Message(settings["border"]))
                     if "border" in settings and not seen.rendered
@@ -150,7 +152,7 @@ def examples(
     found: list[Sequence[Example]] = []
     for model in models:
         try:
-            found.append(one.examples(model, shown_by.Shown(model, given or shown_by.default(model, seed)), seed))
+            found.append(one.examples(model, shown_by.Shown(model, given or one.default(model, seed)), seed))
         except MethodError:
             found.append(())
     return found
@@ -176,7 +178,7 @@ def probe(
         models: live models, specs or their text forms.
         images: pictures, scenes, a folder, or how many scenes (see `probes.stimuli.read`); the probe's own folder
             layout where it has one. None: models that know the laboratory's classes are shown scenes, others the
-            sample images.
+            sample images, or the cue conflicts that ship where the probe needs such.
         seed: of every random choice.
         device: where models given by name are loaded.
         precision: "float32", or "bfloat16" for probes whose answer does not depend on it.

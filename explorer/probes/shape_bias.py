@@ -14,6 +14,7 @@ from torch import Tensor
 from explorer.errors import MethodError, ParameterError
 from explorer.figures.sheet import Axis, Section
 from explorer.images import Bands, Picture
+from explorer.images.conflicts import conflicts as shipped
 from explorer.images.folders import Folder, FoundPicture
 from explorer.images.on_disk import checked
 from explorer.messages import Message, sentences
@@ -36,6 +37,18 @@ _LAYOUT = Message(
     "give a folder of cue conflicts named like cat7-elephant2.png, shape first: "
     "stimuli/style-transfer-preprocessed-512 of github.com/rgeirhos/texture-vs-shape"
 )
+#: What the pictures that ship can tell and what they cannot.
+_SMALL = Message(
+    "These cue conflicts ship with the explorer and are few. How many answers follow the shape depends on how such "
+    "pictures are made: compare models on them, and compare no number with one measured on other pictures."
+)
+#: Whose pictures cue conflicts are, and how a figure names them.
+_GEIRHOS, _SHIPPED = "Geirhos 2019", "shipped"
+_WHOSE = {
+    _GEIRHOS: Message("Geirhos' cue conflicts"),
+    _SHIPPED: Message("the cue conflicts that ship"),
+    "scenes": Message("scenes with another class's texture"),
+}
 
 
 def _cues(found: FoundPicture) -> tuple[str, str] | None:
@@ -92,13 +105,19 @@ def bias_rows(
 _CUES, _FEW = Message("shape {shape}, texture {texture}"), 6
 
 
+def _spread(items: Sequence[Stimulus]) -> Sequence[Stimulus]:
+    """A few from begin to end: files stand by their shapes, and the first ones would all be of one."""
+    return [items[place * len(items) // _FEW] for place in range(_FEW)] if len(items) > _FEW else items
+
+
 @PROBES.register("shape-bias")
 @dataclass(frozen=True)
 class ShapeBias(Probe):
     """Where shape and texture contradict each other, which of the two does the answer follow?
 
     ImageNet models are shown a folder of Geirhos' cue conflicts (<shape>N-<texture>M.png, in it or in its folders;
-    files that begin with mask_ do not count). The softmax over the 1000 classes is averaged within each of sixteen
+    files that begin with mask_ do not count), and where none is given the few that ship (`explorer.images.conflicts`).
+    The softmax over the 1000 classes is averaged within each of sixteen
     categories, and the largest mean is the answer; pictures whose shape and texture agree are dropped. The pictures are
     shown as they are, without resize or crop, with the model's own mean and standard deviation; only a model whose
     input is of another size sees them resized as a whole. Models that know the laboratory's scenes are shown those,
@@ -118,6 +137,7 @@ class ShapeBias(Probe):
         "texture answers it rests on few pictures."
     )
     headline: ClassVar[str] = "shape bias"
+    by_itself: ClassVar[str] = Message("scenes, or the cue conflicts that ship")
     #: What scenes of uninformative cues are made of depends on all of them.
     parts: ClassVar = "pictures"
 
@@ -126,10 +146,14 @@ class ShapeBias(Probe):
     )
     behind: str = parameter("neither", "of scenes: whose class the background goes with", choices=BEHIND)
 
-    def stimuli(self, images: Any, models: Sequence[Model], seed: int, bands: Bands | None = None) -> Stimuli | None:
-        """A folder's cue conflicts; where nothing is given, scenes if one of the models knows them."""
-        if images is None and bands is None:
-            return read(CONFLICTS, seed) if any(map(knows_scenes, models)) else None
+    def stimuli(
+        self,
+        images: Any,
+        models: Sequence[Model],  # noqa: ARG002 - the contract
+        seed: int,  # noqa: ARG002
+        bands: Bands | None = None,
+    ) -> Stimuli | None:
+        """A folder's cue conflicts."""
         folder = one_folder(images)
         if folder is None:
             return None
@@ -154,6 +178,15 @@ class ShapeBias(Probe):
             words = Message("{shown}, {dropped} with shape = texture dropped", shown=words, dropped=dropped)
         return Stimuli(tuple(items), with_bands(words, bands), folder, pictures.notes)
 
+    def default(self, model: Model, seed: int) -> Stimuli:
+        """Scenes to a model that knows them, and to others the cue conflicts that ship."""
+        if knows_scenes(model):
+            return read(CONFLICTS, seed)
+        found = self.stimuli(shipped(), [model], seed)
+        assert found is not None  # it is a folder
+        words = Message("the {items} cue conflicts that ship", items=len(found.items))
+        return replace(found, origin=words, notes=(*found.notes, _SMALL))
+
     def label(self, found: FoundPicture) -> str | None:
         """Shape and texture of a cue conflict, as in cat/elephant."""
         cues = _cues(found)
@@ -177,13 +210,14 @@ class ShapeBias(Probe):
         for _, stop, found in run.passes.each(len(cues), make, run.passes.answers):
             answers += category_answers(found[0])
             yield Step(stop / len(cues))
-        yield Step(1.0, bias_rows([one[0] for one in cues], [one[1] for one in cues], answers, "Geirhos 2019"))
+        protocol = _SHIPPED if shown.stimuli.folder == shipped() else _GEIRHOS
+        yield Step(1.0, bias_rows([one[0] for one in cues], [one[1] for one in cues], answers, protocol))
 
     def examples(self, model: Model, shown: Shown, seed: int) -> Sequence[Example]:  # noqa: ARG002 - the contract
         if not shown.rendered:
             return [
                 Example(Message(_CUES, shape=shape, texture=texture), self._as_shown(model, one.source)[0])
-                for one in shown.stimuli.items[:_FEW]
+                for one in _spread(shown.stimuli.items)
                 if isinstance(one.source, Picture)
                 for shape, _, texture in [one.label.partition("/")]
             ]
@@ -234,7 +268,7 @@ class ShapeBias(Probe):
         for protocol in dict.fromkeys(row["protocol"] for row in result.rows):
             rows = [row for row in result.rows if row["protocol"] == protocol]
             categories = sorted({row["category"] for row in rows} - {"all"})
-            people = Message("People: 0.959 on all 1200 pictures.") if protocol == "Geirhos 2019" else ""
+            people = Message("People: 0.959 on all 1200 pictures.") if protocol == _GEIRHOS else ""
             bars = [
                 points(
                     result,
@@ -268,11 +302,7 @@ class ShapeBias(Probe):
                     ),
                 )
             ]
-            pictures = (
-                Message("Geirhos' cue conflicts")
-                if protocol == "Geirhos 2019"
-                else Message("scenes with another class's texture")
-            )
+            pictures = _WHOSE.get(protocol, _WHOSE["scenes"])
             out.append(
                 Section(Message("Shape against texture: {pictures}", pictures=pictures), tuple((one,) for one in bars))
             )

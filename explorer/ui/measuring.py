@@ -264,6 +264,7 @@ def described(bias: Bias) -> list[dict[str, Any]]:
             "source": kind.source,
             "limits": kind.limits,
             "looks": kind.looks,
+            "by_itself": kind.by_itself,
             "link": kind.link,
             "shipped": name in ships,
             "parameters": parameters_of(kind),

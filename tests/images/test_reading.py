@@ -355,18 +355,20 @@ def test_samples_are_photographs_with_credits_and_words() -> None:
     for name, path in samples().items():
         picture = read_image(path)
         assert picture.notes == ()
-        assert min(picture.image.size) >= 300
+        # Cue conflicts are as large as models of photographs look at.
+        assert min(picture.image.size) >= (300 if path.parent == asset("images") else 224)
         assert path.stat().st_size < 150_000
         assert (f"| {path.name} |" if name in photographs() else f"`{path.name}`") in credits
         assert len(alt_text(name)) > 20
     shipped = {path.name for path in asset("images").iterdir()} - {"credits.md", "index.json"}
-    assert shipped == {path.name for path in samples().values()}
+    assert shipped == {path.name for path in samples().values() if path.parent == asset("images")}
 
 
 def test_pictures_made_of_photographs_are_what_the_code_makes() -> None:
     taken = {name: read_image(path).image for name, path in photographs().items()}
     made = {"pieces": in_pieces(taken["cat"]), "hybrid": two_at_once(taken["cup"], taken["cat"])}
-    assert set(samples()) - set(taken) == set(made)
+    conflicts = {"elephant-bear", "knife-truck"}  # see test_conflicts
+    assert set(samples()) - set(taken) - conflicts == set(made)
     for name, picture in made.items():
         shipped = read_image(samples()[name]).image
         assert shipped.size == picture.size == (SIDE, SIDE)

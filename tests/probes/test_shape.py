@@ -15,10 +15,11 @@ from PIL import Image
 
 import explorer.probes.shape_bias as shape
 from explorer.errors import MethodError, ParameterError
+from explorer.figures.sheet import Chart
 from explorer.images.on_disk import OnDisk
 from explorer.models.loading import load
 from explorer.models.spec import ModelSpec
-from explorer.probes import cues, filters, probe
+from explorer.probes import cues, filters, probe, sheet
 from explorer.probes.answers import as_it_is
 from explorer.probes.cues import others
 from explorer.probes.edges import Edges
@@ -153,9 +154,42 @@ def test_who_cannot_be_measured(tmp_path: Path) -> None:
     with pytest.raises(MethodError, match=r"1000 classes; lab/none has 12"):
         probe("shape-bias", "lab/none", _conflicts(tmp_path, ["cat1-dog2.png"]), device="cpu")
     with pytest.raises(MethodError, match="texture-vs-shape"):
-        probe("shape-bias", "random/test_resnet", device="cpu")
+        probe("shape-bias", "random/test_resnet", [Image.new("RGB", (64, 64))], device="cpu")
     with pytest.raises(MethodError, match="does not know the scenes"):
         probe("shape-bias", "random/test_resnet", 12, device="cpu")
+
+
+def test_each_model_is_shown_what_it_knows_where_nothing_is_asked_for() -> None:
+    result = probe("shape-bias", ["random/test_resnet", "lab/none"], device="cpu")
+    assert dict(result.stimuli) == {
+        "random/test_resnet": "the 39 cue conflicts that ship",
+        "lab/none": "144 scenes, rendered anew",
+    }
+    counted = {row["model"]: row for row in result.rows if row["measure"] == "shape or texture answers"}
+    protocols = {row["model"]: row["protocol"] for row in result.rows}
+    assert protocols == {"random/test_resnet": "shipped", "lab/none": "scenes"}
+    assert len(counted) == 2
+    assert [note for note in result.notes if "ship with the explorer" in note]
+    # Nothing of Geirhos' pictures, or of what people answer to them, is said of others.
+    sections = sheet(result).sections
+    charts = [chart for section in sections for row in section.rows for chart in row if isinstance(chart, Chart)]
+    said = [*(section.heading for section in sections), *(chart.unit for chart in charts)]
+    assert len(charts) == 4
+    assert not any(word in text for text in said for word in ("Geirhos", "People"))
+
+
+def test_what_the_credits_say_that_models_answer_to_what_ships(real_specs: dict[str, str]) -> None:
+    """Of 39 pictures; one answer more or less is a matter of the machine."""
+    said = {
+        "mobilenetv2_100": (0.49, 0.90),
+        "vit_tiny_patch16_224": (0.53, 0.92),
+        "deit_tiny_patch16_224": (0.51, 0.95),
+    }
+    for name, (bias, either) in said.items():
+        result = probe("shape-bias", real_specs[name], device="cpu")
+        found = {row["measure"]: row["value"] for row in result.rows if row["category"] == "all"}
+        assert found["shape bias"] == pytest.approx(bias, abs=1.5 / 39)
+        assert found["shape or texture answers"] == pytest.approx(either, abs=1.5 / 39)
 
 
 def test_pictures_are_shown_as_they_are(tmp_path: Path) -> None:
