@@ -102,7 +102,7 @@ def test_titles_are_escaped(results: dict[str, Drawn]) -> None:
     attribution = results["attribution"]
     assert isinstance(attribution, explorer.Attribution)
     _, alternative = picture_in(replace(attribution, target='"><script>')._repr_html_())
-    assert alternative == 'gradcam of "><script>'
+    assert alternative == 'Grad-CAM of "><script>'
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".html"])

@@ -71,7 +71,9 @@ def test_nothing_else_opens_a_file_for_writing():
             name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
             owner = called.value.id if isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name) else ""
             wrong = name in writers or (owner in ("shutil", "os") and name in ("copy", "move", "replace"))
-            if name in ("savefig", "write_table", "ParquetWriter", "ZipFile") or (name == "save" and len(node.args) > 1):
+            if name in ("savefig", "write_table", "ParquetWriter", "ZipFile") or (
+                name == "save" and len(node.args) > 1
+            ):
                 given = [one.id for one in node.args if isinstance(one, ast.Name)]
                 in_memory = any(f"{one} = io.{kind}()" in code for one in given for kind in ("BytesIO", "StringIO"))
                 # Ours, and that of a ParquetWriter, which was told where to.
