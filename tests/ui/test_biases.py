@@ -181,7 +181,7 @@ def test_a_model_that_cannot_be_had_is_said(measuring):
 
 
 def test_a_probe_that_serves_no_model_says_why(measuring):
-    running = measuring.measure({}, ["random/test_resnet"], SCENE, {"probe": "shape-bias"})
+    running = measuring.measure({}, ["random/test_resnet"], SCENE, {"probe": "shape-bias", "shown": "stage"})
     next(running)
     with pytest.raises(gr.Error) as caught:
         list(running)
