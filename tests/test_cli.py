@@ -583,7 +583,7 @@ def test_probes_are_listed_from_their_declarations(capsys: pytest.CaptureFixture
         (["probe", "consistancy", "--model", "lab/conv"], "consistency"),
         (["probe", "consistency", "--model", "lab/conv", "--passes", "0"], "passes lies from 1"),
         (["probe", "consistency", "--model", "lab/conv", "--precision", "bfloat16"], "float32 only"),
-        (["probe", "shape-bias", "--model", "random/test_resnet"], "cue conflicts"),
+        (["probe", "shape-bias", "--model", "random/test_resnet", "--scenes", "12"], "cue conflicts"),
         (["probe", "consistency", "--model", "lab/conv", "--out", "x.xlsx"], ".csv or .json"),
     ],
 )

@@ -10,6 +10,7 @@ from torch.nn.functional import interpolate
 from explorer.figures.looks import colours_of, names_of
 from explorer.models.model import Model
 from explorer.probes import examples
+from explorer.probes.stimuli import knows_scenes
 from explorer.ui.handlers import checked
 from explorer.ui.measuring import Measuring, Wanted
 from explorer.ui.scene import uri
@@ -23,8 +24,9 @@ def strip(measuring: Measuring, models: Any, question: Any, asked: Any) -> str:
     """What assets/web/examples.js draws, as JSON: {pictures: [{name, image}], models: [{name, colour, answers}]}.
 
     An answer is {label, p}, the class that the model is most sure of. Of models whose input differs, each
-    answers what it is shown itself; the pictures are those of the first. Both lists are empty where the probe changes
-    no picture or serves none of the models.
+    answers what it is shown itself; the pictures are those of the first. Where nothing is asked for, models of scenes
+    and models of photographs are shown different things, and only those answer that are shown what the first is. Both
+    lists are empty where the probe changes no picture or serves none of the models.
 
     Args:
         measuring: has the models, and checks the request.
@@ -39,10 +41,11 @@ def strip(measuring: Measuring, models: Any, question: Any, asked: Any) -> str:
         shown = checked(lambda name: examples(name, live, source, **wanted.parameters), wanted.name)
     texts = [str(model.spec) for model in live]
     names, colours = names_of(texts), colours_of(texts)
+    of_scenes = next((knows_scenes(model) for model, own in zip(live, shown) if own), False)
     rows = [
         {"name": names[text], "colour": colour, "answers": _answers(measuring, model, own)}
         for text, colour, model, own in zip(texts, colours, live, shown)
-        if own and not model.headless
+        if own and not model.headless and (source is not None or knows_scenes(model) == of_scenes)
     ]
     pictures = next((own for own in shown if own), ())
     drawn = [{"name": one.name, "image": uri(_small(one.image), lossless=True)} for one in pictures]

@@ -181,11 +181,23 @@ def test_a_model_that_cannot_be_had_is_said(measuring):
 
 
 def test_a_probe_that_serves_no_model_says_why(measuring):
-    running = measuring.measure({}, ["random/test_resnet"], SCENE, {"probe": "shape-bias"})
+    running = measuring.measure({}, ["random/test_resnet"], SCENE, {"probe": "shape-bias", "shown": "stage"})
     next(running)
     with pytest.raises(gr.Error) as caught:
         list(running)
     assert len(str(caught.value)) > 30
+
+
+@pytest.mark.parametrize("name", ["shape-bias", "patch-shuffle"])
+def test_nobody_answers_to_pictures_that_only_others_were_shown(measuring, name):
+    models = ["random/test_resnet", "lab/none"]
+    told = [json.loads(strip(measuring, of, SCENE, {"probe": name})) for of in (models, models[::-1], models[:1])]
+    answering = [[one["name"] for one in each["models"]] for each in told]
+    assert [len(each) for each in answering] == [1, 1, 1]
+    assert answering[0] == answering[2] != answering[1]
+    # Both are shown what is asked for.
+    both = json.loads(strip(measuring, models, SCENE, {"probe": "patch-shuffle", "shown": "stage"}))
+    assert len(both["models"]) == 2
 
 
 @pytest.mark.parametrize("bias", BIASES)
