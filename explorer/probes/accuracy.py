@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from explorer.errors import MethodError
-from explorer.figures.sheet import Axis, Section
+from explorer.figures.sheet import Axis, Chart, Section
 from explorer.images import Bands, Picture
 from explorer.images.folders import Folder, unread
 from explorer.images.on_disk import OnDisk
 from explorer.messages import Message, counted
 from explorer.models.model import Model
 from explorer.probes.ahead import Ahead
-from explorer.probes.answers import one_folder, points
+from explorer.probes.answers import one_folder
 from explorer.probes.base import PROBES, Bias, Extremes, Probe, Run, Step, need_classes, need_one_class
+from explorer.probes.charting import curve
 from explorer.probes.result import ProbeResult, Score
 from explorer.probes.rows import Row, rate, score
 from explorer.probes.stimuli import Shown, Stimuli, Stimulus, with_bands
@@ -113,18 +114,19 @@ class Accuracy(Probe):
         return found.say(Message("{most} answers right for {high} of the pictures, {least} for {low}."))
 
     def sections(self, result: ProbeResult) -> tuple[Section, ...]:
-        share = Axis(Message("share of pictures"), low=0.0, high=1.0)
-        named = replace(result, rows=[{**row, "choices": row["measure"], "measure": _TOP} for row in result.rows])
-        chart = points(
-            named,
+        lines = []
+        for number, model in enumerate(result.models):
+            rows = [row for name in (_TOP, _SEVERAL) for row in result.of(model, measure=name)]
+            if rows:
+                lines.append(curve(model, result.colours[number], rows, "measure", joined=False))
+        chart = Chart(
             Message("Right answers"),
-            _TOP,
-            "choices",
-            (_TOP, _SEVERAL),
-            share,
-            Message("Bars are Wilson's 95 % intervals over pictures."),
+            tuple(lines),
+            Axis(""),
+            Axis(Message("share of pictures"), low=0.0, high=1.0),
+            unit=Message("Bars are Wilson's 95 % intervals over pictures."),
         )
-        return (Section(Message("How often the answer is right"), ((chart,),)),) if chart.lines else ()
+        return (Section(Message("How often the answer is right"), ((chart,),)),) if lines else ()
 
 
 def _ranks(logits: Tensor, truth: Sequence[int]) -> list[int]:

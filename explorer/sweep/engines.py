@@ -109,7 +109,7 @@ class _Own:
         self.warm: ModelSpec | None = None
         self._stopped = threading.Event()
         self._station = Station(store, self._alive)
-        self._thread = threading.Thread(target=self._live, daemon=True)
+        self._thread = threading.Thread(target=self._live, name="sweep-worker", daemon=True)
         self._thread.start()
 
     def _alive(self) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -184,6 +185,17 @@ def _parent_of(stat: Path) -> int:
         return int(stat.read_text().rpartition(")")[2].split()[1])
     except OSError:
         return 0
+
+
+def test_nothing_measures_on_after_an_interruption(tmp_path: Path) -> None:
+    def ended(_: SweepProgress) -> None:
+        assert "sweep-worker" in {one.name for one in threading.enumerate()}
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep(SMALL, tmp_path, workers=2, progress=ended)
+    assert "sweep-worker" not in {one.name for one in threading.enumerate()}
+    assert len(sweep(SMALL, tmp_path).done) == UNITS  # the folder is free again
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
