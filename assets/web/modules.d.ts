@@ -12,6 +12,8 @@ export interface Handles<Value = unknown, Options = unknown, Server = unknown> {
   trigger: Trigger;
   props: { value: Value };
   watch: (name: "value", listener: () => void) => void;
+  /** brings a file to the server; what it is called there */
+  upload: (file: File) => Promise<{ path: string }>;
   server: Server;
   options: Options;
 }

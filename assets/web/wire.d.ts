@@ -398,9 +398,13 @@ export interface ClaimsBoard {
 }
 export interface ProbeOptions { bias: string; question: Text; intro: Text; probes: Probe[] }
 export interface WorkingOptions { bias: string }
-export interface BroughtOptions { bias: string; layout: Text }
-/** explorer/ui/measuring.py: a set of pictures that came; `shown` is what is measured on then */
-export interface BroughtSet { shown: string; words: Text; notes: Text[] }
+export interface BroughtOptions {
+  bias: string; layout: Text;
+  /** of the files that are taken: how their names end, how many at most, bytes of all and of each at most */
+  endings: string[]; most: number; size: number; single: number;
+}
+/** explorer/ui/measuring.py: a set of pictures that came; `shown` is what is measured on then, `refused` why it is not */
+export interface BroughtSet { shown: string; words: Text; notes: Text[]; refused: Text }
 /** displacements along a side of the grid */
 export interface PlacesOptions { side: number }
 

@@ -37,7 +37,7 @@ MOST_FILES, MOST_BYTES, DEEPEST, LONGEST = 2000, 256 * 2**20, 5, 120
 #: Bytes of all sets kept on the server; the oldest go first.
 SETS_BYTES = 1024 * 2**20
 #: What a probe's folder may hold beside pictures: labels, and IN-9's classes.
-_BESIDE = (".csv", ".json")
+BESIDE = (".csv", ".json")
 #: What operating systems add to archives.
 _LITTER = {"__macosx", "thumbs.db", "desktop.ini", ".ds_store"}
 _PIECE = 2**16
@@ -73,7 +73,8 @@ class Sets:
         """Take what a browser brought; raises ParameterError, which says what is wrong with it.
 
         Args:
-            sent: of each file a record with its path among the uploads and its owner's name for it, ``orig_name``.
+            sent: of each file a record with its ``path`` among the uploads and its ``name``: where it lies in what was
+                brought.
         """
         files = [_sent(one) for one in sent] if isinstance(sent, list) else []
         if not files:
@@ -116,7 +117,7 @@ def _sent(one: Any) -> tuple[Path, str]:
     if not isinstance(one, Mapping):
         raise ParameterError(Message("no file came; bring a zip of pictures, or pictures"))
     path = uploaded(one.get("path"))
-    return path, PurePosixPath(str(one.get("orig_name") or path.name).replace("\\", "/")).name
+    return path, str(one.get("name") or path.name)
 
 
 def _unpacked(files: Sequence[tuple[Path, str]], folder: Path) -> Set:
@@ -252,7 +253,7 @@ def _placed(name: str) -> PurePosixPath | None:
                 long=LONGEST,
             )
         )
-    return PurePosixPath(*parts) if parts[-1].lower().endswith((*SUFFIXES, *_BESIDE)) else None
+    return PurePosixPath(*parts) if parts[-1].lower().endswith((*SUFFIXES, *BESIDE)) else None
 
 
 def _too_large() -> ParameterError:

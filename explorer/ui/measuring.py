@@ -25,7 +25,7 @@ from explorer.probes.base import Bias
 from explorer.probes.finding import finding
 from explorer.probes.result import ProbeResult
 from explorer.registry import question
-from explorer.ui.brought import SET, Set
+from explorer.ui.brought import SET
 from explorer.ui.controls import parameters_of
 from explorer.ui.fitted import split
 from explorer.ui.guard import pathless
@@ -85,6 +85,11 @@ class Wanted:
         PROBES.make(name, parameters)
         shown = str(asked.get("shown"))
         return cls(name, parameters, shown if shown == "stage" or SET.fullmatch(shown) else "several")
+
+
+def refused(why: str) -> str:
+    """What a visitor is told of a set of pictures that is not taken, as JSON."""
+    return dumps({"shown": "", "words": "", "notes": [], "refused": why})
 
 
 class Measuring:
@@ -168,10 +173,15 @@ class Measuring:
             yield _state(words, share, problems), kept, *summary(kept, language)
 
     def bring(self, sent: Any) -> str:
-        """Take a visitor's set of pictures: its name, how many there are, and what was left out, as JSON."""
-        found: Set = checked(self.answers.sets.add, sent)
+        """Take a visitor's set of pictures: its name, size and what was left out, or why it is not taken, as JSON."""
+        try:
+            found = self.answers.sets.add(sent)
+        except ExplorerError as error:
+            return refused(pathless(error.message))
         count = counted("your {n} picture", "your {n} pictures", found.count)
-        return dumps({"shown": found.name, "words": count, "notes": [pathless(one) for one in found.notes]})
+        return dumps(
+            {"shown": found.name, "words": count, "notes": [pathless(one) for one in found.notes], "refused": ""}
+        )
 
     def shown_to(self, wanted: Wanted, stage: Any) -> Any:
         """What a probe is shown: what is on the stage, the folder of a set, or None for what it takes by itself."""

@@ -73,7 +73,7 @@ def part(
         opening.add(draw, label, options, first)
         options = None
     names = ", ".join(f'"{name}"' for name in events)
-    handles = f"element, trigger, props, watch, events: [{names}]" + (", server" if live else "")
+    handles = f"element, trigger, props, watch, upload, events: [{names}]" + (", server" if live else "")
     return gr.HTML(
         value,
         html_template=f'<section class="part" {_labelled(label)}>{skeleton}</section>',

@@ -120,7 +120,7 @@ def test_every_shipped_result_is_drawn_and_said(name: str) -> None:
 
 def test_a_probe_without_its_headline_is_said_by_what_it_has() -> None:
     read = explorer.probe("position", ["lab/mhsa", "lab/ca_c2f"], 2, input="constant", count=4)
-    assert finding(read).startswith("The R2 of constant images, last stage is highest for ")
+    assert finding(read).startswith("The R² of constant images, last stage is highest for ")
     assert "noise" not in finding(read)
 
 

@@ -57,7 +57,7 @@ def upload(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., lis
             path = Path(os.environ["GRADIO_TEMP_DIR"], f"{tmp_path.name}-{number}", "sent")
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(content)
-            out.append({"path": str(path), "orig_name": name})
+            out.append({"path": str(path), "name": name})
         return out
 
     return lay
@@ -189,7 +189,7 @@ def test_what_a_zip_may_not_hold_is_refused_and_said(upload: Any, content: bytes
     assert set(scratch().iterdir()) == before, "nothing of it stays"
 
 
-@pytest.mark.parametrize("sent", [None, "x", [], [None], [{"path": "/etc/passwd", "orig_name": "x.png"}], [{}]])
+@pytest.mark.parametrize("sent", [None, "x", [], [None], [{"path": "/etc/passwd", "name": "x.png"}], [{}]])
 def test_what_was_not_uploaded_is_not_read(sent: Any):
     with pytest.raises(ParameterError, match=r"no file came|was not uploaded here"):
         Sets().add(sent)
@@ -211,6 +211,32 @@ def test_no_other_name_is_a_set(shown: Any):
     assert Wanted.parse({"probe": "shape-bias", "shown": shown}).shown == "several"
 
 
+@pytest.mark.parametrize("name", ["../x.png", "/etc/x.png", "a/../../x.png", "C:/x.png", "..\\x.png"])
+def test_a_folders_file_leads_nowhere_else(upload: Any, name: str):
+    with pytest.raises(ParameterError, match="leads out of"):
+        Sets().add(upload(**{name: picture()}))
+
+
+def test_a_folder_keeps_its_folders_and_an_archive_in_it_is_unpacked(upload: Any):
+    sent = {
+        "mine/cat/a.png": picture(1),
+        "mine/dog/a.png": picture(2),
+        "mine/dog/more.zip": zipped({"b.png": picture(3)}),
+    }
+    found = Sets().add(upload(**sent))
+    assert found.count == 3
+    assert {one.relative_to(found.folder).as_posix() for one in found.folder.rglob("*.png")} == {
+        "mine/cat/a.png", "mine/dog/a.png", "b.png",
+    }  # fmt: skip
+
+
+def test_why_a_set_is_not_taken_is_told_without_paths(upload: Any):
+    told = json.loads(Measuring(Handlers(Answers())).bring(upload(**{"x.png": b"no picture"})))
+    assert "nothing in it is a picture" in str(told["refused"])
+    assert os.environ["GRADIO_TEMP_DIR"] not in json.dumps(told)
+    assert told["shown"] == ""
+
+
 @pytest.mark.browser
 def test_a_set_is_dropped_and_measured(chromium: Any, plain_server: str):
     page = chromium.new_page(viewport={"width": 1280, "height": 720})
@@ -219,7 +245,7 @@ def test_a_set_is_dropped_and_measured(chromium: Any, plain_server: str):
     page.locator("#probe-shape [role=radio][data-name=shape-bias]").click()
     page.locator("#bring-shape").get_by_role("button", name="Your own pictures").click()
     page.get_by_text("cat7-elephant2.png").locator("visible=true").wait_for()
-    chosen = page.locator("#set-shape input[type=file]")
+    chosen = page.locator("#files-shape")
 
     def bring(name: str, content: bytes) -> None:
         chosen.set_input_files([{"name": name, "mimeType": "application/zip", "buffer": content}])
@@ -232,4 +258,49 @@ def test_a_set_is_dropped_and_measured(chromium: Any, plain_server: str):
     page.locator("#probe-shape").get_by_role("button", name="Measure").click()
     page.locator("#state-shape .working span", has_text="Measured").wait_for()
     page.get_by_text("3 cue conflicts, 1 with shape = texture dropped").first.wait_for()
+    page.close()
+
+
+@pytest.mark.browser
+def test_a_folder_is_dropped_from_the_desktop_or_chosen(chromium: Any, plain_server: str, tmp_path: Path):
+    folder = tmp_path / "cues"
+    for at, name in enumerate(CONFLICTS):
+        place = folder / ("first" if at % 2 else "second")
+        place.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(picture(at))
+    (folder / "notes.txt").write_text("not sent", encoding="utf-8")
+    page = chromium.new_page(viewport={"width": 1280, "height": 720})
+    page.set_default_timeout(SLOW)
+    page.goto(f"{plain_server}#tab=biases&bias=6")
+    page.locator("#bring-shape").get_by_role("button", name="Your own pictures").click()
+    zone = page.locator("#brought-shape .drop")
+    zone.scroll_into_view_if_needed()
+    box = zone.bounding_box()
+    devtools = page.context.new_cdp_session(page)
+
+    def drop(path: Path) -> None:
+        data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+        at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + 20}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            devtools.send("Input.dispatchDragEvent", {"type": kind, **at, "data": data})
+
+    status = page.locator("#brought-shape [role=status]")
+    drop(folder / "notes.txt")
+    status.get_by_text("Nothing in it is a picture or a zip").wait_for()
+    drop(folder)
+    status.get_by_text("Read: your 4 pictures. Press Measure.").wait_for()
+    page.locator("#folder-shape").set_input_files(folder / "first")
+    status.get_by_text("Read: your 2 pictures. Press Measure.").wait_for()
+    assert page.locator("#shown-shape option:checked").text_content() == "your 2 pictures"
+    # With the keyboard alone.
+    page.locator("#brought-shape").get_by_role("button", name="Choose a folder").focus()
+    with page.expect_file_chooser() as choosing:
+        page.keyboard.press("Enter")
+    choosing.value.set_files(folder / "second")
+    status.get_by_text("Read: your 2 pictures. Press Measure.").wait_for()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "x.png").write_bytes(b"no picture")
+    drop(tmp_path / "broken")
+    status.get_by_text("nothing in it is a picture that can be read").wait_for()
+    assert zone.get_by_role("button", name="Choose files").is_enabled()
     page.close()

@@ -12,10 +12,10 @@ from explorer.messages import ENGLISH, Message, sentences
 from explorer.probes import BIASES, QUESTIONS, show
 from explorer.probes.categories import CATEGORIES
 from explorer.ui import web
-from explorer.ui.brought import MOST_BYTES, MOST_FILES
+from explorer.ui.brought import BESIDE, MOST_BYTES, MOST_FILES
 from explorer.ui.examples import strip
 from explorer.ui.live import Live
-from explorer.ui.measuring import PLOTS, Measuring, described
+from explorer.ui.measuring import PLOTS, Measuring, described, refused
 from explorer.ui.navigation import tells_bias
 from explorer.ui.saving import export, figures_of
 from explorer.ui.stage import listen, part
@@ -143,31 +143,31 @@ def _bias(live: Live, measuring: Measuring, asked: dict[str, Any], kept: gr.Stat
 def _drop(worker: Worker, measuring: Measuring, language: gr.Textbox, bias: str) -> None:
     """A place for one's own pictures, which become one of the things that can be measured on."""
     with gr.Accordion(i18n("Your own pictures"), open=False, elem_id=f"bring-{bias}", elem_classes=["bring-set"]):
-        files = gr.File(
-            label=i18n("Drop a zip of pictures, or the pictures, or click"),
-            file_count="multiple",
-            file_types=[".zip", *SUFFIXES],
-            height=160,
-            elem_id=f"set-{bias}",
-        )
         brought = part(
             "brought",
             "",
             label=Message("Your own pictures"),
             elem_id=f"brought-{bias}",
-            options={"bias": bias, "layout": _LAYOUTS[bias]},
+            events=("sent",),
+            options={
+                "bias": bias,
+                "layout": _LAYOUTS[bias],
+                "endings": [".zip", *SUFFIXES, *BESIDE],
+                "most": MOST_FILES,
+                "size": MOST_BYTES,
+                "single": MAX_BYTES,
+            },
         )
-    taken = files.upload(
-        worker.event(UPLOADS, measuring.bring),
-        [files, language],
-        brought,
-        preprocess=False,  # they are read within the limits of explorer.ui.brought
-        show_progress="hidden",
-        api_visibility="private",
+
+    def bring(event: gr.EventData) -> str:
+        return measuring.bring(event.files)
+
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    taken = listen(brought, "sent")(worker.event(UPLOADS, bring), [language], brought, **quiet)
+    # Whatever went wrong was told; the place is free for others.
+    taken.failure(
+        lambda: refused(Message("These files could not be read now. Bring them again.")), None, brought, **quiet
     )
-    # Whatever became of them, the place is free for others.
-    for over in (taken.success, taken.failure):
-        over(lambda: None, outputs=files, queue=False, api_visibility="private")
 
 
 def _all(worker: Worker, measuring: Measuring, asked: dict[str, Any], kept: gr.State, tab: gr.Tab) -> Any:
