@@ -204,7 +204,7 @@ def test_keys_lead_through_a_lesson(lecture: Lecture) -> None:
         assert (lecture.at()["step"], lecture.at()["revealed"]) == (2, True)
     lecture.press("PageUp")
     assert lecture.at() == {"lesson": "equivariance-invariance-aliasing", "step": 2, "revealed": False}
-    assert page.locator("#lecture .progress").inner_text() == "2 of 5"
+    assert page.locator("#lecture .progress").inner_text() == "Step 2 of 5"
     # The arrows belong to the picture while it has the focus.
     page.locator("#scene .large canvas").focus()
     page.keyboard.press("ArrowRight")
