@@ -220,7 +220,7 @@ def test_number_field_and_keyboard_move_too(plain: Visit):
 
 
 def test_layer_head_and_overlay_ask_nothing(plain: Visit):
-    plain.idle()
+    plain.rested()
     before = len(plain.urls)
     row = plain.row(0)
     for layer, head in ((0, 0), (5, 2), (11, 3)):
@@ -262,7 +262,7 @@ def test_click_asks_from_there_in_every_model_and_follows_the_object(plain: Visi
     assert _largest(plain.row(0)) == pytest.approx(_expected(Transform(dx=40), Point(x + 0.5, y + 0.5)), rel=5e-3)
     # Once settled and under the pointer, the whole matrices come; from then on a click asks nothing.
     plain.page.wait_for_selector("#stage .part[data-bank]", state="attached")
-    plain.idle()
+    plain.rested()
     before = len(plain.urls)
     canvas.click(position={"x": box["width"] * 0.5, "y": box["height"] * 0.5})
     x, y = _asked(plain.row(1))

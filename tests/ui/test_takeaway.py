@@ -103,7 +103,7 @@ def test_percentiles_and_one_model_minus_another_are_saved_as_what_they_are(visi
     page.wait_for_timeout(300)
     root = ElementTree.parse(saved(visit, MAP, "Save as SVG", tmp_path)).getroot()
     assert "Colours from percentile 0 to percentile 100." in (root.findtext(f"{SVG}title") or "")
-    page.get_by_role("button", name="linear", exact=True).click()
+    page.get_by_role("button", name="by value", exact=True).click()
     page.get_by_role("button", name="A minus B", exact=True).click()
     page.get_by_label("The model A").select_option("2")
     page.get_by_label("The model B").select_option("4")

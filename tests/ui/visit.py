@@ -82,6 +82,11 @@ class Visit:
             [control, value],
         )
 
+    def rested(self) -> None:
+        """Wait until what draws figures has come, which the page brings by itself, and nothing more is asked."""
+        self.page.locator("#ahead .js-plotly-plot").wait_for(state="attached")
+        self.idle()
+
     def idle(self) -> None:
         """Wait until nothing has been asked for a while."""
         count = -1
