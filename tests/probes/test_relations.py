@@ -376,7 +376,7 @@ def test_zero_padding_tells_where_and_circular_padding_does_not(padding: str) ->
         assert last["noise"]["value"] > first["value"]
     # It has no position that could be taken away: what can be measured still is, and this is said.
     assert not result.of(str(model.spec), measure="agreement")
-    assert "R2 of noise images, last stage" in " ".join(result.summary)
+    assert "R² of noise images, last stage" in " ".join(result.summary)
     assert len(PROBES["position"]().sections(result)) == 1
 
 

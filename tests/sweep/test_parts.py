@@ -31,9 +31,9 @@ ROUNDING = 2e-5
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     chance, root = np.random.default_rng(0), tmp_path_factory.mktemp("pictures")
     for number in range(11):
-        (root / f"class_{number % 3}").mkdir(exist_ok=True)
+        (root / f"{200 + number % 3}").mkdir(exist_ok=True)
         pixels = np.kron(chance.integers(0, 256, (6, 6, 3), dtype=np.uint8), np.ones((30, 30, 1), dtype=np.uint8))
-        Image.fromarray(pixels).save(root / f"class_{number % 3}" / f"{number}.png")
+        Image.fromarray(pixels).save(root / f"{200 + number % 3}" / f"{number}.png")
     return root
 
 
