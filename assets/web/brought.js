@@ -4,7 +4,7 @@
 import { tell } from "./bus.js";
 import { gathered, ofInput } from "./gathering.js";
 import { make, need, write } from "./dom.js";
-import { say } from "./words.js";
+import { say, sentence } from "./words.js";
 
 /** @typedef {{file: File, name: string}} Found a file and where it lies in what was brought */
 
@@ -12,8 +12,8 @@ import { say } from "./words.js";
 export const brought = (element, { options: { bias, layout, endings, most, size, single }, props, watch, trigger, upload }) => {
   const status = make("p", { role: "status", class: "came" });
   const picker = (/** @type {object} */ how) => make("input", { type: "file", multiple: true, hidden: true, ...how });
-  const files = picker({ accept: endings.join(","), id: `files-${bias}` });
-  const folder = picker({ webkitdirectory: true, id: `folder-${bias}` });
+  const files = picker({ accept: endings.join(","), id: `own-files-${bias}` });
+  const folder = picker({ webkitdirectory: true, id: `own-folder-${bias}` });
   const opening = (/** @type {HTMLInputElement} */ input, /** @type {string} */ text) => make("button", { type: "button", text, onclick: () => input.showPicker() });
   const buttons = [opening(folder, say("Choose a folder")), opening(files, say("Choose files"))];
   const zone = make("div", { class: "drop", role: "group", "aria-label": say("Your own pictures") },
@@ -79,7 +79,7 @@ export const brought = (element, { options: { bias, layout, endings, most, size,
     /** @type {BroughtSet} */
     const set = JSON.parse(props.value);
     free(true);
-    write(status, set.refused ? say(set.refused) : [say("Read: {words}. Press Measure.", { words: say(set.words) }), ...set.notes.map((one) => say(one))].join(" "));
+    write(status, set.refused ? sentence(set.refused) : [say("Read: {words}. Press Measure.", { words: say(set.words) }), ...set.notes.map((one) => say(one))].join(" "));
     if (!set.refused) tell(`brought-${bias}`, set);
     // The same set brought once more is an event too.
     props.value = "";

@@ -231,7 +231,7 @@ def test_a_folder_keeps_its_folders_and_an_archive_in_it_is_unpacked(upload: Any
 
 
 def test_why_a_set_is_not_taken_is_told_without_paths(upload: Any):
-    told = json.loads(Measuring(Handlers(Answers())).bring(upload(**{"x.png": b"no picture"})))
+    told = json.loads(Measuring(Handlers(Answers(False))).bring(upload(**{"x.png": b"no picture"})))
     assert "nothing in it is a picture" in str(told["refused"])
     assert os.environ["GRADIO_TEMP_DIR"] not in json.dumps(told)
     assert told["shown"] == ""
@@ -245,7 +245,7 @@ def test_a_set_is_dropped_and_measured(chromium: Any, plain_server: str):
     page.locator("#probe-shape [role=radio][data-name=shape-bias]").click()
     page.locator("#bring-shape").get_by_role("button", name="Your own pictures").click()
     page.get_by_text("cat7-elephant2.png").locator("visible=true").wait_for()
-    chosen = page.locator("#files-shape")
+    chosen = page.locator("#own-files-shape")
 
     def bring(name: str, content: bytes) -> None:
         chosen.set_input_files([{"name": name, "mimeType": "application/zip", "buffer": content}])
@@ -271,6 +271,7 @@ def test_a_folder_is_dropped_from_the_desktop_or_chosen(chromium: Any, plain_ser
     (folder / "notes.txt").write_text("not sent", encoding="utf-8")
     page = chromium.new_page(viewport={"width": 1280, "height": 720})
     page.set_default_timeout(SLOW)
+    page.on("filechooser", lambda _: None)  # from now on the browser tells of them, in place of opening a window
     page.goto(f"{plain_server}#tab=biases&bias=6")
     page.locator("#bring-shape").get_by_role("button", name="Your own pictures").click()
     zone = page.locator("#brought-shape .drop")
@@ -289,7 +290,7 @@ def test_a_folder_is_dropped_from_the_desktop_or_chosen(chromium: Any, plain_ser
     status.get_by_text("Nothing in it is a picture or a zip").wait_for()
     drop(folder)
     status.get_by_text("Read: your 4 pictures. Press Measure.").wait_for()
-    page.locator("#folder-shape").set_input_files(folder / "first")
+    page.locator("#own-folder-shape").set_input_files(folder / "first")
     status.get_by_text("Read: your 2 pictures. Press Measure.").wait_for()
     assert page.locator("#shown-shape option:checked").text_content() == "your 2 pictures"
     # With the keyboard alone.
@@ -301,6 +302,6 @@ def test_a_folder_is_dropped_from_the_desktop_or_chosen(chromium: Any, plain_ser
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "x.png").write_bytes(b"no picture")
     drop(tmp_path / "broken")
-    status.get_by_text("nothing in it is a picture that can be read").wait_for()
+    status.get_by_text("Nothing in it is a picture that can be read").wait_for()
     assert zone.get_by_role("button", name="Choose files").is_enabled()
     page.close()
