@@ -96,3 +96,41 @@ def test_it_wants_a_class_token_and_values_that_can_be_read() -> None:
     assert "values of its attention" in (METHODS["daam"].unavailable(bare) or "")
     with pytest.raises(MethodError, match="cannot serve"):
         attribute(load("random/test_resnet", "cpu"), explorer.samples()["cat"], "daam")
+
+
+def test_the_one_token_that_is_no_place_answers_whatever_it_is_called() -> None:
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.qkv, self.out = nn.Linear(16, 48), nn.Linear(16, 16)
+
+        def forward(self, x: Tensor) -> Tensor:
+            q, k, v = self.qkv(x).unflatten(-1, (3, 2, 8)).permute(2, 0, 3, 1, 4)
+            y = nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+            return x + nn.functional.gelu(self.out(y))
+
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.patches = nn.Conv2d(3, 16, 8, 8)
+            self.c = nn.Parameter(torch.randn(1, 1, 16))
+            self.blocks = nn.ModuleList([Block(), Block()])
+            self.head = nn.Linear(16, 5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.patches(x).flatten(2).transpose(1, 2)
+            x = torch.cat([self.c.expand(len(x), -1, -1), x], 1)
+            for block in self.blocks:
+                x = block(x)
+            found: Tensor = self.head(x[:, 0])
+            return found
+
+    torch.manual_seed(0)
+    net, x = Own(), torch.rand(1, 3, 64, 64)
+    how = {"input_size": 64, "mean": [0.5] * 3, "std": [0.5] * 3}
+    guessed = explorer.wrap(net, **how)
+    told = explorer.wrap(net, layout={"prefix": ["class"], "grid": (8, 8)}, **how)
+    for method in ("attention_rollout", "gradient_rollout", "daam"):
+        one, other = (explorer.attribute(model, x, method, target=4) for model in (guessed, told))
+        torch.testing.assert_close(torch.as_tensor(one.values), torch.as_tensor(other.values))
+        assert "pools" not in one.note

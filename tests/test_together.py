@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from typing import Any
 
 import pytest
 import torch
@@ -11,11 +12,12 @@ from torch import Tensor
 
 import explorer
 from explorer.attribution import METHODS, answer, attribute
-from explorer.attribution.labels import labels_of
+from explorer.attribution.labels import in_words, labels_of
 from explorer.errors import ParameterError
 from explorer.models.heads import Head
 from explorer.models.loading import load
 from explorer.models.model import Model
+from explorer.models.spec import ModelSpec
 
 QUICK = {
     "integrated_gradients": {"n_steps": 3},
@@ -105,3 +107,24 @@ def test_classes_that_are_not_there_are_refused(model: Model, x01: Tensor) -> No
     bare = load(explorer.ModelSpec("test_vit", "random", options=(("num_classes", 0),), input_size=(64, 64)), "cpu")
     with pytest.raises(ParameterError, match="no classes"):
         attribute(bare, x01, "saliency", SET)
+
+
+@pytest.mark.parametrize("target", [True, 5.0, [[5, 6]], ["9..5"], [True], {"a": 1}])
+def test_what_is_no_target_is_refused_with_a_sentence(target: Any) -> None:
+    model = load("random/test_resnet", "cpu")
+    x = torch.rand(1, 3, *model.input_size)
+    with pytest.raises(ParameterError, match="target is the number of a class"):
+        attribute(model, x, "gradcam", target=target)
+
+
+def test_one_class_alone_is_named_as_itself() -> None:
+    model = load("random/test_resnet", "cpu")
+    assert in_words(model, "5..5") == f"class 5 ({model.label(5)})"
+    with pytest.raises(ParameterError):
+        labels_of("１..３")
+
+
+@pytest.mark.parametrize("outputs", [-1, True, 1.5, "7"])
+def test_a_number_of_outputs_that_is_none_is_refused(outputs: Any) -> None:
+    with pytest.raises(ParameterError, match="num_classes"):
+        load(ModelSpec("resnet18", "random", options=(("num_classes", outputs),)))

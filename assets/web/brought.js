@@ -1,12 +1,11 @@
 // A visitor's own set of pictures: a place to drop a folder, a zip or pictures, and what came of what was brought.
 /** @import { Handles } from "./modules" */
 /** @import { BroughtOptions, BroughtSet } from "./wire" */
+/** @import { Found, Gathered } from "./gathering" */
 import { tell } from "./bus.js";
 import { gathered, ofInput } from "./gathering.js";
 import { make, need, write } from "./dom.js";
 import { say, sentence } from "./words.js";
-
-/** @typedef {{file: File, name: string}} Found a file and where it lies in what was brought */
 
 /** @param {HTMLElement} element @param {Handles<unknown, BroughtOptions>} handles */
 export const brought = (element, { options: { bias, layout, endings, most, size, single }, props, watch, trigger, upload }) => {
@@ -21,6 +20,7 @@ export const brought = (element, { options: { bias, layout, endings, most, size,
   need(element, ".part").replaceChildren(zone, make("p", { class: "hint", text: say(layout) }), status);
 
   let busy = false;
+  let left = 0; // files of other kinds
   const free = (/** @type {boolean} */ is) => {
     busy = !is;
     for (const one of buttons) one.disabled = busy;
@@ -37,10 +37,9 @@ export const brought = (element, { options: { bias, layout, endings, most, size,
     return "";
   };
 
-  /** @param {Found[]} all */
-  const bring = async (all) => {
-    if (busy) return;
-    const found = all.filter(({ name }) => endings.some((ending) => name.toLowerCase().endsWith(ending)));
+  /** @param {Gathered} all */
+  const bring = async ({ found, left: others }) => {
+    left = others;
     const problem = refusal(found);
     write(status, problem);
     if (problem) return;
@@ -62,24 +61,29 @@ export const brought = (element, { options: { bias, layout, endings, most, size,
 
   for (const input of [files, folder]) {
     input.addEventListener("change", () => {
-      bring(ofInput(input));
+      bring(ofInput(input, endings));
       input.value = ""; // the same files chosen once more are a change too
     });
   }
   const over = (/** @type {boolean} */ is) => { zone.toggleAttribute("data-over", is); };
-  zone.addEventListener("dragover", (event) => { event.preventDefault(); over(true); });
+  zone.addEventListener("dragover", (event) => { event.preventDefault(); over(!busy); });
   zone.addEventListener("dragleave", () => over(false));
   zone.addEventListener("drop", async (event) => {
     event.preventDefault();
     over(false);
-    bring(await gathered(event.dataTransfer, most));
+    if (busy) return;
+    try {
+      bring(await gathered(event.dataTransfer, endings, most));
+    } catch {
+      write(status, say("A file in it cannot be read by this browser."));
+    }
   });
   watch("value", () => {
     if (typeof props.value !== "string" || !props.value) return;
     /** @type {BroughtSet} */
     const set = JSON.parse(props.value);
     free(true);
-    write(status, set.refused ? sentence(set.refused) : [say("Read: {words}. Press Measure.", { words: say(set.words) }), ...set.notes.map((one) => say(one))].join(" "));
+    write(status, set.refused ? sentence(set.refused) : [say("Read: {words}. Press Measure.", { words: say(set.words) }), ...set.notes.map((one) => say(one)), left ? say("Files of other kinds were left out: {count}.", { count: left }) : ""].filter(Boolean).join(" "));
     if (!set.refused) tell(`brought-${bias}`, set);
     // The same set brought once more is an event too.
     props.value = "";

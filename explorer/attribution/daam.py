@@ -76,8 +76,9 @@ class AccumulatedMap(RolloutMethod):
         outputs = [operations[0].output for operations, _ in pairs[:last]]
         slopes = torch.autograd.grad(scores.sum(), outputs, allow_unused=True)  # type: ignore[arg-type]
         with torch.no_grad():
+            token, _ = answering_token(model, [one for _, one in pairs])
             total = [
-                sum(_of_block(pair, slope, item) for pair, slope in zip(pairs, slopes) if slope is not None)
+                sum(_of_block(pair, slope, item, token) for pair, slope in zip(pairs, slopes) if slope is not None)
                 for item in range(len(scores))
             ]
             shape = pairs[0][1].layout.key_grid  # type: ignore[union-attr]
@@ -85,11 +86,11 @@ class AccumulatedMap(RolloutMethod):
         return Explanation(torch.stack(values), pairs[last - 1][1].layer)
 
 
-def _of_block(pair: Placed, slope: Tensor, item: int) -> Tensor:
-    """One block's map of one picture of the batch: (rows, columns)."""
+def _of_block(pair: Placed, slope: Tensor, item: int, token: str | None) -> Tensor:
+    """One block's map of one picture of the batch: (rows, columns), of what the token that answers takes."""
     (operation, *_), one = pair
     assert operation.value is not None
-    at = int(rollout.start_row(one, "class").argmax())
+    at = int(rollout.start_row(one, token).argmax())
     weights = one.weights.block(item, 0, at, at + 1)[:, 0]  # (heads, tokens)
     values = operation.value[item].detach().float()  # (heads, tokens, channels)
     raising = slope[item, :, at].float().clamp(min=0)  # (heads, channels)
@@ -98,7 +99,11 @@ def _of_block(pair: Placed, slope: Tensor, item: int) -> Tensor:
 
 def _why_not(model: Model, placed: Sequence[Placed]) -> str | None:
     pairs = [pair for pair in placed if pair[1].kind == "pairwise"]
-    if answering_token(model, [one for _, one in pairs])[0] != "class":
+    try:
+        token, _ = answering_token(model, [one for _, one in pairs])
+    except ParameterError as error:
+        return error.message
+    if token is None:
         return Message("its answer is not read from a class token")
     for operations, one in pairs:
         if operations[0].value is None:

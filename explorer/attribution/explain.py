@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -218,6 +219,18 @@ def _check(model: Model, x01: Tensor, target: int | str | Sequence[int] | None) 
         )
     if target is None:
         return
+    plain: Any = target.tolist() if hasattr(target, "tolist") else target  # a tensor's or an array's
+    several = isinstance(plain, Sequence) and not isinstance(plain, str)
+    given: Sequence[Any] = plain if several else [plain]
+    kinds = Integral if several else (Integral, str)
+    if not all(isinstance(one, kinds) and not isinstance(one, bool) for one in given):
+        raise ParameterError(
+            Message(
+                "target is the number of a class, one for each picture, or several classes as one in a text such as "
+                "'151..268'; got {target}",
+                target=repr(target)[:60],
+            )
+        )
     chosen = [target] if isinstance(target, (int, str)) else list(target)
     if model.headless:
         raise ParameterError(
@@ -231,7 +244,10 @@ def _check(model: Model, x01: Tensor, target: int | str | Sequence[int] | None) 
     if isinstance(target, str):
         return
     if not isinstance(target, int) and len(chosen) != len(x01):
-        raise ParameterError(f"{len(chosen)} targets for {len(x01)} images; give one for all or one for each")
+        raise ParameterError(
+            f"{len(chosen)} targets for {len(x01)} images; give one for all or one for each; several classes "
+            "as one are a text, as in '151..268'"
+        )
     for one in map(int, chosen):
         if not 0 <= one < model.num_classes:
             raise ParameterError(

@@ -17,7 +17,7 @@ from explorer.messages import Message
 if TYPE_CHECKING:
     from explorer.models.model import Model
 
-_PART = re.compile(r"\s*(\d{1,6})\s*(?:\.\.\s*(\d{1,6})\s*)?")
+_PART = re.compile(r"\s*([0-9]{1,6})\s*(?:\.\.\s*([0-9]{1,6})\s*)?")
 _together: ContextVar[tuple[int, ...]] = ContextVar("classes asked about as one", default=())
 
 
@@ -84,6 +84,8 @@ def with_score(model: Model, logits: Tensor) -> Tensor:
 
 def in_words(model: Model, text: str) -> str:
     """What is explained, for people: "classes 151..268 together, log sum exp of 118 logits"."""
+    if len(labels_of(text)) == 1:  # 5..5, or 5,5: its score is the class's own
+        return Message("class {number} ({label})", number=labels_of(text)[0], label=model.label(labels_of(text)[0]))
     if model.head.kind == "sigmoid":
         return Message(
             "labels {text} together, the largest of {count} logits before the sigmoid",

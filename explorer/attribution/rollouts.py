@@ -13,7 +13,7 @@ from torch import Tensor
 from explorer.attention import rollout
 from explorer.attribution import facts
 from explorer.attribution.base import METHODS, Explanation, PassCount, PassMethod
-from explorer.errors import MethodError
+from explorer.errors import MethodError, ParameterError
 from explorer.messages import Message
 from explorer.registry import parameter
 
@@ -60,6 +60,18 @@ def answering_token(model: Model, maps: Sequence[AttentionMap]) -> tuple[str | N
         by_class = getattr(model.module, "global_pool", "token") in ("token", "")
     if layout is not None and "class" in layout.prefix and by_class:
         return "class", Message("row of the class token")
+    if model.trace is not None and by_class and layout is not None:
+        # A network of somebody's own, whose code does not call its token so.
+        if len(layout.prefix) == 1:
+            return layout.prefix[0], Message("row of the one token that is no place, from which the model answers")
+        raise ParameterError(
+            Message(
+                "{spec}: the answer is read from one of its tokens that are no places ({tokens}), and it is not known "
+                "from which; call it class in the argument layout",
+                spec=model.spec,
+                tokens=", ".join(layout.prefix) or "none",
+            )
+        )
     return None, Message("mean over the rows of all patches, as the model pools them")
 
 

@@ -158,6 +158,11 @@ def arguments_of(spec: ModelSpec, source: Backbone) -> dict[str, Any]:
         raise ParameterError(f"option '{reserved[0]}' cannot be set here; use the fields of ModelSpec")
     if spec.origin == "pretrained" and spec.weights_file is None and options.get("num_classes", 0) != 0:
         raise ParameterError("option 'num_classes' would leave the classifier untrained; only 0 (no head) is accepted")
+    outputs = options.get("num_classes", 0)
+    if not isinstance(outputs, int) or isinstance(outputs, bool) or outputs < 0:
+        raise ParameterError(
+            Message("option 'num_classes' is a whole number, 0 (no head) or more; got {outputs}", outputs=outputs)
+        )
     arguments = {**source.arguments, **options}
     check_numbers(arguments, spec.backbone)
     for key in _RESERVED - {"img_size"}:

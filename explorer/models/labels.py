@@ -191,11 +191,18 @@ def headless_reason(architecture: str, config: Mapping[str, Any], num_classes: i
 def class_numbers(labels: Sequence[str], num_classes: int) -> dict[str, int]:
     """What a folder of pictures may be named after: a class's index, name or, of ImageNet's thousand, synset.
 
+    Of ImageNet's all synonyms of a class are names, one by one and as the data set has them, "Samoyed, Samoyede".
+
     Names are in lower case. Returns name -> number of the class.
     """
     known = {str(index): index for index in range(num_classes)}
     for index, label in reversed(list(enumerate(labels))):
         known[label.lower()] = known[label.split(",")[0].lower()] = index
     if num_classes == 1000 and labels:
-        known |= {name: index for index, name in enumerate(ImageNetInfo().label_names())}
+        info = ImageNetInfo()
+        known |= {name: index for index, name in enumerate(info.label_names())}
+        for index, text in enumerate(info.label_descriptions()):
+            # What two classes are called stays with the one whose first name it is.
+            for name in (text, *text.split(",")):
+                known.setdefault(name.strip().lower(), index)
     return known

@@ -2,8 +2,10 @@
 
 from explorer.view.code import ProbeRequest as ProbeRequest
 from explorer.view.code import ProbeSource as ProbeSource
+from explorer.view.code import command as command
 from explorer.view.code import probe_command as probe_command
 from explorer.view.code import probe_python as probe_python
+from explorer.view.code import python as python
 from explorer.view.code import scene_text as scene_text
 from explorer.view.question import DEFAULT_METHOD as DEFAULT_METHOD
 from explorer.view.question import MAX_MODELS as MAX_MODELS
