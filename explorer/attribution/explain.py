@@ -25,7 +25,7 @@ from explorer.attribution.base import (
     method_title,
     scores_of,
 )
-from explorer.attribution.labels import in_words, together
+from explorer.attribution.labels import in_words, need_class, together
 from explorer.attribution.result import Attribution
 from explorer.errors import MethodError, ParameterError
 from explorer.images import read_image
@@ -231,33 +231,24 @@ def _check(model: Model, x01: Tensor, target: int | str | Sequence[int] | None) 
                 target=repr(target)[:60],
             )
         )
-    chosen = [target] if isinstance(target, (int, str)) else list(target)
     if model.headless:
         raise ParameterError(
             Message(
                 "{spec} has no classes to choose target {chosen} from; leave the target out, and the norm of its "
                 "pooled feature is explained",
                 spec=model.spec,
-                chosen=chosen[0],
+                chosen=given[0],
             )
         )
     if isinstance(target, str):
         return
-    if not isinstance(target, int) and len(chosen) != len(x01):
+    if not isinstance(target, int) and len(given) != len(x01):
         raise ParameterError(
-            f"{len(chosen)} targets for {len(x01)} images; give one for all or one for each; several classes "
+            f"{len(given)} targets for {len(x01)} images; give one for all or one for each; several classes "
             "as one are a text, as in '151..268'"
         )
-    for one in map(int, chosen):
-        if not 0 <= one < model.num_classes:
-            raise ParameterError(
-                Message(
-                    "{spec} has classes 0 to {last}, target {target} asked for",
-                    spec=model.spec,
-                    last=model.num_classes - 1,
-                    target=one,
-                )
-            )
+    for one in given:
+        need_class(model, one, one)
 
 
 def _labelled(

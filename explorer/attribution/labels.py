@@ -41,6 +41,19 @@ def labels_of(text: str) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
+def need_class(model: Model, number: int, asked: int | str) -> None:
+    """Raises ParameterError for a number that is none of a model's classes; ``asked`` is what asked for it."""
+    if not 0 <= number < model.num_classes:
+        raise ParameterError(
+            Message(
+                "{spec} has classes 0 to {last}, target {target} asked for",
+                spec=model.spec,
+                last=model.num_classes - 1,
+                target=asked,
+            )
+        )
+
+
 @contextmanager
 def together(model: Model, text: str) -> Iterator[int]:
     """Inside, what is explained has one column more, the score of these classes; its number is yielded.
@@ -52,15 +65,7 @@ def together(model: Model, text: str) -> Iterator[int]:
         raise ParameterError(
             Message("{spec} gives numbers, not classes, so there is no score of several as one", spec=model.spec)
         )
-    if labels[-1] >= model.num_classes:
-        raise ParameterError(
-            Message(
-                "{spec} has classes 0 to {last}, target {target} asked for",
-                spec=model.spec,
-                last=model.num_classes - 1,
-                target=text,
-            )
-        )
+    need_class(model, labels[-1], text)
     token = _together.set(labels)
     try:
         yield model.num_classes
